@@ -1,0 +1,1 @@
+"""Per-wallet anomaly detection as a Dagster asset graph."""

@@ -1,0 +1,68 @@
+"""The interface of every source of transactions: a day's rows by half-open UTC interval, with the source's own count."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from anomaly_assets.domain.days import DayRange
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """The days a source can be asked for: ``first <= day < end``; ``end`` is None when it has no last day."""
+
+    first: date
+    end: date | None
+
+    def __contains__(self, day: object) -> bool:
+        return isinstance(day, date) and self.first <= day and (self.end is None or day < self.end)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a source says about an interval without handing over its rows; changes whenever the rows change.
+
+    Parameters
+    ----------
+    n_rows : the source's own count of rows in the interval
+    fingerprint : hex text, independent of row order
+    """
+
+    n_rows: int
+    fingerprint: str
+
+
+class TransactionSource(Protocol):
+    """Where transactions come from. Implementations never answer a failed read with no rows: they raise.
+
+    Raises ``SourceUnavailable`` when a rerun may help and ``SourceError`` when it cannot.
+    """
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes this source *this* source, as canonical JSON; a home is bound to it. No secrets."""
+        ...
+
+    @property
+    def time_zone(self) -> str:
+        """IANA zone that zone-less times of this source are declared to be in."""
+        ...
+
+    def coverage(self) -> Coverage:
+        """The days this source can be asked for."""
+        ...
+
+    def batches(self, days: DayRange, *, known_at: datetime | None = None) -> Iterator[pa.RecordBatch]:
+        """Rows completed inside ``days`` with the columns of ``INPUT_COLUMNS``, each of the type the source has.
+
+        ``known_at`` limits the answer to rows that had arrived by then (None: all); sources that do not know when a
+        row arrived ignore it. Order is unspecified. Raises ``OutsideCoverage`` for days it does not cover.
+        """
+        ...
+
+    def probe(self, days: DayRange, *, known_at: datetime | None = None) -> Probe:
+        """The source's own count and fingerprint of the same rows."""
+        ...

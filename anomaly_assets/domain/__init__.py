@@ -1,0 +1,1 @@
+"""The pure core: no Dagster, no clients, no environment, no clock."""

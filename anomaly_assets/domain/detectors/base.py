@@ -1,0 +1,121 @@
+"""What every detector is: one protocol for fitting a window, judging a day, storing and explaining.
+
+A detector is one file. The rest of the project reaches it through :class:`Detector` and the registry in
+``domain/detectors/__init__.py``, so another detector changes no asset, store, evidence or page.
+
+Higher is more anomalous in every number that leaves a detector.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from anomaly_assets.domain.identity import canonical_array, canonical_json, digest
+from anomaly_assets.domain.wallet_rows import WalletRows
+
+
+class DetectorStatus(StrEnum):
+    """What a detector could say about a row (or would say about a wallet's rows), and if nothing, why."""
+
+    JUDGED = "judged"
+    NO_HISTORY = "no_history"
+    INSUFFICIENT_HISTORY = "insufficient_history"
+    CONSTANT_HISTORY = "constant_history"
+    MODEL_MISSING = "model_missing"
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """One fitted model of one wallet, without wallet, dates or run: equal content, equal ``model_id``.
+
+    Parameters
+    ----------
+    detector : name of the detector that fitted it
+    parameters : the fit settings that shaped it, JSON scalars
+    arrays : named little-endian arrays (scalars as shape ``(1,)``); everything judging needs
+    """
+
+    detector: str
+    parameters: Mapping[str, Any]
+    arrays: Mapping[str, np.ndarray]
+
+    @property
+    def model_id(self) -> str:
+        """Hex SHA-256 over the canonical content."""
+        names = sorted(self.arrays)
+        header = {
+            "detector": self.detector,
+            "parameters": dict(self.parameters),
+            "arrays": [
+                [name, self.arrays[name].dtype.str.lstrip("<|=>"), list(self.arrays[name].shape)] for name in names
+            ],
+        }
+        return digest(canonical_json(header), *(canonical_array(self.arrays[name]) for name in names))
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """A detector's verdict on each row of a day.
+
+    Float arrays hold NaN where ``judged`` is false; ``is_anomaly`` is false there.
+
+    Parameters
+    ----------
+    judged, is_anomaly : bool arrays of shape (n_rows,)
+    score : float64 (n_rows,), what is published as the detector's score; higher is more anomalous
+    typical, flag_line : float64 (n_rows,), the score of a typical row of that wallet and the score above which a row is flagged
+    extra : further published columns of this detector, name to Arrow array of n_rows
+    """
+
+    judged: np.ndarray
+    is_anomaly: np.ndarray
+    score: np.ndarray
+    typical: np.ndarray
+    flag_line: np.ndarray
+    extra: Mapping[str, pa.Array] = field(default_factory=dict)
+
+
+class Detector(Protocol):
+    """A family member: constructed with its settings, stateless otherwise.
+
+    Attributes
+    ----------
+    name : the model type in stores and the prefix of published columns (``{name}_anomaly``, ``{name}_status``, ``{name}_model_id``)
+    score_column : name of the published score
+    algorithm_version : raised by hand whenever the same rows and settings give another model
+    extra_columns : Arrow fields of ``Judgement.extra``
+    """
+
+    name: ClassVar[str]
+    score_column: ClassVar[str]
+    algorithm_version: ClassVar[int]
+    extra_columns: ClassVar[tuple[pa.Field, ...]]
+
+    @property
+    def fit_parameters(self) -> dict[str, Any]:
+        """The fit settings as JSON scalars: part of every recipe and model id. Decision settings are not in it."""
+        ...
+
+    def eligibility(self, window: WalletRows) -> list[DetectorStatus]:
+        """Per wallet of the window: JUDGED when a model can be fitted, else the reason why not (never NO_HISTORY)."""
+        ...
+
+    def fit(self, window: WalletRows, wallets: Sequence[int]) -> list[Model]:
+        """One model for each wallet index in ``wallets`` (all eligible), in that order."""
+        ...
+
+    def judge(self, rows: WalletRows, models: Sequence[Model | None]) -> Judgement:
+        """Verdicts on the rows of a day; ``models[w]`` judges wallet ``w``, None leaves its rows unjudged."""
+        ...
+
+    def validate(self, model: Model) -> None:
+        """Raise ``ModelFormatError`` unless the arrays are well formed in every way judging relies on."""
+        ...
+
+    def reason(self, model: Model, *, amount: float, completed_at_us: int, score: float) -> str:
+        """One sentence a person understands on why a row with this amount, time and score was flagged."""
+        ...

@@ -1,0 +1,93 @@
+"""Every error this project raises on purpose.
+
+AnomalyAssetsError
+├── PermanentError            a rerun gives the same answer
+│   ├── SettingsError         a setting is unknown, ill-typed or out of range
+│   ├── SourceError           the source does not hold what its settings promise
+│   │   └── OutsideCoverage   the day is not one the source covers
+│   ├── HomeMismatch          the home belongs to another source or first day
+│   ├── NotSealed             a partition has no good seal, so it must not be read
+│   ├── CorruptFile           stored bytes differ from their digest
+│   ├── ModelFormatError      a stored model is malformed or of another format version
+│   ├── BlockedByCheck        a blocking check failed on the staged result
+│   ├── ModelConflict         one recipe gave two models
+│   └── StoreRefused          the model store must not be used as it is configured
+└── TransientError            a rerun may help
+    ├── SourceUnavailable     the source did not answer
+    ├── StoreUnavailable      the model store did not answer
+    ├── Busy                  another run holds the lock
+    └── Superseded            another run published something newer meanwhile
+"""
+
+
+class AnomalyAssetsError(Exception):
+    """An error with its remedy: what was found, what was expected, what to do next."""
+
+    def __init__(self, found: str, *, expected: str = "", remedy: str = "") -> None:
+        self.found, self.expected, self.remedy = found, expected, remedy
+        parts = [found, f"Expected: {expected}" if expected else "", f"What to do: {remedy}" if remedy else ""]
+        super().__init__("\n".join(part for part in parts if part))
+
+
+class PermanentError(AnomalyAssetsError):
+    """A rerun gives the same answer."""
+
+
+class TransientError(AnomalyAssetsError):
+    """A rerun may help."""
+
+
+class SettingsError(PermanentError):
+    """A setting is unknown, ill-typed or out of range."""
+
+
+class SourceError(PermanentError):
+    """The source does not hold what its settings promise."""
+
+
+class OutsideCoverage(SourceError):
+    """The day is not one the source covers."""
+
+
+class HomeMismatch(PermanentError):
+    """The home belongs to another source or first day."""
+
+
+class NotSealed(PermanentError):
+    """A partition has no good seal, so it must not be read."""
+
+
+class CorruptFile(PermanentError):
+    """Stored bytes differ from their digest."""
+
+
+class ModelFormatError(PermanentError):
+    """A stored model is malformed or of another format version."""
+
+
+class BlockedByCheck(PermanentError):
+    """A blocking check failed on the staged result; the previous revision stays current."""
+
+
+class ModelConflict(PermanentError):
+    """One recipe gave two models, which determinism forbids."""
+
+
+class StoreRefused(PermanentError):
+    """The model store must not be used as it is configured."""
+
+
+class SourceUnavailable(TransientError):
+    """The source did not answer."""
+
+
+class StoreUnavailable(TransientError):
+    """The model store did not answer."""
+
+
+class Busy(TransientError):
+    """Another run holds the lock."""
+
+
+class Superseded(TransientError):
+    """Another run published something newer meanwhile."""

@@ -1,0 +1,99 @@
+"""Canonical bytes and SHA-256 digests: equal content, equal identity, on any machine.
+
+Canonical JSON has sorted keys and no spaces; floats are little-endian IEEE 754 with -0.0 made 0.0; text is UTF-8.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+def canonical_json(value: Any) -> bytes:
+    """``value`` as canonical JSON. Raises ``ValueError`` for NaN and infinities."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def digest(*parts: bytes) -> str:
+    """Hex SHA-256 over ``parts``, each preceded by its length so that no two lists of parts collide."""
+    sha = hashlib.sha256()
+    for part in parts:
+        sha.update(len(part).to_bytes(8, "little"))
+        sha.update(part)
+    return sha.hexdigest()
+
+
+def digest_of(value: Any) -> str:
+    """Hex SHA-256 of ``value`` as canonical JSON."""
+    return digest(canonical_json(value))
+
+
+def file_digest(content: bytes) -> str:
+    """Plain hex SHA-256 of a file's bytes, as ``sha256sum`` prints it."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def canonical_floats(values: np.ndarray) -> bytes:
+    """Little-endian float64 bytes with -0.0 made 0.0."""
+    return (np.asarray(values, dtype="<f8") + 0.0).tobytes()
+
+
+def canonical_array(array: np.ndarray) -> bytes:
+    """Little-endian bytes of a numeric array, C order, floats canonical."""
+    if array.dtype.kind == "f":
+        return (array.astype(array.dtype.newbyteorder("<")) + array.dtype.type(0)).tobytes()
+    return np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def table_digest(table: pa.Table, *, context: Mapping[str, Any] | None = None) -> str:
+    """Hex SHA-256 of a table's content: names, types, validity and values, not its file or chunk layout."""
+    parts = [canonical_json({"rows": table.num_rows, "context": dict(context or {})})]
+    for name in table.column_names:
+        column = table.column(name)
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        parts.append(canonical_json([name, str(column.type)]))
+        parts.append(_validity(column))
+        parts.extend(_values(column))
+    return digest(*parts)
+
+
+def _validity(column: pa.ChunkedArray) -> bytes:
+    if column.null_count == 0:
+        return b""
+    valid: np.ndarray = pc.is_valid(column).to_numpy()
+    return np.packbits(valid).tobytes()
+
+
+def _values(column: pa.ChunkedArray) -> list[bytes]:
+    kind = column.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind):
+        array = _one_array(column.cast(pa.large_binary()).fill_null(b""))
+        if len(array) == 0:
+            return [b"", b""]
+        offsets = np.frombuffer(array.buffers()[1], dtype="<i8")[array.offset : array.offset + len(array) + 1]
+        data = array.buffers()[2]
+        text = b"" if data is None else memoryview(data)[offsets[0] : offsets[-1]].tobytes()
+        return [np.diff(offsets).astype("<i8").tobytes(), text]
+    if pa.types.is_fixed_size_binary(kind):
+        if column.null_count:
+            raise TypeError("no canonical bytes are defined for null fixed-size values")
+        array = _one_array(column)
+        width = kind.byte_width
+        return [memoryview(array.buffers()[1])[array.offset * width : (array.offset + len(array)) * width].tobytes()]
+    if pa.types.is_timestamp(kind):
+        return [column.cast(pa.int64()).fill_null(0).to_numpy().astype("<i8").tobytes()]
+    if pa.types.is_boolean(kind):
+        return [column.fill_null(value=False).to_numpy().astype("u1").tobytes()]
+    if pa.types.is_floating(kind) or pa.types.is_integer(kind):
+        return [canonical_array(column.fill_null(0).to_numpy())]
+    raise TypeError(f"no canonical bytes are defined for columns of type {kind}")
+
+
+def _one_array(column: pa.ChunkedArray) -> pa.Array:
+    combined = column.combine_chunks()
+    return pa.concat_arrays(combined.chunks) if isinstance(combined, pa.ChunkedArray) else combined

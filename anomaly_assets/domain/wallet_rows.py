@@ -1,0 +1,57 @@
+"""Transactions of many wallets as flat arrays, contiguous per wallet: what detectors are fitted on and score."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class WalletRows:
+    """Rows of ``n_wallets`` wallets; wallet ``w`` owns rows ``offsets[w]:offsets[w + 1]``.
+
+    Within a wallet rows ascend by (completion time, transaction id).
+
+    Parameters
+    ----------
+    wallet_ids : sequence of str, length n_wallets, ascending by UTF-8 bytes
+    offsets : int64 array of shape (n_wallets + 1,), ``offsets[0] == 0``
+    completed_at_us : int64 array of shape (n_rows,), microseconds since 1970-01-01T00:00Z
+    amounts : float64 array of shape (n_rows,), finite
+    """
+
+    wallet_ids: Sequence[str]
+    offsets: np.ndarray
+    completed_at_us: np.ndarray
+    amounts: np.ndarray
+
+    @property
+    def n_wallets(self) -> int:
+        """Number of wallets."""
+        return len(self.offsets) - 1
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return int(self.offsets[-1])
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Rows per wallet, int64 array of shape (n_wallets,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def hours(self) -> np.ndarray:
+        """UTC hour of day of each row, uint8 array of shape (n_rows,), 0..23."""
+        return ((self.completed_at_us // 3_600_000_000) % 24).astype(np.uint8)
+
+    @property
+    def wallet_of_row(self) -> np.ndarray:
+        """Index of each row's wallet, int64 array of shape (n_rows,)."""
+        return np.repeat(np.arange(self.n_wallets, dtype=np.int64), self.counts)
+
+    def slices(self) -> Iterator[slice]:
+        """The row slice of each wallet, in order."""
+        bounds = self.offsets.tolist()
+        return (slice(start, end) for start, end in pairwise(bounds))

@@ -1,0 +1,319 @@
+"""Every knob of the project: typed, with its unit and its reason, read once at the edge.
+
+Values come from, strongest first: overrides of the caller, environment variables (``ANOMALY_`` and two underscores
+between levels: ``ANOMALY_STATISTICAL__ZSCORE_THRESHOLD=4``), the file ``anomaly.yaml``, the defaults below.
+``REDIS_URL`` is ``redis.url``. An unknown key is an error that names the nearest known one.
+"""
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from annotated_types import Ge, Gt, Le, Len, Lt
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from anomaly_assets.domain.errors import SettingsError
+from anomaly_assets.domain.identity import digest_of
+
+SETTINGS_FILE = "anomaly.yaml"
+ENV_PREFIX = "ANOMALY_"
+CONFIG_ENV = "ANOMALY_CONFIG"
+FAILPOINTS_ENV = "ANOMALY_FAILPOINTS"
+
+AmountScale = Literal["log1p", "signed_log1p", "none"]
+SourceKind = Literal["synthetic", "files"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SyntheticSettings(_Section):
+    """The seeded generator."""
+
+    seed: Annotated[int, Ge(0)] = Field(7, description="Seed; another seed is another world.")
+    wallets: Annotated[int, Ge(1)] = Field(200, description="Number of wallets over the whole period.")
+    transactions_per_day: Annotated[int, Ge(1)] = Field(
+        400, description="Expected transactions a day; a few wallets make most of them."
+    )
+    anomalies_per_day: Annotated[float, Ge(0)] = Field(2.0, description="Expected planted anomalies a day.")
+    dirt: Annotated[float, Ge(0), Lt(1)] = Field(
+        0.0, description="Share of rows that are duplicated, conflicting, ill-formed or late."
+    )
+
+
+class FilesSettings(_Section):
+    """A parquet or CSV file, or a folder of them."""
+
+    path: Path | None = Field(None, description="File or folder, relative to the settings file.")
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="Canonical name to the file's name, for columns that are named otherwise.",
+    )
+    time_zone: str = Field("UTC", description="IANA zone of times that carry none.")
+    delimiter: Annotated[str, Len(1, 1)] = Field(",", description="CSV delimiter.")
+
+
+class SourceSettings(_Section):
+    """Where transactions come from."""
+
+    kind: SourceKind = Field("synthetic", description="Which source is read.")
+    synthetic: SyntheticSettings = SyntheticSettings()
+    files: FilesSettings = FilesSettings()
+
+
+class AmountSettings(_Section):
+    """What an amount may be and on which scale detectors see it."""
+
+    scale: AmountScale = Field(
+        "log1p",
+        description="Scale of amounts in both detectors; `signed_log1p` allows refunds (negative amounts), "
+        "the others refuse them at the border.",
+    )
+    max_amount: Annotated[float, Gt(0)] = Field(
+        1e15, description="Larger absolute amounts are refused at the border: no currency needs them."
+    )
+
+
+class BorderSettings(_Section):
+    """What is refused at the border."""
+
+    max_id_bytes: Annotated[int, Ge(1), Le(4096)] = Field(256, description="Longest id, in UTF-8 bytes.")
+    ambiguous_times: Literal["earlier", "later"] = Field(
+        "earlier", description="Which of two instants an ambiguous local time means."
+    )
+
+
+class WindowSettings(_Section):
+    """The days a model is trained on."""
+
+    days: Annotated[int, Ge(1), Le(3660)] = Field(180, description="Length of the training window, days.")
+    max_missing_days: Annotated[int, Ge(0)] = Field(
+        0, description="Unsealed days a window may have before its check fails."
+    )
+
+
+class StatisticalSettings(_Section):
+    """The z-score detector."""
+
+    min_transactions: Annotated[int, Ge(2)] = Field(30, description="Fewest transactions in the window.")
+    zscore_threshold: Annotated[float, Gt(0)] = Field(3.5, description="A row is flagged above this z-score.")
+    two_sided: bool = Field(default=False, description="Flag unusually small amounts too.")
+
+
+class IsolationForestSettings(_Section):
+    """The Isolation Forest detector."""
+
+    min_transactions: Annotated[int, Ge(2)] = Field(100, description="Fewest transactions in the window.")
+    n_estimators: Annotated[int, Ge(1), Le(10_000)] = Field(100, description="Number of trees.")
+    max_samples: Annotated[int, Ge(2), Le(65_535)] = Field(256, description="Rows drawn for each tree, at most.")
+    contamination: Annotated[float, Gt(0), Le(0.5)] = Field(
+        0.01, description="Share of training rows beyond the flag line."
+    )
+    random_state: Annotated[int, Ge(0), Le(2**32 - 1)] = Field(
+        42, description="Seed, the same for every wallet and day so that anyone can check with scikit-learn alone."
+    )
+
+
+class CheckSettings(_Section):
+    """Bounds of the checks that warn."""
+
+    min_eligible_wallets: Annotated[float, Ge(0), Le(1)] = Field(
+        0.05, description="Floor of the share of wallets a detector can be fitted for."
+    )
+    min_eligible_transactions: Annotated[float, Ge(0), Le(1)] = Field(
+        0.5, description="Floor of the share of window transactions that belong to such wallets."
+    )
+    min_coverage: Annotated[float, Ge(0), Le(1)] = Field(
+        0.5, description="Floor of the share of a day's rows that some detector judged."
+    )
+    max_anomaly_rate: Annotated[float, Ge(0), Le(1)] = Field(
+        0.1, description="Ceiling of the share of judged rows that are flagged."
+    )
+
+
+class RedisSettings(_Section):
+    """Where published models are served from."""
+
+    url: SecretStr | None = Field(
+        None,
+        description="Address of a Redis or Valkey server (also `REDIS_URL`); none: the embedded store of the home.",
+    )
+    key_prefix: Annotated[str, Len(0, 64)] = Field("", description="Put before every key, for a shared server.")
+    socket_timeout: Annotated[float, Gt(0)] = Field(10.0, description="Seconds before a call is given up.")
+    max_payload_bytes: Annotated[int, Ge(1024)] = Field(
+        16 * 1024 * 1024, description="Largest model payload, bytes; a larger one is refused before the socket."
+    )
+    embedded_max_memory_mb: Annotated[int, Ge(16)] = Field(4096, description="Memory limit of the embedded store, MB.")
+
+
+class NightlySettings(_Section):
+    """The nightly schedule."""
+
+    cron: str = Field("0 2 * * *", description="When the nightly run of yesterday starts, UTC.")
+    late_days: Annotated[int, Ge(0), Le(60)] = Field(
+        3, description="Days before the run's day that are ingested again, for rows that arrived late."
+    )
+    missing_day_retries: Annotated[int, Ge(0)] = Field(
+        3, description="How often the nightly run waits while a day of its window is missing."
+    )
+    missing_day_wait_seconds: Annotated[float, Ge(0)] = Field(600.0, description="Seconds between these tries.")
+
+
+class AlertSettings(_Section):
+    """Where failed runs are reported."""
+
+    webhook: SecretStr | None = Field(None, description="URL that receives a JSON POST per failed run.")
+    file: Path | None = Field(None, description="File that receives a JSON line per failed run.")
+
+
+class Settings(_Section):
+    """All settings of one deployment."""
+
+    home: Path = Field(Path("home"), description="Folder of everything a run writes, relative to the settings file.")
+    first_day: date = Field(
+        date(2024, 1, 1), description="First day of the home, never before the source's first; partitions start here."
+    )
+    source: SourceSettings = SourceSettings()
+    amounts: AmountSettings = AmountSettings()
+    border: BorderSettings = BorderSettings()
+    window: WindowSettings = WindowSettings()
+    statistical: StatisticalSettings = StatisticalSettings()
+    isolation_forest: IsolationForestSettings = IsolationForestSettings()
+    checks: CheckSettings = CheckSettings()
+    redis: RedisSettings = RedisSettings()
+    nightly: NightlySettings = NightlySettings()
+    alerts: AlertSettings = AlertSettings()
+    max_concurrent_runs: Annotated[int, Ge(1)] = Field(2, description="Dagster runs at once, written to dagster.yaml.")
+    lock_timeout_seconds: Annotated[float, Ge(0)] = Field(
+        3600.0, description="How long a run waits for another one that writes the same day of the same asset."
+    )
+
+    @property
+    def fit_settings(self) -> dict[str, Any]:
+        """The settings that shape models, as canonical JSON."""
+        return {
+            "amount_scale": self.amounts.scale,
+            "window_days": self.window.days,
+            "statistical": {"min_transactions": self.statistical.min_transactions},
+            "isolation_forest": self.isolation_forest.model_dump(),
+        }
+
+    @property
+    def decision_settings(self) -> dict[str, Any]:
+        """The settings that turn scores into flags, as canonical JSON."""
+        return {
+            "statistical": {
+                "zscore_threshold": self.statistical.zscore_threshold,
+                "two_sided": self.statistical.two_sided,
+            }
+        }
+
+    @property
+    def settings_id(self) -> str:
+        """Hex SHA-256 of fit and decision settings: never paths, addresses or alerts."""
+        return digest_of({"fit": self.fit_settings, "decision": self.decision_settings})
+
+
+def load_settings(
+    config: Path | None = None, *, environ: Mapping[str, str] = os.environ, overrides: Mapping[str, Any] | None = None
+) -> Settings:
+    """Settings of the deployment: file, environment, overrides.
+
+    Parameters
+    ----------
+    config : settings file; by default ``$ANOMALY_CONFIG``, else ``anomaly.yaml`` in the working folder if it exists
+    environ : the process environment
+    overrides : dotted key to value, stronger than everything else
+
+    Relative paths in it are made absolute against the file's folder (or the working folder).
+
+    Raises ``SettingsError`` naming the key, what was found and what is allowed.
+    """
+    named = config or (Path(environ[CONFIG_ENV]) if environ.get(CONFIG_ENV) else None)
+    if named is not None and not named.is_file():
+        raise SettingsError(f"settings file {named} does not exist", remedy="correct the path or leave it out")
+    path = named or Path(SETTINGS_FILE)
+    values = _read_yaml(path) if path.is_file() else {}
+    for path_of_key, value in _from_environment(environ):
+        _put(values, path_of_key, value)
+    for dotted, value in (overrides or {}).items():
+        _put(values, dotted.split("."), value)
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_explain(error)) from None
+    return _with_absolute_paths(settings, path.parent.absolute() if path.is_file() else Path.cwd())
+
+
+def setting_keys(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every dotted key with its pydantic field, in order of declaration."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from setting_keys(field.annotation, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not readable as YAML: {error}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path} holds a {type(values).__name__}", expected="a mapping of settings")
+    return values
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[list[str], Any]]:
+    for name in sorted(environ):
+        if name.startswith(ENV_PREFIX) and name not in {CONFIG_ENV, FAILPOINTS_ENV}:
+            text = environ[name]
+            yield name.removeprefix(ENV_PREFIX).lower().split("__"), yaml.safe_load(text) if text[:1] in "{[" else text
+    if environ.get("REDIS_URL"):
+        yield ["redis", "url"], environ["REDIS_URL"]
+
+
+def _put(values: dict[str, Any], key: list[str], value: Any) -> None:
+    section = values
+    for name in key[:-1]:
+        inner = section.setdefault(name, {})
+        if not isinstance(inner, dict):
+            raise SettingsError(f"setting {'.'.join(key)}: {name} is {inner!r}", expected="a section")
+        section = inner
+    section[key[-1]] = value
+
+
+def _explain(error: ValidationError) -> str:
+    known = [key for key, _ in setting_keys()]
+    sections = sorted({key.rpartition(".")[0] for key in known} - {""})
+    lines = []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(key, known + sections, n=1, cutoff=0.0)
+            lines.append(f"unknown setting {key}; the nearest known one is {near[0]}")
+        else:
+            shown = "" if "url" in key or "webhook" in key else f" (found {problem['input']!r})"
+            lines.append(f"setting {key}: {problem['msg']}{shown}")
+    return "\n".join(lines)
+
+
+def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:
+    def absolute(path: Path | None) -> Path | None:
+        return None if path is None else folder / path.expanduser()
+
+    files = settings.source.files.model_copy(update={"path": absolute(settings.source.files.path)})
+    return settings.model_copy(
+        update={
+            "home": absolute(settings.home),
+            "source": settings.source.model_copy(update={"files": files}),
+            "alerts": settings.alerts.model_copy(update={"file": absolute(settings.alerts.file)}),
+        }
+    )
