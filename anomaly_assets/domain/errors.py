@@ -19,6 +19,12 @@ AnomalyAssetsError
     └── Superseded            another run published something newer meanwhile
 """
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from anomaly_assets.domain.verdicts import Verdict
+
 
 class AnomalyAssetsError(Exception):
     """An error with its remedy: what was found, what was expected, what to do next."""
@@ -66,7 +72,14 @@ class ModelFormatError(PermanentError):
 
 
 class BlockedByCheck(PermanentError):
-    """A blocking check failed on the staged result; the previous revision stays current."""
+    """A blocking check failed on the staged result; the previous revision stays current.
+
+    ``verdicts`` holds what every check said, passed or not.
+    """
+
+    def __init__(self, found: str, *, remedy: str, verdicts: Sequence["Verdict"]) -> None:
+        super().__init__(found, remedy=remedy)
+        self.verdicts = tuple(verdicts)
 
 
 class ModelConflict(PermanentError):

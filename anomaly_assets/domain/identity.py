@@ -66,7 +66,7 @@ def _validity(column: pa.ChunkedArray) -> bytes:
     if column.null_count == 0:
         return b""
     valid: np.ndarray = pc.is_valid(column).to_numpy()
-    return np.packbits(valid).tobytes()
+    return bytes(np.packbits(valid))
 
 
 def _values(column: pa.ChunkedArray) -> list[bytes]:

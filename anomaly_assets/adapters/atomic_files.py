@@ -1,0 +1,65 @@
+"""Files that are either wholly there or not there: temporary name in the same folder, fsync, rename, fsync folder."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+TEMPORARY_SUFFIX = ".tmp"
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make renames inside ``folder`` durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def fsync_file(path: Path) -> None:
+    """Make the bytes of ``path`` durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def temporary_path(target: Path) -> Path:
+    """A hidden name beside ``target``; :func:`remove_temporary_files` removes it after a crash."""
+    return target.with_name(f".{target.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+
+
+def replace_durably(temporary: Path, target: Path) -> None:
+    """Rename ``temporary`` (already fsynced) over ``target`` and make the rename durable."""
+    temporary.replace(target)
+    fsync_folder(target.parent)
+
+
+def write_atomically(target: Path, content: bytes) -> None:
+    """Replace ``target`` by ``content``: readers see the old bytes or the new ones, never a part.
+
+    Raises ``OSError`` as the file system gives it (disk full, read-only); the old file is intact then.
+    """
+    with staged(target) as temporary:
+        temporary.write_bytes(content)
+        fsync_file(temporary)
+        replace_durably(temporary, target)
+
+
+@contextmanager
+def staged(target: Path) -> Iterator[Path]:
+    """A temporary path for ``target``, removed at the end unless it was renamed."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_path(target)
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_temporary_files(folder: Path) -> None:
+    """Remove what a killed writer left in ``folder``. The caller holds the lock that guards the folder."""
+    for leftover in folder.glob(f".*{TEMPORARY_SUFFIX}"):
+        leftover.unlink(missing_ok=True)

@@ -1,0 +1,50 @@
+"""Named points where a test may stop, kill or disturb a run: the way crashes are proved harmless.
+
+A point costs a dictionary look-up when nothing is armed. ``ANOMALY_FAILPOINTS=wallet_models.sealed=kill`` arms a point
+of a whole process with SIGKILL; ``armed`` arms one with a callable inside a test.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from anomaly_assets.domain.errors import SettingsError
+
+ENV = "ANOMALY_FAILPOINTS"
+Action = Callable[[], None]
+_actions: dict[str, Action] = {}
+
+
+def failpoint(name: str) -> None:
+    """Run what is armed at ``name``: usually nothing."""
+    if _actions:
+        _actions.get(name, _nothing)()
+    if ENV in os.environ:
+        _from_environment().get(name, _nothing)()
+
+
+@contextmanager
+def armed(name: str, action: Action) -> Iterator[None]:
+    """Run ``action`` whenever the point ``name`` is passed inside the block."""
+    _actions[name] = action
+    try:
+        yield
+    finally:
+        del _actions[name]
+
+
+def _from_environment() -> dict[str, Action]:
+    armed_points = dict(item.split("=", 1) for item in os.environ[ENV].split(",") if item)
+    unknown = set(armed_points.values()) - {"kill"}
+    if unknown:
+        raise SettingsError(f"{ENV} asks for {sorted(unknown)}", expected="NAME=kill")
+    return dict.fromkeys(armed_points, _kill)
+
+
+def _nothing() -> None:
+    return None
+
+
+def _kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)

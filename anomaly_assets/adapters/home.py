@@ -1,0 +1,132 @@
+"""A home: one folder with everything a deployment writes, bound to one source and first day.
+
+{root}/home.json                   identity of the home
+{root}/lake/                       sealed partitions (and lake/trials/{settings_id}/ for runs with other settings)
+{root}/models/                     archive of model payloads
+{root}/output/                     published days: labeled_transactions_YYYYMMDD.parquet
+{root}/truth/                      planted anomalies of the synthetic source, never read by the pipeline
+{root}/publication_log.jsonl       chained record of every publication
+{root}/locks/  dagster/  store/    locks, Dagster's own home, the embedded store
+"""
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from anomaly_assets.adapters.atomic_files import write_atomically
+from anomaly_assets.adapters.lake import Lake
+from anomaly_assets.adapters.locks import exclusive
+from anomaly_assets.adapters.model_archive import ModelArchive
+from anomaly_assets.adapters.publication_log import PublicationLog
+from anomaly_assets.domain.errors import CorruptFile, HomeMismatch
+from anomaly_assets.domain.identity import canonical_json, digest_of
+
+HOME_FORMAT_VERSION = 1
+_CLAIM_TIMEOUT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Home:
+    """Paths and stores of one deployment; nothing is created before it is used."""
+
+    root: Path
+
+    @property
+    def output(self) -> Path:
+        """Folder of the published days."""
+        return self.root / "output"
+
+    @property
+    def truth(self) -> Path:
+        """Folder of planted anomalies."""
+        return self.root / "truth"
+
+    @property
+    def dagster(self) -> Path:
+        """DAGSTER_HOME of this home."""
+        return self.root / "dagster"
+
+    @property
+    def store(self) -> Path:
+        """Data folder of the embedded store."""
+        return self.root / "store"
+
+    @property
+    def lake(self) -> Lake:
+        """The published lake."""
+        return Lake(self.root / "lake", self.root / "locks")
+
+    def trial_lake(self, settings_id: str) -> Lake:
+        """A lake apart, for detection runs whose settings differ from the home's."""
+        name = settings_id[:16]
+        return Lake(self.root / "lake" / "trials" / name, self.root / "locks" / "trials" / name)
+
+    @property
+    def models(self) -> ModelArchive:
+        """The archive of model payloads."""
+        return ModelArchive(self.root / "models")
+
+    @property
+    def log(self) -> PublicationLog:
+        """The publication log."""
+        return PublicationLog(self.root / "publication_log.jsonl")
+
+    def published_path(self, day: date) -> Path:
+        """Path of the published scores of ``day``."""
+        return self.output / f"labeled_transactions_{day:%Y%m%d}.parquet"
+
+    @cached_property
+    def home_id(self) -> str:
+        """Random name of this home, the same for its whole life."""
+        record = self.record()
+        if record is None:
+            raise HomeMismatch(f"{self.root} is not a home yet", remedy="ingest a day first")
+        return str(record["home_id"])
+
+    def record(self) -> dict[str, Any] | None:
+        """What ``home.json`` says; None before the first ingest."""
+        path = self.root / "home.json"
+        try:
+            value = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise CorruptFile(
+                f"{path.name} of the home is not JSON: {error}", remedy="restore it from a copy"
+            ) from None
+        if not isinstance(value, dict) or value.get("format") != HOME_FORMAT_VERSION:
+            raise CorruptFile(
+                f"{path.name} of the home has format {value.get('format') if isinstance(value, dict) else value!r}",
+                expected=f"format {HOME_FORMAT_VERSION}",
+                remedy="use the version of anomaly_assets that wrote it, or another --home",
+            )
+        return value
+
+    def claim(self, source: Mapping[str, Any], first_day: date) -> None:
+        """Bind the home to ``source`` and ``first_day`` at the first ingest; afterwards refuse any other.
+
+        Raises ``HomeMismatch`` naming both.
+        """
+        wanted = {"source_id": digest_of(dict(source)), "first_day": first_day.isoformat()}
+        with exclusive(self.root / "locks" / "home.lock", timeout_seconds=_CLAIM_TIMEOUT_SECONDS):
+            record = self.record()
+            if record is None:
+                fresh = {
+                    "format": HOME_FORMAT_VERSION,
+                    "home_id": secrets.token_hex(8),
+                    "source": dict(source),
+                    **wanted,
+                }
+                write_atomically(self.root / "home.json", canonical_json(fresh) + b"\n")
+                return
+        if any(record[key] != value for key, value in wanted.items()):
+            raise HomeMismatch(
+                f"the home {self.root} belongs to source {record['source']} from {record['first_day']}",
+                expected=f"source {dict(source)} from {first_day}",
+                remedy="use another home (--home, or `home` in anomaly.yaml), or the settings this home was made with",
+            )

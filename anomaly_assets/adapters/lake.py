@@ -1,0 +1,257 @@
+"""The lake: content-addressed parquet partitions, one folder per asset and day, each guarded by a seal.
+
+    {root}/{asset}/{day}/seal.json                     the current revision
+    {root}/{asset}/{day}/seals/{revision}.json         every revision that was ever current
+    {root}/{asset}/{day}/{role}-{sha256[:16]}.parquet  files, shared by revisions with equal content
+
+A writer holds the lock of its day and asset, stages files under temporary names, has them checked, and only then
+renames them and replaces the seal. Whoever is killed leaves the old revision current.
+"""
+
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from anomaly_assets.adapters.atomic_files import (
+    fsync_file,
+    remove_temporary_files,
+    replace_durably,
+    temporary_path,
+    write_atomically,
+)
+from anomaly_assets.adapters.failpoints import failpoint
+from anomaly_assets.adapters.locks import Lease, exclusive
+from anomaly_assets.adapters.seal import Seal, StoredFile
+from anomaly_assets.domain.errors import BlockedByCheck, CorruptFile, NotSealed, Superseded
+from anomaly_assets.domain.identity import file_digest
+from anomaly_assets.domain.verdicts import Verdict
+
+ROW_GROUP_ROWS = 131_072
+SEAL_FILE = "seal.json"
+
+
+@dataclass(frozen=True)
+class Lake:
+    """Sealed partitions under ``root``; locks under ``locks``."""
+
+    root: Path
+    locks: Path
+
+    def folder(self, asset: str, day: date) -> Path:
+        """Folder of one partition."""
+        return self.root / asset / day.isoformat()
+
+    def find(self, asset: str, day: date, revision: str | None = None) -> Seal | None:
+        """The current seal (or that of ``revision``), or None when there is none.
+
+        Raises ``CorruptFile`` when the seal is damaged and ``NotSealed`` when a blocking check had failed.
+        """
+        folder = self.folder(asset, day)
+        path = folder / SEAL_FILE if revision is None else folder / "seals" / f"{revision}.json"
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        seal = Seal.from_bytes(content, f"{asset}/{day}/{path.name}")
+        if (seal.asset, seal.day) != (asset, day) or (revision and seal.revision != revision):
+            raise CorruptFile(
+                f"the seal in {asset}/{day} belongs to {seal.asset}/{seal.day} revision {seal.revision}",
+                expected=f"{asset}/{day} revision {revision or 'of that folder'}",
+                remedy="materialize this partition again",
+            )
+        return seal
+
+    def require(self, asset: str, day: date, revision: str | None = None) -> Seal:
+        """Like :meth:`find`, but raises ``NotSealed`` when there is none."""
+        seal = self.find(asset, day, revision)
+        if seal is None:
+            wanted = f" revision {revision}" if revision else ""
+            raise NotSealed(f"{asset} of {day}{wanted} has no seal", remedy=f"materialize {asset} for {day} first")
+        return seal
+
+    def days(self, asset: str) -> list[date]:
+        """Days with a seal file, ascending."""
+        folder = self.root / asset
+        if not folder.exists():
+            return []
+        return sorted(date.fromisoformat(path.parent.name) for path in folder.glob(f"*/{SEAL_FILE}"))
+
+    def path_of(self, seal: Seal, role: str) -> Path:
+        """Path of one file of a sealed partition."""
+        return self.folder(seal.asset, seal.day) / seal.files[role].name
+
+    def read_bytes(self, seal: Seal, role: str) -> bytes:
+        """Bytes of one file, verified against the seal. Raises ``CorruptFile``."""
+        stored, path = seal.files[role], self.path_of(seal, role)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            content = b""
+        if file_digest(content) != stored.sha256:
+            raise CorruptFile(
+                f"{seal.asset}/{seal.day}/{stored.name} has {len(content)} bytes with digest {file_digest(content)}",
+                expected=f"{stored.n_bytes} bytes with digest {stored.sha256}",
+                remedy=f"materialize {seal.asset} for {seal.day} again",
+            )
+        return content
+
+    def read(self, seal: Seal, role: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """One file of a sealed partition as a table, verified against the seal."""
+        return _read_table(io.BytesIO(self.read_bytes(seal, role)), columns)
+
+    @contextmanager
+    def writing(
+        self, asset: str, day: date, *, timeout_seconds: float, on_wait: Callable[[], None] | None = None
+    ) -> Iterator["PartitionWriter"]:
+        """Hold the day's lock for ``asset`` and hand out its writer. Raises ``Busy``."""
+        path = self.locks / asset / f"{day.isoformat()}.lock"
+        with exclusive(path, timeout_seconds=timeout_seconds, on_wait=on_wait) as lease:
+            folder = self.folder(asset, day)
+            folder.mkdir(parents=True, exist_ok=True)
+            remove_temporary_files(folder)
+            failpoint(f"{asset}.locked")
+            writer = PartitionWriter(self, asset, day, lease)
+            try:
+                yield writer
+            finally:
+                remove_temporary_files(folder)
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Files written but not yet current."""
+
+    folder: Path
+    files: Mapping[str, StoredFile]
+
+    def read(self, role: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """One staged file, read back from disk."""
+        return _read_table(self.path(role), columns)
+
+    def path(self, role: str) -> Path:
+        """Temporary path of one staged file."""
+        return temporary_path(self.folder / role)
+
+
+@dataclass(frozen=True)
+class PartitionWriter:
+    """The one writer of a partition, while it holds the lock."""
+
+    lake: Lake
+    asset: str
+    day: date
+    lease: Lease
+
+    def current(self) -> Seal | None:
+        """The seal that is current now; None when there is none or it is damaged (this writer replaces it)."""
+        try:
+            return self.lake.find(self.asset, self.day)
+        except (CorruptFile, NotSealed):
+            return None
+
+    def stage(self, tables: Mapping[str, pa.Table]) -> Staged:
+        """Write ``tables`` (role to table) under temporary names, durable on disk."""
+        folder = self.lake.folder(self.asset, self.day)
+        files = {}
+        for role, table in tables.items():
+            temporary = temporary_path(folder / role)
+            pq.write_table(table, temporary, compression="zstd", row_group_size=ROW_GROUP_ROWS)
+            fsync_file(temporary)
+            files[role] = describe(temporary, role, table.num_rows)
+        failpoint(f"{self.asset}.staged")
+        return Staged(folder, files)
+
+    def commit(
+        self,
+        staged: Staged,
+        *,
+        revision: str,
+        verdicts: Sequence[Verdict],
+        made_from: Sequence[Seal] = (),
+        **sealed: Any,
+    ) -> tuple[Seal, bool]:
+        """Make staged files the current revision, if every blocking verdict passed.
+
+        Parameters
+        ----------
+        revision : digest of the content
+        made_from : seals that must still be current, or ``Superseded`` is raised and nothing changes
+        sealed : further fields of the seal (inputs, counts, settings_id, generation)
+
+        Returns the seal and whether anything was written: equal content is not written again.
+        """
+        blocked = [verdict for verdict in verdicts if verdict.blocks]
+        if blocked:
+            raise BlockedByCheck(
+                "; ".join(f"{verdict.check}: {verdict.message}" for verdict in blocked),
+                remedy="the previous revision stays current; mend the cause and run again",
+                verdicts=verdicts,
+            )
+        seal = Seal(
+            self.asset,
+            self.day,
+            revision,
+            {role: replace(file, name=final_name(role, file.sha256)) for role, file in staged.files.items()},
+            checks={verdict.check: verdict.as_json() for verdict in verdicts},
+            **sealed,
+        )
+        self._check_inputs(made_from)
+        failpoint(f"{self.asset}.checked")
+        current = self.current()
+        if current is not None and current.seal_id == seal.seal_id and self._files_intact(seal):
+            return seal, False
+        self._rename(staged, seal)
+        failpoint(f"{self.asset}.renamed")
+        self.lease.check()
+        write_atomically(staged.folder / "seals" / f"{revision}.json", seal.to_bytes())
+        write_atomically(staged.folder / SEAL_FILE, seal.to_bytes())
+        failpoint(f"{self.asset}.sealed")
+        return seal, True
+
+    def _check_inputs(self, made_from: Sequence[Seal]) -> None:
+        for used in made_from:
+            now = self.lake.find(used.asset, used.day)
+            if now is None or now.seal_id != used.seal_id:
+                raise Superseded(
+                    f"{used.asset} of {used.day} changed while {self.asset} was made from it",
+                    remedy="nothing was published; run again",
+                )
+
+    def _files_intact(self, seal: Seal) -> bool:
+        try:
+            for role in seal.files:
+                self.lake.read_bytes(seal, role)
+        except CorruptFile:
+            return False
+        return True
+
+    def _rename(self, staged: Staged, seal: Seal) -> None:
+        for role, file in staged.files.items():
+            if describe(staged.path(role), role, file.n_rows).sha256 != file.sha256:
+                raise CorruptFile(
+                    f"the staged {role} of {self.asset}/{self.day} changed between check and publication",
+                    remedy="run again; if it repeats, examine the disk",
+                )
+            replace_durably(staged.path(role), self.lake.path_of(seal, role))
+
+
+def describe(path: Path, role: str, n_rows: int) -> StoredFile:
+    """Name, digest, size and rows of a file as it lies on disk."""
+    content = path.read_bytes()
+    return StoredFile(role, file_digest(content), len(content), n_rows)
+
+
+def final_name(role: str, sha256: str) -> str:
+    """Content-addressed file name of a role."""
+    return f"{role}-{sha256[:16]}.parquet"
+
+
+def _read_table(source: Path | io.BytesIO, columns: Sequence[str] | None) -> pa.Table:
+    return pq.read_table(source, columns=list(columns) if columns else None, partitioning=None)

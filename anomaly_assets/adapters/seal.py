@@ -1,0 +1,105 @@
+"""The seal of a stored partition: what its files are, what they were made from and what the checks said.
+
+A partition without a good seal does not exist for readers. A seal carries no run and no clock.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from typing import Any
+
+from anomaly_assets.domain.errors import CorruptFile, NotSealed
+from anomaly_assets.domain.identity import canonical_json, digest_of
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """One file of a partition: its name beside the seal, its SHA-256, its size in bytes and its rows."""
+
+    name: str
+    sha256: str
+    n_bytes: int
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class Seal:
+    """What makes staged files a partition.
+
+    Parameters
+    ----------
+    asset, day : which partition
+    revision : hex digest of the content; equal content, equal revision
+    files : role ("transactions", "quarantine", ...) to file
+    inputs : what it was made from, JSON
+    counts : numbers worth keeping (ledger and the like), JSON
+    checks : verdict of every check that was evaluated on the staged files, JSON
+    settings_id, generation : of detection assets
+    """
+
+    asset: str
+    day: date
+    revision: str
+    files: Mapping[str, StoredFile]
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    counts: Mapping[str, Any] = field(default_factory=dict)
+    checks: Mapping[str, Any] = field(default_factory=dict)
+    settings_id: str | None = None
+    generation: int | None = None
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """Everything sealed, as JSON."""
+        return {"format": FORMAT_VERSION, **asdict(self), "day": self.day.isoformat()}
+
+    @property
+    def seal_id(self) -> str:
+        """Hex SHA-256 of the sealed content."""
+        return digest_of(self.content)
+
+    def to_bytes(self) -> bytes:
+        """The seal file."""
+        return canonical_json({**self.content, "seal_id": self.seal_id}) + b"\n"
+
+    @classmethod
+    def from_bytes(cls, content: bytes, name: str) -> "Seal":
+        """Parse and verify a seal file.
+
+        Raises ``CorruptFile`` when its bytes are not what was sealed, ``NotSealed`` when a blocking check had failed.
+        """
+        try:
+            value = json.loads(content)
+            claimed, version = value.pop("seal_id"), value.pop("format")
+            seal = cls(
+                **{
+                    **value,
+                    "day": date.fromisoformat(value["day"]),
+                    "files": {role: StoredFile(**file) for role, file in value["files"].items()},
+                }
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CorruptFile(f"{name} is not a seal: {error}", remedy="materialize this partition again") from None
+        if version != FORMAT_VERSION or seal.seal_id != claimed:
+            raise CorruptFile(
+                f"{name} was changed after sealing (format {version}, digest {seal.seal_id})",
+                expected=f"format {FORMAT_VERSION}, digest {claimed}",
+                remedy="materialize this partition again",
+            )
+        seal.refuse_bad_verdicts()
+        return seal
+
+    def refuse_bad_verdicts(self) -> None:
+        """Raise ``NotSealed`` when a blocking check of this seal failed."""
+        failed = [
+            name
+            for name, verdict in self.checks.items()
+            if verdict["blocking"] and not verdict["passed"] and verdict["severity"] == "ERROR"
+        ]
+        if failed:
+            raise NotSealed(
+                f"{self.asset} of {self.day} was sealed with failed checks {failed}",
+                remedy="materialize this partition again",
+            )

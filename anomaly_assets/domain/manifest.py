@@ -1,0 +1,72 @@
+"""The window manifest: exactly which revision of which day a model was trained on."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from anomaly_assets.domain.days import DayRange
+from anomaly_assets.domain.identity import digest_of
+
+
+@dataclass(frozen=True)
+class WindowManifest:
+    """The pinned days of one training window.
+
+    Parameters
+    ----------
+    day : the day that is scored with the window; never inside it
+    days : the window, half-open
+    revisions : per day of the window its raw revision, or None where no sealed day existed
+    """
+
+    day: date
+    days: DayRange
+    revisions: Mapping[date, str | None]
+
+    @classmethod
+    def pin(cls, day: date, days: DayRange, revision_of: Callable[[date], str | None]) -> "WindowManifest":
+        """Fix the current revision of every day of the window."""
+        return cls(day, days, {member: revision_of(member) for member in days})
+
+    @property
+    def present(self) -> list[tuple[date, str]]:
+        """Sealed days with their revisions, ascending."""
+        return [(day, revision) for day, revision in sorted(self.revisions.items()) if revision is not None]
+
+    @property
+    def missing(self) -> list[date]:
+        """Days of the window without a sealed revision, ascending."""
+        return [day for day, revision in sorted(self.revisions.items()) if revision is None]
+
+    @property
+    def manifest_id(self) -> str:
+        """Hex SHA-256 of the pinned days and revisions."""
+        return digest_of(self.as_json()["revisions"])
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON form; :meth:`from_json` is the inverse."""
+        return {
+            "day": self.day.isoformat(),
+            "first": self.days.first.isoformat(),
+            "end": self.days.end.isoformat(),
+            "revisions": [[day.isoformat(), revision] for day, revision in sorted(self.revisions.items())],
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "WindowManifest":
+        """The manifest that :meth:`as_json` described."""
+        return cls(
+            date.fromisoformat(value["day"]),
+            DayRange(date.fromisoformat(value["first"]), date.fromisoformat(value["end"])),
+            {date.fromisoformat(day): revision for day, revision in value["revisions"]},
+        )
+
+
+def stale_days(corrected: date, window_days: int, sealed: Callable[[date], bool], last: date) -> list[date]:
+    """Days after ``corrected`` (up to ``last``) whose models were trained on it, and the day itself if it was scored.
+
+    A correction of raw day R makes windows and models of R+1..R+window_days and scores of R..R+window_days stale.
+    """
+    affected = DayRange(corrected, min(last, date.fromordinal(corrected.toordinal() + window_days)))
+    return [day for day in (*affected, affected.end) if day <= last and sealed(day)]

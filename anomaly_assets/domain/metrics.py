@@ -1,0 +1,130 @@
+"""Daily metrics in long format: what was judged and flagged, for which group, by which detector."""
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from anomaly_assets.domain.detectors.base import DetectorStatus
+from anomaly_assets.domain.published import anomaly_column, status_column
+from anomaly_assets.domain.schema import Column, TableSchema
+
+UNIFIED = "unified"
+NO_HISTORY = "no_history"
+N_DECILES = 10
+
+METRICS = TableSchema(
+    (
+        Column("day", pa.date32(), "scored day"),
+        Column("group_kind", pa.string(), "all, organisation, wallet_size_decile or detector"),
+        Column("group_value", pa.string(), "which group; null for rows without organisation", nullable=True),
+        Column("detector", pa.string(), f"detector, or {UNIFIED!r} for any of them"),
+        Column("n_rows", pa.int64(), "transactions"),
+        Column("n_judged", pa.int64(), "transactions the detector judged"),
+        Column("n_flagged", pa.int64(), "transactions the detector flagged"),
+        Column("coverage", pa.float64(), "n_judged / n_rows", nullable=True),
+        Column("rate", pa.float64(), "n_flagged / n_judged", nullable=True),
+        Column("disagreement", pa.float64(), "rows some but not all flag / rows all judged", nullable=True),
+    )
+)
+
+
+def daily_metrics(day: date, scored: pa.Table, window: pa.Table, detectors: Sequence[str]) -> pa.Table:
+    """Metrics of one scored day.
+
+    Parameters
+    ----------
+    scored : published rows of the day
+    window : ``training_window`` of the day (wallet_id, n_transactions are read)
+    detectors : detector names
+
+    0/0 is null. Wallet-size deciles are by (n_transactions, wallet_id) over the window, 1 the smallest.
+    """
+    judged = {d: _equals(scored, status_column(d), DetectorStatus.JUDGED.value) for d in detectors}
+    flagged = {d: scored.column(anomaly_column(d)).to_numpy() for d in detectors}
+    everyone = np.zeros(scored.num_rows, dtype=np.int64)
+    rows = [
+        *_group(day, "all", ["all"], everyone, judged, flagged, [UNIFIED]),
+        *(row for d in detectors for row in _group(day, "detector", [d], everyone, judged, flagged, [d])),
+    ]
+    names, codes = _organisations(scored)
+    rows += _group(day, "organisation", names, codes, judged, flagged, [UNIFIED, *detectors])
+    names, codes = wallet_size_deciles(scored.column("WALLET_ID"), window)
+    rows += _group(day, "wallet_size_decile", names, codes, judged, flagged, [UNIFIED, *detectors])
+    return pa.Table.from_pylist(rows, schema=METRICS.arrow)
+
+
+def wallet_size_deciles(wallets: pa.ChunkedArray, window: pa.Table) -> tuple[list[str | None], np.ndarray]:
+    """Names of the groups and, per row, the index of its group."""
+    ranked = window.select(["n_transactions", "wallet_id"]).sort_by(
+        [("n_transactions", "ascending"), ("wallet_id", "ascending")]
+    )
+    rank = pc.index_in(wallets, ranked.column("wallet_id")).fill_null(-1).to_numpy()
+    codes = np.where(rank < 0, N_DECILES, rank * N_DECILES // max(ranked.num_rows, 1))
+    return [*(str(decile + 1) for decile in range(N_DECILES)), NO_HISTORY], codes
+
+
+def _organisations(scored: pa.Table) -> tuple[list[str | None], np.ndarray]:
+    column = scored.column("ORG_NAME")
+    names = sorted(set(column.to_pylist()) - {None}) if scored.num_rows else []
+    codes = pc.index_in(column, pa.array(names, pa.string())).fill_null(len(names)).to_numpy()
+    return [*names, None], codes
+
+
+def _equals(table: pa.Table, column: str, value: str) -> np.ndarray:
+    result: np.ndarray = pc.equal(table.column(column), value).to_numpy()
+    return result
+
+
+def _group(
+    day: date,
+    kind: str,
+    names: Sequence[str | None],
+    codes: np.ndarray,
+    judged: dict[str, np.ndarray],
+    flagged: dict[str, np.ndarray],
+    detectors: Sequence[str],
+) -> Iterator[dict[str, object]]:
+    def count(mask: np.ndarray | None = None) -> np.ndarray:
+        return np.bincount(codes if mask is None else codes[mask], minlength=len(names))
+
+    n_rows = count()
+    by_all, mixed = _disagreement(judged, flagged)
+    n_by_all, n_mixed = count(by_all), count(mixed)
+    for detector in detectors:
+        unified = detector == UNIFIED
+        n_judged = count(_any(judged) if unified else judged[detector])
+        n_flagged = count(_any(flagged) if unified else flagged[detector])
+        for index in range(len(names)):
+            if n_rows[index] == 0 and kind not in {"all", "detector"}:
+                continue
+            yield {
+                "day": day,
+                "group_kind": kind,
+                "group_value": names[index],
+                "detector": detector,
+                "n_rows": int(n_rows[index]),
+                "n_judged": int(n_judged[index]),
+                "n_flagged": int(n_flagged[index]),
+                "coverage": ratio(n_judged[index], n_rows[index]),
+                "rate": ratio(n_flagged[index], n_judged[index]),
+                "disagreement": ratio(n_mixed[index], n_by_all[index]) if unified else None,
+            }
+
+
+def ratio(part: float, whole: float) -> float | None:
+    """``part / whole``; null when there is nothing to divide by."""
+    return float(part) / float(whole) if whole else None
+
+
+def _any(masks: dict[str, np.ndarray]) -> np.ndarray:
+    result: np.ndarray = np.logical_or.reduce(list(masks.values()))
+    return result
+
+
+def _disagreement(judged: dict[str, np.ndarray], flagged: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    by_all = np.logical_and.reduce(list(judged.values()))
+    some, every = _any(flagged), np.logical_and.reduce(list(flagged.values()))
+    return by_all, by_all & some & ~every

@@ -1,0 +1,50 @@
+"""What a check says: passed or not, how bad, why, and with which numbers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Severity(StrEnum):
+    """WARN is a business outcome worth a look; ERROR means the result must not be used."""
+
+    WARN = "WARN"
+    ERROR = "ERROR"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of one check on one day.
+
+    Parameters
+    ----------
+    check : name of the check
+    passed : whether the property holds
+    message : one sentence with what was found and, when it failed, what to do
+    severity : how bad a failure is
+    blocking : a failed verdict keeps the result from being published
+    numbers : figures behind the verdict, JSON values
+    """
+
+    check: str
+    passed: bool
+    message: str
+    severity: Severity = Severity.ERROR
+    blocking: bool = False
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def blocks(self) -> bool:
+        """Whether publication must stop here."""
+        return self.blocking and not self.passed and self.severity is Severity.ERROR
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON form for seals and reports."""
+        return {
+            "passed": self.passed,
+            "severity": self.severity.value,
+            "blocking": self.blocking,
+            "message": self.message,
+            "numbers": dict(self.numbers),
+        }
