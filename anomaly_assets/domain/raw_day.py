@@ -1,0 +1,196 @@
+"""Digests of raw days and windows of them: per wallet, per day, and slid over the days without reading rows again."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from anomaly_assets.domain.identity import canonical_floats, table_digest
+from anomaly_assets.domain.schema import TRANSACTIONS, WALLET_DAYS
+from anomaly_assets.domain.wallet_rows import WalletRows
+
+_DIGEST_BYTES = 32
+
+
+def content_digest(kept: pa.Table) -> str:
+    """The revision of a raw day: hex SHA-256 over all five columns of its kept rows."""
+    return table_digest(kept.cast(TRANSACTIONS.arrow))
+
+
+def to_wallet_rows(kept: pa.Table) -> WalletRows:
+    """The rows of one day (a table of ``TRANSACTIONS``, sorted as the border leaves it) as flat arrays."""
+    codes, wallets = _wallet_codes([kept])
+    return WalletRows(
+        wallet_ids=wallets.to_pylist(),
+        offsets=_offsets(np.bincount(codes[0], minlength=len(wallets))),
+        completed_at_us=_times(kept),
+        amounts=_amounts(kept),
+    )
+
+
+def wallet_days(kept: pa.Table) -> pa.Table:
+    """Each wallet's digest of one day, a table of ``WALLET_DAYS`` sorted by wallet.
+
+    ``rows_digest`` is SHA-256 over, all little-endian: the number of rows as int64, then for the wallet's rows in
+    order of (time, id) all times (int64, microseconds), all amounts (float64, -0.0 made 0.0), all id lengths (int64,
+    bytes) and all ids (UTF-8).
+
+    Parameters
+    ----------
+    kept : table of ``TRANSACTIONS``, sorted as the border leaves it
+    """
+    rows = to_wallet_rows(kept)
+    times, amounts = memoryview(rows.completed_at_us.astype("<i8").tobytes()), canonical_floats(rows.amounts)
+    id_offsets, id_text = _text_buffers(kept.column("tx_id"))
+    lengths = memoryview(np.diff(id_offsets).astype("<i8").tobytes())
+    amounts_view, text_view = memoryview(amounts), memoryview(id_text)
+    text_ends = id_offsets[rows.offsets].tolist()
+    digests = bytearray()
+    for (start, end), (text_start, text_end) in zip(pairwise(rows.offsets.tolist()), pairwise(text_ends), strict=True):
+        sha = hashlib.sha256((end - start).to_bytes(8, "little"))
+        sha.update(times[8 * start : 8 * end])
+        sha.update(amounts_view[8 * start : 8 * end])
+        sha.update(lengths[8 * start : 8 * end])
+        sha.update(text_view[text_start:text_end])
+        digests += sha.digest()
+    return pa.Table.from_arrays(
+        [pa.array(rows.wallet_ids, pa.string()), pa.array(rows.counts), _fixed_size(bytes(digests))],
+        schema=WALLET_DAYS.arrow,
+    )
+
+
+def window_digests(days: Sequence[pa.Table]) -> tuple[list[str], list[str]]:
+    """Wallets of a window in UTF-8 byte order, and for each the hex SHA-256 over its daily digests, oldest first.
+
+    Days on which a wallet has no rows do not enter its digest, so two windows with equal rows have equal digests.
+
+    Parameters
+    ----------
+    days : tables of ``WALLET_DAYS``, one for each day of the window, in ascending order of days
+    """
+    codes, wallets = _wallet_codes(days)
+    offsets = _offsets(_total_counts(codes, len(wallets)))
+    grouped = np.empty(int(offsets[-1]), dtype=f"V{_DIGEST_BYTES}")
+    target = offsets[:-1].copy()
+    for day, day_codes in zip(days, codes, strict=True):
+        grouped[target[day_codes]] = _digest_values(day)
+        target[day_codes] += 1  # a wallet has one row a day
+    content = grouped.view(np.uint8).data
+    digests = [
+        hashlib.sha256(content[_DIGEST_BYTES * start : _DIGEST_BYTES * end]).hexdigest()
+        for start, end in pairwise(offsets.tolist())
+    ]
+    return wallets.to_pylist(), digests
+
+
+def assemble_window(days: Sequence[pa.Table]) -> WalletRows:
+    """The rows of many days as flat arrays, contiguous per wallet, times ascending within a wallet.
+
+    Parameters
+    ----------
+    days : tables of ``TRANSACTIONS``, each sorted as the border leaves it, in ascending order of days
+
+    Raises ``ValueError`` when the days do not ascend.
+    """
+    codes, wallets = _wallet_codes(days)
+    offsets = _offsets(_total_counts(codes, len(wallets)))
+    completed_at_us, amounts = np.empty(int(offsets[-1]), dtype=np.int64), np.empty(int(offsets[-1]))
+    target, latest = offsets[:-1].copy(), np.iinfo(np.int64).min
+    for day, day_codes in zip(days, codes, strict=True):
+        if day.num_rows == 0:
+            continue
+        times, runs = _times(day), _runs(day_codes)
+        if times.min() <= latest:
+            raise ValueError("days of a window must ascend and must not overlap")
+        latest = times.max()
+        first_target = target[runs.codes]
+        places = np.arange(day.num_rows) + np.repeat(first_target - runs.starts, runs.counts)
+        completed_at_us[places], amounts[places] = times, _amounts(day)
+        target[runs.codes] += runs.counts
+    return WalletRows(wallets.to_pylist(), offsets, completed_at_us, amounts)
+
+
+@dataclass(frozen=True, eq=False)
+class _Runs:
+    """Runs of equal codes: code, first position and length of each."""
+
+    codes: np.ndarray
+    starts: np.ndarray
+    counts: np.ndarray
+
+
+def _runs(codes: np.ndarray) -> _Runs:
+    starts = np.flatnonzero(np.concatenate([[True], codes[1:] != codes[:-1]]))
+    return _Runs(codes[starts], starts, np.diff(np.append(starts, len(codes))))
+
+
+def _wallet_codes(tables: Sequence[pa.Table]) -> tuple[list[np.ndarray], pa.Array]:
+    """Per table the rank of each row's wallet among all wallets, int64, and all wallets in UTF-8 byte order."""
+    columns = [_one_array(table.column("wallet_id")) for table in tables]
+    encoded = pa.chunked_array(columns, pa.large_string()).dictionary_encode().unify_dictionaries()
+    if encoded.num_chunks == 0:  # no day has a row
+        return [np.empty(0, dtype=np.int64) for _ in tables], pa.array([], pa.large_string())
+    wallets = encoded.chunk(0).dictionary
+    order: np.ndarray = pc.sort_indices(wallets).to_numpy()
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    # Encoding drops empty chunks, so days are cut out by their lengths and not taken chunk by chunk.
+    codes = rank[np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])]
+    ends = np.cumsum([len(column) for column in columns])
+    return np.split(codes, ends[:-1]), wallets.take(pa.array(order))
+
+
+def _total_counts(codes: Sequence[np.ndarray], n_wallets: int) -> np.ndarray:
+    counts = np.zeros(n_wallets, dtype=np.int64)
+    for day_codes in codes:
+        counts += np.bincount(day_codes, minlength=n_wallets)
+    return counts
+
+
+def _offsets(counts: np.ndarray) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+def _times(kept: pa.Table) -> np.ndarray:
+    times: np.ndarray = kept.column("tx_completed_at").cast(pa.int64()).to_numpy()
+    return times
+
+
+def _amounts(kept: pa.Table) -> np.ndarray:
+    amounts: np.ndarray = kept.column("total_amount").to_numpy()
+    return amounts
+
+
+def _one_array(column: pa.ChunkedArray) -> pa.Array:
+    if column.num_chunks == 1:
+        return column.chunk(0).cast(pa.large_string())
+    wide = column.cast(pa.large_string())
+    return pa.concat_arrays(wide.chunks) if wide.num_chunks else pa.array([], pa.large_string())
+
+
+def _text_buffers(column: pa.ChunkedArray) -> tuple[np.ndarray, memoryview]:
+    """Byte offsets of each value, int64 (n_rows + 1,), starting at 0, and the bytes of all values."""
+    text = _one_array(column)
+    if len(text) == 0:
+        return np.zeros(1, dtype=np.int64), memoryview(b"")
+    offsets = np.frombuffer(text.buffers()[1], dtype=np.int64)[text.offset : text.offset + len(text) + 1]
+    return offsets - offsets[0], memoryview(text.buffers()[2])[offsets[0] : offsets[-1]]
+
+
+def _fixed_size(digests: bytes) -> pa.Array:
+    count = len(digests) // _DIGEST_BYTES
+    return pa.Array.from_buffers(pa.binary(_DIGEST_BYTES), count, [None, pa.py_buffer(digests)])
+
+
+def _digest_values(day: pa.Table) -> np.ndarray:
+    """The digests of a table of ``WALLET_DAYS`` as a void array of 32 bytes each."""
+    column = day.column("rows_digest")
+    if day.num_rows == 0:
+        return np.empty(0, dtype=f"V{_DIGEST_BYTES}")
+    array = pa.concat_arrays(column.chunks)
+    content = memoryview(array.buffers()[1])[array.offset * _DIGEST_BYTES :][: len(array) * _DIGEST_BYTES]
+    return np.frombuffer(content, dtype=f"V{_DIGEST_BYTES}")
