@@ -16,6 +16,9 @@ import yaml
 from annotated_types import Ge, Gt, Le, Len, Lt
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from anomaly_assets.domain.border import BorderRules
+from anomaly_assets.domain.detectors import DETECTORS
+from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.errors import SettingsError
 from anomaly_assets.domain.identity import digest_of
 
@@ -160,6 +163,9 @@ class NightlySettings(_Section):
     late_days: Annotated[int, Ge(0), Le(60)] = Field(
         3, description="Days before the run's day that are ingested again, for rows that arrived late."
     )
+    watched_days: Annotated[int, Ge(1), Le(60)] = Field(
+        7, description="Finished days whose source counts late_arrivals_sensor compares with what is stored."
+    )
     missing_day_retries: Annotated[int, Ge(0)] = Field(
         3, description="How often the nightly run waits while a day of its window is missing."
     )
@@ -196,29 +202,55 @@ class Settings(_Section):
     )
 
     @property
+    def detection(self) -> "Detection":
+        """The part of the settings that decides what is flagged."""
+        return Detection(
+            amount_scale=self.amounts.scale,
+            window_days=self.window.days,
+            statistical=self.statistical,
+            isolation_forest=self.isolation_forest,
+        )
+
+    @property
+    def border_rules(self) -> BorderRules:
+        """What the border refuses."""
+        zone = self.source.files.time_zone if self.source.kind == "files" else "UTC"
+        return BorderRules(
+            max_id_bytes=self.border.max_id_bytes,
+            max_amount=self.amounts.max_amount,
+            allow_negative=self.amounts.scale == "signed_log1p",
+            time_zone=zone,
+            ambiguous_times=self.border.ambiguous_times,
+        )
+
+
+class Detection(_Section):
+    """Everything that decides what is flagged: fit settings shape models, decision settings shape flags."""
+
+    amount_scale: AmountScale
+    window_days: int
+    statistical: StatisticalSettings
+    isolation_forest: IsolationForestSettings
+
+    def detectors(self) -> list[Detector]:
+        """The detectors with these settings, in order of publication."""
+        return [
+            detector(amount_scale=self.amount_scale, **getattr(self, name).model_dump())
+            for name, detector in DETECTORS.items()
+        ]
+
+    @property
     def fit_settings(self) -> dict[str, Any]:
         """The settings that shape models, as canonical JSON."""
         return {
-            "amount_scale": self.amounts.scale,
-            "window_days": self.window.days,
-            "statistical": {"min_transactions": self.statistical.min_transactions},
-            "isolation_forest": self.isolation_forest.model_dump(),
-        }
-
-    @property
-    def decision_settings(self) -> dict[str, Any]:
-        """The settings that turn scores into flags, as canonical JSON."""
-        return {
-            "statistical": {
-                "zscore_threshold": self.statistical.zscore_threshold,
-                "two_sided": self.statistical.two_sided,
-            }
+            "window_days": self.window_days,
+            "detectors": {detector.name: detector.fit_parameters for detector in self.detectors()},
         }
 
     @property
     def settings_id(self) -> str:
         """Hex SHA-256 of fit and decision settings: never paths, addresses or alerts."""
-        return digest_of({"fit": self.fit_settings, "decision": self.decision_settings})
+        return digest_of(self.model_dump(mode="json"))
 
 
 def load_settings(

@@ -156,6 +156,17 @@ class PartitionWriter:
         except (CorruptFile, NotSealed):
             return None
 
+    def history(self) -> list[Seal]:
+        """Every readable seal this partition ever had."""
+        folder = self.lake.folder(self.asset, self.day) / "seals"
+        seals = []
+        for path in sorted(folder.glob("*.json")):
+            try:
+                seals.append(Seal.from_bytes(path.read_bytes(), path.name))
+            except (CorruptFile, NotSealed):
+                continue
+        return seals
+
     def stage(self, tables: Mapping[str, pa.Table]) -> Staged:
         """Write ``tables`` (role to table) under temporary names, durable on disk."""
         folder = self.lake.folder(self.asset, self.day)

@@ -1,0 +1,1 @@
+"""Asset checks: one property each, partitioned by day; the predicates live in ``domain/predicates.py``."""

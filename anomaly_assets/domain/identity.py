@@ -65,11 +65,11 @@ def table_digest(table: pa.Table, *, context: Mapping[str, Any] | None = None) -
 def _validity(column: pa.ChunkedArray) -> bytes:
     if column.null_count == 0:
         return b""
-    valid: np.ndarray = pc.is_valid(column).to_numpy()
-    return bytes(np.packbits(valid))
+    packed: bytes = np.packbits(pc.is_valid(column).to_numpy()).tobytes()
+    return packed
 
 
-def _values(column: pa.ChunkedArray) -> list[bytes]:
+def _values(column: pa.ChunkedArray) -> list[bytes]:  # noqa: PLR0911  one line per kind of column
     kind = column.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind):
         array = _one_array(column.cast(pa.large_binary()).fill_null(b""))
@@ -87,8 +87,10 @@ def _values(column: pa.ChunkedArray) -> list[bytes]:
         return [memoryview(array.buffers()[1])[array.offset * width : (array.offset + len(array)) * width].tobytes()]
     if pa.types.is_timestamp(kind):
         return [column.cast(pa.int64()).fill_null(0).to_numpy().astype("<i8").tobytes()]
+    if pa.types.is_date32(kind):
+        return [canonical_array(column.cast(pa.int32()).fill_null(0).to_numpy())]
     if pa.types.is_boolean(kind):
-        return [column.fill_null(value=False).to_numpy().astype("u1").tobytes()]
+        return [column.fill_null(False).to_numpy().astype("u1").tobytes()]
     if pa.types.is_floating(kind) or pa.types.is_integer(kind):
         return [canonical_array(column.fill_null(0).to_numpy())]
     raise TypeError(f"no canonical bytes are defined for columns of type {kind}")

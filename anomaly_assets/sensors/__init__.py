@@ -1,0 +1,1 @@
+"""Sensors: gather facts, decide in a pure function, emit."""

@@ -1,0 +1,51 @@
+"""Which model store a deployment uses: the server at a URL, or the embedded one of its home."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from anomaly_assets.adapters.embedded_store import EmbeddedStore
+from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.model_store import ModelStore
+
+
+@dataclass(frozen=True)
+class StoreProvider:
+    """Opens the model store when it is first needed; nothing connects before.
+
+    Parameters
+    ----------
+    url : address of a server (may hold a password, so it is never shown); None: the embedded store
+    """
+
+    url: str | None
+    key_prefix: str
+    socket_timeout: float
+    max_payload_bytes: int
+    embedded_max_memory_mb: int
+
+    def __repr__(self) -> str:
+        return f"StoreProvider({'server at a configured URL' if self.url else 'embedded'})"
+
+    def embedded(self, home: Home) -> EmbeddedStore:
+        """The embedded store of ``home``."""
+        return EmbeddedStore(home.store, max_memory_mb=self.embedded_max_memory_mb)
+
+    def resolve(self, home: Home) -> str:
+        """Address of the store; starts the embedded one when no URL is configured."""
+        return self.url if self.url is not None else self.embedded(home).ensure_running()
+
+    @contextmanager
+    def open(self, home: Home) -> Iterator[ModelStore]:
+        """A connected store, closed at the end."""
+        store = ModelStore.connect(
+            self.resolve(home),
+            key_prefix=self.key_prefix,
+            home_id=home.home_id,
+            socket_timeout=self.socket_timeout,
+            max_payload_bytes=self.max_payload_bytes,
+        )
+        try:
+            yield store
+        finally:
+            store.close()

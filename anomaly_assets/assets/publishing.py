@@ -1,0 +1,94 @@
+"""From a step to Dagster events: check results first, a materialization only for what was published."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from anomaly_assets.checks.partitioned import results_of
+from anomaly_assets.domain.errors import BlockedByCheck, PermanentError, TransientError
+from anomaly_assets.steps.run import Outcome
+
+RETRY = dg.RetryPolicy(max_retries=3, delay=2.0, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+"""For errors a rerun can help with; all others end the step at once."""
+
+Events = Iterator[dg.AssetCheckResult | dg.MaterializeResult]
+
+
+def publish(
+    step: Callable[[], Outcome],
+    describe: Callable[[Outcome], Mapping[str, Any]],
+    *,
+    on_blocked: Callable[[BlockedByCheck], None] | None = None,
+) -> Events:
+    """Run ``step``; report its verdicts, then its partition with the metadata ``describe`` gives.
+
+    A failed blocking check is reported and ends the step without a materialization: the previous revision stays
+    current, in the lake and on the page.
+    """
+    try:
+        outcome = step()
+    except BlockedByCheck as blocked:
+        yield from results_of(blocked.verdicts)
+        if on_blocked:
+            on_blocked(blocked)
+        raise failure(blocked) from blocked
+    except (PermanentError, TransientError) as error:
+        raise failure(error) from error
+    except OSError:
+        raise  # a full or failing disk may recover: the retry policy decides
+    except Exception as error:
+        raise dg.Failure(f"{type(error).__name__}: {error}", allow_retries=False) from error
+    yield from results_of(outcome.verdicts)
+    yield dg.MaterializeResult(
+        metadata={**describe(outcome), **provenance(outcome)}, data_version=dg.DataVersion(outcome.data_version)
+    )
+
+
+def failure(error: PermanentError | TransientError) -> dg.Failure:
+    """The error as Dagster shows it, retried only when a rerun may help."""
+    shown = {"found": error.found, "expected": error.expected, "what to do": error.remedy}
+    return dg.Failure(
+        description=str(error),
+        metadata={name: text for name, text in shown.items() if text},
+        allow_retries=isinstance(error, TransientError),
+    )
+
+
+def provenance(outcome: Outcome) -> dict[str, Any]:
+    """What every partition says of itself."""
+    seal = outcome.seal
+    return {
+        "revision": seal.revision,
+        "seal": seal.seal_id,
+        "written": "yes" if outcome.changed else "no: equal content is not written again",
+        **({"publication log head": outcome.head} if outcome.head else {"trial": "published nowhere"}),
+        "files": dg.MetadataValue.md(
+            "\n".join(
+                f"- {role}: `{file.name}`, {file.n_rows:,} rows, {file.n_bytes:,} bytes"
+                for role, file in seal.files.items()
+            )
+        ),
+    }
+
+
+def log_for_partition(
+    context: dg.AssetExecutionContext, asset: str, day: date, event: dg.AssetCheckResult | dg.MaterializeResult
+) -> None:
+    """Record the event of another day than the run's own partition."""
+    if isinstance(event, dg.AssetCheckResult):
+        context.log_event(
+            dg.AssetCheckEvaluation(
+                asset_key=dg.AssetKey(asset),
+                check_name=str(event.check_name),
+                passed=event.passed,
+                metadata=event.metadata,
+                severity=event.severity,
+                description=event.description,
+                partition=day.isoformat(),
+            )
+        )
+        return
+    version = {"dagster/data_version": event.data_version.value} if event.data_version else {}
+    context.log_event(dg.AssetMaterialization(asset, partition=day.isoformat(), metadata=event.metadata, tags=version))

@@ -1,0 +1,112 @@
+"""raw_transactions: a day as extracted, validated, de-duplicated and sorted."""
+
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import dagster as dg
+
+from anomaly_assets.assets import plots
+from anomaly_assets.assets.graph import INGEST, Graph, others
+from anomaly_assets.assets.metadata import column_schema, markdown_table, neighbours, numbers_table
+from anomaly_assets.assets.publishing import Events, log_for_partition, publish
+from anomaly_assets.checks.partitioned import evaluated_by_asset
+from anomaly_assets.domain.schema import TRANSACTIONS
+from anomaly_assets.resources.border import BorderResource
+from anomaly_assets.resources.clock import ClockResource
+from anomaly_assets.resources.home import HomeResource
+from anomaly_assets.resources.source import TransactionSourceResource
+from anomaly_assets.steps.ingest import claim_home, ingest_day
+from anomaly_assets.steps.run import RAW, Outcome
+from anomaly_assets.steps.staleness import stale_scores
+
+DESCRIPTION = """One UTC day of transactions as extracted, validated, de-duplicated and sorted by wallet, time and id.
+
+Refused rows lie beside it with the reason; rows in = kept + quarantined + duplicates.
+
+**Which button to press.** To ingest days: *Jobs > ingest_transactions > Materialize all* and choose the dates: one run
+per date. Here, on the asset or lineage page, *Materialize* of this asset **together with its downstream** spreads each
+chosen day to all the days whose training window holds it (180 by default): right after a correction, a surprise
+otherwise.
+"""
+
+
+class IngestConfig(dg.Config):
+    """Launchpad options of one ingest run."""
+
+    late_days: int = 0
+    """Ingest this many days before the partition again first, for rows that arrived late."""
+    known_at: str | None = None
+    """Take only rows that had arrived by this moment (ISO 8601), where the source knows it."""
+
+
+def raw_transactions_asset(graph: Graph) -> dg.AssetsDefinition:
+    """The asset over the graph's partitions."""
+    checks = {
+        "schema": "Columns, types, nulls and order are those of the schema.",
+        "unique_transaction_ids": "No transaction id occurs twice within the day.",
+        "ledger_balances": "Rows in = kept + quarantined + duplicate, and as many as the source counted itself.",
+    }
+
+    @dg.asset(
+        name=RAW,
+        description=DESCRIPTION,
+        kinds={"python", "parquet"},
+        code_version="1",
+        check_specs=[evaluated_by_asset(RAW, name, text, graph.days, blocking=True) for name, text in checks.items()],
+        metadata={"dagster/column_schema": column_schema(TRANSACTIONS)},
+        **graph.common(INGEST),
+    )
+    def raw_transactions(
+        context: dg.AssetExecutionContext,
+        config: IngestConfig,
+        home: HomeResource,
+        source: TransactionSourceResource,
+        border: BorderResource,
+        clock: ClockResource,
+    ) -> Events:
+        run, rules, rows = home.run(context, clock.now), border.rules(), source.open()
+        day = date.fromisoformat(context.partition_key)
+        known_at = datetime.fromisoformat(config.known_at) if config.known_at else None
+
+        def ingest(which: date) -> Outcome:
+            claim_home(run, rows, home.first)
+            return ingest_day(run, rows, rules, which, known_at=known_at)
+
+        for earlier in _late_days(day, config.late_days, home.first):
+            for event in publish(partial(ingest, earlier), _describe):
+                log_for_partition(context, RAW, earlier, event)
+            stale = stale_scores(run, earlier)
+            if stale:
+                context.log.warning(f"{earlier} changed: scores of {len(stale)} days are stale, first {stale[0]}")
+        yield from publish(partial(ingest, day), _describe)
+
+    return raw_transactions
+
+
+def _late_days(day: date, count: int, first: date) -> list[date]:
+    days = [day - timedelta(days=back) for back in range(count, 0, -1)]
+    return [earlier for earlier in days if earlier >= first]
+
+
+def _describe(outcome: Outcome) -> Mapping[str, Any]:
+    kept, day = outcome.tables["kept"], outcome.seal.day
+    ledger = dict(outcome.seal.counts)
+    hours = (kept.column("tx_completed_at").cast("int64").to_numpy() // 3_600_000_000) % 24
+    return {
+        "dagster/partition_row_count": kept.num_rows,
+        "rows in": ledger["n_in"],
+        "kept": ledger["n_kept"],
+        "quarantined": ledger["n_quarantined"],
+        "duplicate": ledger["n_duplicate"],
+        "wallets": outcome.numbers["wallets"],
+        "ledger": numbers_table({**{k: v for k, v in ledger.items() if k != "by_reason"}, **ledger["by_reason"]}),
+        "preview": markdown_table(kept),
+        "quarantine": markdown_table(outcome.tables["quarantine"]),
+        "distributions": plots.picture(
+            plots.histogram(kept.column("total_amount").to_numpy(), title="amounts", log=True),
+            plots.hours_of_day(hours, title="transactions by UTC hour"),
+        ),
+        **neighbours(day, others(RAW)),
+    }

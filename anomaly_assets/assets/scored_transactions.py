@@ -1,0 +1,85 @@
+"""scored_transactions: the verdict of every detector on every transaction of the day."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import numpy as np
+
+from anomaly_assets.adapters.store_provider import StoreProvider
+from anomaly_assets.assets import plots
+from anomaly_assets.assets.graph import DETECTION, Graph, others
+from anomaly_assets.assets.metadata import column_schema, markdown_table, neighbours
+from anomaly_assets.assets.publishing import Events, publish
+from anomaly_assets.checks.partitioned import evaluated_by_asset
+from anomaly_assets.domain.published import published_schema
+from anomaly_assets.resources.clock import ClockResource
+from anomaly_assets.resources.detection import DetectionResource
+from anomaly_assets.resources.home import HomeResource
+from anomaly_assets.settings import Detection
+from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW, Outcome
+from anomaly_assets.steps.score import score_day
+
+DESCRIPTION = """Every transaction of day D with the verdict of each detector, the unified flag, the ids of the models
+that judged it and, when flagged, the reason. D's models are used and no others. Published as
+`output/labeled_transactions_YYYYMMDD.parquet`, replaced atomically; equal content is the same bytes.
+"""
+TOP_COLUMNS = ("TX_ID", "WALLET_ID", "TX_COMPLETED_AT", "TOTAL_AMOUNT", "ORG_NAME", "anomaly_score", "reason")
+
+
+def scored_transactions_asset(graph: Graph, detection: Detection) -> dg.AssetsDefinition:
+    """The asset over the graph's partitions."""
+    checks = {
+        "every_transaction_judged_once": "The scored rows are the raw rows, each once, with a status per detector.",
+        "unified_flag_is_the_or": "is_anomaly is the OR of the detectors' flags; flagged rows have a reason.",
+    }
+
+    @dg.asset(
+        name=SCORED,
+        description=DESCRIPTION,
+        kinds={"python", "parquet"},
+        code_version="1",
+        deps=[RAW, WINDOW, MODELS],
+        check_specs=[
+            evaluated_by_asset(SCORED, name, text, graph.days, blocking=True) for name, text in checks.items()
+        ],
+        metadata={"dagster/column_schema": column_schema(published_schema(detection.detectors()))},
+        **graph.common(DETECTION),
+    )
+    def scored_transactions(
+        context: dg.AssetExecutionContext,
+        home: HomeResource,
+        store: dg.ResourceParam[StoreProvider],
+        detection: DetectionResource,
+        clock: ClockResource,
+    ) -> Events:
+        parameters, day = detection.resolve(), date.fromisoformat(context.partition_key)
+        run = home.run(context, clock.now, trial=detection.trial(parameters))
+        yield from publish(lambda: score_day(run, store, parameters, day), _describe)
+
+    return scored_transactions
+
+
+def _describe(outcome: Outcome) -> Mapping[str, Any]:
+    scored, day = outcome.tables["scored"], outcome.seal.day
+    flagged = scored.column("is_anomaly").to_numpy()
+    hours = (scored.column("TX_COMPLETED_AT").cast("int64").to_numpy() / 3_600_000_000) % 24
+    scores = scored.column("anomaly_score").drop_null().to_numpy()
+    top = scored.filter(flagged).sort_by([("anomaly_score", "descending"), ("TX_ID", "ascending")])
+    return {
+        "dagster/partition_row_count": scored.num_rows,
+        **{name: value for name, value in outcome.numbers.items() if value is not None},
+        "top flags": markdown_table(top, TOP_COLUMNS),
+        "preview": markdown_table(scored),
+        "distributions": plots.picture(
+            plots.histogram(scores, title="anomaly scores; above 0.5 is flagged"),
+            plots.by_hour_and_amount(
+                hours,
+                scored.column("TOTAL_AMOUNT").to_numpy(),
+                np.asarray(flagged, dtype=bool),
+                title="amounts by UTC hour, flagged in front",
+            ),
+        ),
+        **neighbours(day, others(SCORED)),
+    }

@@ -1,0 +1,56 @@
+"""The one place that makes checks partitioned by day, which Dagster still calls a preview."""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import dagster as dg
+from dagster import PreviewWarning
+
+from anomaly_assets.domain.verdicts import Severity, Verdict
+
+
+@contextmanager
+def preview_accepted() -> Iterator[None]:
+    """Partitioned checks are a preview API of Dagster 1.13: accepted here, and nothing else."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*partitions_def.*", category=PreviewWarning)
+        yield
+
+
+def evaluated_by_asset(
+    asset: str, name: str, description: str, partitions: dg.PartitionsDefinition[str], *, blocking: bool
+) -> dg.AssetCheckSpec:
+    """A check that the asset itself evaluates on its staged files, before anything is published."""
+    with preview_accepted():
+        return dg.AssetCheckSpec(
+            name, asset=asset, description=description, blocking=blocking, partitions_def=partitions
+        )
+
+
+def evaluated_apart(
+    asset: str, name: str, description: str, partitions: dg.PartitionsDefinition[str]
+) -> Callable[[Callable[..., dg.AssetCheckResult]], dg.AssetChecksDefinition]:
+    """Decorator of a check of what is published; it can also be run alone, from the UI."""
+
+    def decorate(evaluate: Callable[..., dg.AssetCheckResult]) -> dg.AssetChecksDefinition:
+        with preview_accepted():
+            return dg.asset_check(asset=asset, name=name, description=description, partitions_def=partitions)(evaluate)
+
+    return decorate
+
+
+def result_of(verdict: Verdict) -> dg.AssetCheckResult:
+    """The verdict as Dagster shows it."""
+    return dg.AssetCheckResult(
+        check_name=verdict.check,
+        passed=verdict.passed,
+        severity=dg.AssetCheckSeverity.WARN if verdict.severity is Severity.WARN else dg.AssetCheckSeverity.ERROR,
+        description=verdict.message,
+        metadata={key: value for key, value in verdict.numbers.items() if value is not None},
+    )
+
+
+def results_of(verdicts: Sequence[Verdict]) -> list[dg.AssetCheckResult]:
+    """All verdicts as Dagster shows them."""
+    return [result_of(verdict) for verdict in verdicts]

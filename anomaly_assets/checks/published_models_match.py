@@ -1,0 +1,50 @@
+"""published_models_match: the store serves exactly the day's models, or a newer day's."""
+
+from datetime import date
+
+import dagster as dg
+
+from anomaly_assets.adapters.store_provider import StoreProvider
+from anomaly_assets.checks.partitioned import evaluated_apart, result_of
+from anomaly_assets.domain.errors import AnomalyAssetsError
+from anomaly_assets.domain.predicates import published_models_match
+from anomaly_assets.domain.verdicts import Verdict
+from anomaly_assets.resources.home import HomeResource
+from anomaly_assets.steps.run import MODELS
+
+NAME = "published_models_match"
+DESCRIPTION = (
+    "The store serves exactly this day's models. Passes as superseded when a newer day is served. When it fails, "
+    "materialize wallet_models for the newest day again: the store is filled from the archive."
+)
+
+
+def published_models_match_check(days: dg.DailyPartitionsDefinition) -> dg.AssetChecksDefinition:
+    """The check over the graph's partitions."""
+
+    @evaluated_apart(MODELS, NAME, DESCRIPTION, days)
+    def evaluate(
+        context: dg.AssetCheckExecutionContext, home: HomeResource, store: dg.ResourceParam[StoreProvider]
+    ) -> dg.AssetCheckResult:
+        return result_of(compare(home, store, date.fromisoformat(context.partition_key)))
+
+    return evaluate
+
+
+def compare(home: HomeResource, store: StoreProvider, day: date) -> Verdict:
+    """What the store serves against what the lake holds."""
+    opened = home.open()
+    try:
+        seal = opened.lake.require(MODELS, day)
+        models = opened.lake.read(seal, "models")
+        with store.open(opened) as server:
+            publication = server.published()
+            if publication is not None and (publication.as_of, publication.generation) > (day, seal.generation or 0):
+                return Verdict(NAME, True, f"superseded: {publication.as_of} is served")
+            served = server.published_model_ids(as_of=day, generation=seal.generation or 0)
+    except AnomalyAssetsError as error:
+        return Verdict(NAME, False, f"could not be compared: {error}")
+    if served is None:
+        found = f"{publication.as_of} ({publication.state})" if publication else "nothing"
+        return Verdict(NAME, False, f"the store serves {found}, not {day}; materialize wallet_models for {day} again")
+    return published_models_match(models, {(key.model_type, key.wallet_id): of for key, of in served.items()})

@@ -1,0 +1,74 @@
+"""coverage_within_bounds and anomaly_rate_within_bounds: business bounds of a scored day; they warn."""
+
+from collections.abc import Callable
+from datetime import date
+
+import dagster as dg
+import pyarrow as pa
+
+from anomaly_assets.checks.partitioned import evaluated_apart, result_of
+from anomaly_assets.domain.errors import AnomalyAssetsError
+from anomaly_assets.domain.predicates import anomaly_rate_within_bounds, coverage_within_bounds
+from anomaly_assets.domain.verdicts import Verdict
+from anomaly_assets.resources.detection import BoundsResource, DetectionResource
+from anomaly_assets.resources.home import HomeResource
+from anomaly_assets.steps.run import SCORED
+
+COVERAGE = "coverage_within_bounds"
+RATE = "anomaly_rate_within_bounds"
+
+
+def coverage_within_bounds_check(days: dg.DailyPartitionsDefinition) -> dg.AssetChecksDefinition:
+    """The check over the graph's partitions."""
+    description = (
+        "Enough rows were judged by some detector (checks.min_coverage). Not judged is not normal: look at the "
+        "statuses, at training_window's eligibility and at missing days."
+    )
+
+    @evaluated_apart(SCORED, COVERAGE, description, days)
+    def evaluate(
+        context: dg.AssetCheckExecutionContext, home: HomeResource, detection: DetectionResource, bounds: BoundsResource
+    ) -> dg.AssetCheckResult:
+        def judge(scored: pa.Table, names: list[str]) -> Verdict:
+            return coverage_within_bounds(scored, names, min_coverage=bounds.min_coverage)
+
+        return result_of(_on_current(COVERAGE, home, detection, date.fromisoformat(context.partition_key), judge))
+
+    return evaluate
+
+
+def anomaly_rate_within_bounds_check(days: dg.DailyPartitionsDefinition) -> dg.AssetChecksDefinition:
+    """The check over the graph's partitions."""
+    description = (
+        "Not suspiciously many judged rows are flagged (checks.max_anomaly_rate). When it fails, compare the day's "
+        "amounts with its window: a changed currency or unit in the source looks like this."
+    )
+
+    @evaluated_apart(SCORED, RATE, description, days)
+    def evaluate(
+        context: dg.AssetCheckExecutionContext, home: HomeResource, detection: DetectionResource, bounds: BoundsResource
+    ) -> dg.AssetCheckResult:
+        def judge(scored: pa.Table, names: list[str]) -> Verdict:
+            return anomaly_rate_within_bounds(scored, names, max_rate=bounds.max_anomaly_rate)
+
+        return result_of(_on_current(RATE, home, detection, date.fromisoformat(context.partition_key), judge))
+
+    return evaluate
+
+
+def _on_current(
+    name: str,
+    home: HomeResource,
+    detection: DetectionResource,
+    day: date,
+    judge: Callable[[pa.Table, list[str]], Verdict],
+) -> Verdict:
+    """The verdict on what this run wrote: the published scores, or the trial's."""
+    parameters = detection.resolve()
+    trial = detection.trial(parameters)
+    lake = home.open().lake if trial is None else home.open().trial_lake(trial)
+    try:
+        scored = lake.read(lake.require(SCORED, day), "scored")
+    except AnomalyAssetsError as error:
+        return Verdict(name, False, f"the scores of {day} are not readable: {error}")
+    return judge(scored, [detector.name for detector in parameters.detectors()])

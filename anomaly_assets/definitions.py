@@ -1,0 +1,105 @@
+"""The composition root: settings become resources, assets, checks, jobs, schedules and sensors of one Definitions."""
+
+import warnings
+
+import dagster as dg
+from dagster import BetaWarning
+
+from anomaly_assets.adapters.alerts import AlertTargets
+from anomaly_assets.adapters.store_provider import StoreProvider
+from anomaly_assets.assets.anomaly_metrics import anomaly_metrics_asset
+from anomaly_assets.assets.graph import Graph
+from anomaly_assets.assets.raw_transactions import raw_transactions_asset
+from anomaly_assets.assets.scored_transactions import scored_transactions_asset
+from anomaly_assets.assets.training_window import training_window_asset
+from anomaly_assets.assets.wallet_models import wallet_models_asset
+from anomaly_assets.checks.published_models_match import published_models_match_check
+from anomaly_assets.checks.score_bounds import anomaly_rate_within_bounds_check, coverage_within_bounds_check
+from anomaly_assets.jobs import build_jobs
+from anomaly_assets.partitions import daily_partitions, trailing_window_mapping
+from anomaly_assets.resources.border import BorderResource
+from anomaly_assets.resources.clock import ClockResource
+from anomaly_assets.resources.detection import BoundsResource, DetectionResource
+from anomaly_assets.resources.home import HomeResource
+from anomaly_assets.resources.source import source_resource
+from anomaly_assets.schedules import nightly_schedule
+from anomaly_assets.sensors.late_arrivals import late_arrivals_sensor
+from anomaly_assets.sensors.run_failure_alert import run_failure_alert
+from anomaly_assets.settings import Settings, load_settings
+
+
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """Everything Dagster runs for one deployment. Nothing connects or starts here."""
+    days = daily_partitions(settings.first_day)
+    graph = Graph(days, trailing_window_mapping(settings.window.days))
+    detection = settings.detection
+    ingest, detect, nightly = build_jobs()
+    real = settings.source.kind != "synthetic"
+    return dg.Definitions(
+        assets=_with_code_references(
+            [
+                raw_transactions_asset(graph),
+                training_window_asset(graph, detection),
+                wallet_models_asset(graph, detection),
+                scored_transactions_asset(graph, detection),
+                anomaly_metrics_asset(graph),
+            ]
+        ),
+        asset_checks=[
+            published_models_match_check(days),
+            coverage_within_bounds_check(days),
+            anomaly_rate_within_bounds_check(days),
+        ],
+        jobs=[ingest, detect, nightly],
+        schedules=[nightly_schedule(nightly, settings.first_day, settings.nightly, switched_on=real)],
+        sensors=[
+            late_arrivals_sensor(
+                ingest,
+                watched_days=settings.nightly.watched_days,
+                window_days=settings.window.days,
+                switched_on=real,
+            ),
+            run_failure_alert(_alert_targets(settings)),
+        ],
+        resources={
+            "home": HomeResource(
+                root=str(settings.home),
+                first_day=settings.first_day.isoformat(),
+                lock_timeout_seconds=settings.lock_timeout_seconds,
+            ),
+            "source": source_resource(settings),
+            "border": BorderResource.from_rules(settings.border_rules),
+            "detection": DetectionResource.from_settings(detection),
+            "bounds": BoundsResource.from_settings(settings.checks, settings.window.max_missing_days),
+            "clock": ClockResource(),
+            "store": store_provider(settings),
+        },
+        executor=dg.in_process_executor,
+    )
+
+
+def store_provider(settings: Settings) -> StoreProvider:
+    """The model store of these settings. A plain object: its address may hold a password, so Dagster never sees it."""
+    redis = settings.redis
+    return StoreProvider(
+        url=redis.url.get_secret_value() if redis.url else None,
+        key_prefix=redis.key_prefix,
+        socket_timeout=redis.socket_timeout,
+        max_payload_bytes=redis.max_payload_bytes,
+        embedded_max_memory_mb=redis.embedded_max_memory_mb,
+    )
+
+
+def _alert_targets(settings: Settings) -> AlertTargets:
+    webhook = settings.alerts.webhook
+    return AlertTargets(webhook=webhook.get_secret_value() if webhook else None, file=settings.alerts.file)
+
+
+def _with_code_references(assets: list[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
+    with warnings.catch_warnings():
+        # "Open in editor" links are a beta feature of Dagster 1.13: accepted here, and nothing else
+        warnings.filterwarnings("ignore", message=".*(ode_references|CodeReference).*", category=BetaWarning)
+        return list(dg.with_source_code_references(assets))  # type: ignore[arg-type]
+
+
+defs = build_definitions(load_settings())

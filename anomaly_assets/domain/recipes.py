@@ -1,0 +1,87 @@
+"""Recipes and the table of models: what a model was made from, and which models a day has."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from anomaly_assets.domain.detectors.base import Detector, Model
+from anomaly_assets.domain.identity import canonical_json, digest_of
+from anomaly_assets.domain.schema import Column, TableSchema
+
+MODELS = TableSchema(
+    (
+        Column("wallet_id", pa.string(), "wallet"),
+        Column("detector", pa.string(), "detector that fitted the model"),
+        Column("model_id", pa.string(), "SHA-256 of the model's content"),
+        Column("recipe_id", pa.string(), "SHA-256 of what it was fitted from and how"),
+        Column("n_transactions", pa.int64(), "transactions it was fitted on"),
+        Column("n_bytes", pa.int64(), "size of the stored payload, bytes"),
+        Column("summary", pa.string(), "its single numbers, canonical JSON"),
+    )
+)
+"""One row per model of a day, sorted by (wallet_id, detector)."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What one model is fitted from and how."""
+
+    wallet: int
+    wallet_id: str
+    detector: Detector
+    recipe_id: str
+    n_transactions: int
+
+
+def recipe_id(detector: Detector, wallet_id: str, rows_digest: str) -> str:
+    """Hex SHA-256 of detector, fit settings, algorithm version, wallet and the wallet's rows in the window.
+
+    No as-of day is in it, so the recipe of a wallet whose window did not change repeats.
+    """
+    return digest_of(
+        {
+            "detector": detector.name,
+            "algorithm_version": detector.algorithm_version,
+            "fit_parameters": detector.fit_parameters,
+            "wallet": wallet_id,
+            "rows": rows_digest,
+        }
+    )
+
+
+def recipes_of(window: pa.Table, detectors: Sequence[Detector]) -> list[Recipe]:
+    """One recipe for each eligible wallet and detector; ``wallet`` indexes the window's wallets."""
+    ids, digests = window.column("wallet_id").to_pylist(), window.column("rows_digest").to_pylist()
+    counts = window.column("n_transactions").to_pylist()
+    return [
+        Recipe(index, ids[index], detector, recipe_id(detector, ids[index], digests[index]), counts[index])
+        for detector in detectors
+        for index in window.column(f"{detector.name}_eligible").to_numpy().nonzero()[0].tolist()
+    ]
+
+
+def models_table(made: Iterable[tuple[Recipe, str, Mapping[str, Any], int]]) -> pa.Table:
+    """The table of models from (recipe, model id, summary, payload size) of each."""
+    rows = sorted(
+        (
+            {
+                "wallet_id": recipe.wallet_id,
+                "detector": recipe.detector.name,
+                "model_id": model_id,
+                "recipe_id": recipe.recipe_id,
+                "n_transactions": recipe.n_transactions,
+                "n_bytes": n_bytes,
+                "summary": canonical_json(dict(summary)).decode(),
+            }
+            for recipe, model_id, summary, n_bytes in made
+        ),
+        key=lambda row: (str(row["wallet_id"]), str(row["detector"])),
+    )
+    return pa.Table.from_pylist(rows, schema=MODELS.arrow)
+
+
+def summary_of(model: Model) -> dict[str, float]:
+    """The single numbers of a model, for people."""
+    return {name: float(array[0]) for name, array in sorted(model.arrays.items()) if array.shape == (1,)}

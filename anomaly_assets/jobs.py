@@ -1,0 +1,25 @@
+"""The three jobs: what a person or a schedule starts. On a job's page one chosen date is one run, nothing spreads."""
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
+
+INGEST, DETECT, NIGHTLY = "ingest_transactions", "detect_anomalies", "nightly"
+
+
+def build_jobs() -> list[UnresolvedAssetJobDefinition]:
+    """Ingest, detect and nightly, all partitioned by day."""
+    detection = [WINDOW, MODELS, SCORED, METRICS]
+    described = {
+        INGEST: ([RAW], "Extract and validate the chosen days. Run it before detect_anomalies."),
+        DETECT: (
+            detection,
+            "Train on the window before each chosen day and score the day: what a simulation backfills.",
+        ),
+        NIGHTLY: ([RAW, *detection], "Ingest a day, then train and score it: what the schedule runs for yesterday."),
+    }
+    return [
+        dg.define_asset_job(name, selection=dg.AssetSelection.assets(*assets), description=text)
+        for name, (assets, text) in described.items()
+    ]

@@ -1,0 +1,38 @@
+"""The home as a Dagster resource."""
+
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+
+import dagster as dg
+
+from anomaly_assets.adapters.home import Home
+from anomaly_assets.steps.run import Run
+
+
+class HomeResource(dg.ConfigurableResource):
+    """Folder of everything a run writes, bound to one source and first day."""
+
+    root: str
+    first_day: str
+    lock_timeout_seconds: float
+
+    def open(self) -> Home:
+        """The home's paths and stores; creates nothing."""
+        return Home(Path(self.root))
+
+    @property
+    def first(self) -> date:
+        """First day of the home."""
+        return date.fromisoformat(self.first_day)
+
+    def run(self, context: dg.AssetExecutionContext, now: Callable[[], datetime], *, trial: str | None = None) -> Run:
+        """What steps need to know of the Dagster run they are part of."""
+        return Run(
+            home=self.open(),
+            run_id=context.run.run_id,
+            now=now,
+            say=context.log.info,
+            lock_timeout_seconds=self.lock_timeout_seconds,
+            trial=trial,
+        )

@@ -1,0 +1,82 @@
+"""Sources of transactions as Dagster resources: thin configuration over ``adapters/sources``."""
+
+from abc import ABC, abstractmethod
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+
+from anomaly_assets.adapters.sources.base import TransactionSource
+from anomaly_assets.adapters.sources.files import FilesSource
+from anomaly_assets.adapters.sources.synthetic import SyntheticSource
+from anomaly_assets.domain.errors import SettingsError
+from anomaly_assets.settings import FilesSettings, Settings, SyntheticSettings
+
+
+class TransactionSourceResource(dg.ConfigurableResource, ABC):
+    """Where transactions come from."""
+
+    @abstractmethod
+    def open(self) -> TransactionSource:
+        """The source; connects when it is first asked for rows."""
+
+
+class SyntheticSourceResource(TransactionSourceResource):
+    """The seeded generator."""
+
+    seed: int
+    wallets: int
+    transactions_per_day: int
+    anomalies_per_day: float
+    dirt: float
+    first_day: str
+
+    @classmethod
+    def from_settings(cls, settings: SyntheticSettings, first_day: date) -> "SyntheticSourceResource":
+        """The generator these settings describe."""
+        return cls(**settings.model_dump(), first_day=first_day.isoformat())
+
+    def open(self) -> SyntheticSource:
+        """The generator."""
+        return SyntheticSource(
+            seed=self.seed,
+            wallets=self.wallets,
+            transactions_per_day=self.transactions_per_day,
+            anomalies_per_day=self.anomalies_per_day,
+            dirt=self.dirt,
+            first_day=date.fromisoformat(self.first_day),
+        )
+
+
+class FilesSourceResource(TransactionSourceResource):
+    """A parquet or CSV file, or a folder of them."""
+
+    path: str
+    columns: dict[str, str]
+    time_zone: str
+    delimiter: str
+
+    @classmethod
+    def from_settings(cls, settings: FilesSettings) -> "FilesSourceResource":
+        """The files these settings describe. Raises ``SettingsError`` when no path is set."""
+        if settings.path is None:
+            raise SettingsError(
+                "source.kind is files but source.files.path is not set", remedy="set it in anomaly.yaml"
+            )
+        return cls(
+            path=str(settings.path),
+            columns=settings.columns,
+            time_zone=settings.time_zone,
+            delimiter=settings.delimiter,
+        )
+
+    def open(self) -> FilesSource:
+        """The files, read when first asked for rows."""
+        return FilesSource(Path(self.path), columns=self.columns, time_zone=self.time_zone, delimiter=self.delimiter)
+
+
+def source_resource(settings: Settings) -> TransactionSourceResource:
+    """The configured source."""
+    if settings.source.kind == "files":
+        return FilesSourceResource.from_settings(settings.source.files)
+    return SyntheticSourceResource.from_settings(settings.source.synthetic, settings.first_day)

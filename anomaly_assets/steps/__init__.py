@@ -1,0 +1,1 @@
+"""What each asset does, without Dagster: read sealed inputs, call the core, stage, check, seal, publish."""

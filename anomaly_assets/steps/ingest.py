@@ -1,0 +1,60 @@
+"""raw_transactions: extract a day, validate it at the border, seal it."""
+
+from dataclasses import asdict
+from datetime import date, datetime
+from typing import Any
+
+from anomaly_assets.adapters.failpoints import failpoint
+from anomaly_assets.adapters.sources.base import TransactionSource
+from anomaly_assets.domain.border import BorderRules, as_input_table, clean_day
+from anomaly_assets.domain.days import DayRange
+from anomaly_assets.domain.errors import OutsideCoverage
+from anomaly_assets.domain.predicates import ledger_balances, schema, unique_transaction_ids
+from anomaly_assets.domain.raw_day import content_digest, wallet_days
+from anomaly_assets.steps.run import RAW, Outcome, Run
+
+
+def claim_home(run: Run, source: TransactionSource, first_day: date) -> None:
+    """Bind the run's home to ``source`` and ``first_day``, or refuse.
+
+    Raises ``OutsideCoverage`` when ``first_day`` lies before what the source covers and ``HomeMismatch`` when the home
+    belongs to another source.
+    """
+    first_covered = source.coverage().first
+    if first_day < first_covered:
+        raise OutsideCoverage(
+            f"first_day is {first_day}",
+            expected=f"a day the source covers, {first_covered} or later",
+            remedy=f"set first_day: {first_covered} in anomaly.yaml",
+        )
+    run.home.claim(source.identity, first_day)
+
+
+def ingest_day(
+    run: Run, source: TransactionSource, rules: BorderRules, day: date, *, known_at: datetime | None = None
+) -> Outcome:
+    """Extract, validate, de-duplicate, sort, check and seal one raw day."""
+    days = DayRange.of(day)
+    with run.writing(run.home.lake, RAW, day) as writer:
+        probe = source.probe(days, known_at=known_at)
+        clean = clean_day(as_input_table(source.batches(days, known_at=known_at)), day, rules)
+        tables = {"transactions": clean.kept, "wallets": wallet_days(clean.kept), "quarantine": clean.quarantine}
+        staged = writer.stage(tables)
+        kept, quarantine = staged.read("transactions"), staged.read("quarantine")
+        ledger = asdict(clean.ledger)
+        verdicts = (
+            schema(kept),
+            unique_transaction_ids(kept),
+            ledger_balances(ledger, kept, quarantine, probe.n_rows),
+        )
+        seal, changed = writer.commit(
+            staged,
+            revision=content_digest(clean.kept),
+            verdicts=verdicts,
+            inputs={"source": source.identity, "source_rows": probe.n_rows, "source_fingerprint": probe.fingerprint},
+            counts=ledger,
+        )
+        head = run.log(seal)
+        failpoint(f"{RAW}.logged")
+    numbers: dict[str, Any] = {**ledger, "wallets": tables["wallets"].num_rows}
+    return Outcome(seal, changed, seal.revision, verdicts, {"kept": kept, "quarantine": quarantine}, numbers, head)

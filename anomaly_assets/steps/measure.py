@@ -1,0 +1,36 @@
+"""anomaly_metrics: measure a scored day."""
+
+from datetime import date
+
+from anomaly_assets.adapters.failpoints import failpoint
+from anomaly_assets.domain.identity import table_digest
+from anomaly_assets.domain.metrics import daily_metrics
+from anomaly_assets.settings import Detection
+from anomaly_assets.steps.run import METRICS, SCORED, WINDOW, Outcome, Run
+
+FIGURES = ["n_rows", "n_judged", "n_flagged", "coverage", "rate", "disagreement"]
+
+
+def measure_day(run: Run, detection: Detection, day: date) -> Outcome:
+    """Counts, rates, coverage and disagreement of the day's current scores."""
+    with run.writing(run.lake, METRICS, day) as writer:
+        scored_seal = run.lake.require(SCORED, day)
+        window_seal = run.lake.require(WINDOW, day, scored_seal.inputs["window"])
+        scored = run.lake.read(scored_seal, "scored")
+        window = run.lake.read(window_seal, "wallets", ["wallet_id", "n_transactions"])
+        metrics = daily_metrics(day, scored, window, [detector.name for detector in detection.detectors()])
+        staged = writer.stage({"metrics": metrics})
+        revision = table_digest(metrics)
+        seal, changed = writer.commit(
+            staged,
+            revision=revision,
+            verdicts=(),
+            made_from=[scored_seal],
+            inputs={"scored": scored_seal.revision, "window": window_seal.revision},
+            settings_id=detection.settings_id,
+            generation=scored_seal.generation,
+        )
+        head = run.log(seal)
+        failpoint(f"{METRICS}.logged")
+    over_all = metrics.select(FIGURES).to_pylist()[0]
+    return Outcome(seal, changed, revision, (), {"metrics": metrics}, over_all, head)

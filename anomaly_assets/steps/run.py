@@ -1,0 +1,95 @@
+"""What every step needs to know of the run it is part of, and what it hands back."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.lake import Lake, PartitionWriter
+from anomaly_assets.adapters.seal import Seal
+from anomaly_assets.domain.verdicts import Verdict
+
+RAW = "raw_transactions"
+WINDOW = "training_window"
+MODELS = "wallet_models"
+SCORED = "scored_transactions"
+METRICS = "anomaly_metrics"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of one or more steps.
+
+    Parameters
+    ----------
+    home : where everything lies
+    run_id : name of the run in logs
+    now : the clock; only logs and update times use it
+    say : receives progress, one sentence at a time
+    lock_timeout_seconds : how long to wait for another writer of the same day
+    trial : settings id when the run's settings differ from the home's: it writes to a lake apart and publishes nothing
+    """
+
+    home: Home
+    run_id: str
+    now: Callable[[], datetime]
+    say: Callable[[str], None]
+    lock_timeout_seconds: float
+    trial: str | None = None
+
+    @property
+    def lake(self) -> Lake:
+        """Where detection assets of this run are read and written."""
+        return self.home.lake if self.trial is None else self.home.trial_lake(self.trial)
+
+    @contextmanager
+    def writing(self, lake: Lake, asset: str, day: date) -> Iterator[PartitionWriter]:
+        """Hold the day's lock for ``asset``."""
+
+        def waiting() -> None:
+            self.say(f"another run is writing {asset} of {day}; waiting up to {self.lock_timeout_seconds:g} s")
+
+        with lake.writing(asset, day, timeout_seconds=self.lock_timeout_seconds, on_wait=waiting) as writer:
+            yield writer
+
+    def log(self, seal: Seal) -> str | None:
+        """Append the publication to the log; returns the new head. Trials are not publications."""
+        if self.trial is not None:
+            return None
+        entry = {
+            "asset": seal.asset,
+            "day": seal.day.isoformat(),
+            "revision": seal.revision,
+            "seal_id": seal.seal_id,
+            "generation": seal.generation,
+            "files": {role: file.sha256 for role, file in sorted(seal.files.items())},
+        }
+        return self.home.log.append(entry, run_id=self.run_id, at=self.now())
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step did.
+
+    Parameters
+    ----------
+    seal : the partition that is current now
+    changed : whether anything was written; equal content is not
+    data_version : what Dagster is told
+    verdicts : what the checks said about the staged files
+    tables : tables worth showing, by role
+    numbers : figures worth showing
+    head : head of the publication log after this step
+    """
+
+    seal: Seal
+    changed: bool
+    data_version: str
+    verdicts: tuple[Verdict, ...]
+    tables: Mapping[str, pa.Table] = field(default_factory=dict)
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    head: str | None = None

@@ -1,0 +1,79 @@
+"""training_window: pin the days before D, count and measure every wallet, say who is eligible."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import pyarrow as pa
+
+from anomaly_assets.adapters.failpoints import failpoint
+from anomaly_assets.adapters.lake import PartitionWriter
+from anomaly_assets.adapters.seal import Seal
+from anomaly_assets.adapters.windows import pin_window, read_window
+from anomaly_assets.domain.days import trailing_window
+from anomaly_assets.domain.identity import digest_of, table_digest
+from anomaly_assets.domain.manifest import WindowManifest
+from anomaly_assets.domain.predicates import eligibility, no_look_ahead, window_complete
+from anomaly_assets.domain.verdicts import Verdict
+from anomaly_assets.domain.window import summarize_window
+from anomaly_assets.settings import CheckSettings, Detection
+from anomaly_assets.steps.run import RAW, WINDOW, Outcome, Run
+
+
+def build_window(
+    run: Run, detection: Detection, bounds: CheckSettings, day: date, *, first_day: date, max_missing_days: int
+) -> Outcome:
+    """Pin the window of ``day``, summarize it per wallet, check and seal it; allots the day's generation."""
+    detectors = detection.detectors()
+    with run.writing(run.lake, WINDOW, day) as writer:
+        days = trailing_window(day, detection.window_days, first_day)
+        manifest = pin_window(run.home.lake, RAW, day, days)
+        rows, digests = read_window(run.home.lake, RAW, manifest)
+        run.say(f"window [{days.first}, {day}): {rows.n_rows} rows of {rows.n_wallets} wallets")
+        staged = writer.stage({"wallets": summarize_window(rows, digests, detectors)})
+        window = staged.read("wallets")
+        verdicts = (
+            window_complete(manifest, max_missing_days),
+            no_look_ahead(manifest, window),
+            *_eligibilities(detection, bounds, window),
+        )
+        revision = digest_of([table_digest(window), manifest.manifest_id, detection.settings_id])
+        seal, changed = writer.commit(
+            staged,
+            revision=revision,
+            verdicts=verdicts,
+            inputs={"manifest": manifest.as_json(), "manifest_id": manifest.manifest_id},
+            counts={"wallets": rows.n_wallets, "transactions": rows.n_rows, "missing_days": len(manifest.missing)},
+            settings_id=detection.settings_id,
+            generation=_generation(writer, revision),
+        )
+        head = run.log(seal)
+        failpoint(f"{WINDOW}.logged")
+    numbers = {**seal.counts, "days": len(days), "manifest_id": manifest.manifest_id, "generation": seal.generation}
+    return Outcome(seal, changed, revision, verdicts, {"wallets": window}, numbers, head)
+
+
+def manifest_of(window: Seal) -> WindowManifest:
+    """The manifest a window's seal pins."""
+    pinned: dict[str, Any] = window.inputs["manifest"]
+    return WindowManifest.from_json(pinned)
+
+
+def _generation(writer: PartitionWriter, revision: str) -> int:
+    """The same for equal content, one more than ever before for other content: the order of corrections of one day."""
+    current = writer.current()
+    if current is not None and current.generation is not None and current.revision == revision:
+        return current.generation
+    return 1 + max((seal.generation or 0 for seal in writer.history()), default=0)
+
+
+def _eligibilities(detection: Detection, bounds: CheckSettings, window: pa.Table) -> Sequence[Verdict]:
+    return [
+        eligibility(
+            detector.name,
+            window,
+            min_wallets=bounds.min_eligible_wallets,
+            min_transactions=bounds.min_eligible_transactions,
+        )
+        for detector in detection.detectors()
+    ]
