@@ -191,6 +191,12 @@ def test_text_that_is_no_iso_time_is_invalid(text: str) -> None:
     assert read(text, pa.string()) is Refusal.INVALID_TIME
 
 
+@pytest.mark.parametrize(("text", "zone"), [("0001-01-01", "Asia/Tokyo"), ("9999-12-31T23:00", "America/New_York")])
+def test_local_times_that_lie_outside_the_calendar_in_utc_are_invalid(text: str, zone: str) -> None:
+    assert read(text, pa.string(), zone) is Refusal.INVALID_TIME
+    assert isinstance(read(text, pa.string(), "UTC"), int)
+
+
 @pytest.mark.parametrize(
     ("value", "kind"),
     [
