@@ -22,8 +22,8 @@ from anomaly_assets.steps.train import train_models
 
 DESCRIPTION = """One model per eligible wallet and detector, fitted on exactly the window that `training_window` pinned.
 
-Payloads lie in the archive, once per model id, and are served from Redis under `model:{detector}:{wallet}`. An older day
-than the served one never replaces it. A wallet whose window did not change keeps its model and is not fitted again.
+Payloads lie in the archive, once per model id, and are served from Redis under `model:{detector}:{wallet}`. An older
+day than the served one never replaces it. A wallet whose window did not change keeps its model and is not fitted again.
 """
 
 

@@ -9,6 +9,7 @@ import dagster as dg
 from anomaly_assets.adapters.sources.base import TransactionSource
 from anomaly_assets.adapters.sources.files import FilesSource
 from anomaly_assets.adapters.sources.synthetic import SyntheticSource
+from anomaly_assets.domain.border import AmbiguousTimes
 from anomaly_assets.domain.errors import SettingsError
 from anomaly_assets.settings import FilesSettings, Settings, SyntheticSettings
 
@@ -55,9 +56,10 @@ class FilesSourceResource(TransactionSourceResource):
     columns: dict[str, str]
     time_zone: str
     delimiter: str
+    ambiguous_times: str
 
     @classmethod
-    def from_settings(cls, settings: FilesSettings) -> "FilesSourceResource":
+    def from_settings(cls, settings: FilesSettings, ambiguous_times: str) -> "FilesSourceResource":
         """The files these settings describe. Raises ``SettingsError`` when no path is set."""
         if settings.path is None:
             raise SettingsError(
@@ -68,15 +70,23 @@ class FilesSourceResource(TransactionSourceResource):
             columns=settings.columns,
             time_zone=settings.time_zone,
             delimiter=settings.delimiter,
+            ambiguous_times=ambiguous_times,
         )
 
     def open(self) -> FilesSource:
         """The files, read when first asked for rows."""
-        return FilesSource(Path(self.path), columns=self.columns, time_zone=self.time_zone, delimiter=self.delimiter)
+        later: AmbiguousTimes = "later" if self.ambiguous_times == "later" else "earlier"
+        return FilesSource(
+            Path(self.path),
+            columns=self.columns,
+            time_zone=self.time_zone,
+            delimiter=self.delimiter,
+            ambiguous_times=later,
+        )
 
 
 def source_resource(settings: Settings) -> TransactionSourceResource:
     """The configured source."""
     if settings.source.kind == "files":
-        return FilesSourceResource.from_settings(settings.source.files)
+        return FilesSourceResource.from_settings(settings.source.files, settings.border.ambiguous_times)
     return SyntheticSourceResource.from_settings(settings.source.synthetic, settings.first_day)

@@ -1,9 +1,14 @@
 """raw_transactions: extract a day, validate it at the border, seal it."""
 
+import io
 from dataclasses import asdict
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from anomaly_assets.adapters.atomic_files import write_atomically
 from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.sources.base import TransactionSource
 from anomaly_assets.domain.border import BorderRules, as_input_table, clean_day
@@ -12,6 +17,15 @@ from anomaly_assets.domain.errors import OutsideCoverage
 from anomaly_assets.domain.predicates import ledger_balances, schema, unique_transaction_ids
 from anomaly_assets.domain.raw_day import content_digest, wallet_days
 from anomaly_assets.steps.run import RAW, Outcome, Run
+
+
+@runtime_checkable
+class HasTruth(Protocol):
+    """A source that knows which transactions it planted as anomalies."""
+
+    def truth(self, day: date) -> pa.Table:
+        """Planted transactions of ``day``: tx_id, wallet_id, kind."""
+        ...
 
 
 def claim_home(run: Run, source: TransactionSource, first_day: date) -> None:
@@ -54,7 +68,16 @@ def ingest_day(
             inputs={"source": source.identity, "source_rows": probe.n_rows, "source_fingerprint": probe.fingerprint},
             counts=ledger,
         )
+        if isinstance(source, HasTruth):
+            _write_truth(run, source, day)
         head = run.log(seal)
         failpoint(f"{RAW}.logged")
     numbers: dict[str, Any] = {**ledger, "wallets": tables["wallets"].num_rows}
     return Outcome(seal, changed, seal.revision, verdicts, {"kept": kept, "quarantine": quarantine}, numbers, head)
+
+
+def _write_truth(run: Run, source: HasTruth, day: date) -> None:
+    """The planted anomalies lie apart from the transactions, for those who measure detectors."""
+    sink = io.BytesIO()
+    pq.write_table(source.truth(day), sink, compression="zstd")
+    write_atomically(run.home.truth / f"planted_anomalies_{day:%Y%m%d}.parquet", sink.getvalue())

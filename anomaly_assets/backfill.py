@@ -1,0 +1,132 @@
+"""Backfills from the command line: missing days are ingested, then each day detected, as Dagster runs in this process.
+
+Every run appears in Dagster's UI over the same home. A day that is up to date is not run again, so a backfill that was
+interrupted goes on where it stopped.
+"""
+
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.windows import pin_window
+from anomaly_assets.dagster_runs import DagsterRuns, RunResult
+from anomaly_assets.domain.days import ONE_DAY, DayRange, trailing_window
+from anomaly_assets.domain.errors import CorruptFile, NotSealed, SettingsError
+from anomaly_assets.jobs import DETECT, INGEST
+from anomaly_assets.settings import Detection, Settings
+from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
+
+BACKFILL_TAG = "anomaly_assets/backfill"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Receives what a backfill is about to do and what became of it."""
+
+    start: Callable[[str, int], None]
+    advance: Callable[[str, date, bool], None]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a backfill did.
+
+    Parameters
+    ----------
+    ingested, detected : days that were run successfully
+    up_to_date : days whose scores were current already
+    failed : (job, day) to the error's text
+    """
+
+    ingested: list[date] = field(default_factory=list)
+    detected: list[date] = field(default_factory=list)
+    up_to_date: list[date] = field(default_factory=list)
+    failed: dict[tuple[str, date], str] = field(default_factory=dict)
+
+
+def backfill(settings: Settings, days: DayRange, progress: Progress, *, today: date) -> Report:
+    """Ingest what is missing for ``days`` and their windows, then train and score every day that is not up to date.
+
+    Raises ``SettingsError`` when the days lie outside the home's period.
+    """
+    _require_inside(settings, days, today)
+    home, report = Home(settings.home), Report()
+    with DagsterRuns(settings, {BACKFILL_TAG: secrets.token_hex(4)}) as runs:
+        missing = missing_raw_days(home, settings, days)
+        report.ingested.extend(_record(INGEST, missing, runs.all(INGEST, missing), progress, report))
+        stale = [day for day in days if not is_up_to_date(home, settings, day)]
+        report.up_to_date.extend(sorted(set(days) - set(stale)))
+        report.detected.extend(_record(DETECT, stale, runs.each(DETECT, stale), progress, report))
+    return report
+
+
+def missing_raw_days(home: Home, settings: Settings, days: DayRange) -> list[date]:
+    """Days without a good seal among ``days`` and all their windows."""
+    first = trailing_window(days.first, settings.window.days, settings.first_day).first
+    return [day for day in DayRange(first, days.end) if not _sealed(home, day)]
+
+
+def is_up_to_date(home: Home, settings: Settings, day: date) -> bool:
+    """Whether the day's scores follow from the raw days that are current now, under these settings."""
+    detection, lake = settings.detection, home.lake
+    try:
+        scored, window = lake.find(SCORED, day), lake.find(WINDOW, day)
+        raw, models, metrics = lake.find(RAW, day), lake.find(MODELS, day), lake.find(METRICS, day)
+        if not (scored and window and raw and models and metrics):
+            return False
+        lake.read_bytes(scored, "scored")
+    except (CorruptFile, NotSealed):
+        return False
+    manifest = pin_window(lake, RAW, day, trailing_window(day, detection.window_days, settings.first_day))
+    return (
+        _same_settings(detection, [scored.settings_id, window.settings_id, models.settings_id])
+        and window.inputs["manifest_id"] == manifest.manifest_id
+        and models.inputs["window"] == window.revision
+        and (scored.inputs["raw"], scored.inputs["models"]) == (raw.revision, models.revision)
+        and metrics.inputs["scored"] == scored.revision
+        and home.published_path(day).exists()
+    )
+
+
+def _same_settings(detection: Detection, found: Sequence[str | None]) -> bool:
+    return set(found) == {detection.settings_id}
+
+
+def _sealed(home: Home, day: date) -> bool:
+    try:
+        return home.lake.find(RAW, day) is not None
+    except (CorruptFile, NotSealed):
+        return False
+
+
+def _require_inside(settings: Settings, days: DayRange, today: date) -> None:
+    if len(days) == 0:
+        raise SettingsError(
+            f"--from {days.first} --to {days.end - ONE_DAY} holds no day", expected="--from at most --to"
+        )
+    if days.end > today:
+        raise SettingsError(f"--to {days.end - ONE_DAY} is not finished yet", expected=f"a day before {today} (UTC)")
+    if days.first < settings.first_day:
+        raise SettingsError(
+            f"{days.first} lies before first_day {settings.first_day}",
+            remedy="choose a later --from, or set first_day in anomaly.yaml and use a fresh --home",
+        )
+
+
+def _record(
+    job: str, days: Sequence[date], results: Iterable[RunResult], progress: Progress, report: Report
+) -> list[date]:
+    """Follow the runs of ``days``; returns the days that succeeded, ascending."""
+    if not days:
+        return []
+    progress.start(job, len(days))
+    succeeded = []
+    for day, error in results:
+        progress.advance(job, day, not error)
+        if error:
+            report.failed[job, day] = error
+        else:
+            succeeded.append(day)
+    return sorted(succeeded)

