@@ -86,13 +86,16 @@ class EmbeddedStore:
             return self._started(time.monotonic() + self._start_timeout)
 
     def status(self) -> StoreStatus:
-        """What the server is doing. Raises ``StoreUnavailable`` when it lives but does not answer."""
+        """What the server is doing. Raises ``StoreUnavailable`` when it lives but does not answer, ``StoreRefused``
+        when it asks for a password.
+        """
         if not self.folder.is_dir():
             return StoreStatus(running=False, folder=self.folder, socket=self.folder / server_process.SOCKET_FILE)
         with _explained(self.folder):
             socket = socket_path_of(self.folder)
             if not server_process.is_alive(self.folder):
                 return StoreStatus(running=False, folder=self.folder, socket=socket)
+        _ping(socket)  # names a password as such
         with _client(socket) as client:
             try:
                 return self._status_of(client.info(), socket)

@@ -248,10 +248,9 @@ def test_waiting_for_another_starter_ends(embedded_in: EmbeddedIn) -> None:
 def test_a_server_somebody_gave_a_password_is_refused_not_replaced(embedded: EmbeddedStore) -> None:
     with Redis.from_url(embedded.ensure_running()) as client:
         client.config_set("requirepass", "theirs")
-    with pytest.raises(StoreRefused, match="asks for a password"):
-        embedded.ensure_running()
-    with pytest.raises(StoreRefused, match="asks for a password"):
-        embedded.stop()
+    for attempt in (embedded.ensure_running, embedded.status, embedded.stop):
+        with pytest.raises(StoreRefused, match="asks for a password"):
+            attempt()
     assert server_process.is_alive(embedded.folder)
 
 
