@@ -30,7 +30,11 @@ LINEAR_LIMIT = 1e100
 
 def compiled(function: _Function) -> _Function:
     """Compile with numba on first call, keep the result on disk, release the interpreter lock while it runs."""
-    return cast("_Function", njit(cache=True, nogil=True, error_model="numpy")(function))
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    try:
+        return cast("_Function", njit(cache=True, **options)(function))
+    except RuntimeError:  # no folder may be written to, so every process compiles for itself
+        return cast("_Function", njit(**options)(function))
 
 
 def _short(value: Decimal, bits: int) -> float:

@@ -1,8 +1,11 @@
 """Portable arithmetic is right to the last bits, at the edges too."""
 
 import math
+import os
+import sys
 from decimal import Context, Decimal
 from fractions import Fraction
+from subprocess import run
 
 import numpy as np
 import pytest
@@ -38,7 +41,7 @@ def log_uniform(low: float, high: float, n: int, seed: int) -> list[float]:
 
 
 def test_log1p_is_within_one_ulp_of_the_truth_from_the_tiniest_to_the_largest_amount() -> None:
-    points = log_uniform(1e-18, 1e300, 4000, 1) + np.random.default_rng(2).uniform(-0.999, 4.0, 8000).tolist()
+    points = log_uniform(1e-18, 1e300, 2000, 1) + np.random.default_rng(2).uniform(-0.999, 4.0, 4000).tolist()
     assert max(ulps(portable.log1p(x), exact_log1p(x)) for x in points) < 0.9
 
 
@@ -59,7 +62,7 @@ def test_log1p_keeps_the_edges() -> None:
 
 
 def test_powers_of_two_are_within_one_ulp_of_the_truth() -> None:
-    points = np.random.default_rng(3).uniform(0.0, 3.0, 6000).tolist() + log_uniform(1e-18, 1020.0, 4000, 4)
+    points = np.random.default_rng(3).uniform(0.0, 3.0, 3000).tolist() + log_uniform(1e-18, 1020.0, 2000, 4)
     assert max(ulps(portable.exp2_neg(x), exact_exp2(-x)) for x in points) < 0.6
     assert max(ulps(portable.exp2(x), exact_exp2(x)) for x in points) < 0.6
 
@@ -73,7 +76,7 @@ def test_whole_powers_of_two_are_exact_down_to_the_smallest_float() -> None:
 
 
 def test_exponentials_are_within_their_stated_error() -> None:
-    points = np.random.default_rng(5).uniform(-3.0, 40.0, 4000).tolist() + log_uniform(1e-15, 700.0, 4000, 6)
+    points = np.random.default_rng(5).uniform(-3.0, 40.0, 2000).tolist() + log_uniform(1e-15, 700.0, 2000, 6)
     assert max(ulps(portable.exp(x), EXACT.exp(Decimal(x))) for x in points) < 0.6
     assert max(ulps(portable.expm1(x), EXACT.subtract(EXACT.exp(Decimal(x)), 1)) for x in points) < 3.0
     assert portable.exp(800.0) == math.inf
@@ -168,3 +171,11 @@ def test_average_path_lengths_keep_the_shape_of_their_counts() -> None:
     assert portable.average_path_lengths(np.array([[1, 2], [256, 2]])).tolist()[0] == [0.0, 1.0]
     exact = 2 * (EXACT.ln(Decimal(255)) + Decimal("0.57721566490153286060651209")) - 2 * Decimal(255) / 256
     assert ulps(portable.average_path_length(256), exact) < 2
+
+
+def test_without_a_folder_for_compiled_code_everything_still_works() -> None:
+    code = "from anomaly_assets.domain import portable as p; print(p.log1p(1.5), p.log1p.stats.cache_path)"
+    environ = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    environ["NUMBA_CACHE_LOCATOR_CLASSES"] = "UserProvidedCacheLocator"  # which has no folder to offer
+    done = run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [repr(portable.log1p(1.5)), "None"]
