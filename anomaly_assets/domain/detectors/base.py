@@ -67,13 +67,16 @@ class Judgement:
     ----------
     judged, is_anomaly : bool arrays of shape (n_rows,)
     score : float64 (n_rows,), what is published as the detector's score; higher is more anomalous
-    typical, flag_line : float64 (n_rows,), the score of a typical row of that wallet and the score above which a row is flagged
+    value : float64 (n_rows,), what is compared with the flag line; ``score`` itself, or its size where both sides count
+    typical, flag_line : float64 (n_rows,), the value of a typical row of that wallet and the value above which a row is
+        flagged
     extra : further published columns of this detector, name to Arrow array of n_rows
     """
 
     judged: np.ndarray
     is_anomaly: np.ndarray
     score: np.ndarray
+    value: np.ndarray
     typical: np.ndarray
     flag_line: np.ndarray
     extra: Mapping[str, pa.Array] = field(default_factory=dict)
@@ -84,7 +87,8 @@ class Detector(Protocol):
 
     Attributes
     ----------
-    name : the model type in stores and the prefix of published columns (``{name}_anomaly``, ``{name}_status``, ``{name}_model_id``)
+    name : the model type in stores and the prefix of published columns (``{name}_anomaly``, ``{name}_status``,
+        ``{name}_model_id``)
     score_column : name of the published score
     algorithm_version : raised by hand whenever the same rows and settings give another model
     extra_columns : Arrow fields of ``Judgement.extra``
@@ -118,4 +122,17 @@ class Detector(Protocol):
 
     def reason(self, model: Model, *, amount: float, completed_at_us: int, score: float) -> str:
         """One sentence a person understands on why a row with this amount, time and score was flagged."""
+        ...
+
+
+class DetectorClass(Protocol):
+    """What the registry holds: a detector's class, with its names, and its constructor."""
+
+    name: str
+    score_column: str
+    algorithm_version: int
+    extra_columns: tuple[pa.Field, ...]
+
+    def __call__(self, *args: Any, **settings: Any) -> Detector:
+        """The detector with these settings, all by keyword."""
         ...

@@ -1,0 +1,227 @@
+"""The Isolation Forest detector: how easily an amount at its hour of day is told apart from the wallet's history."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from anomaly_assets.domain.detectors.base import DetectorStatus, Judgement, Model
+from anomaly_assets.domain.detectors.forest_scoring import (
+    N_HOURS,
+    Forest,
+    flag_line,
+    forest_scores,
+    typical_score,
+    unfold,
+)
+from anomaly_assets.domain.detectors.sklearn_forest import fit_forest
+from anomaly_assets.domain.detectors.structure import (
+    is_amount_scale,
+    malformed,
+    require_arrays,
+    require_number,
+    require_parameters,
+    whole,
+)
+from anomaly_assets.domain.detectors.wording import amount_text, hour_text
+from anomaly_assets.domain.portable import ascending, median, percentile, scale_amounts, unscale_amount
+from anomaly_assets.domain.wallet_rows import WalletRows
+
+SMALLEST_SCALE = 10 * float(np.finfo(np.float64).eps)
+"""A smaller interquartile range counts as none and becomes 1 (``_handle_zeros_in_scale`` of scikit-learn)."""
+
+FLOAT32_LIMIT = 1e37
+"""Scaled amounts are limited to this size: float32 holds it and the difference of two of them."""
+
+SPLIT_THRESHOLD = np.float32(1e-7)
+"""Amounts closer than this cannot be split (``FEATURE_THRESHOLD``, sklearn/tree/_partitioner.pxd)."""
+
+_MICROSECONDS_PER_HOUR = 3_600_000_000
+_ARRAYS = {
+    "features": "i1",
+    "thresholds": "f4",
+    "leaf_samples": "u2",
+    "tree_nodes": "i4",
+    "center": "f8",
+    "scale": "f8",
+    "hours_seen": "u4",
+    "n_transactions": "i8",
+    "typical": "f8",
+    "flag_line": "f8",
+}
+_SCALARS = frozenset({"center", "scale", "hours_seen", "n_transactions", "typical", "flag_line"})
+_ACCEPTS = {
+    "amount_scale": is_amount_scale,
+    "min_transactions": whole(2, 2**63 - 1),
+    "n_estimators": whole(1, 10_000),
+    "max_samples": whole(2, 65_535),
+    "contamination": lambda value: type(value) is float and 0.0 < value <= 0.5,
+    "random_state": whole(0, 2**32 - 1),
+}
+
+
+class IsolationForestDetector:
+    """Flags rows that a forest fitted on the wallet's history isolates sooner than nearly all of that history.
+
+    Features are the amount, centred on its median and divided by its interquartile range on the amount scale, and the
+    UTC hour of day one-hot over 24 columns. The trees are those of scikit-learn's ``IsolationForest``. A row is flagged
+    when its score is strictly above minus ``offset_``; a typical row has the median training score.
+
+    An hour without history has no split, so it cannot raise a score; the extra column ``hour_unseen`` tells.
+
+    Parameters
+    ----------
+    min_transactions : fewest rows in the window, at least 2
+    n_estimators : number of trees
+    max_samples : rows drawn for each tree, at most
+    contamination : share of training rows beyond the flag line, above 0 and at most 0.5
+    random_state : seed, the same for every wallet
+    amount_scale : ``log1p``, ``signed_log1p`` or ``none``
+    """
+
+    name: ClassVar[str] = "isolation_forest"
+    score_column: ClassVar[str] = "isolation_forest_score"
+    algorithm_version: ClassVar[int] = 1
+    extra_columns: ClassVar[tuple[pa.Field, ...]] = (pa.field("hour_unseen", pa.bool_(), nullable=True),)
+
+    def __init__(
+        self,
+        *,
+        min_transactions: int = 100,
+        n_estimators: int = 100,
+        max_samples: int = 256,
+        contamination: float = 0.01,
+        random_state: int = 42,
+        amount_scale: str = "log1p",
+    ) -> None:
+        self.min_transactions = int(min_transactions)
+        self.n_estimators = int(n_estimators)
+        self.max_samples = int(max_samples)
+        self.contamination = float(contamination)
+        self.random_state = int(random_state)
+        self.amount_scale = str(amount_scale)
+
+    @property
+    def fit_parameters(self) -> dict[str, Any]:
+        """Every setting: all of them shape the model."""
+        return {key: getattr(self, key) for key in _ACCEPTS}
+
+    def eligibility(self, window: WalletRows) -> list[DetectorStatus]:
+        """Per wallet: JUDGED, INSUFFICIENT_HISTORY, or CONSTANT_HISTORY when its amounts cannot be split."""
+        return [self._eligible(window.amounts[part]) for part in window.slices()]
+
+    def _eligible(self, amounts: np.ndarray) -> DetectorStatus:
+        if len(amounts) < self.min_transactions:
+            return DetectorStatus.INSUFFICIENT_HISTORY
+        values = scale_amounts(amounts, self.amount_scale)
+        scaled = to_float32(values, *robust_scaling(values))
+        return DetectorStatus.CONSTANT_HISTORY if is_constant(scaled) else DetectorStatus.JUDGED
+
+    def fit(self, window: WalletRows, wallets: Sequence[int]) -> list[Model]:
+        """One forest, its scaler, its flag line and its typical score for each wallet."""
+        hours = window.hours
+        parts = [slice(int(window.offsets[w]), int(window.offsets[w + 1])) for w in wallets]
+        return [self._fit_one(window.amounts[part], hours[part]) for part in parts]
+
+    def _fit_one(self, amounts: np.ndarray, hours: np.ndarray) -> Model:
+        if self._eligible(amounts) is not DetectorStatus.JUDGED:
+            raise ValueError(f"a forest cannot be fitted on {len(amounts)} rows that are too few or all alike")
+        values = scale_amounts(amounts, self.amount_scale)
+        center, scale = robust_scaling(values)
+        scaled, sample_size = to_float32(values, center, scale), min(self.max_samples, len(amounts))
+        forest = fit_forest(
+            scaled, hours, n_estimators=self.n_estimators, sample_size=sample_size, random_state=self.random_state
+        )
+        scores = forest_scores(forest, sample_size, scaled, hours)
+        arrays = {
+            "features": forest.features,
+            "thresholds": forest.thresholds,
+            "leaf_samples": forest.leaf_samples,
+            "tree_nodes": forest.tree_nodes,
+            "center": np.array([center]),
+            "scale": np.array([scale]),
+            "hours_seen": np.array([sum(1 << hour for hour in set(hours.tolist()))], dtype=np.uint32),
+            "n_transactions": np.array([len(amounts)], dtype=np.int64),
+            "typical": np.array([typical_score(scores)]),
+            "flag_line": np.array([flag_line(scores, self.contamination)]),
+        }
+        return Model(self.name, self.fit_parameters, arrays)
+
+    def judge(self, rows: WalletRows, models: Sequence[Model | None]) -> Judgement:
+        """Forest scores of the rows; see :class:`~anomaly_assets.domain.detectors.base.Detector`."""
+        score, typical, line = (np.full(rows.n_rows, np.nan) for _ in range(3))
+        unseen, hours = np.zeros(rows.n_rows, dtype=np.bool_), rows.hours
+        for part, model in zip(rows.slices(), models, strict=True):
+            if model is not None and part.start < part.stop:
+                self.validate(model)
+                score[part] = _scores(model, rows.amounts[part], hours[part])
+                typical[part], line[part] = model.arrays["typical"][0], model.arrays["flag_line"][0]
+                unseen[part] = (model.arrays["hours_seen"][0] >> hours[part].astype(np.uint32)) & 1 == 0
+        judged = ~np.isnan(score)
+        return Judgement(
+            judged=judged,
+            is_anomaly=judged & (score > line),
+            score=score,
+            value=score,
+            typical=typical,
+            flag_line=line,
+            extra={"hour_unseen": pa.array(unseen, mask=~judged, type=pa.bool_())},
+        )
+
+    def validate(self, model: Model) -> None:
+        """Raise ``ModelFormatError`` unless trees, scaler, hours and lines are well formed; walks no tree."""
+        require_parameters(model, self.name, _ACCEPTS)
+        require_arrays(model, _ARRAYS, scalars=_SCALARS)
+        require_number(model, "center")
+        require_number(model, "scale", low=SMALLEST_SCALE)
+        require_number(model, "hours_seen", low=1, high=2**N_HOURS - 1)
+        require_number(model, "n_transactions", low=model.parameters["min_transactions"])
+        require_number(model, "typical", low=0.0, high=1.0)
+        require_number(model, "flag_line", low=0.0, high=1.0)
+        if len(model.arrays["tree_nodes"]) != model.parameters["n_estimators"]:
+            raise malformed(self.name, "the number of trees is not n_estimators")
+        unfold(_forest(model), _sample_size(model))
+
+    def reason(self, model: Model, *, amount: float, completed_at_us: int, score: float) -> str:
+        """What stands apart, what is usual (the median), and both scores; an hour without history is named."""
+        hour = completed_at_us // _MICROSECONDS_PER_HOUR % 24
+        usual = unscale_amount(float(model.arrays["center"][0]), model.parameters["amount_scale"])
+        unseen = not int(model.arrays["hours_seen"][0]) >> hour & 1
+        return (
+            f"amount {amount_text(amount)} in {hour_text(hour)} stands apart from this wallet's history, whose usual "
+            f"amount is {amount_text(usual)}: its isolation score is {score:.4f}; the flag line is "
+            f"{float(model.arrays['flag_line'][0]):.4f}"
+            + (f"; the history holds no transaction in {hour_text(hour)}" if unseen else "")
+        )
+
+
+def robust_scaling(values: np.ndarray) -> tuple[float, float]:
+    """Median and interquartile range of float64 ``values``, as scikit-learn's ``RobustScaler`` has them."""
+    ordered = ascending(values)
+    scale = percentile(ordered, 75.0) - percentile(ordered, 25.0)
+    return median(ordered), scale if scale >= SMALLEST_SCALE else 1.0
+
+
+def to_float32(values: np.ndarray, center: float, scale: float) -> np.ndarray:
+    """``(values - center) / scale`` as a new float32 array, limited to ``FLOAT32_LIMIT``."""
+    return np.clip((values - center) / scale, -FLOAT32_LIMIT, FLOAT32_LIMIT).astype(np.float32)
+
+
+def is_constant(scaled: np.ndarray) -> bool:
+    """Whether non-empty float32 scaled amounts are all one to a forest: no two of them can be split."""
+    return bool(scaled.max() <= scaled.min() + SPLIT_THRESHOLD)
+
+
+def _scores(model: Model, amounts: np.ndarray, hours: np.ndarray) -> np.ndarray:
+    values = scale_amounts(amounts, model.parameters["amount_scale"])
+    scaled = to_float32(values, float(model.arrays["center"][0]), float(model.arrays["scale"][0]))
+    return forest_scores(_forest(model), _sample_size(model), scaled, hours)
+
+
+def _forest(model: Model) -> Forest:
+    return Forest(*(model.arrays[key] for key in ("features", "thresholds", "leaf_samples", "tree_nodes")))
+
+
+def _sample_size(model: Model) -> int:
+    return min(int(model.parameters["max_samples"]), int(model.arrays["n_transactions"][0]))

@@ -1,0 +1,136 @@
+"""The z-score detector: how many standard deviations an amount lies above (or beside) what the wallet usually moves."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from anomaly_assets.domain.detectors.base import DetectorStatus, Judgement, Model
+from anomaly_assets.domain.detectors.structure import (
+    is_amount_scale,
+    require_arrays,
+    require_number,
+    require_parameters,
+    whole,
+)
+from anomaly_assets.domain.detectors.wording import amount_text
+from anomaly_assets.domain.portable import ascending, mean_and_std, median, scale_amounts, unscale_amount
+from anomaly_assets.domain.wallet_rows import WalletRows
+
+SMALLEST_SPREAD = 0.01
+"""Floor of the standard deviation: one percent of an amount on a log scale, one percent of the median on ``none``."""
+
+_ARRAYS = {"mean": "f8", "std": "f8", "median": "f8", "n_transactions": "i8"}
+
+
+class StatisticalDetector:
+    """Flags amounts whose z-score on the wallet's own history exceeds a threshold.
+
+    ``zscore = (x - mean) / max(std, floor)`` with the population standard deviation of the window's scaled amounts. The
+    published score is signed; the value compared with the flag line is the score, or its size when ``two_sided``. A
+    typical row has value 0, the flag line is the threshold.
+
+    Parameters
+    ----------
+    min_transactions : fewest rows in the window, at least 2
+    zscore_threshold : a row is flagged strictly above it (decision setting: not part of a model)
+    two_sided : flag unusually small amounts too (decision setting)
+    amount_scale : ``log1p``, ``signed_log1p`` or ``none``
+    """
+
+    name: ClassVar[str] = "statistical"
+    score_column: ClassVar[str] = "zscore"
+    algorithm_version: ClassVar[int] = 1
+    extra_columns: ClassVar[tuple[pa.Field, ...]] = ()
+
+    def __init__(
+        self,
+        *,
+        min_transactions: int = 30,
+        zscore_threshold: float = 3.5,
+        two_sided: bool = False,
+        amount_scale: str = "log1p",
+    ) -> None:
+        self.min_transactions = int(min_transactions)
+        self.zscore_threshold = float(zscore_threshold)
+        self.two_sided = bool(two_sided)
+        self.amount_scale = str(amount_scale)
+
+    @property
+    def fit_parameters(self) -> dict[str, Any]:
+        """Amount scale and minimum history."""
+        return {"amount_scale": self.amount_scale, "min_transactions": self.min_transactions}
+
+    def eligibility(self, window: WalletRows) -> list[DetectorStatus]:
+        """Per wallet: JUDGED with enough rows, else INSUFFICIENT_HISTORY."""
+        enough = window.counts >= self.min_transactions
+        return [DetectorStatus.JUDGED if ok else DetectorStatus.INSUFFICIENT_HISTORY for ok in enough]
+
+    def fit(self, window: WalletRows, wallets: Sequence[int]) -> list[Model]:
+        """Mean, population standard deviation, median and count of each wallet's scaled amounts."""
+        return [self._fit_one(window.amounts[window.offsets[w] : window.offsets[w + 1]]) for w in wallets]
+
+    def _fit_one(self, amounts: np.ndarray) -> Model:
+        if len(amounts) < self.min_transactions:
+            raise ValueError(f"{len(amounts)} rows are fewer than min_transactions={self.min_transactions}")
+        values = ascending(scale_amounts(amounts, self.amount_scale))
+        mean, std = mean_and_std(values)
+        arrays = {
+            "mean": np.array([mean]),
+            "std": np.array([std]),
+            "median": np.array([median(values)]),
+            "n_transactions": np.array([len(values)], dtype=np.int64),
+        }
+        return Model(self.name, self.fit_parameters, arrays)
+
+    def judge(self, rows: WalletRows, models: Sequence[Model | None]) -> Judgement:
+        """Z-scores of the rows; see :class:`~anomaly_assets.domain.detectors.base.Detector`."""
+        mean, spread = np.full(rows.n_wallets, np.nan), np.full(rows.n_wallets, np.nan)
+        scaled = np.full(rows.n_rows, np.nan)
+        for wallet, (part, model) in enumerate(zip(rows.slices(), models, strict=True)):
+            if model is not None and part.start < part.stop:
+                self.validate(model)
+                mean[wallet], spread[wallet] = _mean_and_spread(model)
+                scaled[part] = scale_amounts(rows.amounts[part], model.parameters["amount_scale"])
+        zscore = (scaled - mean[rows.wallet_of_row]) / spread[rows.wallet_of_row]
+        judged = ~np.isnan(zscore)
+        value = np.abs(zscore) if self.two_sided else zscore
+        return Judgement(
+            judged=judged,
+            is_anomaly=judged & (value > self.zscore_threshold),
+            score=zscore,
+            value=value,
+            typical=np.where(judged, 0.0, np.nan),
+            flag_line=np.where(judged, self.zscore_threshold, np.nan),
+        )
+
+    def validate(self, model: Model) -> None:
+        """Raise ``ModelFormatError`` unless the four numbers are there and in range."""
+        accepts = {"amount_scale": is_amount_scale, "min_transactions": whole(2, 2**63 - 1)}
+        require_parameters(model, self.name, accepts)
+        require_arrays(model, _ARRAYS, scalars=frozenset(_ARRAYS))
+        require_number(model, "mean")
+        require_number(model, "median")
+        require_number(model, "std", low=0.0)
+        require_number(model, "n_transactions", low=model.parameters["min_transactions"])
+
+    def reason(self, model: Model, *, amount: float, completed_at_us: int, score: float) -> str:  # noqa: ARG002 - the z-score knows no time
+        """How far out the amount is, what is usual (the mean) and where the flag line runs, in the currency."""
+        mean, spread = _mean_and_spread(model)
+        scale, side = model.parameters["amount_scale"], 1.0 if score >= 0.0 else -1.0
+        line = unscale_amount(mean + side * self.zscore_threshold * spread, scale)
+        floored = " (counted at their floor, past amounts hardly vary)" if spread > model.arrays["std"][0] else ""
+        return (
+            f"amount {amount_text(amount)} is {abs(score):,.1f} standard deviations{floored} "
+            f"{'above' if side > 0 else 'below'} this wallet's usual {amount_text(unscale_amount(mean, scale))}; "
+            f"the flag line is {amount_text(line)}"
+        )
+
+
+def _mean_and_spread(model: Model) -> tuple[float, float]:
+    """Mean and floored standard deviation on the amount scale of the model."""
+    floor = SMALLEST_SPREAD
+    if model.parameters["amount_scale"] == "none":
+        floor = max(SMALLEST_SPREAD * abs(float(model.arrays["median"][0])), SMALLEST_SPREAD)
+    return float(model.arrays["mean"][0]), max(float(model.arrays["std"][0]), floor)
