@@ -1,0 +1,228 @@
+"""The storage format of models: plain arrays behind a checked header. Nothing that is read is ever executed.
+
+::
+
+    magic            8 bytes   b"ANOMODEL"
+    format version   u16       little-endian, like every number here
+    header length    u32       bytes
+    body length      u32       bytes
+    checksum         32 bytes  SHA-256 of everything before and after it
+    header           canonical JSON: detector, parameters, arrays as [name, type, shape] in order of name, reference
+    body             a zstd frame of the coarse bytes, then the fine bytes as they are
+
+Arrays are stored in the order of the header as byte planes: the lowest bytes of all values, then the next ones. The
+fine bytes are all planes of floats but the highest (sign and exponent): noise, which compression would only lengthen.
+
+``reference`` holds versions of libraries, for people; it is no part of a model's identity. The checksum finds damage,
+not forgery: callers compare ``model_id`` with the one they expect, and detectors validate what the arrays mean.
+"""
+
+import hashlib
+import json
+import math
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from anomaly_assets.domain.detectors.base import Model
+from anomaly_assets.domain.errors import ModelFormatError
+from anomaly_assets.domain.identity import canonical_array, canonical_json
+
+MAGIC = b"ANOMODEL"
+FORMAT_VERSION = 1
+MAX_BYTES = 64 * 1024 * 1024
+MAX_HEADER_BYTES = 64 * 1024
+DTYPES = frozenset({"i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"})
+MAX_DIMENSIONS = 4
+REFERENCE: Mapping[str, str] = MappingProxyType({name: version(name) for name in ("numba", "numpy", "scikit-learn")})
+"""Libraries whose results a model depends on, as installed."""
+
+_PREFIX = struct.Struct("<8sHII")
+_CHECKSUM_BYTES = 32
+_START = _PREFIX.size + _CHECKSUM_BYTES
+_HEADER_KEYS = {"detector", "parameters", "arrays", "reference"}
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_COMPRESSION_LEVEL = 3
+_REMEDY = "materialize wallet_models of its day again; the stored copy is bad"
+
+
+def encode(model: Model, *, reference: Mapping[str, str] = REFERENCE) -> bytes:
+    """``model`` in the storage format. Equal models encode to equal bytes with equal library versions.
+
+    Raises ``ModelFormatError`` for parameters that are not JSON scalars and arrays of types the format does not hold.
+    """
+    arrays = [(name, np.asarray(model.arrays[name])) for name in sorted(model.arrays)]
+    header = {
+        "detector": model.detector,
+        "parameters": dict(model.parameters),
+        "arrays": [[name, array.dtype.str[1:], list(array.shape)] for name, array in arrays],
+        "reference": dict(reference),
+    }
+    _require_header(header)
+    head = canonical_json(header)
+    parts = [_to_planes(array) for _, array in arrays]
+    coarse, fine = (b"".join(part[grade] for part in parts) for grade in (0, 1))
+    body = bytes(_codec().compress(coarse, asbytes=True)) + fine
+    if len(head) > MAX_HEADER_BYTES or len(body) >= 2**32:
+        raise _refused(f"header of {len(head)} bytes or body of {len(body)} bytes is too long")
+    prefix = _PREFIX.pack(MAGIC, FORMAT_VERSION, len(head), len(body))
+    return prefix + _checksum(prefix, head, body) + head + body
+
+
+def decode(payload: bytes, *, max_bytes: int = MAX_BYTES) -> Model:
+    """The model in ``payload``, which may be anything: damaged, forged, of another program.
+
+    Parameters
+    ----------
+    payload : bytes from a store
+    max_bytes : most bytes the payload, and its arrays when decompressed, may have
+
+    Raises ``ModelFormatError`` saying what was found and what to do. Memory stays below a small multiple of
+    ``max_bytes`` and no code in the payload runs.
+    """
+    head, body = _split(bytes(payload), max_bytes)
+    header = _parse_header(head)
+    layouts = [_Layout.of(*entry) for entry in header["arrays"]]
+    n_coarse, n_fine = sum(layout.n_coarse for layout in layouts), sum(layout.n_fine for layout in layouts)
+    if n_coarse + n_fine > max_bytes or n_fine > len(body):
+        raise _refused(f"its arrays take {n_coarse + n_fine} bytes", expected=f"at most {max_bytes}, all there")
+    coarse = memoryview(_decompress(body[: len(body) - n_fine], n_coarse))
+    fine, arrays = memoryview(body)[len(body) - n_fine :], {}
+    for layout in layouts:
+        arrays[layout.name] = layout.array(coarse[: layout.n_coarse], fine[: layout.n_fine])
+        coarse, fine = coarse[layout.n_coarse :], fine[layout.n_fine :]
+    return Model(header["detector"], header["parameters"], arrays)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How one array lies in the body: its coarse planes and its fine ones."""
+
+    name: str
+    dtype: np.dtype
+    shape: list[int]
+    n_coarse: int
+    n_fine: int
+
+    @classmethod
+    def of(cls, name: str, dtype_name: str, shape: list[int]) -> "_Layout":
+        dtype, n_values = np.dtype(dtype_name), math.prod(shape)
+        n_fine = n_values * (dtype.itemsize - 1) if dtype.kind == "f" else 0
+        return cls(name, dtype, shape, n_values * dtype.itemsize - n_fine, n_fine)
+
+    def array(self, coarse: memoryview, fine: memoryview) -> np.ndarray:
+        """The array of these bytes, writable and aligned. Raises ``ModelFormatError`` for an impossible shape."""
+        values = np.frombuffer(b"".join((fine, coarse)), dtype=np.uint8).reshape(self.dtype.itemsize, -1).T.tobytes()
+        try:
+            return np.frombuffer(values, dtype=self.dtype.newbyteorder("<")).astype(self.dtype).reshape(self.shape)
+        except ValueError:
+            raise _refused(f"array {self.name} has the impossible shape {self.shape}") from None
+
+
+def _to_planes(array: np.ndarray) -> tuple[bytes, bytes]:
+    """Coarse and fine bytes of ``array``."""
+    layout = _Layout.of("", array.dtype.str[1:], list(array.shape))
+    planes = np.frombuffer(canonical_array(array), dtype=np.uint8).reshape(-1, array.dtype.itemsize).T.tobytes()
+    return planes[layout.n_fine :], planes[: layout.n_fine]
+
+
+def _split(payload: bytes, max_bytes: int) -> tuple[bytes, bytes]:
+    """Header and body, of the lengths the prefix says and with the right checksum."""
+    if len(payload) > max_bytes:
+        raise _refused(f"{len(payload)} bytes", expected=f"at most {max_bytes}")
+    if len(payload) < _START or not payload.startswith(MAGIC):
+        raise _refused(f"no model: {len(payload)} bytes that begin with {payload[:8]!r}", expected=f"{MAGIC!r} first")
+    _, found_version, head_length, body_length = _PREFIX.unpack_from(payload)
+    if found_version != FORMAT_VERSION:
+        raise ModelFormatError(
+            f"a stored model has format version {found_version}",
+            expected=f"format version {FORMAT_VERSION}",
+            remedy="materialize wallet_models of its day again, or read it with the release that wrote it",
+        )
+    if head_length > MAX_HEADER_BYTES or _START + head_length + body_length != len(payload):
+        raise _refused(f"{len(payload)} bytes do not fit a header of {head_length} and a body of {body_length}")
+    head, body = payload[_START : _START + head_length], payload[_START + head_length :]
+    if _checksum(payload[: _PREFIX.size], head, body) != payload[_PREFIX.size : _START]:
+        raise _refused("its checksum does not match its content")
+    return head, body
+
+
+def _parse_header(head: bytes) -> dict[str, Any]:
+    """The header, which must be exactly the canonical JSON of what it says."""
+    try:
+        header = json.loads(head)
+        canonical = canonical_json(header) == head
+    except (ValueError, RecursionError):
+        canonical = False
+    if not canonical:
+        raise _refused("its header is not canonical JSON")
+    _require_header(header)
+    return dict(header)
+
+
+def _require_header(header: Any) -> None:
+    if not isinstance(header, dict) or set(header) != _HEADER_KEYS or not isinstance(header["detector"], str):
+        raise _refused("its header has other keys", expected=", ".join(sorted(_HEADER_KEYS)))
+    parameters, reference, arrays = header["parameters"], header["reference"], header["arrays"]
+    if not _is_mapping(parameters, (str, int, float, bool, type(None))) or not _is_mapping(reference, (str,)):
+        raise _refused("its parameters or reference are not scalars by name")
+    if not isinstance(arrays, list) or not all(_is_array_entry(entry) for entry in arrays):
+        raise _refused("its arrays are not [name, type, shape]", expected=f"types {', '.join(sorted(DTYPES))}")
+    names = [name for name, _, _ in arrays]
+    if names != sorted(set(names)):
+        raise _refused("its arrays are not in order of name, each once")
+
+
+def _is_mapping(value: Any, kinds: tuple[type, ...]) -> bool:
+    return isinstance(value, dict) and all(isinstance(k, str) and type(v) in kinds for k, v in value.items())
+
+
+def _is_array_entry(entry: Any) -> bool:
+    if not isinstance(entry, list) or len(entry) != 3 or not isinstance(entry[0], str):
+        return False
+    _, dtype, shape = entry
+    if not isinstance(dtype, str) or dtype not in DTYPES or not isinstance(shape, list) or len(shape) > MAX_DIMENSIONS:
+        return False
+    return all(type(length) is int and 0 <= length < 2**32 for length in shape)
+
+
+def _decompress(frame: bytes, size: int) -> bytes:
+    """Exactly ``size`` bytes from a zstd frame that says it holds as many; allocates nothing before that is known."""
+    if _frame_content_size(frame) != size:
+        raise _refused(f"its compressed part does not say that it holds {size} bytes")
+    try:
+        return bytes(_codec().decompress(frame, decompressed_size=size, asbytes=True))
+    except (OSError, pa.ArrowException) as error:
+        raise _refused(f"its body cannot be decompressed: {error}") from None
+
+
+def _frame_content_size(frame: bytes) -> int | None:
+    """The content size in a zstd frame's header (RFC 8878, 3.1.1.1); None when it has none or this is no frame."""
+    if len(frame) < 6 or not frame.startswith(_ZSTD_MAGIC):
+        return None
+    descriptor = frame[4]
+    single_segment, dictionary, code = bool(descriptor & 0x20), descriptor & 0x03, descriptor >> 6
+    width = (1 if single_segment else 0, 2, 4, 8)[code]
+    if width == 0 or dictionary:
+        return None
+    start = 5 if single_segment else 6
+    field = frame[start : start + width]
+    return None if len(field) < width else int.from_bytes(field, "little") + (256 if width == 2 else 0)
+
+
+def _codec() -> pa.Codec:
+    return pa.Codec("zstd", compression_level=_COMPRESSION_LEVEL)
+
+
+def _checksum(prefix: bytes, head: bytes, body: bytes) -> bytes:
+    return hashlib.sha256(prefix + head + body).digest()
+
+
+def _refused(found: str, *, expected: str = "") -> ModelFormatError:
+    return ModelFormatError(f"a stored model is malformed: {found}", expected=expected, remedy=_REMEDY)
