@@ -210,6 +210,17 @@ def _foreground(command: list[str], environment: dict[str, str], folder: Path) -
     return child[0].wait()
 
 
+@main.command("dagster-home")
+@_configured
+def dagster_home(settings: Settings) -> None:
+    """Create the home's DAGSTER_HOME if need be and print its path, for dagster's own commands."""
+    from anomaly_assets.adapters.dagster_home import prepare_dagster_home
+    from anomaly_assets.adapters.home import Home
+
+    folder = Home(settings.home).dagster
+    click.echo(prepare_dagster_home(folder, max_concurrent_runs=settings.max_concurrent_runs))
+
+
 @main.command()
 @_configured
 @_as_json

@@ -1,0 +1,68 @@
+# Everything runs in .venv, made from hash-pinned locks. PYTHON names the interpreter (3.11 or newer).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv --quiet pip
+UV_VERSION := 0.13.9
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help install dev demo ui test lint format screenshots bench lock clean
+
+help: ## what can be made
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(VENV)/.installed ## the environment to run in (.venv)
+dev: $(VENV)/.installed-dev ## the environment to develop and test in
+
+demo: install ## ingest 187 synthetic days, score the last 7, show what was found
+	@$(BIN)/anomaly-assets demo
+
+ui: install ## Dagster's web pages over the same home, on http://127.0.0.1:3000
+	@$(BIN)/anomaly-assets ui
+
+test: dev ## the whole suite
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+lint: dev ## format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: dev ## put the code in order
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+screenshots: dev ## drive Dagster's pages in a real browser; pictures go to screenshots/
+	$(BIN)/python -m pytest -m browser tests/browser
+
+bench: dev ## figures on the third-party transactions and on planted anomalies
+	$(BIN)/python benchmarks/planted_anomalies.py
+	$(BIN)/python benchmarks/sparkov.py
+
+lock: dev ## resolve the locks again from pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --extra ui --python-version 3.11 --universal --generate-hashes \
+	  --no-emit-index-url --no-header --quiet --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --universal --generate-hashes \
+	  --no-emit-index-url --no-header --quiet --constraint requirements.lock --output-file requirements-dev.lock
+
+clean: ## remove the environment and caches; the home stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	@echo "making $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/uv
+	@echo "installing $< ..."
+	@$(UV) install --require-hashes -r requirements.lock
+	@$(UV) install --no-deps --no-build-isolation -e .
+	@$(BIN)/anomaly-assets dagster-home >/dev/null
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
+	@echo "installing $< ..."
+	@$(UV) install --require-hashes -r requirements-dev.lock
+	@touch $@
