@@ -1,0 +1,59 @@
+"""The base install is enough to import and run the project; heavy parts are extras."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+IMPORT_ALL = """
+import importlib, pkgutil, sys
+import anomaly_assets
+for module in pkgutil.walk_packages(anomaly_assets.__path__, "anomaly_assets."):
+    importlib.import_module(module.name)
+extras = {"dagster_webserver", "dagster_dg_cli", "streamlit", "plotly", "snowflake", "dagster_snowflake", "pandas"}
+print(sorted(extras & set(sys.modules)))
+"""
+
+
+def uv(*arguments: str) -> None:
+    """Run the environment's uv; its complaint is the test's."""
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "uv"), "--quiet", *arguments], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(
+    not (Path(sys.executable).parent / "uv").exists(), reason="needs the environment that `make dev` makes (uv in it)"
+)
+def test_every_module_imports_with_the_base_dependencies_alone(tmp_path: Path) -> None:
+    """A fresh environment with the base dependencies at their locked versions imports every module and runs the CLI."""
+    environment = tmp_path / "venv"
+    uv("venv", "--python", sys.executable, str(environment))
+    python = environment / "bin" / "python"
+    uv("pip", "install", "--python", str(python), "--constraint", str(ROOT / "requirements.lock"), str(ROOT))
+    imported = subprocess.run(
+        [python, "-W", "error", "-c", IMPORT_ALL], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert imported.returncode == 0, imported.stderr
+    assert imported.stdout.strip() == "[]"
+    version = subprocess.run(
+        [environment / "bin" / "anomaly-assets", "--version"], capture_output=True, text=True, check=True
+    )
+    assert "0.1.0" in version.stdout
+
+
+def test_importing_the_definitions_loads_no_heavy_library() -> None:
+    """What every Dagster process pays: no plotting, no scikit-learn, no web server until they are needed."""
+    heavy = ("matplotlib", "sklearn", "streamlit", "pandas")
+    code = f"import sys, anomaly_assets.definitions; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_environment_of_the_suite_has_the_web_pages() -> None:
+    """The suite itself runs with the extras, so the test above says something."""
+    assert importlib.util.find_spec("dagster_webserver") is not None
