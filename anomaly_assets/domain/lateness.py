@@ -12,7 +12,7 @@ class DayFacts:
     Parameters
     ----------
     stored : (rows, fingerprint) of the source when the day was stored; None when it is not stored
-    now : (rows, fingerprint) of the source now; None when the source could not be read
+    now : (rows, fingerprint) of the source now; None when it was not asked (nothing stored) or could not be read
     problem : why the source could not be read
     """
 
@@ -35,6 +35,6 @@ def decide(facts: Sequence[DayFacts]) -> Decision:
     """Sort the watched days by what has to be done. A day that could not be read is never taken as unchanged."""
     return Decision(
         changed=tuple(f for f in facts if f.stored and f.now and f.stored != f.now),
-        unread=tuple(f for f in facts if f.now is None),
-        not_stored=tuple(f for f in facts if f.stored is None and f.now is not None),
+        unread=tuple(f for f in facts if f.stored and f.now is None),
+        not_stored=tuple(f for f in facts if f.stored is None),
     )

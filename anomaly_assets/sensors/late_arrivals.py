@@ -82,9 +82,11 @@ def emit(
 def _facts(lake: Lake, source: TransactionSource, day: date) -> DayFacts:
     try:
         seal = lake.find(RAW, day)
-        stored = (seal.inputs["source_rows"], seal.inputs["source_fingerprint"]) if seal else None
     except (CorruptFile, NotSealed):
-        stored = None
+        seal = None
+    if seal is None:
+        return DayFacts(day, None, None)
+    stored = (seal.inputs["source_rows"], seal.inputs["source_fingerprint"])
     try:
         probe = source.probe(DayRange.of(day))
     except AnomalyAssetsError as error:

@@ -12,7 +12,14 @@ from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.detectors.base import Detector, Model
-from anomaly_assets.domain.errors import CorruptFile, ModelFormatError, StoreRefused, StoreUnavailable, Superseded
+from anomaly_assets.domain.errors import (
+    CorruptFile,
+    ModelFormatError,
+    NotSealed,
+    StoreRefused,
+    StoreUnavailable,
+    Superseded,
+)
 from anomaly_assets.domain.identity import file_digest, table_digest
 from anomaly_assets.domain.metrics import ratio
 from anomaly_assets.domain.model_codec import decode
@@ -40,7 +47,7 @@ def score_day(run: Run, store: StoreProvider, detection: Detection, day: date) -
     detectors = detection.detectors()
     names = [detector.name for detector in detectors]
     with run.writing(run.lake, SCORED, day) as writer:
-        inputs = _inputs(run, day)
+        inputs = _inputs(run, detection, day)
         kept = run.home.lake.read(inputs.raw, "transactions")
         window = run.lake.read(inputs.window, "wallets")
         listed = _models_of(run.lake.read(inputs.models, "models"), kept)
@@ -109,8 +116,14 @@ def load_models(
     return loaded, n_served
 
 
-def _inputs(run: Run, day: date) -> Inputs:
+def _inputs(run: Run, detection: Detection, day: date) -> Inputs:
     raw, window, models = run.home.lake.require(RAW, day), run.lake.require(WINDOW, day), run.lake.require(MODELS, day)
+    if models.inputs["fit_id"] != detection.fit_id:
+        raise NotSealed(
+            f"the models of {day} were fitted with other settings ({models.inputs['fit_id'][:16]})",
+            expected=f"models fitted with the settings of this run ({detection.fit_id[:16]})",
+            remedy=f"run detect_anomalies for {day}: it trains before it scores",
+        )
     if models.inputs["window"] != window.revision:
         raise Superseded(
             f"the models of {day} were trained on window {models.inputs['window'][:16]}, the current one is "

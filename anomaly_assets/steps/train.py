@@ -56,7 +56,11 @@ def train_models(run: Run, store: StoreProvider, detection: Detection, day: date
             revision=digest_of([table_digest(models), window_seal.revision]),
             verdicts=verdicts,
             made_from=[window_seal],
-            inputs={"window": window_seal.revision, "manifest_id": manifest.manifest_id},
+            inputs={
+                "window": window_seal.revision,
+                "manifest_id": manifest.manifest_id,
+                "fit_id": detection.fit_id,
+            },
             counts={"models": len(made)},
             settings_id=detection.settings_id,
             generation=window_seal.generation,
@@ -64,9 +68,7 @@ def train_models(run: Run, store: StoreProvider, detection: Detection, day: date
         published = "trial" if run.trial else publish(run, store, seal, manifest, made).value
         head = run.log(seal)
         failpoint(f"{MODELS}.logged")
-    data_version = digest_of(
-        [manifest.manifest_id, detection.fit_settings, {d.name: d.algorithm_version for d in detectors}]
-    )
+    data_version = digest_of([manifest.manifest_id, detection.fit_id, {d.name: d.algorithm_version for d in detectors}])
     numbers = {
         "models": len(made),
         "fitted": sum(item.fitted for item in made),

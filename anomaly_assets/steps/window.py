@@ -37,7 +37,7 @@ def build_window(
             no_look_ahead(manifest, window),
             *_eligibilities(detection, bounds, window),
         )
-        revision = digest_of([table_digest(window), manifest.manifest_id, detection.settings_id])
+        revision = digest_of([table_digest(window), manifest.manifest_id, detection.fit_id])
         seal, changed = writer.commit(
             staged,
             revision=revision,
