@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -70,3 +71,26 @@ def server(store_url: str) -> Iterator[Redis]:
     """A plain client of that server."""
     with Redis.from_url(store_url) as client:
         yield client
+
+
+@pytest.fixture
+def redis_url(short_folder: Path) -> Iterator[str]:
+    """The URL of a Redis server (not Valkey) where one is installed."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        pytest.skip("no redis-server is installed")
+    path = short_folder / "redis.sock"
+    options = {
+        "port": "0",
+        "unixsocket": path,
+        "dir": short_folder,
+        "appendonly": "yes",
+        "logfile": short_folder / "log",
+    }
+    words = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
+    with subprocess.Popen([binary, *words]) as process:
+        while not path.exists():
+            assert process.poll() is None, (short_folder / "log").read_text()
+            time.sleep(0.01)
+        yield f"unix://{path}"
+        process.terminate()

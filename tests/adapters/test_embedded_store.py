@@ -19,6 +19,8 @@ from anomaly_assets.domain.errors import StoreRefused, StoreUnavailable
 
 EmbeddedIn = Callable[..., EmbeddedStore]
 
+needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks into another process through /proc")
+
 JOIN_AND_COUNT = """
 import sys
 from pathlib import Path
@@ -90,6 +92,13 @@ def test_the_server_outlives_a_killed_parent_and_is_joined(embedded: EmbeddedSto
     assert before.running
     embedded.ensure_running()
     assert embedded.status().pid == before.pid
+
+
+def test_the_server_is_beyond_the_reach_of_its_starters_terminal(embedded: EmbeddedStore) -> None:
+    embedded.ensure_running()
+    pid = embedded.status().pid
+    assert pid is not None
+    assert os.getsid(pid) == pid
 
 
 def test_a_killed_server_comes_back_with_every_key(embedded: EmbeddedStore) -> None:
@@ -172,19 +181,34 @@ def test_the_lifetime_lock_is_held_by_the_server_alone(embedded: EmbeddedStore) 
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to look into another process")
-def test_the_server_inherits_neither_files_nor_secrets(
-    embedded: EmbeddedStore, short_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CANARY", "canary-secret")
+@needs_proc
+def test_the_server_inherits_no_files_but_its_lifetime_lock(embedded: EmbeddedStore, short_folder: Path) -> None:
     with (short_folder / "open file").open("w") as file:
         os.set_inheritable(file.fileno(), True)
         embedded.ensure_running()
-    server = Path(f"/proc/{embedded.status().pid}")
-    held = {str(link.readlink()) for link in (server / "fd").iterdir()}
+    held = {str(link.readlink()) for link in Path(f"/proc/{embedded.status().pid}/fd").iterdir()}
     assert not [name for name in held if name.endswith(("open file", server_process.START_LOCK))]
     assert [name for name in held if name.endswith(server_process.LIFETIME_LOCK)]
-    assert b"canary" not in (server / "environ").read_bytes()
+
+
+@needs_proc
+def test_the_server_holds_no_secret_of_its_starters_environment(
+    embedded: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANARY", "canary-secret")
+    embedded.ensure_running()
+    memory = own_memory(embedded.status().pid)
+    assert b"valkey" in memory
+    assert b"canary" not in memory
+
+
+def own_memory(pid: int | None) -> bytes:
+    """Heap and stack of a child; the server hides its environment from ``/proc/PID/environ`` but keeps a copy."""
+    process = Path(f"/proc/{pid}")
+    parts = [line.split() for line in (process / "maps").read_text().splitlines()]
+    regions = [part[0].split("-") for part in parts if part[-1] in {"[heap]", "[stack]"}]
+    with (process / "mem").open("rb", buffering=0) as mem:
+        return b"".join(os.pread(mem.fileno(), int(end, 16) - int(start, 16), int(start, 16)) for start, end in regions)
 
 
 def test_a_folder_with_a_long_path_gets_a_short_socket_that_other_processes_find(

@@ -179,6 +179,15 @@ def test_a_damaged_publication_is_mended_and_is_incomplete_meanwhile(store: Mode
     assert contents(server) == whole
 
 
+def test_a_lost_listing_is_mended_too(store: ModelStore, server: Redis) -> None:
+    wanted = models(0, 3)
+    publish(store, wanted)
+    whole = contents(server)
+    server.zrem("model_updates", "statistical:wallet:1")
+    assert publish(store, wanted) is PublishOutcome.PUBLISHED
+    assert contents(server) == whole
+
+
 def test_a_key_that_is_no_model_of_the_publication_is_not_taken(store: ModelStore, server: Redis) -> None:
     wanted = models(0, 5)
     publish(store, wanted)
@@ -298,10 +307,11 @@ def test_more_fewer_or_repeated_models_complete_nothing(store: ModelStore, given
     assert record.state is PublicationState.WRITING
 
 
+@pytest.mark.parametrize("n_wallets", [450, 50], ids=["between two batches", "after the last batch"])
 def test_a_publication_that_begins_while_one_is_written_wins_when_it_is_newer(
-    store: ModelStore, store_url: str, server: Redis
+    store: ModelStore, store_url: str, server: Redis, n_wallets: int
 ) -> None:
-    older, newer = models(0, 450), models(100, 450, content="newer")
+    older, newer = models(0, n_wallets), models(10, n_wallets, content="newer")
     outcomes: list[PublishOutcome] = []
 
     def interfere(point: str) -> None:
@@ -312,7 +322,7 @@ def test_a_publication_that_begins_while_one_is_written_wins_when_it_is_newer(
     assert store.publish(publication(older), older, now=NOW, checkpoint=interfere) is PublishOutcome.SUPERSEDED
     assert outcomes == [PublishOutcome.PUBLISHED]
     assert served(store, newer, DAY, 2)
-    assert len(server.keys("model:*")) == 900
+    assert len(keys_of(server, "model:*")) == 2 * n_wallets
 
 
 @pytest.mark.parametrize("point", ["begin", "batch", "delete"])
@@ -390,6 +400,21 @@ def test_a_model_that_disappears_while_publishing_keeps_it_from_being_complete(
     with pytest.raises(StoreUnavailable, match="lists 39 of 40"):
         store.publish(publication(wanted), wanted, now=NOW, checkpoint=lose)
     assert store.read([wanted[0].key], as_of=DAY, generation=1) is None
+
+
+def test_a_redis_server_serves_as_well_as_valkey(redis_url: str) -> None:
+    tomorrow = DAY + timedelta(days=1)
+    with ModelStore.connect(redis_url, home_id=HOME) as store, Redis.from_url(redis_url) as client:
+        assert store.health().kind == "redis"
+        assert publish(store, models(0, 300)) is PublishOutcome.PUBLISHED
+        assert publish(store, models(200, 300), tomorrow) is PublishOutcome.PUBLISHED
+        assert publish(store, models(0, 300)) is PublishOutcome.SUPERSEDED
+        assert publish(store, models(200, 300), tomorrow) is PublishOutcome.UNCHANGED
+        with pytest.raises(ModelConflict):
+            publish(store, models(200, 300, content="other"), tomorrow)
+        client.set("model:statistical:wallet:200", "not a hash")
+        assert publish(store, models(200, 300), tomorrow) is PublishOutcome.PUBLISHED
+        assert served(store, models(200, 300), tomorrow)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
