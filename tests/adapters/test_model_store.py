@@ -179,11 +179,15 @@ def test_a_damaged_publication_is_mended_and_is_incomplete_meanwhile(store: Mode
     assert contents(server) == whole
 
 
-def test_a_lost_listing_is_mended_too(store: ModelStore, server: Redis) -> None:
+@pytest.mark.parametrize("lose", [True, False], ids=["one is lost", "one lists no model"])
+def test_a_wrong_listing_is_mended(store: ModelStore, server: Redis, lose: bool) -> None:
     wanted = models(0, 3)
     publish(store, wanted)
     whole = contents(server)
-    server.zrem("model_updates", "statistical:wallet:1")
+    if lose:
+        server.zrem("model_updates", "statistical:wallet:1")
+    else:
+        server.zadd("model_updates", {"statistical:nobody": 1.0})
     assert publish(store, wanted) is PublishOutcome.PUBLISHED
     assert contents(server) == whole
 
@@ -298,7 +302,9 @@ def test_a_source_of_models_that_breaks_off_completes_nothing(store: ModelStore)
     assert served(store, wanted)
 
 
-@pytest.mark.parametrize("given_models", [models(0, 3)[:-1], [*models(0, 3), model("more")], models(0, 3)[:-1] * 2])
+@pytest.mark.parametrize(
+    "given_models", [models(0, 3)[:-1], [*models(0, 3), model("more")], [*models(0, 3), *models(0, 1)]]
+)
 def test_more_fewer_or_repeated_models_complete_nothing(store: ModelStore, given_models: list[PublishedModel]) -> None:
     with pytest.raises(ValueError, match="models"):
         store.publish(publication(models(0, 3)), given_models, now=NOW)
