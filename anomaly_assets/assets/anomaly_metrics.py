@@ -5,13 +5,15 @@ from datetime import date
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from anomaly_assets.assets import plots
 from anomaly_assets.assets.graph import DETECTION, Graph, others
-from anomaly_assets.assets.metadata import column_schema, markdown_table, neighbours
+from anomaly_assets.assets.metadata import column_schema, figures, markdown_table, neighbours
 from anomaly_assets.assets.publishing import Events, publish
 from anomaly_assets.domain.metrics import METRICS as METRIC_COLUMNS
+from anomaly_assets.domain.metrics import UNIFIED
 from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.detection import DetectionResource
 from anomaly_assets.resources.home import HomeResource
@@ -47,23 +49,25 @@ def anomaly_metrics_asset(graph: Graph) -> dg.AssetsDefinition:
 
 def _describe(outcome: Outcome) -> Mapping[str, Any]:
     metrics, day = outcome.tables["metrics"], outcome.seal.day
-    deciles = metrics.filter(
-        pc.and_(
-            pc.equal(metrics.column("group_kind"), "wallet_size_decile"),
-            pc.equal(metrics.column("detector"), "unified"),
-        )
-    )
+    flags, rows = _by_decile(metrics, "n_flagged"), _by_decile(metrics, "n_rows")
+    judged = _by_decile(metrics, "n_judged")
     return {
         "dagster/partition_row_count": metrics.num_rows,
-        **{name: value for name, value in outcome.numbers.items() if value is not None},
+        **figures(outcome.numbers),
         "preview": markdown_table(metrics.drop_columns(["day"]), rows=20),
         "flags by wallet size": plots.picture(
+            plots.bars(flags, title="flagged, by wallet-size decile (10: the largest)", of="transactions"),
             plots.bars(
-                dict(
-                    zip(deciles.column("group_value").to_pylist(), deciles.column("n_flagged").to_pylist(), strict=True)
-                ),
-                title="flags by wallet-size decile (10: the largest)",
-            )
+                {name: count - judged[name] for name, count in rows.items()},
+                title="not judged, by wallet-size decile",
+                of="transactions",
+            ),
         ),
         **neighbours(day, others(METRICS)),
     }
+
+
+def _by_decile(metrics: pa.Table, column: str) -> dict[str, int]:
+    unified = pc.equal(metrics.column("detector"), UNIFIED)
+    deciles = metrics.filter(pc.and_(pc.equal(metrics.column("group_kind"), "wallet_size_decile"), unified))
+    return dict(zip(deciles.column("group_value").to_pylist(), deciles.column(column).to_pylist(), strict=True))

@@ -1,6 +1,7 @@
 """What the Dagster pages show of a partition: tables, column schemas, links."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -10,9 +11,13 @@ import pyarrow as pa
 from anomaly_assets.domain.schema import TableSchema
 
 PREVIEW_ROWS = 10
-_UNSAFE = str.maketrans(
-    {"\\": "\\\\", "[": "\\[", "]": "\\]", "|": "\\|", "<": "&lt;", ">": "&gt;", "\n": " ", "\r": " ", "`": "'"}
-)
+MAX_TEXT = 80
+"""Longest text of one cell, characters; the rest of a longer one is left out."""
+DIALOG_CHARACTERS = 1000
+"""Markdown from this length on opens in a dialog; shorter one stands in a narrow cell that cuts tables off."""
+_DIGEST = re.compile("[0-9a-f]{64}")
+_SHOWN_DIGEST = 12
+_UNBROKEN = str.maketrans({"-": "-\N{WORD JOINER}", " ": "\N{NO-BREAK SPACE}"})
 
 
 def column_schema(schema: TableSchema) -> dg.TableSchema:
@@ -33,18 +38,40 @@ def column_schema(schema: TableSchema) -> dg.TableSchema:
 def markdown_table(
     table: pa.Table, columns: Sequence[str] | None = None, rows: int = PREVIEW_ROWS
 ) -> dg.MarkdownMetadataValue:
-    """The first rows as a markdown table; text is made safe for the page."""
+    """The first rows as a markdown table, behind a link; text is made safe for the page, digests are shortened."""
+    if table.num_rows == 0:
+        return dg.MetadataValue.md("no rows")
     head = table.select(list(columns)) if columns else table
     lines = [_line(head.column_names), _line(["---"] * head.num_columns)]
     lines += [_line([_cell(value) for value in row.values()]) for row in head.slice(0, rows).to_pylist()]
-    more = f"\n\n{table.num_rows - rows:,} more rows" if table.num_rows > rows else ""
-    return dg.MetadataValue.md("\n".join(lines) + more)
+    return dg.MetadataValue.md(("\n".join(lines) + _more(table, rows)).ljust(DIALOG_CHARACTERS))
+
+
+def flag_list(flagged: pa.Table, rows: int = PREVIEW_ROWS) -> dg.MarkdownMetadataValue:
+    """The first published rows with their reasons; sentences wrap in a list, the cells of a table they would burst."""
+    if flagged.num_rows == 0:
+        return dg.MetadataValue.md("no flags")
+    items = [
+        f"1. **{row['anomaly_score']:.3f}** {row['TX_COMPLETED_AT']:%H:%M:%S} UTC, wallet {_text(row['WALLET_ID'])}, "
+        f"transaction {_text(row['TX_ID'])}: {row['reason']}"
+        for row in flagged.slice(0, rows).to_pylist()
+    ]
+    return dg.MetadataValue.md("\n".join(items) + _more(flagged, rows))
 
 
 def numbers_table(numbers: dict[str, Any]) -> dg.MarkdownMetadataValue:
     """Named figures as a markdown table."""
     lines = [_line(["", "rows"]), _line(["---", "---:"])]
     return dg.MetadataValue.md("\n".join(lines + [_line([name, _cell(value)]) for name, value in numbers.items()]))
+
+
+def figures(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers for the page, which plots them by partition: those that apply, ratios to six decimals."""
+    return {
+        name: round(value, 6) if isinstance(value, float) else value
+        for name, value in numbers.items()
+        if value is not None
+    }
 
 
 def neighbours(day: date, assets: Sequence[str]) -> dict[str, dg.UrlMetadataValue]:
@@ -69,7 +96,20 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:,.4g}" if abs(value) < 1 else f"{value:,.2f}"
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%d %H:%M:%S")
+        return value.strftime("%Y-%m-%d %H:%M:%S").translate(_UNBROKEN)
     if isinstance(value, int):
         return f"{value:,}"
-    return str(value).translate(_UNSAFE)[:80]
+    return _text(value.hex() if isinstance(value, bytes) else str(value))
+
+
+def _text(text: str) -> str:
+    """Foreign text as code: no markup, no link, no column separator and nothing invisible takes effect."""
+    if _DIGEST.fullmatch(text):
+        return f"`{text[:_SHOWN_DIGEST]}…`"
+    short = text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
+    shown = "".join(char if char.isprintable() and char not in "`|" else f"\\u{ord(char):04x}" for char in short)
+    return f"`{shown}`" if shown else ""
+
+
+def _more(table: pa.Table, rows: int) -> str:
+    return f"\n\n{table.num_rows - rows:,} more rows" if table.num_rows > rows else ""

@@ -105,7 +105,9 @@ def _describe(outcome: Outcome) -> Mapping[str, Any]:
         "preview": markdown_table(kept),
         "quarantine": markdown_table(outcome.tables["quarantine"]),
         "distributions": plots.picture(
-            plots.histogram(kept.column("total_amount").to_numpy(), title="amounts", log=True),
+            plots.histogram(
+                kept.column("total_amount").to_numpy(), title="transactions by amount", of="amount", log=True
+            ),
             plots.hours_of_day(hours, title="transactions by UTC hour"),
         ),
         **neighbours(day, others(RAW)),

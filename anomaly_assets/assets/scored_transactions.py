@@ -10,7 +10,7 @@ import numpy as np
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.assets import plots
 from anomaly_assets.assets.graph import DETECTION, Graph, others
-from anomaly_assets.assets.metadata import column_schema, markdown_table, neighbours
+from anomaly_assets.assets.metadata import column_schema, figures, flag_list, markdown_table, neighbours
 from anomaly_assets.assets.publishing import Events, publish
 from anomaly_assets.checks.partitioned import evaluated_by_asset
 from anomaly_assets.domain.published import published_schema
@@ -25,7 +25,6 @@ DESCRIPTION = """Every transaction of day D with the verdict of each detector, t
 that judged it and, when flagged, the reason. D's models are used and no others. Published as
 `output/labeled_transactions_YYYYMMDD.parquet`, replaced atomically; equal content is the same bytes.
 """
-TOP_COLUMNS = ("TX_ID", "WALLET_ID", "TX_COMPLETED_AT", "TOTAL_AMOUNT", "ORG_NAME", "anomaly_score", "reason")
 
 
 def scored_transactions_asset(graph: Graph, detection: Detection) -> dg.AssetsDefinition:
@@ -69,16 +68,16 @@ def _describe(outcome: Outcome) -> Mapping[str, Any]:
     top = scored.filter(flagged).sort_by([("anomaly_score", "descending"), ("TX_ID", "ascending")])
     return {
         "dagster/partition_row_count": scored.num_rows,
-        **{name: value for name, value in outcome.numbers.items() if value is not None},
-        "top flags": markdown_table(top, TOP_COLUMNS),
+        **figures(outcome.numbers),
+        "top flags": flag_list(top),
         "preview": markdown_table(scored),
         "distributions": plots.picture(
-            plots.histogram(scores, title="anomaly scores; above 0.5 is flagged"),
+            plots.histogram(scores, title="judged transactions by score", of="anomaly score", flag_line=0.5),
             plots.by_hour_and_amount(
                 hours,
                 scored.column("TOTAL_AMOUNT").to_numpy(),
                 np.asarray(flagged, dtype=bool),
-                title="amounts by UTC hour, flagged in front",
+                title="amounts, flagged ones in red",
             ),
         ),
         **neighbours(day, others(SCORED)),

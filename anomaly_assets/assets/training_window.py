@@ -114,8 +114,10 @@ def _describe(outcome: Outcome) -> Mapping[str, Any]:
         "generation": outcome.numbers["generation"],
         "preview": markdown_table(largest),
         "distributions": plots.picture(
-            plots.bars({"wallets": wallets.num_rows, **eligible}, title="wallets a model can be fitted for"),
-            plots.histogram(counts, title="transactions per wallet in the window", log=True),
+            plots.bars(
+                {"wallets": wallets.num_rows, **eligible}, title="wallets a model can be fitted for", of="wallets"
+            ),
+            plots.histogram(counts, title="wallets by size", of="transactions in the window", log=True),
         ),
         **neighbours(day, others(WINDOW)),
     }

@@ -77,9 +77,16 @@ def _describe(outcome: Outcome) -> Mapping[str, Any]:
         "window manifest": outcome.seal.inputs["manifest_id"],
         "preview": markdown_table(models),
         "distributions": plots.picture(
-            plots.bars({name: detectors.count(name) for name in sorted(set(detectors))}, title="models"),
+            plots.bars(
+                {name: detectors.count(name) for name in sorted(set(detectors))},
+                title="models by detector",
+                of="models",
+            ),
             plots.histogram(
-                models.column("n_transactions").to_numpy(), title="transactions a model was fitted on", log=True
+                models.column("n_transactions").to_numpy(),
+                title="models by size of the wallet",
+                of="transactions fitted on",
+                log=True,
             ),
         ),
         **neighbours(day, others(MODELS)),

@@ -1,0 +1,119 @@
+"""What is put on Dagster's pages: tables, lists, figures and pictures."""
+
+import base64
+import io
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from anomaly_assets.assets import plots
+from anomaly_assets.assets.metadata import DIALOG_CHARACTERS, figures, flag_list, markdown_table
+
+AT = datetime(2024, 3, 5, 21, 4, 5, tzinfo=UTC)
+
+
+def cells(markdown: str) -> list[str]:
+    """Cells of the first row of a markdown table."""
+    return [cell.strip() for cell in markdown.splitlines()[2].strip("| ").split(" | ")]
+
+
+def png_of(markdown: str) -> Image.Image:
+    """The picture inside markdown, decoded."""
+    content = base64.b64decode(markdown.removeprefix("![plot](data:image/png;base64,").removesuffix(")"))
+    picture = Image.open(io.BytesIO(content))
+    picture.load()
+    return picture
+
+
+def test_a_table_of_any_size_opens_in_a_dialog_because_the_page_cuts_tables_off() -> None:
+    for rows in (1, 30):
+        markdown = markdown_table(pa.table({"wallet_id": ["W1"] * rows})).value
+        assert len(markdown) >= DIALOG_CHARACTERS
+
+
+def test_a_table_says_how_many_rows_it_leaves_out() -> None:
+    assert "5 more rows" in markdown_table(pa.table({"n": list(range(15))})).value
+    assert "more rows" not in markdown_table(pa.table({"n": list(range(10))})).value
+
+
+def test_a_table_without_rows_says_so() -> None:
+    assert markdown_table(pa.table({"n": pa.array([], pa.int64())})).value == "no rows"
+
+
+def test_cells_are_written_for_people() -> None:
+    digest = "ab12" * 16
+    row = pa.table({"t": [AT], "n": [12345], "x": [1234.567], "r": [0.0201729], "b": [True], "d": [digest]})
+    time, *others = cells(markdown_table(row).value)
+    assert time.replace("\u2060", "").replace("\u00a0", " ") == "2024-03-05 21:04:05"
+    assert others == ["12,345", "1,234.57", "0.02017", "yes", "`ab12ab12ab12…`"]
+
+
+@pytest.mark.parametrize(
+    ("hostile", "shown"),
+    [
+        ("**bold** [x](http://a)", "`**bold** [x](http://a)`"),
+        ("<img src=x>", "`<img src=x>`"),
+        ("a|b`c", "`a\\u007cb\\u0060c`"),
+        ("line\nbreak", "`line\\u000abreak`"),
+        ("\u202egnp.exe", "`\\u202egnp.exe`"),
+        ("x" * 200, f"`{'x' * 80}…`"),
+        ("", ""),
+    ],
+)
+def test_foreign_text_is_shown_as_it_is_and_does_nothing(hostile: str, shown: str) -> None:
+    assert cells(markdown_table(pa.table({"a": [1], "org": [hostile], "z": [2]})).value) == ["1", shown, "2"]
+
+
+@given(st.text(max_size=200))
+def test_no_text_leaves_its_cell_or_its_code_span(text: str) -> None:
+    markdown = markdown_table(pa.table({"a": [1], "org": [text], "z": [2]})).value
+    first, foreign, last = cells(markdown)
+    assert (first, last, len(markdown.splitlines())) == ("1", "2", 3)
+    assert foreign == "" if not text else (foreign[0], foreign[-1], foreign.count("`")) == ("`", "`", 2)
+
+
+def test_flags_are_listed_with_score_place_and_reason() -> None:
+    flagged = pa.table(
+        {
+            "anomaly_score": [0.62578],
+            "TX_COMPLETED_AT": [AT],
+            "WALLET_ID": ["W1"],
+            "TX_ID": ["t*1"],
+            "reason": ["amount 5,000.00 is 7.1 standard deviations above"],
+        }
+    )
+    assert flag_list(flagged).value == (
+        "1. **0.626** 21:04:05 UTC, wallet `W1`, transaction `t*1`: amount 5,000.00 is 7.1 standard deviations above"
+    )
+    assert flag_list(flagged.slice(1)).value == "no flags"
+
+
+def test_figures_stay_numbers_and_leave_out_what_does_not_apply() -> None:
+    assert figures({"rows": 3, "coverage": 0.9327956989247311, "rate": None}) == {"rows": 3, "coverage": 0.932796}
+
+
+@pytest.mark.parametrize("values", [[], [0.0], [7.0], [1e-3, 1e12]])
+def test_every_plot_can_draw_nothing_one_value_and_twelve_orders_of_magnitude(values: list[float]) -> None:
+    amounts = np.array(values)
+    hours = np.zeros(len(values))
+    flagged = np.zeros(len(values), dtype=bool)
+    panels = [
+        plots.histogram(amounts, title="amounts", of="amount", log=True),
+        plots.histogram(amounts, title="scores", of="score", flag_line=0.5),
+        plots.hours_of_day(hours.astype(np.int64), title="hours"),
+        plots.bars({str(value): int(value) for value in values}, title="bars", of="rows"),
+        plots.by_hour_and_amount(hours, amounts, flagged, title="amounts by hour"),
+    ]
+    for panel in panels:
+        assert png_of(plots.picture(panel).value or "").size == (440, 290)
+
+
+def test_the_same_data_is_the_same_picture() -> None:
+    amounts = np.geomspace(1, 1000, 50)
+    first, second = (plots.picture(plots.histogram(amounts, title="a", of="b", log=True)) for _ in range(2))
+    assert first == second
