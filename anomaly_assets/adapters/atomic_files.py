@@ -1,5 +1,6 @@
 """Files that are either wholly there or not there: temporary name in the same folder, fsync, rename, fsync folder."""
 
+import glob
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,19 +32,46 @@ def temporary_path(target: Path) -> Path:
     return target.with_name(f".{target.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
 
 
+def make_folder(folder: Path) -> None:
+    """Create ``folder`` and its missing parents, durably."""
+    missing = [member for member in (folder, *folder.parents) if not member.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for created in missing:
+        fsync_folder(created.parent)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an ``OSError`` that names no file (a full disk does not) name ``path``."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+
+
 def replace_durably(temporary: Path, target: Path) -> None:
     """Rename ``temporary`` (already fsynced) over ``target`` and make the rename durable."""
     temporary.replace(target)
     fsync_folder(target.parent)
 
 
-def write_atomically(target: Path, content: bytes) -> None:
+def write_atomically(target: Path, content: bytes, *, locked: bool = False) -> None:
     """Replace ``target`` by ``content``: readers see the old bytes or the new ones, never a part.
+
+    Parameters
+    ----------
+    locked : the caller holds the lock that guards ``target``: temporary files of it were left by a killed writer and
+        are removed
 
     Raises ``OSError`` as the file system gives it (disk full, read-only); the old file is intact then.
     """
+    if locked:
+        remove_temporary_files(target.parent, target.name)
     with staged(target) as temporary:
-        temporary.write_bytes(content)
+        with naming(temporary):
+            temporary.write_bytes(content)
         fsync_file(temporary)
         replace_durably(temporary, target)
 
@@ -51,7 +79,7 @@ def write_atomically(target: Path, content: bytes) -> None:
 @contextmanager
 def staged(target: Path) -> Iterator[Path]:
     """A temporary path for ``target``, removed at the end unless it was renamed."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     temporary = temporary_path(target)
     try:
         yield temporary
@@ -59,7 +87,14 @@ def staged(target: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def remove_temporary_files(folder: Path) -> None:
-    """Remove what a killed writer left in ``folder``. The caller holds the lock that guards the folder."""
-    for leftover in folder.glob(f".*{TEMPORARY_SUFFIX}"):
+def remove_temporary_files(folder: Path, name: str | None = None, *, pid: int | None = None) -> None:
+    """Remove what a killed writer left in ``folder``. The caller holds the lock that guards the folder.
+
+    Parameters
+    ----------
+    name : only temporary files of the target of this name
+    pid : only temporary files of this process
+    """
+    names = "*" if name is None else glob.escape(name)
+    for leftover in folder.glob(f".{names}.{pid or '*'}{TEMPORARY_SUFFIX}"):
         leftover.unlink(missing_ok=True)

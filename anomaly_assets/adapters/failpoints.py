@@ -35,11 +35,11 @@ def armed(name: str, action: Action) -> Iterator[None]:
 
 
 def _from_environment() -> dict[str, Action]:
-    armed_points = dict(item.split("=", 1) for item in os.environ[ENV].split(",") if item)
-    unknown = set(armed_points.values()) - {"kill"}
-    if unknown:
-        raise SettingsError(f"{ENV} asks for {sorted(unknown)}", expected="NAME=kill")
-    return dict.fromkeys(armed_points, _kill)
+    points = [item.rpartition("=") for item in os.environ[ENV].split(",") if item]
+    wrong = ["".join(point) for point in points if not point[0] or point[2] != "kill"]
+    if wrong:
+        raise SettingsError(f"{ENV} asks for {wrong}", expected="NAME=kill, several with commas between")
+    return {name: _kill for name, _, _ in points}
 
 
 def _nothing() -> None:
