@@ -11,6 +11,7 @@ from pathlib import Path
 from anomaly_assets.domain.errors import Busy, Superseded
 
 _POLL_SECONDS = 0.05
+_TOKEN_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,8 @@ class Lease:
 
     def check(self) -> None:
         """Raise ``Superseded`` unless this is still the newest holder of the lock at its path."""
-        try:
-            same_file = os.path.samestat(os.fstat(self.handle), self.path.stat())
-            token = int(self.path.read_bytes() or b"0")
-        except FileNotFoundError:
-            same_file, token = False, -1
-        if not same_file or token != self.token:
+        token = _token_at(self.path) if _is_at(self.handle, self.path) else -1
+        if token != self.token:
             raise Superseded(
                 f"the lock {self.path.name} was taken over (token {token}, ours {self.token})",
                 remedy="nothing was published; run again",
@@ -47,31 +44,66 @@ def exclusive(path: Path, *, timeout_seconds: float, on_wait: Callable[[], None]
     Raises ``Busy`` when the time is over.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    handle = _acquire(path, timeout_seconds, on_wait)
     try:
-        _wait_for(handle, path, timeout_seconds, on_wait)
-        token = int(os.pread(handle, 32, 0) or b"0") + 1
-        os.pwrite(handle, str(token).encode(), 0)
-        yield Lease(path, handle, token)
+        yield Lease(path, handle, _next_token(handle))
     finally:
         os.close(handle)
 
 
-def _wait_for(handle: int, path: Path, timeout_seconds: float, on_wait: Callable[[], None] | None) -> None:
+def _acquire(path: Path, timeout_seconds: float, on_wait: Callable[[], None] | None) -> int:
     deadline = time.monotonic() + timeout_seconds
     told = False
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise Busy(
-                    f"another run has held {path.name} for over {timeout_seconds:g} s",
-                    remedy="wait for that run to end, then run again",
-                ) from None
-            if on_wait and not told:
-                told = True
-                on_wait()
-            time.sleep(_POLL_SECONDS)
-        else:
-            return
+    while (handle := _try(path)) is None:
+        if time.monotonic() >= deadline:
+            raise Busy(
+                f"another run has held {path.name} for over {timeout_seconds:g} s",
+                remedy="wait for that run to end, then run again",
+            )
+        if on_wait and not told:
+            told = True
+            on_wait()
+        time.sleep(_POLL_SECONDS)
+    return handle
+
+
+def _try(path: Path) -> int | None:
+    """A handle that holds the lock of the file that lies at ``path`` now, or None while somebody else holds it."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    held = False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # somebody may have removed the file meanwhile: the lock of a nameless file excludes nobody
+        held = _is_at(handle, path)
+    except BlockingIOError:
+        pass
+    finally:
+        if not held:
+            os.close(handle)
+    return handle if held else None
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _next_token(handle: int) -> int:
+    token = _parse(os.pread(handle, _TOKEN_BYTES, 0)) + 1
+    written = os.pwrite(handle, str(token).encode(), 0)
+    os.ftruncate(handle, written)
+    return token
+
+
+def _token_at(path: Path) -> int:
+    try:
+        return _parse(path.read_bytes()[:_TOKEN_BYTES])
+    except FileNotFoundError:
+        return -1
+
+
+def _parse(content: bytes) -> int:
+    """The token of a lock file; 0 for a new file, and for one whose content was lost with the power."""
+    return int(content) if content.isdigit() else 0
