@@ -10,15 +10,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from anomaly_assets.adapters.atomic_files import fsync_folder, naming
 from anomaly_assets.adapters.locks import exclusive
 from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.identity import canonical_json, digest
 
 GENESIS = "0" * 64
 _LOCK_TIMEOUT_SECONDS = 60.0
-_TAIL_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,12 @@ class PublicationLog:
     path: Path
 
     def append(self, entry: Mapping[str, Any], *, run_id: str, at: datetime) -> str:
-        """Add ``entry`` and return the new head, durable when this returns."""
-        with exclusive(self.path.with_suffix(".lock"), timeout_seconds=_LOCK_TIMEOUT_SECONDS):
-            last = self._drop_torn_tail()
+        """Add ``entry`` and return the new head, durable when this returns.
+
+        Raises ``CorruptFile`` when the last entry was changed: nothing is chained to it.
+        """
+        with exclusive(self.path.with_suffix(".lock"), timeout_seconds=_LOCK_TIMEOUT_SECONDS) as lease:
+            last, end = self._last()
             line = {
                 **entry,
                 "sequence": last["sequence"] + 1 if last else 1,
@@ -39,7 +43,8 @@ class PublicationLog:
                 "previous": last["hash"] if last else GENESIS,
             }
             line["hash"] = chain_hash(line)
-            self._write(canonical_json(line) + b"\n")
+            lease.check()
+            self._write(canonical_json(line) + b"\n", end)
         return str(line["hash"])
 
     def entries(self) -> Iterator[dict[str, Any]]:
@@ -50,52 +55,50 @@ class PublicationLog:
         with self.path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 if not line.endswith(b"\n"):
-                    return  # a torn last line was never acknowledged
-                entry = _parse(line, self.path, number)
-                if entry.get("previous") != previous or entry.get("hash") != chain_hash(entry):
+                    _refuse_unless_torn(line, f"{self.path.name}, line {number}")
+                    return
+                entry = _parse(line, f"{self.path.name}, line {number}")
+                if (entry.get("previous"), entry.get("sequence")) != (previous, number):
                     raise CorruptFile(
                         f"{self.path.name}, line {number}: the chain is broken",
-                        expected=f"an entry that continues {previous}",
+                        expected=f"entry {number}, continuing {previous}",
                         remedy="restore the log from a copy; entries from this line on are not trustworthy",
                     )
                 previous = entry["hash"]
                 yield entry
 
     def head(self) -> str:
-        """Hash of the last entry; ``GENESIS`` when there is none."""
-        last = self._last()
+        """Hash of the last entry; ``GENESIS`` when there is none. Raises ``CorruptFile`` when it was changed."""
+        last, _ = self._last()
         return str(last["hash"]) if last else GENESIS
 
-    def _last(self) -> dict[str, Any] | None:
+    def _last(self) -> tuple[dict[str, Any] | None, int]:
+        """The last whole entry and the offset behind it; what lies further was never acknowledged."""
         if not self.path.exists():
-            return None
+            return None, 0
         with self.path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(size - _TAIL_BYTES, 0))
-            lines = file.read().split(b"\n")[:-1]
-        return _parse(lines[-1], self.path, -1) if lines else None
-
-    def _drop_torn_tail(self) -> dict[str, Any] | None:
-        if self.path.exists():
-            content_end = self._end_of_last_line()
-            if content_end < self.path.stat().st_size:
-                os.truncate(self.path, content_end)
-        return self._last()
-
-    def _end_of_last_line(self) -> int:
-        with self.path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            start = max(size - _TAIL_BYTES, 0)
+            end = _after_newline(file, size)
+            start = _after_newline(file, end - 1)
+            file.seek(end)
+            _refuse_unless_torn(file.read(size - end), f"{self.path.name}, behind its last line")
             file.seek(start)
-            return start + file.read().rfind(b"\n") + 1
+            line = file.read(end - start)
+        return (_parse(line, f"{self.path.name}, last line") if line else None), end
 
-    def _write(self, line: bytes) -> None:
-        handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    def _write(self, line: bytes, end: int) -> None:
+        """Put ``line`` at offset ``end``, in place of the torn line a killed writer left there."""
+        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o644)
         try:
-            os.write(handle, line)
-            os.fsync(handle)
+            with naming(self.path):
+                os.ftruncate(handle, end)
+                while line:  # a full disk takes a part without complaint
+                    written = os.pwrite(handle, line, end)
+                    line, end = line[written:], end + written
+                os.fsync(handle)
         finally:
             os.close(handle)
+        fsync_folder(self.path.parent)
 
 
 def chain_hash(entry: Mapping[str, Any]) -> str:
@@ -103,11 +106,45 @@ def chain_hash(entry: Mapping[str, Any]) -> str:
     return digest(canonical_json({key: value for key, value in entry.items() if key != "hash"}))
 
 
-def _parse(line: bytes, path: Path, number: int) -> dict[str, Any]:
+def _after_newline(file: BinaryIO, end: int) -> int:
+    """Offset behind the last newline among the first ``end`` bytes; 0 when there is none."""
+    while end > 0:
+        start = max(end - _BLOCK_BYTES, 0)
+        file.seek(start)
+        found = file.read(end - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
+
+
+def _parse(line: bytes, where: str) -> dict[str, Any]:
+    """The entry of a whole line. Raises ``CorruptFile`` unless it is the very line that was written."""
+    entry: Any = None
     try:
         entry = json.loads(line)
-    except ValueError:
-        entry = None
-    if not isinstance(entry, dict):
-        raise CorruptFile(f"{path.name}, line {number}: not a JSON object", remedy="restore the log from a copy")
+        intact = canonical_json(entry) + b"\n" == line and entry["hash"] == chain_hash(entry)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        intact = False
+    if not intact or not isinstance(entry, dict):
+        raise CorruptFile(
+            f"{where}: not the entry that was written",
+            expected="a canonical JSON object whose hash is that of its content",
+            remedy="restore the log from a copy; entries from this line on are not trustworthy",
+        )
     return entry
+
+
+def _refuse_unless_torn(tail: bytes, where: str) -> None:
+    """Raise ``CorruptFile`` when a line without end is not the beginning of one: its newline was changed."""
+    text = tail.rstrip(b"\0").decode(errors="replace")
+    try:
+        _, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return
+    if end < len(text):
+        raise CorruptFile(
+            f"{where}: an entry followed by {text[end:][:20]!r}",
+            expected="a newline",
+            remedy="restore the log from a copy",
+        )
