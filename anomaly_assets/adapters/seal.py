@@ -73,6 +73,12 @@ class Seal:
         try:
             value = json.loads(content)
             claimed, version = value.pop("seal_id"), value.pop("format")
+            if version != FORMAT_VERSION:
+                raise CorruptFile(
+                    f"{name} has format {version!r}",
+                    expected=f"format {FORMAT_VERSION}",
+                    remedy="use the version of anomaly_assets that wrote it, or materialize this partition again",
+                )
             seal = cls(
                 **{
                     **value,
@@ -80,12 +86,13 @@ class Seal:
                     "files": {role: StoredFile(**file) for role, file in value["files"].items()},
                 }
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            intact = seal.to_bytes() == content
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CorruptFile(f"{name} is not a seal: {error}", remedy="materialize this partition again") from None
-        if version != FORMAT_VERSION or seal.seal_id != claimed:
+        if not intact:
             raise CorruptFile(
-                f"{name} was changed after sealing (format {version}, digest {seal.seal_id})",
-                expected=f"format {FORMAT_VERSION}, digest {claimed}",
+                f"{name} was changed after sealing (digest {seal.seal_id})",
+                expected=f"the bytes that were sealed, digest {claimed}",
                 remedy="materialize this partition again",
             )
         seal.refuse_bad_verdicts()
