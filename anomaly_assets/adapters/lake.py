@@ -9,6 +9,7 @@ renames them and replaces the seal. Whoever is killed leaves the old revision cu
 """
 
 import io
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,6 +22,8 @@ import pyarrow.parquet as pq
 
 from anomaly_assets.adapters.atomic_files import (
     fsync_file,
+    make_folder,
+    naming,
     remove_temporary_files,
     replace_durably,
     temporary_path,
@@ -29,6 +32,7 @@ from anomaly_assets.adapters.atomic_files import (
 from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.locks import Lease, exclusive
 from anomaly_assets.adapters.seal import Seal, StoredFile
+from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.errors import BlockedByCheck, CorruptFile, NotSealed, Superseded
 from anomaly_assets.domain.identity import file_digest
 from anomaly_assets.domain.verdicts import Verdict
@@ -39,10 +43,14 @@ SEAL_FILE = "seal.json"
 
 @dataclass(frozen=True)
 class Lake:
-    """Sealed partitions under ``root``; locks under ``locks``."""
+    """Sealed partitions under ``root``; locks under ``locks``.
+
+    ``base`` is the lake whose partitions may be inputs of this one's: a trial reads the raw days of the published lake.
+    """
 
     root: Path
     locks: Path
+    base: "Lake | None" = None
 
     def folder(self, asset: str, day: date) -> Path:
         """Folder of one partition."""
@@ -77,11 +85,9 @@ class Lake:
         return seal
 
     def days(self, asset: str) -> list[date]:
-        """Days with a seal file, ascending."""
-        folder = self.root / asset
-        if not folder.exists():
-            return []
-        return sorted(date.fromisoformat(path.parent.name) for path in folder.glob(f"*/{SEAL_FILE}"))
+        """Days with a seal file, ascending; folders that are not named as a day are not partitions."""
+        names = (path.parent.name for path in (self.root / asset).glob(f"*/{SEAL_FILE}"))
+        return sorted(day for name in names if (day := day_named(name)) is not None)
 
     def path_of(self, seal: Seal, role: str) -> Path:
         """Path of one file of a sealed partition."""
@@ -93,14 +99,16 @@ class Lake:
         try:
             content = path.read_bytes()
         except FileNotFoundError:
-            content = b""
-        if file_digest(content) != stored.sha256:
-            raise CorruptFile(
-                f"{seal.asset}/{seal.day}/{stored.name} has {len(content)} bytes with digest {file_digest(content)}",
-                expected=f"{stored.n_bytes} bytes with digest {stored.sha256}",
-                remedy=f"materialize {seal.asset} for {seal.day} again",
-            )
-        return content
+            found = "is missing"
+        else:
+            if file_digest(content) == stored.sha256:
+                return content
+            found = f"has {len(content)} bytes with digest {file_digest(content)}"
+        raise CorruptFile(
+            f"{seal.asset}/{seal.day}/{stored.name} {found}",
+            expected=f"{stored.n_bytes} bytes with digest {stored.sha256}",
+            remedy=f"materialize {seal.asset} for {seal.day} again",
+        )
 
     def read(self, seal: Seal, role: str, columns: Sequence[str] | None = None) -> pa.Table:
         """One file of a sealed partition as a table, verified against the seal."""
@@ -114,14 +122,15 @@ class Lake:
         path = self.locks / asset / f"{day.isoformat()}.lock"
         with exclusive(path, timeout_seconds=timeout_seconds, on_wait=on_wait) as lease:
             folder = self.folder(asset, day)
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             remove_temporary_files(folder)
+            remove_temporary_files(folder / "seals")
             failpoint(f"{asset}.locked")
             writer = PartitionWriter(self, asset, day, lease)
             try:
                 yield writer
-            finally:
-                remove_temporary_files(folder)
+            finally:  # its own files only: another writer may have taken the lock over
+                remove_temporary_files(folder, pid=os.getpid())
 
 
 @dataclass(frozen=True)
@@ -173,7 +182,9 @@ class PartitionWriter:
         files = {}
         for role, table in tables.items():
             temporary = temporary_path(folder / role)
-            pq.write_table(table, temporary, compression="zstd", row_group_size=ROW_GROUP_ROWS)
+            with naming(temporary):
+                # pages end where chunks end, so equal rows in other chunks would be other bytes
+                pq.write_table(table.combine_chunks(), temporary, compression="zstd", row_group_size=ROW_GROUP_ROWS)
             fsync_file(temporary)
             files[role] = describe(temporary, role, table.num_rows)
         failpoint(f"{self.asset}.staged")
@@ -213,38 +224,45 @@ class PartitionWriter:
             checks={verdict.check: verdict.as_json() for verdict in verdicts},
             **sealed,
         )
-        self._check_inputs(made_from)
+        self._check_still_ours(made_from)
         failpoint(f"{self.asset}.checked")
         current = self.current()
-        if current is not None and current.seal_id == seal.seal_id and self._files_intact(seal):
+        if current is not None and current.seal_id == seal.seal_id and self._is_intact(seal):
             return seal, False
         self._rename(staged, seal)
         failpoint(f"{self.asset}.renamed")
-        self.lease.check()
-        write_atomically(staged.folder / "seals" / f"{revision}.json", seal.to_bytes())
-        write_atomically(staged.folder / SEAL_FILE, seal.to_bytes())
+        self._check_still_ours(made_from)
+        write_atomically(staged.folder / "seals" / f"{revision}.json", seal.to_bytes(), locked=True)
+        failpoint(f"{self.asset}.recorded")
+        write_atomically(staged.folder / SEAL_FILE, seal.to_bytes(), locked=True)
         failpoint(f"{self.asset}.sealed")
         return seal, True
 
-    def _check_inputs(self, made_from: Sequence[Seal]) -> None:
+    def _check_still_ours(self, made_from: Sequence[Seal]) -> None:
+        """Raise ``Superseded`` when the lock was taken over or an input is not current any more."""
+        self.lease.check()
         for used in made_from:
             now = self.lake.find(used.asset, used.day)
+            if now is None and self.lake.base is not None:
+                now = self.lake.base.find(used.asset, used.day)
             if now is None or now.seal_id != used.seal_id:
                 raise Superseded(
                     f"{used.asset} of {used.day} changed while {self.asset} was made from it",
                     remedy="nothing was published; run again",
                 )
 
-    def _files_intact(self, seal: Seal) -> bool:
+    def _is_intact(self, seal: Seal) -> bool:
+        """Whether all files of the current revision are whole and the revision is found under its digest."""
         try:
             for role in seal.files:
                 self.lake.read_bytes(seal, role)
-        except CorruptFile:
+            return self.lake.require(seal.asset, seal.day, seal.revision).seal_id == seal.seal_id
+        except (CorruptFile, NotSealed):
             return False
-        return True
 
     def _rename(self, staged: Staged, seal: Seal) -> None:
         for role, file in staged.files.items():
+            self.lease.check()
             if describe(staged.path(role), role, file.n_rows).sha256 != file.sha256:
                 raise CorruptFile(
                     f"the staged {role} of {self.asset}/{self.day} changed between check and publication",

@@ -19,6 +19,15 @@ def day_of_us(moment_us: int) -> date:
     return _EPOCH + timedelta(days=moment_us // MICROSECONDS_PER_DAY)
 
 
+def day_named(name: str) -> date | None:
+    """The day that ``name`` spells as YYYY-MM-DD; None when it is anything else."""
+    try:
+        day = date.fromisoformat(name)
+    except ValueError:
+        return None
+    return day if day.isoformat() == name else None
+
+
 @dataclass(frozen=True, order=True)
 class DayRange:
     """The UTC days ``first <= day < end``; empty when ``end <= first``."""
