@@ -45,7 +45,7 @@ def build_window(
             inputs={"manifest": manifest.as_json(), "manifest_id": manifest.manifest_id},
             counts={"wallets": rows.n_wallets, "transactions": rows.n_rows, "missing_days": len(manifest.missing)},
             settings_id=detection.settings_id,
-            generation=_generation(writer, revision),
+            generation=_generation(writer, revision, detection.settings_id),
         )
         head = run.log(seal)
         failpoint(f"{WINDOW}.logged")
@@ -59,10 +59,10 @@ def manifest_of(window: Seal) -> WindowManifest:
     return WindowManifest.from_json(pinned)
 
 
-def _generation(writer: PartitionWriter, revision: str) -> int:
-    """The same for equal content, one more than ever before for other content: the order of corrections of one day."""
+def _generation(writer: PartitionWriter, revision: str, settings_id: str) -> int:
+    """The same for equal content and settings, else one more than ever before: the order of one day's trainings."""
     current = writer.current()
-    if current is not None and current.generation is not None and current.revision == revision:
+    if current and current.generation and (current.revision, current.settings_id) == (revision, settings_id):
         return current.generation
     return 1 + max((seal.generation or 0 for seal in writer.history()), default=0)
 

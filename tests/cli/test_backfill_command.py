@@ -1,0 +1,71 @@
+"""`anomaly-assets backfill`: what is missing is ingested, each day is scored once, failures are told."""
+
+from datetime import date, timedelta
+
+import dagster as dg
+from cli.conftest import SMALL, Shell
+
+FIRST, LAST = "2024-01-07", "2024-01-09"
+PERIOD = ("backfill", "--from", FIRST, "--to", LAST)
+
+
+def test_a_backfill_ingests_what_is_missing_scores_the_days_and_says_so(shell: Shell) -> None:
+    """Nine days of raw rows for three scored days and their windows of five; every run is in Dagster's database."""
+    report = shell.json(*PERIOD, **SMALL)
+    assert [day["day"] for day in report["days"]] == ["2024-01-07", "2024-01-08", "2024-01-09"]
+    assert report["ingested"] == 8  # 2024-01-02, the first day of the first window, to 2024-01-09
+    assert report["detected"] == [day["day"] for day in report["days"]]
+    assert report["failed"] == []
+    assert sorted(p.name for p in (shell.home / "output").iterdir()) == [
+        f"labeled_transactions_{date.fromisoformat(FIRST) + timedelta(days=n):%Y%m%d}.parquet" for n in range(3)
+    ]
+    with dg.DagsterInstance.from_config(str(shell.home / "dagster")) as instance:
+        runs = instance.get_runs()
+    assert len(runs) == 8 + 3
+    assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
+    assert {run.tags["dagster/partition"] for run in runs if run.job_name == "detect_anomalies"} == set(
+        report["detected"]
+    )
+
+
+def test_running_it_again_reuses_everything_and_changes_no_byte(shell: Shell) -> None:
+    """The second backfill runs nothing; a longer one runs only what is new."""
+    shell.json(*PERIOD, **SMALL)
+    before = shell.results()
+    again = shell.json(*PERIOD, **SMALL)
+    assert (again["ingested"], again["detected"], len(again["up_to_date"])) == (0, [], 3)
+    assert shell.results() == before
+    longer = shell.json("backfill", "--from", FIRST, "--to", "2024-01-10", **SMALL)
+    assert (longer["ingested"], longer["detected"]) == (1, ["2024-01-10"])
+    assert before.items() <= shell.results().items()
+
+
+def test_other_settings_make_the_days_run_again(shell: Shell) -> None:
+    """A changed threshold is not up to date, and the published file says under which settings it was made."""
+    shell.json(*PERIOD, **SMALL)
+    stricter = {**SMALL, "ANOMALY_STATISTICAL__ZSCORE_THRESHOLD": "2.0"}
+    assert len(shell.json(*PERIOD, **stricter)["detected"]) == 3
+
+
+def test_a_failed_day_is_told_and_the_exit_code_is_1(shell: Shell) -> None:
+    """Days the source does not cover fail by name; the days that can be scored are scored."""
+    rows = [
+        f"t{day}-{n},w{n % 3},2024-01-{day:02d}T0{n % 9}:00:00Z,{n + 1}.5,\n" for day in range(1, 8) for n in range(40)
+    ]
+    (shell.folder / "rows.csv").write_text("tx_id,wallet_id,tx_completed_at,total_amount,org_name\n" + "".join(rows))
+    files = {**SMALL, "ANOMALY_SOURCE__KIND": "files", "ANOMALY_SOURCE__FILES__PATH": str(shell.folder / "rows.csv")}
+    done = shell.run("backfill", "--from", "2024-01-07", "--to", "2024-01-08", **files)
+    assert done.returncode == 1
+    assert "ingest_transactions of 2024-01-08 failed" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (shell.home / "output" / "labeled_transactions_20240107.parquet").exists()
+    assert not (shell.home / "output" / "labeled_transactions_20240108.parquet").exists()
+
+
+def test_another_source_is_refused_and_told_to_take_another_home(shell: Shell) -> None:
+    """A home is bound to the source it was first filled from."""
+    shell.json(*PERIOD, **SMALL)
+    other = {**SMALL, "ANOMALY_SOURCE__SYNTHETIC__SEED": "8"}
+    done = shell.run("backfill", "--from", "2024-01-10", "--to", "2024-01-10", **other)
+    assert done.returncode == 1
+    assert "--home" in done.stderr
