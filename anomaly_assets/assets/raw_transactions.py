@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import dagster as dg
@@ -66,13 +66,13 @@ def raw_transactions_asset(graph: Graph) -> dg.AssetsDefinition:
         border: BorderResource,
         clock: ClockResource,
     ) -> Events:
-        run, rules, rows = home.run(context, clock.now), border.rules(), source.open()
-        day = date.fromisoformat(context.partition_key)
-        known_at = datetime.fromisoformat(config.known_at) if config.known_at else None
+        run, rules, day = home.run(context, clock.now), border.rules(), date.fromisoformat(context.partition_key)
+        opened = cache(source.open)
 
         def ingest(which: date) -> Outcome:
-            claim_home(run, rows, home.first)
-            return ingest_day(run, rows, rules, which, known_at=known_at)
+            known_at = datetime.fromisoformat(config.known_at) if config.known_at else None
+            claim_home(run, opened(), home.first)
+            return ingest_day(run, opened(), rules, which, known_at=known_at)
 
         for earlier in _late_days(day, config.late_days, home.first):
             for event in publish(partial(ingest, earlier), _describe):

@@ -1,9 +1,11 @@
 """Detection parameters as a Dagster resource: everything that decides what is flagged, in one place."""
 
-import dagster as dg
-from pydantic import Field, ValidationError
+from collections.abc import Callable
+from typing import Any, cast
 
-from anomaly_assets.domain.errors import SettingsError
+import dagster as dg
+from pydantic import Field, ValidationError, create_model
+
 from anomaly_assets.settings import CheckSettings, Detection
 
 
@@ -27,23 +29,30 @@ class DetectionResource(dg.ConfigurableResource):
 
     @classmethod
     def from_settings(cls, detection: Detection) -> "DetectionResource":
-        """The deployment's own parameters."""
-        return cls(
-            amount_scale=detection.amount_scale,
-            window_days=detection.window_days,
-            statistical_min_transactions=detection.statistical.min_transactions,
-            zscore_threshold=detection.statistical.zscore_threshold,
-            two_sided=detection.statistical.two_sided,
-            isolation_forest_min_transactions=detection.isolation_forest.min_transactions,
-            n_estimators=detection.isolation_forest.n_estimators,
-            max_samples=detection.isolation_forest.max_samples,
-            contamination=detection.isolation_forest.contamination,
-            random_state=detection.isolation_forest.random_state,
-            deployed_settings_id=detection.settings_id,
-        )
+        """The deployment's own parameters, as defaults: a run's configuration names only what it changes."""
+        values = {
+            "amount_scale": detection.amount_scale,
+            "window_days": detection.window_days,
+            "statistical_min_transactions": detection.statistical.min_transactions,
+            "zscore_threshold": detection.statistical.zscore_threshold,
+            "two_sided": detection.statistical.two_sided,
+            "isolation_forest_min_transactions": detection.isolation_forest.min_transactions,
+            "n_estimators": detection.isolation_forest.n_estimators,
+            "max_samples": detection.isolation_forest.max_samples,
+            "contamination": detection.isolation_forest.contamination,
+            "random_state": detection.isolation_forest.random_state,
+            "deployed_settings_id": detection.settings_id,
+        }
+        fields: dict[str, Any] = {
+            name: (cls.model_fields[name].annotation, Field(value, description=cls.model_fields[name].description))
+            for name, value in values.items()
+        }
+        # Values given to the constructor would be one default for all: naming one would mean naming every one.
+        with_defaults = cast("Callable[[], DetectionResource]", create_model(cls.__name__, __base__=cls, **fields))
+        return with_defaults()
 
     def resolve(self) -> Detection:
-        """The parameters of this run, validated. Raises ``SettingsError``."""
+        """The parameters of this run, validated. Raises ``dg.Failure``, not retried, when they are not valid."""
         try:
             return Detection.model_validate(
                 {
@@ -64,7 +73,8 @@ class DetectionResource(dg.ConfigurableResource):
                 }
             )
         except ValidationError as error:
-            raise SettingsError(f"the detection parameters of this run are not valid: {error}") from None
+            explained = f"the detection parameters of this run are not valid: {error}"
+            raise dg.Failure(explained, allow_retries=False) from None
 
     def trial(self, detection: Detection) -> str | None:
         """The settings id when this run is a trial: its settings differ and it was not told to publish."""
