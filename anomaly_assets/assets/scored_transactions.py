@@ -55,7 +55,17 @@ def scored_transactions_asset(graph: Graph, detection: Detection) -> dg.AssetsDe
     ) -> Events:
         parameters, day = detection.resolve(), date.fromisoformat(context.partition_key)
         run = home.run(context, clock.now, trial=detection.trial(parameters))
-        yield from publish(lambda: score_day(run, store, parameters, day), _describe)
+
+        def score() -> Outcome:
+            outcome = score_day(run, store, parameters, day)
+            if rejected := outcome.numbers["models rejected"]:
+                context.log.warning(
+                    f"{rejected} models of the store were rejected, because they are not those that were published for "
+                    f"{day}; the archive's were used. Find out who else writes to the store."
+                )
+            return outcome
+
+        yield from publish(score, _describe)
 
     return scored_transactions
 

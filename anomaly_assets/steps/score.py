@@ -34,6 +34,15 @@ ModelsByKey = dict[tuple[str, str], Model]
 
 
 @dataclass(frozen=True)
+class LoadedModels:
+    """The models of a day, how many came from the store, and how many the store served that are not the listed ones."""
+
+    by_key: ModelsByKey
+    from_store: int
+    rejected: int
+
+
+@dataclass(frozen=True)
 class Inputs:
     """The sealed partitions a day is scored from; models and window belong together."""
 
@@ -51,9 +60,9 @@ def score_day(run: Run, store: StoreProvider, detection: Detection, day: date) -
         kept = run.home.lake.read(inputs.raw, "transactions")
         window = run.lake.read(inputs.window, "wallets")
         listed = _models_of(run.lake.read(inputs.models, "models"), kept)
-        models, from_store = load_models(run, store, detectors, inputs.models, listed)
-        run.say(f"{kept.num_rows} rows against {len(models)} models, {from_store} of them from the store")
-        scored = score_rows(detectors, kept, to_wallet_rows(kept), window, models)
+        models = load_models(run, store, detectors, inputs.models, listed)
+        run.say(f"{kept.num_rows} rows against {len(listed)} models, {models.from_store} of them from the store")
+        scored = score_rows(detectors, kept, to_wallet_rows(kept), window, models.by_key)
         published = with_provenance(
             scored,
             day=day,
@@ -82,7 +91,12 @@ def score_day(run: Run, store: StoreProvider, detection: Detection, day: date) -
         failpoint(f"{SCORED}.published")
         head = run.log(seal)
         failpoint(f"{SCORED}.logged")
-    numbers = {**_figures(written, names), "models": len(models), "models from store": from_store}
+    numbers = {
+        **_figures(written, names),
+        "models": len(listed),
+        "models from store": models.from_store,
+        "models rejected": models.rejected,
+    }
     return Outcome(seal, changed, seal.revision, verdicts, {"scored": written}, numbers, head)
 
 
@@ -92,16 +106,16 @@ def load_models(
     detectors: Sequence[Detector],
     models: Seal,
     listed: Mapping[tuple[str, str], str],
-) -> tuple[ModelsByKey, int]:
+) -> LoadedModels:
     """Exactly the ``listed`` models (detector, wallet) to model id: from the store where it serves them, else archived.
 
-    Every payload is decoded, validated and compared with its id, wherever it comes from. Returns the models and how
-    many came from the store. Raises ``CorruptFile`` when one is in neither.
+    Every payload is decoded, validated and compared with its id, wherever it comes from. Raises ``CorruptFile`` when
+    one is in neither.
     """
     by_name = {detector.name: detector for detector in detectors}
     served = _from_store(run, store, models, listed)
     loaded = {key: model for key, payload in served.items() if (model := _genuine(by_name, key, payload, listed))}
-    n_served = len(loaded)
+    from_store, rejected = len(loaded), len(served) - len(loaded)
     missing = {key: model_id for key, model_id in listed.items() if key not in loaded}
     if missing:
         archived = run.home.models.get(models.day, missing.values())
@@ -113,7 +127,7 @@ def load_models(
                     remedy=f"materialize wallet_models for {models.day} again",
                 )
             loaded[key] = model
-    return loaded, n_served
+    return LoadedModels(loaded, from_store, rejected)
 
 
 def _inputs(run: Run, detection: Detection, day: date) -> Inputs:
