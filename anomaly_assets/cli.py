@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,9 +23,10 @@ from rich.text import Text
 
 from anomaly_assets.domain.days import ONE_DAY, DayRange
 from anomaly_assets.domain.errors import AnomalyAssetsError
-from anomaly_assets.settings import CONFIG_ENV, Settings, load_settings
+from anomaly_assets.settings import CONFIG_ENV, SETTINGS_FILE, Settings, load_settings
 
 DEMO_DAYS, DEMO_SCORED_DAYS, DEMO_FLAGS = 187, 7, 3
+GROUP_PATIENCE_SECONDS, GROUP_POLL_SECONDS = 10.0, 0.1
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _out, _err = Console(highlight=False), Console(stderr=True, highlight=False)
 
@@ -185,29 +187,77 @@ def ui(settings: Settings, port: int) -> None:
     from anomaly_assets.adapters.home import Home
     from anomaly_assets.definitions import store_provider
 
+    _require_free(port)
     home = Home(settings.home)
     folder = prepare_dagster_home(home.dagster, max_concurrent_runs=settings.max_concurrent_runs)
     store_provider(settings).resolve(home)
-    environment = {**os.environ, "DAGSTER_HOME": str(folder), "ANOMALY_HOME": str(settings.home)}
-    if Path("anomaly.yaml").is_file():
-        environment.setdefault(CONFIG_ENV, str(Path("anomaly.yaml").absolute()))
-    _out.print(f"Dagster on http://127.0.0.1:{port} (Ctrl-C ends it; the store goes on: anomaly-assets store stop)")
+    environment = {**os.environ, **_same_settings_elsewhere(settings), "DAGSTER_HOME": str(folder)}
+    # of two equal commands Dagster prefers the one that needs another package
+    environment["PYTHONWARNINGS"] = ",".join(
+        filter(None, [os.environ.get("PYTHONWARNINGS"), "ignore:Function `dev_command` is superseded"])
+    )
+    _out.print(
+        f"Dagster starts on http://127.0.0.1:{port} (Ctrl-C ends it; the store goes on: anomaly-assets store stop)",
+        soft_wrap=True,
+    )
     # its own session and folder: no .env of the project is read, and Ctrl-C reaches it once, from here
     command = [sys.executable, "-m", "dagster", "dev", "-m", "anomaly_assets.definitions", "-p", str(port)]
     raise click.exceptions.Exit(_foreground(command, environment, folder))
 
 
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise click.UsageError(
+                f"port {port} cannot be used ({error.strerror}); choose another with --port"
+            ) from None
+
+
+def _same_settings_elsewhere(settings: Settings) -> dict[str, str]:
+    """Environment that leads a process in another folder to the same settings."""
+    named = click.get_current_context().params.get("config") or os.environ.get(CONFIG_ENV) or SETTINGS_FILE
+    paths = {
+        CONFIG_ENV: Path(named) if Path(named).is_file() else None,
+        "ANOMALY_HOME": settings.home,
+        "ANOMALY_SOURCE__FILES__PATH": settings.source.files.path,
+        "ANOMALY_ALERTS__FILE": settings.alerts.file,
+    }
+    return {name: str(path.absolute()) for name, path in paths.items() if path}
+
+
 def _foreground(command: list[str], environment: dict[str, str], folder: Path) -> int:
-    child: list[subprocess.Popen[bytes]] = []
+    """Run a command as a session of its own until it or the user ends it; nothing of the session is left."""
+    asked: list[int] = []
+    child: subprocess.Popen[bytes] | None = None
 
-    def forward(*_: Any) -> None:
-        for process in child:
-            process.send_signal(signal.SIGINT)
+    def forward(number: int, _: Any) -> None:
+        asked.append(number)
+        if child is not None:
+            child.send_signal(signal.SIGINT)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, forward)
-    child.append(subprocess.Popen(command, env=environment, cwd=folder, start_new_session=True))  # noqa: S603
-    return child[0].wait()
+    child = subprocess.Popen(command, env=environment, cwd=folder, start_new_session=True)  # noqa: S603
+    if asked:
+        child.send_signal(signal.SIGINT)
+    code = child.wait()
+    _end_group(child.pid)
+    return 0 if asked else code if code >= 0 else 128 - code
+
+
+def _end_group(group: int) -> None:
+    """Wait for the processes a group still has; end those that do not end by themselves."""
+    try:
+        for number in (0, signal.SIGTERM, signal.SIGKILL):
+            os.killpg(group, number)
+            for _ in range(int(GROUP_PATIENCE_SECONDS / GROUP_POLL_SECONDS)):
+                time.sleep(GROUP_POLL_SECONDS)
+                os.killpg(group, 0)
+    except ProcessLookupError:
+        return
 
 
 @main.command("dagster-home")
