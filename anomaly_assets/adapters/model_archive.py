@@ -15,13 +15,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from anomaly_assets.adapters.atomic_files import write_atomically
+from anomaly_assets.adapters.atomic_files import remove_temporary_files, write_atomically
+from anomaly_assets.adapters.locks import exclusive
+from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.identity import file_digest
 
 SCHEMA = pa.schema(
     [pa.field("model_id", pa.string(), nullable=False), pa.field("payload", pa.binary(), nullable=False)]
 )
+_LOCK_TIMEOUT_SECONDS = 600.0
 NEARBY_DAYS = 14
 """How far packs are searched for a payload that is stored already: as long as payloads are kept."""
 
@@ -33,16 +36,31 @@ class ModelArchive:
     root: Path
 
     def put(self, day: date, payloads: Mapping[str, bytes]) -> int:
-        """Store what is not stored yet near ``day``; returns how many payloads were written."""
+        """Store what is not stored yet near ``day``; returns how many payloads were written.
+
+        Writers of one day wait for each other. Raises ``CorruptFile`` when a pack near ``day`` cannot be read.
+        """
+        with exclusive(self.root / f"{day.isoformat()}.lock", timeout_seconds=_LOCK_TIMEOUT_SECONDS):
+            remove_temporary_files(self.root / day.isoformat())
+            return self._put(day, payloads)
+
+    def _put(self, day: date, payloads: Mapping[str, bytes]) -> int:
         new = sorted(payloads.keys() - self._known(day))
         if not new:
             return 0
         table = pa.table({"model_id": new, "payload": [payloads[model_id] for model_id in new]}, schema=SCHEMA)
         sink = io.BytesIO()
-        # payloads are compressed already
-        pq.write_table(table, sink, compression="none", use_dictionary=False, write_statistics=["model_id"])
+        # payloads are compressed already; checksums let ids be read alone and still be trusted
+        pq.write_table(
+            table,
+            sink,
+            compression="none",
+            use_dictionary=False,
+            write_statistics=["model_id"],
+            write_page_checksum=True,
+        )
         content = sink.getvalue()
-        write_atomically(self.root / day.isoformat() / f"{file_digest(content)[:16]}.parquet", content)
+        write_atomically(self.root / day.isoformat() / f"{file_digest(content)[:16]}.parquet", content, locked=True)
         return len(new)
 
     def get(self, day: date, model_ids: Iterable[str]) -> dict[str, bytes]:
@@ -66,24 +84,36 @@ class ModelArchive:
     def _packs(self, day: date) -> list[Path]:
         if not self.root.exists():
             return []
-        days = [date.fromisoformat(folder.name) for folder in self.root.iterdir()]
+        days = [other for folder in self.root.iterdir() if (other := day_named(folder.name)) is not None]
         near = sorted((abs((day - other).days), other) for other in days if abs((day - other).days) <= NEARBY_DAYS)
         return [pack for _, other in near for pack in sorted((self.root / other.isoformat()).glob("[!.]*.parquet"))]
 
 
 @lru_cache(maxsize=256)
 def _ids_of(pack: Path) -> frozenset[str]:
-    return frozenset(pq.read_table(pack, columns=["model_id"]).column(0).to_pylist())
+    """The ids a pack holds, read without its payloads: page checksums and the number of rows vouch for them."""
+    try:
+        with pq.ParquetFile(pack, page_checksum_verification=True) as file:
+            ids, n_rows = file.read(columns=["model_id"]).column(0), file.metadata.num_rows
+    except (pa.ArrowException, OSError, ValueError, LookupError) as error:
+        raise _corrupt(pack, f"is not readable ({type(error).__name__})") from error
+    if ids.type != pa.string() or len(ids) != n_rows:
+        raise _corrupt(pack, f"holds {len(ids)} ids of type {ids.type} in {n_rows} rows")
+    return frozenset(ids.to_pylist())
 
 
 def _payloads_of(pack: Path, model_ids: set[str]) -> dict[str, bytes]:
     content = pack.read_bytes()
     if not pack.name.startswith(file_digest(content)[:16]):
-        raise CorruptFile(
-            f"model pack {pack.parent.name}/{pack.name} has digest {file_digest(content)}",
-            expected=f"a digest that starts with {pack.stem}",
-            remedy=f"remove the pack and materialize wallet_models for {pack.parent.name} again",
-        )
+        raise _corrupt(pack, f"has digest {file_digest(content)}")
     table = pq.read_table(io.BytesIO(content))
     rows = table.filter(pc.is_in(table.column("model_id"), pa.array(sorted(model_ids))))
     return dict(zip(rows.column("model_id").to_pylist(), rows.column("payload").to_pylist(), strict=True))
+
+
+def _corrupt(pack: Path, found: str) -> CorruptFile:
+    return CorruptFile(
+        f"model pack {pack.parent.name}/{pack.name} {found}",
+        expected=f"a digest that starts with {pack.stem}",
+        remedy=f"remove the pack and materialize wallet_models for {pack.parent.name} again",
+    )

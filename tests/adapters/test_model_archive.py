@@ -1,0 +1,188 @@
+"""Every payload is stored once per model id, and comes back as it was or not at all."""
+
+import subprocess
+import sys
+import tempfile
+from datetime import date, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anomaly_assets.adapters.model_archive import NEARBY_DAYS, ModelArchive
+from anomaly_assets.domain.errors import CorruptFile
+
+DAY = date(2024, 3, 1)
+PAYLOADS = {"a" * 64: b"\x00\xffone", "b" * 64: b"", "c" * 64: b"three" * 20}
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> ModelArchive:
+    return ModelArchive(tmp_path / "models")
+
+
+def packs(archive: ModelArchive) -> list[Path]:
+    return sorted(archive.root.glob("*/*.parquet"))
+
+
+def ids_on_disk(archive: ModelArchive) -> list[str]:
+    return sorted(i for pack in packs(archive) for i in pq.read_table(pack).column("model_id").to_pylist())
+
+
+def test_payloads_come_back_as_they_were_put(archive: ModelArchive) -> None:
+    assert archive.put(DAY, PAYLOADS) == 3
+    assert archive.get(DAY, PAYLOADS) == PAYLOADS
+    assert archive.get(DAY, ["b" * 64]) == {"b" * 64: b""}
+
+
+@settings(max_examples=20)
+@given(st.dictionaries(st.text(alphabet="0123456789abcdef", min_size=64, max_size=64), st.binary(max_size=50)))
+def test_any_payloads_come_back(payloads: dict[str, bytes]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        archive = ModelArchive(Path(folder))
+        assert archive.put(DAY, payloads) == len(payloads)
+        assert archive.get(DAY, [*payloads, "0"]) == payloads
+
+
+def test_ids_that_are_not_stored_are_absent(archive: ModelArchive) -> None:
+    assert archive.get(DAY, ["a" * 64]) == {}
+    archive.put(DAY, PAYLOADS)
+    assert archive.get(DAY, ["d" * 64, "a" * 64]) == {"a" * 64: PAYLOADS["a" * 64]}
+    assert archive.get(DAY, []) == {}
+
+
+def test_a_payload_is_stored_once_per_model_id(archive: ModelArchive) -> None:
+    archive.put(DAY, PAYLOADS)
+    assert archive.put(DAY, PAYLOADS) == 0
+    assert archive.put(DAY + timedelta(days=1), {**PAYLOADS, "d" * 64: b"new"}) == 1
+    assert archive.put(DAY - timedelta(days=NEARBY_DAYS), PAYLOADS) == 0
+    assert ids_on_disk(archive) == sorted([*PAYLOADS, "d" * 64])
+
+
+def test_payloads_of_nearby_days_are_found_and_those_of_far_days_are_not(archive: ModelArchive) -> None:
+    archive.put(DAY, PAYLOADS)
+    for offset in (-NEARBY_DAYS, -1, 1, NEARBY_DAYS):
+        assert archive.get(DAY + timedelta(days=offset), PAYLOADS) == PAYLOADS
+    far = DAY + timedelta(days=NEARBY_DAYS + 1)
+    assert archive.get(far, PAYLOADS) == {}
+    assert archive.put(far, PAYLOADS) == 3, "what retention may remove is stored again"
+
+
+def test_putting_nothing_writes_nothing(archive: ModelArchive) -> None:
+    assert archive.put(DAY, {}) == 0
+    assert packs(archive) == []
+
+
+def test_equal_payloads_make_equal_packs(tmp_path: Path) -> None:
+    one, other = ModelArchive(tmp_path / "one"), ModelArchive(tmp_path / "other")
+    payloads = {f"{n * 7919 % 1000:064d}": b"payload" * n for n in range(100)}
+    one.put(DAY, payloads)
+    other.put(DAY, dict(reversed(payloads.items())))
+    assert pq.read_table(packs(one)[0]).column("model_id").to_pylist() == sorted(payloads)
+    assert [pack.read_bytes() for pack in packs(one)] == [pack.read_bytes() for pack in packs(other)]
+    assert [pack.name for pack in packs(one)] == [pack.name for pack in packs(other)]
+
+
+def test_one_byte_changed_anywhere_in_a_pack_is_found_and_the_pack_named(archive: ModelArchive, tmp_path: Path) -> None:
+    archive.put(DAY, PAYLOADS)
+    (pack,) = packs(archive)
+    content = pack.read_bytes()
+    for place in range(len(content)):
+        damaged = ModelArchive(tmp_path / f"damaged at {place}")
+        copy = damaged.root / DAY.isoformat() / pack.name
+        copy.parent.mkdir(parents=True)
+        copy.write_bytes(
+            content[:place] + bytes([content[place] ^ (0x80, 0x10, 0x01)[place % 3]]) + content[place + 1 :]
+        )
+        with pytest.raises(CorruptFile, match=f"model pack {DAY}/{pack.name} .*\n.*\n.*remove the pack"):
+            damaged.get(DAY, PAYLOADS)
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"not a parquet file at all"])
+def test_a_pack_that_is_no_parquet_file_is_named(archive: ModelArchive, content: bytes) -> None:
+    pack = archive.root / DAY.isoformat() / "0123456789abcdef.parquet"
+    pack.parent.mkdir(parents=True)
+    pack.write_bytes(content)
+    with pytest.raises(CorruptFile, match="0123456789abcdef"):
+        archive.get(DAY, PAYLOADS)
+    with pytest.raises(CorruptFile, match="0123456789abcdef"):
+        archive.put(DAY, PAYLOADS)
+
+
+def test_another_whole_pack_under_the_name_of_one_is_found(archive: ModelArchive) -> None:
+    archive.put(DAY, PAYLOADS)
+    (pack,) = packs(archive)
+    pq.write_table(pa.table({"model_id": list(PAYLOADS), "payload": [b"forged"] * 3}), pack)
+    with pytest.raises(CorruptFile, match="has digest"):
+        archive.get(DAY, PAYLOADS)
+
+
+def test_what_the_remedy_says_helps(archive: ModelArchive) -> None:
+    archive.put(DAY, PAYLOADS)
+    (pack,) = packs(archive)
+    content = pack.read_bytes()
+    pack.write_bytes(content[:-9])
+    with pytest.raises(CorruptFile):
+        archive.get(DAY, PAYLOADS)
+    pack.unlink()
+    assert archive.put(DAY, PAYLOADS) == 3
+    assert pack.read_bytes() == content
+
+
+def test_strange_files_among_the_packs_do_no_harm(archive: ModelArchive) -> None:
+    archive.put(DAY, PAYLOADS)
+    (archive.root / ".DS_Store").touch()
+    (archive.root / "notes").mkdir()
+    (archive.root / "20240301").mkdir()
+    (archive.root / DAY.isoformat() / ".hidden.parquet").touch()
+    assert archive.get(DAY, PAYLOADS) == PAYLOADS
+
+
+PUT = """
+import sys
+import tempfile
+from datetime import date
+from pathlib import Path
+from anomaly_assets.adapters import atomic_files
+from anomaly_assets.adapters.model_archive import ModelArchive
+{before}
+payloads = {{f"{{n:064d}}": b"payload" * n for n in range(int(sys.argv[2]), 200)}}
+print("ready", flush=True)
+sys.stdin.readline()
+ModelArchive(Path(sys.argv[1])).put(date(2024, 3, 1), payloads)
+"""
+KILLED_BEFORE_THE_RENAME = """
+import os, signal
+atomic_files.replace_durably = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_writer_leaves_no_half_pack_and_the_next_one_cleans_up(archive: ModelArchive) -> None:
+    command = [sys.executable, "-c", PUT.format(before=KILLED_BEFORE_THE_RENAME), str(archive.root), "0"]
+    assert subprocess.run(command, input=b"go\n", check=False, timeout=60).returncode == -9
+    assert len(list(archive.root.rglob("*.tmp"))) == 1
+    assert archive.get(DAY, [f"{n:064d}" for n in range(200)]) == {}
+    assert archive.put(DAY, PAYLOADS) == 3
+    assert list(archive.root.rglob("*.tmp")) == []
+
+
+def test_writers_of_one_day_at_once_store_each_payload_once(archive: ModelArchive) -> None:
+    command = [sys.executable, "-c", PUT.format(before=""), str(archive.root)]
+    processes = [
+        subprocess.Popen([*command, str(start)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for start in (0, 20, 40, 60)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        process.stdout.readline()
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert ids_on_disk(archive) == [f"{n:064d}" for n in range(200)]
