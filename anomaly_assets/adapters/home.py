@@ -14,7 +14,6 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from anomaly_assets.domain.identity import canonical_json, digest_of
 
 HOME_FORMAT_VERSION = 1
 _CLAIM_TIMEOUT_SECONDS = 60.0
+_KEYS = {"home_id", "source", "source_id", "first_day"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Home:
     def trial_lake(self, settings_id: str) -> Lake:
         """A lake apart, for detection runs whose settings differ from the home's."""
         name = settings_id[:16]
-        return Lake(self.root / "lake" / "trials" / name, self.root / "locks" / "trials" / name)
+        return Lake(self.root / "lake" / "trials" / name, self.root / "locks" / "trials" / name, base=self.lake)
 
     @property
     def models(self) -> ModelArchive:
@@ -80,7 +80,7 @@ class Home:
         """Path of the published scores of ``day``."""
         return self.output / f"labeled_transactions_{day:%Y%m%d}.parquet"
 
-    @cached_property
+    @property
     def home_id(self) -> str:
         """Random name of this home, the same for its whole life."""
         record = self.record()
@@ -99,13 +99,17 @@ class Home:
             raise CorruptFile(
                 f"{path.name} of the home is not JSON: {error}", remedy="restore it from a copy"
             ) from None
-        if not isinstance(value, dict) or value.get("format") != HOME_FORMAT_VERSION:
+        version = value.get("format") if isinstance(value, dict) else None
+        if version != HOME_FORMAT_VERSION:
             raise CorruptFile(
-                f"{path.name} of the home has format {value.get('format') if isinstance(value, dict) else value!r}",
+                f"{path.name} of the home has format {version!r}",
                 expected=f"format {HOME_FORMAT_VERSION}",
                 remedy="use the version of anomaly_assets that wrote it, or another --home",
             )
-        return value
+        if missing := _KEYS - value.keys():
+            raise CorruptFile(f"{path.name} of the home lacks {sorted(missing)}", remedy="restore it from a copy")
+        record: dict[str, Any] = value
+        return record
 
     def claim(self, source: Mapping[str, Any], first_day: date) -> None:
         """Bind the home to ``source`` and ``first_day`` at the first ingest; afterwards refuse any other.
@@ -122,7 +126,7 @@ class Home:
                     "source": dict(source),
                     **wanted,
                 }
-                write_atomically(self.root / "home.json", canonical_json(fresh) + b"\n")
+                write_atomically(self.root / "home.json", canonical_json(fresh) + b"\n", locked=True)
                 return
         if any(record[key] != value for key, value in wanted.items()):
             raise HomeMismatch(

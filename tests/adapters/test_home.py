@@ -1,0 +1,157 @@
+"""One home, one source: a home is bound at its first ingest and refuses any other."""
+
+import json
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from anomaly_assets.adapters.home import HOME_FORMAT_VERSION, Home
+from anomaly_assets.domain.errors import CorruptFile, HomeMismatch
+
+SOURCE = {"kind": "synthetic", "seed": 7, "wallets": 200}
+FIRST = date(2024, 1, 1)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "home")
+
+
+def test_opening_a_home_creates_nothing(home: Home) -> None:
+    assert home.record() is None
+    assert home.lake.days("raw_transactions") == []
+    assert not home.root.exists()
+
+
+def test_a_home_without_ingest_has_no_id(home: Home) -> None:
+    with pytest.raises(HomeMismatch, match=r"is not a home yet\n.*ingest a day first"):
+        _ = home.home_id
+
+
+def test_the_first_claim_binds_source_and_first_day(home: Home) -> None:
+    home.claim(SOURCE, FIRST)
+    record = home.record()
+    assert record is not None
+    assert (record["source"], record["first_day"]) == (SOURCE, "2024-01-01")
+    assert record["home_id"] == home.home_id
+    assert len(home.home_id) == 16
+
+
+def test_claiming_again_changes_no_byte(home: Home) -> None:
+    home.claim(SOURCE, FIRST)
+    before = (home.root / "home.json").stat().st_ino, (home.root / "home.json").read_bytes()
+    home.claim(dict(reversed(SOURCE.items())), FIRST)
+    assert ((home.root / "home.json").stat().st_ino, (home.root / "home.json").read_bytes()) == before
+
+
+@pytest.mark.parametrize(
+    ("source", "first_day"),
+    [({**SOURCE, "seed": 8}, FIRST), ({**SOURCE, "extra": None}, FIRST), ({}, FIRST), (SOURCE, date(2024, 1, 2))],
+)
+def test_another_source_or_first_day_is_refused_and_told_where_to_go(
+    home: Home, source: dict[str, object], first_day: date
+) -> None:
+    home.claim(SOURCE, FIRST)
+    before = (home.root / "home.json").read_bytes()
+    with pytest.raises(HomeMismatch, match="--home") as refused:
+        home.claim(source, first_day)
+    assert str(SOURCE) in str(refused.value)
+    assert "2024-01-01" in str(refused.value)
+    assert str(source) in str(refused.value)
+    assert str(first_day) in str(refused.value)
+    assert (home.root / "home.json").read_bytes() == before
+
+
+def test_homes_have_different_ids(tmp_path: Path) -> None:
+    homes = [Home(tmp_path / name) for name in "abc"]
+    for home in homes:
+        home.claim(SOURCE, FIRST)
+    assert len({home.home_id for home in homes}) == 3
+
+
+def test_a_home_that_was_removed_and_made_anew_has_another_id(home: Home) -> None:
+    home.claim(SOURCE, FIRST)
+    before = home.home_id
+    (home.root / "home.json").unlink()
+    home.claim(SOURCE, FIRST)
+    assert home.home_id != before
+
+
+CLAIM = """
+import sys
+from datetime import date
+from pathlib import Path
+from anomaly_assets.adapters.home import Home
+sys.stdin.readline()
+home = Home(Path(sys.argv[1]))
+home.claim({"kind": "synthetic"}, date(2024, 1, 1))
+print(home.home_id)
+"""
+
+
+def test_claims_of_many_processes_give_one_home_id(home: Home) -> None:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", CLAIM, str(home.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(6)
+    ]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    answers = {process.communicate(timeout=60)[0].strip() for process in processes}
+    assert answers == {home.home_id}
+
+
+def test_a_killed_claim_leaves_no_half_home_and_the_next_one_cleans_up(home: Home) -> None:
+    code = f"""
+import os, signal
+from anomaly_assets.adapters import atomic_files
+atomic_files.replace_durably = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+{CLAIM}"""
+    command = [sys.executable, "-c", code, str(home.root)]
+    assert subprocess.run(command, input="go\n", text=True, check=False, timeout=60).returncode == -9
+    assert home.record() is None
+    home.claim(SOURCE, FIRST)
+    assert sorted(path.name for path in home.root.iterdir()) == ["home.json", "locks"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"null", b'"home"', b"{}", b'{"format": 99}', b"\xff", b'{"format": %d}']
+)
+def test_a_damaged_record_is_refused_and_never_replaced(home: Home, content: bytes) -> None:
+    home.root.mkdir()
+    content = content.replace(b"%d", str(HOME_FORMAT_VERSION).encode())
+    (home.root / "home.json").write_bytes(content)
+    with pytest.raises(CorruptFile, match=r"home\.json"):
+        home.record()
+    with pytest.raises(CorruptFile):
+        home.claim(SOURCE, FIRST)
+    with pytest.raises(CorruptFile):
+        _ = home.home_id
+    assert (home.root / "home.json").read_bytes() == content
+
+
+def test_a_record_that_lacks_a_key_names_it(home: Home) -> None:
+    home.claim(SOURCE, FIRST)
+    record = json.loads((home.root / "home.json").read_bytes())
+    del record["source_id"]
+    (home.root / "home.json").write_text(json.dumps(record))
+    with pytest.raises(CorruptFile, match=r"lacks \['source_id'\]"):
+        home.claim(SOURCE, FIRST)
+
+
+def test_a_trial_writes_to_a_lake_and_locks_of_its_own(home: Home) -> None:
+    one, other = home.trial_lake("a" * 64), home.trial_lake("b" * 64)
+    lakes = [home.lake, one, other]
+    assert len({lake.root for lake in lakes}) == len({lake.locks for lake in lakes}) == 3
+    assert one.base == home.lake
+    assert home.trial_lake("a" * 64) == one
+
+
+def test_published_days_have_the_promised_name(home: Home) -> None:
+    assert home.published_path(date(2024, 2, 9)) == home.root / "output" / "labeled_transactions_20240209.parquet"
