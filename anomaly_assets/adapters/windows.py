@@ -12,7 +12,7 @@ from anomaly_assets.domain.manifest import WindowManifest
 from anomaly_assets.domain.raw_day import assemble_window, window_digests
 from anomaly_assets.domain.wallet_rows import WalletRows
 
-ROWS = ("wallet_id", "tx_completed_at", "total_amount", "tx_id")
+ROWS = ("wallet_id", "tx_completed_at", "total_amount")
 
 
 def pin_window(lake: Lake, asset: str, day: date, days: DayRange) -> WindowManifest:
