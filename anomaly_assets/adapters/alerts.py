@@ -24,9 +24,10 @@ class AlertTargets:
         return self.webhook is not None or self.file is not None
 
     def send(self, alert: Mapping[str, Any]) -> None:
-        """Deliver ``alert`` to every receiver.
+        """Deliver ``alert`` to every receiver, the file first.
 
-        Raises ``TransientError`` when the webhook does not answer and ``PermanentError`` when it refuses.
+        Raises ``TransientError`` when the webhook does not answer or is overloaded, ``PermanentError`` when it refuses
+        or its address is not one, ``OSError`` when the file cannot be written.
         """
         if self.file is not None:
             self.file.parent.mkdir(parents=True, exist_ok=True)
@@ -39,11 +40,16 @@ class AlertTargets:
     def _post(url: str, alert: Mapping[str, Any]) -> None:
         try:
             answer = requests.post(url, json=dict(alert), timeout=_TIMEOUT_SECONDS)
+        except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema):
+            raise PermanentError(
+                "the address of the alert webhook is not one", expected="https://...", remedy="correct alerts.webhook"
+            ) from None
         except requests.RequestException as error:
             raise TransientError(
                 f"the alert webhook did not answer: {type(error).__name__}", remedy="check alerts.webhook"
             ) from None
         if answer.status_code >= 400:
-            raise PermanentError(
+            kind = TransientError if answer.status_code >= 500 or answer.status_code in {408, 429} else PermanentError
+            raise kind(
                 f"the alert webhook answered {answer.status_code}", expected="2xx", remedy="check alerts.webhook"
             )
