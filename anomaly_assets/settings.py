@@ -5,22 +5,22 @@ between levels: ``ANOMALY_STATISTICAL__ZSCORE_THRESHOLD=4``), the file ``anomaly
 ``REDIS_URL`` is ``redis.url``. An unknown key is an error that names the nearest known one.
 """
 
-import difflib
 import os
 from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import yaml
 from annotated_types import Ge, Gt, Le, Len, Lt
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from anomaly_assets.domain.border import BorderRules
-from anomaly_assets.domain.detectors import DETECTORS
-from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.errors import SettingsError
 from anomaly_assets.domain.identity import digest_of
+from anomaly_assets.settings_reading import absolute, explain, keys_of, put, read_environment, read_file
+
+if TYPE_CHECKING:
+    from anomaly_assets.domain.border import BorderRules
+    from anomaly_assets.domain.detectors.base import Detector
 
 SETTINGS_FILE = "anomaly.yaml"
 ENV_PREFIX = "ANOMALY_"
@@ -32,7 +32,8 @@ SourceKind = Literal["synthetic", "files"]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # inputs are not repeated in pydantic's own messages: they may be secrets
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
 
 
 class SyntheticSettings(_Section):
@@ -212,8 +213,10 @@ class Settings(_Section):
         )
 
     @property
-    def border_rules(self) -> BorderRules:
+    def border_rules(self) -> "BorderRules":
         """What the border refuses."""
+        from anomaly_assets.domain.border import BorderRules  # noqa: PLC0415  commands that read no rows start sooner
+
         zone = self.source.files.time_zone if self.source.kind == "files" else "UTC"
         return BorderRules(
             max_id_bytes=self.border.max_id_bytes,
@@ -232,8 +235,10 @@ class Detection(_Section):
     statistical: StatisticalSettings
     isolation_forest: IsolationForestSettings
 
-    def detectors(self) -> list[Detector]:
+    def detectors(self) -> "list[Detector]":
         """The detectors with these settings, in order of publication."""
+        from anomaly_assets.domain.detectors import DETECTORS  # noqa: PLC0415  numba costs a second to import
+
         return [
             detector(amount_scale=self.amount_scale, **getattr(self, name).model_dump())
             for name, detector in DETECTORS.items()
@@ -246,6 +251,11 @@ class Detection(_Section):
             "window_days": self.window_days,
             "detectors": {detector.name: detector.fit_parameters for detector in self.detectors()},
         }
+
+    @property
+    def fit_id(self) -> str:
+        """Hex SHA-256 of the settings that shape windows and models."""
+        return digest_of(self.fit_settings)
 
     @property
     def settings_id(self) -> str:
@@ -272,82 +282,29 @@ def load_settings(
     if named is not None and not named.is_file():
         raise SettingsError(f"settings file {named} does not exist", remedy="correct the path or leave it out")
     path = named or Path(SETTINGS_FILE)
-    values = _read_yaml(path) if path.is_file() else {}
-    for path_of_key, value in _from_environment(environ):
-        _put(values, path_of_key, value)
+    values = read_file(path) if path.is_file() else {}
+    for key, value in read_environment(environ, prefix=ENV_PREFIX, without=[CONFIG_ENV, FAILPOINTS_ENV]):
+        put(values, key, value)
     for dotted, value in (overrides or {}).items():
-        _put(values, dotted.split("."), value)
+        put(values, dotted.split("."), value)
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
-        raise SettingsError(_explain(error)) from None
+        raise SettingsError(explain(error, Settings)) from None
     return _with_absolute_paths(settings, path.parent.absolute() if path.is_file() else Path.cwd())
 
 
-def setting_keys(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def setting_keys() -> Iterator[tuple[str, Any]]:
     """Every dotted key with its pydantic field, in order of declaration."""
-    for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from setting_keys(field.annotation, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", field
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is not readable as YAML: {error}") from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise SettingsError(f"{path} holds a {type(values).__name__}", expected="a mapping of settings")
-    return values
-
-
-def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[list[str], Any]]:
-    for name in sorted(environ):
-        if name.startswith(ENV_PREFIX) and name not in {CONFIG_ENV, FAILPOINTS_ENV}:
-            text = environ[name]
-            yield name.removeprefix(ENV_PREFIX).lower().split("__"), yaml.safe_load(text) if text[:1] in "{[" else text
-    if environ.get("REDIS_URL"):
-        yield ["redis", "url"], environ["REDIS_URL"]
-
-
-def _put(values: dict[str, Any], key: list[str], value: Any) -> None:
-    section = values
-    for name in key[:-1]:
-        inner = section.setdefault(name, {})
-        if not isinstance(inner, dict):
-            raise SettingsError(f"setting {'.'.join(key)}: {name} is {inner!r}", expected="a section")
-        section = inner
-    section[key[-1]] = value
-
-
-def _explain(error: ValidationError) -> str:
-    known = [key for key, _ in setting_keys()]
-    sections = sorted({key.rpartition(".")[0] for key in known} - {""})
-    lines = []
-    for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(key, known + sections, n=1, cutoff=0.0)
-            lines.append(f"unknown setting {key}; the nearest known one is {near[0]}")
-        else:
-            shown = "" if "url" in key or "webhook" in key else f" (found {problem['input']!r})"
-            lines.append(f"setting {key}: {problem['msg']}{shown}")
-    return "\n".join(lines)
+    return keys_of(Settings)
 
 
 def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:
-    def absolute(path: Path | None) -> Path | None:
-        return None if path is None else folder / path.expanduser()
-
-    files = settings.source.files.model_copy(update={"path": absolute(settings.source.files.path)})
+    files = settings.source.files.model_copy(update={"path": absolute(settings.source.files.path, folder)})
     return settings.model_copy(
         update={
-            "home": absolute(settings.home),
+            "home": absolute(settings.home, folder),
             "source": settings.source.model_copy(update={"files": files}),
-            "alerts": settings.alerts.model_copy(update={"file": absolute(settings.alerts.file)}),
+            "alerts": settings.alerts.model_copy(update={"file": absolute(settings.alerts.file, folder)}),
         }
     )
