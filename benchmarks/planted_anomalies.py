@@ -108,7 +108,7 @@ def _print(tallies: Tallies, arguments: argparse.Namespace, seconds: float) -> N
     for group in (CLEAN, *(kind.value for kind in AnomalyKind)):
         own = [groups[group] for groups in tallies.values()]
         table.add_row(group, f"{own[0].rows:,}", *(_shown(tally) for tally in own))
-    console = Console(width=110, highlight=False)
+    console = Console(width=120, highlight=False)
     console.print(
         f"{arguments.seeds} worlds of {WALLETS} wallets, {TRANSACTIONS_PER_DAY:,} transactions and "
         f"{ANOMALIES_PER_DAY:g} planted rows a day; {arguments.days} judged days after {HISTORY_DAYS}"

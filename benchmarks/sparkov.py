@@ -48,6 +48,8 @@ class Figures:
     rows_with_history : those whose wallet has enough transactions in the window for a forest
     labelled_with_history : labelled ones among these
     over_forest_rows : each detector and the unified flag, over the rows the forest judged
+    at_unseen_hours : the unified flag, over the rows at an hour that their wallet's window does not hold
+    labelled_zscores : smallest, median and largest z-score of labelled rows; None without any
     """
 
     rows: int
@@ -55,6 +57,8 @@ class Figures:
     rows_with_history: int
     labelled_with_history: int
     over_forest_rows: dict[str, Detection]
+    at_unseen_hours: Detection
+    labelled_zscores: tuple[float, float, float] | None
 
 
 def main() -> int:
@@ -104,6 +108,7 @@ def measure(home: Home, days: DayRange, data: Path, settings: Settings) -> Figur
     names = [detector.name for detector in settings.detection.detectors()]
     flags = {name: _bools(scored.column(anomaly_column(name))) for name in names}
     flags[UNIFIED] = _bools(scored.column("is_anomaly"))
+    unseen = _bools(pc.fill_null(scored.column("hour_unseen"), fill_value=False))
     return Figures(
         rows=scored.num_rows,
         labelled=int(is_anomalous.sum()),
@@ -112,6 +117,8 @@ def measure(home: Home, days: DayRange, data: Path, settings: Settings) -> Figur
         over_forest_rows={
             name: Detection.of(is_anomalous[judged], judged[judged], flagged[judged]) for name, flagged in flags.items()
         },
+        at_unseen_hours=Detection.of(is_anomalous[unseen], judged[unseen], flags[UNIFIED][unseen]),
+        labelled_zscores=_spread(scored.column("zscore").to_numpy()[is_anomalous]),
     )
 
 
@@ -122,6 +129,11 @@ def as_json(figures: Figures, days: DayRange) -> dict[str, Any]:
         for name, found in figures.over_forest_rows.items()
     }
     return {"first_day": str(days.first), "days": len(days), **asdict(figures), "over_forest_rows": rates}
+
+
+def _spread(zscores: np.ndarray) -> tuple[float, float, float] | None:
+    judged = zscores[~np.isnan(zscores)]
+    return (float(judged.min()), float(np.median(judged)), float(judged.max())) if len(judged) else None
 
 
 def _bools(column: pa.ChunkedArray) -> np.ndarray:
@@ -137,20 +149,24 @@ def _print(figures: Figures, days: DayRange, report: Report, seconds: float) -> 
         counts = (found.both.judged, found.both.flagged, found.both.rate, found.anomalous.judged)
         rates = (found.anomalous.flagged, found.recall, found.precision)
         table.add_row(name, *(_shown(value) for value in (*counts, *rates)))
-    console = Console(width=110)
+    console = Console(width=110, highlight=False)
     last = days.end - timedelta(days=1)
-    console.print(
-        f"{days.first} to {last}: {figures.rows:,} rows, {figures.labelled:,} of them labelled", highlight=False
-    )
+    console.print(f"{days.first} to {last}: {figures.rows:,} rows, {figures.labelled:,} of them labelled")
     console.print(
         f"with 100 or more rows of history: {figures.rows_with_history:,}, {figures.labelled_with_history:,} of them "
         "labelled",
-        highlight=False,
     )
     console.print(table)
+    unseen = figures.at_unseen_hours
+    console.print(
+        f"at hours their wallet's window does not hold: {unseen.both.rows:,} rows, {unseen.anomalous.rows:,} of them "
+        f"labelled, {unseen.both.flagged:,} flagged"
+    )
+    if figures.labelled_zscores:
+        smallest, median, largest = figures.labelled_zscores
+        console.print(f"z-scores of labelled rows: {smallest:.2f} to {largest:.2f}, median {median:.2f}")
     console.print(
         f"{len(report.ingested)} days ingested, {len(report.detected)} trained and scored in {seconds:.0f} s",
-        highlight=False,
     )
 
 

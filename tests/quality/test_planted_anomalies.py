@@ -9,6 +9,7 @@ and judge the seven days after. All wallets with planted rows are tried and one 
 import math
 from collections.abc import Callable
 from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ SEEDS = range(1, 11)
 FIRST_DAY = date(2024, 1, 1)
 FIRST_JUDGED = FIRST_DAY + timedelta(days=180)
 JUDGED = DayRange(FIRST_JUDGED, FIRST_JUDGED + timedelta(days=7))
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "detection-quality.md"
 GROUPS = (CLEAN, *(kind.value for kind in AnomalyKind))
 
 # Lowest and highest share of judged rows that may be flagged. They follow from the laws of the planted rows:
@@ -129,6 +131,10 @@ def test_found_rates_lie_in_their_bounds_next_to_few_false_alarms(
     with capsys.disabled():
         print(f"\n{table(trials)}")  # noqa: T201 - readers of the test's output shall see the rates
     assert [line for name in BOUNDS for line in violations(pooled_tallies(trials, name), name)] == []
+
+
+def test_the_documentation_shows_the_table_that_is_measured(trials: list[Trial]) -> None:
+    assert table(trials) in DOCUMENTATION.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("dummy", [flag_all, flag_none, flag_at_random])
