@@ -79,7 +79,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
             near = difflib.get_close_matches(key, [*known, *sections], n=1, cutoff=0.0)
             lines.append(f"unknown setting {key}; the nearest known one is {near[0]}")
         else:
-            hidden = any(name == key or name.startswith(f"{key}.") or key.startswith(f"{name}.") for name in secret)
+            hidden = any(name == key or name.startswith(f"{key}.") for name in secret)
             lines.append(f"setting {key}: {problem['msg']}" + ("" if hidden else f" (found {problem['input']!r})"))
     return "\n".join(lines)
 
