@@ -1,0 +1,59 @@
+"""Dagster's own tools accept the project as it lies in its folder."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The project's folder as `make install` leaves a fresh clone, without a home."""
+    folder = tmp_path_factory.mktemp("clone")
+    for name in ("pyproject.toml", "workspace.yaml", ".env"):
+        shutil.copy(ROOT / name, folder)
+    (folder / "anomaly_assets").symlink_to(ROOT / "anomaly_assets")
+    assert run(folder, "anomaly-assets", "dagster-home").returncode == 0
+    yield folder
+    assert [path.name for path in (folder / "home").iterdir()] == ["dagster"], "looking at definitions made a home"
+
+
+def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a tool of the environment in a folder, without settings of the developer."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("ANOMALY_", "REDIS_", "DAGSTER_"))}
+    environment["PWD"] = str(folder)  # as a shell does; .env reads it
+    words = [str(BIN / command[0]), *command[1:]]
+    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_dg_accepts_the_definitions(clone: Path) -> None:
+    done = run(clone, "dg", "check", "defs")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_dg_lists_the_five_assets_and_the_three_jobs(clone: Path) -> None:
+    done = run(clone, "dg", "list", "defs", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    listed = json.loads(done.stdout)
+    assert {asset["asset_key"] for asset in listed["assets"]} == {
+        "raw_transactions",
+        "training_window",
+        "wallet_models",
+        "scored_transactions",
+        "anomaly_metrics",
+    }
+    assert {job["name"] for job in listed["jobs"]} >= {"ingest_transactions", "detect_anomalies", "nightly"}
+
+
+def test_dagster_validates_the_workspace_file(clone: Path) -> None:
+    done = run(clone, "dagster", "definitions", "validate", "-w", "workspace.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Validation successful" in done.stdout + done.stderr
