@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from anomaly_assets.adapters.model_archive import NEARBY_DAYS, ModelArchive
@@ -38,7 +38,7 @@ def test_payloads_come_back_as_they_were_put(archive: ModelArchive) -> None:
     assert archive.get(DAY, ["b" * 64]) == {"b" * 64: b""}
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.text(alphabet="0123456789abcdef", min_size=64, max_size=64), st.binary(max_size=50)))
 def test_any_payloads_come_back(payloads: dict[str, bytes]) -> None:
     with tempfile.TemporaryDirectory() as folder:

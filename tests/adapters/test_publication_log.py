@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from anomaly_assets.adapters.publication_log import GENESIS, PublicationLog, chain_hash
@@ -229,7 +229,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, ({size + 100}, {size + 100}))
     assert [entry["n"] for entry in log.entries()] == [0, 1, "after"]
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(st.text(max_size=5), st.none() | st.text(max_size=9) | st.integers() | st.booleans(), max_size=4)
 )

@@ -6,13 +6,15 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from anomaly_assets.adapters.seal import FORMAT_VERSION, Seal, StoredFile
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.domain.identity import canonical_json, digest_of
 from anomaly_assets.domain.verdicts import Severity, Verdict
+
+calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 DAY = date(2024, 2, 29)
 PASSED = Verdict("schema", passed=True, message="fits", blocking=True, numbers={"rows": 3})
@@ -38,6 +40,7 @@ def test_a_seal_comes_back_as_it_was_written() -> None:
     assert Seal.from_bytes(SEAL.to_bytes(), "seal.json") == SEAL
 
 
+@calm
 @given(inputs=NESTED, counts=NESTED, generation=st.none() | st.integers(0), n_rows=st.integers(0))
 def test_any_seal_comes_back_with_the_same_identity(
     inputs: dict[str, Any], counts: dict[str, Any], generation: int | None, n_rows: int
