@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from anomaly_assets.domain.days import DayRange
@@ -37,7 +37,7 @@ class WindowManifest:
     @property
     def missing(self) -> list[date]:
         """Days of the window without a sealed revision, ascending."""
-        return [day for day, revision in sorted(self.revisions.items()) if revision is None]
+        return [day for day in self.days if self.revisions.get(day) is None]
 
     @property
     def manifest_id(self) -> str:
@@ -68,5 +68,5 @@ def stale_days(corrected: date, window_days: int, sealed: Callable[[date], bool]
 
     A correction of raw day R makes windows and models of R+1..R+window_days and scores of R..R+window_days stale.
     """
-    affected = DayRange(corrected, min(last, date.fromordinal(corrected.toordinal() + window_days)))
-    return [day for day in (*affected, affected.end) if day <= last and sealed(day)]
+    affected = (corrected + timedelta(days=offset) for offset in range(window_days + 1))
+    return [day for day in affected if day <= last and sealed(day)]
