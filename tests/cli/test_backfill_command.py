@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 
 import dagster as dg
+
 from cli.conftest import SMALL, Shell
 
 FIRST, LAST = "2024-01-07", "2024-01-09"

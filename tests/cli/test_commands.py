@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from cli.conftest import Shell
 
 from anomaly_assets.adapters.embedded_store import EmbeddedStore
+from cli.conftest import Shell
 
 
 @pytest.mark.parametrize(
