@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("dagster tools")
+
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 
