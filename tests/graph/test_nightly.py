@@ -1,0 +1,152 @@
+"""The nightly schedule: yesterday, late rows of the days before, patience with days that are still missing."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from anomaly_assets.adapters.failpoints import armed
+from anomaly_assets.jobs import NIGHTLY
+from graph.deployment import CHECKS, Deploy, Deployment, source_of
+from graph.invented import BUSY, DAY, FIRST, ROWS_PER_DAY, days_from, deliver, extra, ordinary_day
+
+NEXT = DAY + timedelta(days=1)
+
+
+def tick(deployment: Deployment, day: date, hour: int = 2) -> dg.RunRequest | None:
+    """The one run that the schedule asks for on ``day``; None when it skips."""
+    schedule = deployment.definitions.resolve_schedule_def("nightly")
+    moment = datetime.combine(day, time(hour), UTC)
+    repository = deployment.definitions.get_repository_def()
+    context = dg.build_schedule_context(deployment.instance, moment, repository_def=repository)
+    requests = schedule.evaluate_tick(context).run_requests or []
+    assert len(requests) <= 1
+    return requests[0] if requests else None
+
+
+def run_requested(deployment: Deployment, request: dg.RunRequest | None) -> dg.ExecuteInProcessResult:
+    """Run what was asked for."""
+    assert request is not None
+    assert request.partition_key is not None
+    day = date.fromisoformat(request.partition_key)
+    return deployment.run(NIGHTLY, day, config=request.run_config, tags=request.tags)
+
+
+def test_a_tick_asks_for_yesterday_with_the_late_days(deploy: Deploy, deliveries: Path) -> None:
+    deployment = deploy(**source_of(deliveries), **{"nightly.late_days": 2})
+    request = tick(deployment, NEXT)
+    assert request is not None
+    assert (request.run_key, request.partition_key) == (DAY.isoformat(), DAY.isoformat())
+    assert request.run_config == {"ops": {"raw_transactions": {"config": {"late_days": 2}}}}
+
+
+def test_before_the_first_day_is_over_there_is_nothing_to_run(deploy: Deploy, deliveries: Path) -> None:
+    deployment = deploy(**source_of(deliveries))
+    assert tick(deployment, FIRST) is None
+    request = tick(deployment, FIRST + timedelta(days=1))
+    assert request is not None
+    assert request.partition_key == FIRST.isoformat()
+
+
+@pytest.mark.parametrize(
+    ("real", "status"), [(False, dg.DefaultScheduleStatus.STOPPED), (True, dg.DefaultScheduleStatus.RUNNING)]
+)
+def test_the_schedule_is_on_when_a_real_source_is_configured(
+    deploy: Deploy, deliveries: Path, real: bool, status: dg.DefaultScheduleStatus
+) -> None:
+    definitions = deploy(**(source_of(deliveries) if real else {})).definitions
+    assert definitions.resolve_schedule_def("nightly").default_status is status
+    watching = dg.DefaultSensorStatus.RUNNING if real else dg.DefaultSensorStatus.STOPPED
+    assert definitions.resolve_sensor_def("late_arrivals_sensor").default_status is watching
+
+
+def test_late_rows_are_ingested_again_under_their_own_days(own: Deployment, deliveries: Path) -> None:
+    """Events and checks belong to the late days, and the run names the scored days that became stale."""
+    own.detect(DAY)
+    late = DAY - timedelta(days=1)
+    deliver(deliveries, late, [*ordinary_day(late), extra(late, BUSY[0], 41.0)])
+    deliver(deliveries, NEXT, ordinary_day(NEXT))
+    result = run_requested(own, tick(own, NEXT + timedelta(days=1)))
+    assert result.success
+
+    for day in (late - timedelta(days=1), late, DAY):
+        again, first = own.materializations("raw_transactions", day)
+        assert ((again.tags or {})["dagster/data_version"] != (first.tags or {})["dagster/data_version"]) is (
+            day == late
+        )
+        for name in CHECKS["raw_transactions"]:
+            evaluation = own.evaluation(name, day)
+            assert evaluation is not None
+            assert (evaluation.partition, evaluation.passed) == (day.isoformat(), True)
+    rows = own.materializations("raw_transactions", late)[0].metadata["dagster/partition_row_count"].value
+    assert rows == ROWS_PER_DAY + 1
+    assert own.says(result, f"{late} changed: scores of 1 days are stale, first {DAY}")
+    assert not own.says(result, f"{DAY} changed")
+    assert len(own.materializations("raw_transactions", NEXT)) == 1
+    assert own.published(NEXT).num_rows > 0
+
+
+def test_the_first_night_of_a_home_looks_for_no_day_before_it(deploy: Deploy, deliveries: Path) -> None:
+    deployment = deploy(**source_of(deliveries))
+    assert run_requested(deployment, tick(deployment, FIRST + timedelta(days=1))).success
+    assert deployment.home.lake.days("raw_transactions") == [FIRST]
+
+
+@pytest.fixture
+def with_a_hole(deploy: Deploy, deliveries: Path) -> Deployment:
+    """A deployment that misses the first day of DAY's window and waits for it, briefly."""
+    patience = {"nightly.late_days": 1, "nightly.missing_day_retries": 3, "nightly.missing_day_wait_seconds": 0.05}
+    deployment = deploy(**source_of(deliveries), **patience)
+    deployment.ingest(*days_from(FIRST, 5)[1:])
+    return deployment
+
+
+def n_retries(result: dg.ExecuteInProcessResult) -> int:
+    """How often the window was put off."""
+    return sum(event.is_step_up_for_retry and event.step_key == "training_window" for event in result.all_events)
+
+
+def test_a_missing_day_is_waited_for_and_the_run_succeeds_once_it_is_there(
+    with_a_hole: Deployment, deploy: Deploy, deliveries: Path
+) -> None:
+    somebody = deploy(beside=with_a_hole, **source_of(deliveries))
+    with armed("training_window.locked", _on_time(3, lambda: somebody.ingest(FIRST))):
+        result = run_requested(with_a_hole, tick(with_a_hole, NEXT))
+    assert result.success
+    assert n_retries(result) == 2
+    assert with_a_hole.published(DAY).num_rows > 0
+    complete = with_a_hole.evaluation("window_complete", DAY)
+    assert complete is not None
+    assert complete.passed
+
+
+def test_a_day_that_stays_missing_fails_the_run_after_the_configured_tries(with_a_hole: Deployment) -> None:
+    result = run_requested(with_a_hole, tick(with_a_hole, NEXT))
+    assert not result.success
+    assert n_retries(result) == 3
+    evaluation = with_a_hole.evaluation("window_complete", DAY)
+    assert evaluation is not None
+    assert not evaluation.passed
+    assert str(FIRST) in (evaluation.description or "")
+    assert with_a_hole.says(result, "trying again in 0.05 s")
+
+
+def test_a_run_that_nobody_scheduled_does_not_wait(with_a_hole: Deployment) -> None:
+    result = with_a_hole.run(NIGHTLY, DAY)
+    assert not result.success
+    assert n_retries(result) == 0
+
+
+def _on_time(number: int, action: Callable[[], None]) -> Callable[[], None]:
+    """Do ``action`` the ``number``-th time."""
+    passed = 0
+
+    def count() -> None:
+        nonlocal passed
+        passed += 1
+        if passed == number:
+            action()
+
+    return count
