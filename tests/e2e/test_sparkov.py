@@ -1,0 +1,167 @@
+"""Two days of third-party transactions through the real backfill, against scikit-learn and numpy alone."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, date, datetime, timedelta
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from sklearn.ensemble import IsolationForest
+from sklearn.preprocessing import RobustScaler
+
+from anomaly_assets.adapters.home import Home
+from anomaly_assets.backfill import Progress, Report, backfill
+from anomaly_assets.definitions import store_provider
+from anomaly_assets.domain.days import DayRange
+from anomaly_assets.settings import Settings, load_settings
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "sparkov_2019.parquet"
+WINDOW_DAYS = 180
+ROWS = {date(2019, 7, 3): 874, date(2019, 7, 4): 828}
+DAYS = tuple(ROWS)
+pytestmark = [
+    pytest.mark.sparkov,
+    pytest.mark.skipif(not DATA.exists(), reason=f"the third-party transactions are not at {DATA}"),
+    pytest.mark.xdist_group("sparkov"),
+    pytest.mark.timeout(900),
+]
+
+
+class Scored(NamedTuple):
+    """What the backfill reported and where it wrote."""
+
+    settings: Settings
+    report: Report
+
+    def rows(self, day: date) -> dict[str, dict[str, Any]]:
+        """Published rows of a day by transaction id."""
+        table = pq.read_table(Home(self.settings.home).published_path(day), partitioning=None)
+        return {row["TX_ID"]: row for row in table.to_pylist()}
+
+
+@pytest.fixture(scope="module")
+def scored() -> Iterator[Scored]:
+    """DAYS scored with the whole history behind them, with the settings a new user has."""
+    folder = Path(tempfile.mkdtemp(prefix="aas-", dir="/tmp"))
+    (folder / "anomaly.yaml").touch()
+    overrides = {
+        "home": folder / "home",
+        "first_day": DAYS[0] - timedelta(days=WINDOW_DAYS),
+        "source.kind": "files",
+        "source.files.path": DATA,
+    }
+    settings = load_settings(folder / "anomaly.yaml", environ={}, overrides=overrides)
+    silent = Progress(lambda *_: None, lambda *_: None)
+    days = DayRange(DAYS[0], DAYS[-1] + timedelta(days=1))
+    try:
+        yield Scored(settings, backfill(settings, days, silent, today=datetime.now(UTC).date()))
+    finally:
+        store_provider(settings).embedded(Home(settings.home)).stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Wallet(NamedTuple):
+    """What scikit-learn is given for one wallet: log amounts and UTC hours of its window and of the day."""
+
+    train: np.ndarray
+    train_hours: np.ndarray
+    test: np.ndarray
+    test_hours: np.ndarray
+
+
+def test_the_backfill_ingests_the_history_and_scores_both_days(scored: Scored) -> None:
+    assert scored.report.failed == {}
+    assert len(scored.report.ingested) == WINDOW_DAYS + len(DAYS)
+    assert scored.report.detected == list(DAYS)
+
+
+def test_every_row_of_the_days_is_published_once(scored: Scored) -> None:
+    source = pq.read_table(DATA)
+    for day in DAYS:
+        delivered = source.filter(pc.equal(pc.cast(source.column("tx_completed_at"), pa.date32()), pa.scalar(day)))
+        assert set(scored.rows(day)) == set(delivered.column("tx_id").to_pylist())
+        assert len(scored.rows(day)) == delivered.num_rows == ROWS[day]
+
+
+def test_nearly_every_row_is_judged_and_few_are_flagged(scored: Scored) -> None:
+    for day in DAYS:
+        rows = scored.rows(day).values()
+        judged = sum(row["isolation_forest_status"] == "judged" for row in rows)
+        assert judged > 0.98 * len(rows)
+        assert 0 < sum(row["isolation_forest_anomaly"] for row in rows) < 0.05 * judged
+        assert sum(row["statistical_anomaly"] for row in rows) < 0.01 * judged
+
+
+@pytest.mark.parametrize("day", DAYS)
+def test_flags_are_those_of_one_scikit_learn_pipeline_per_wallet(scored: Scored, day: date) -> None:
+    """RobustScaler, IsolationForest of 100 trees, mean and population deviation, computed here from the file alone."""
+    published = scored.rows(day)
+    expected = dict(zip(*expected_flags(day), strict=True))
+    assert published.keys() == expected.keys()
+    for tx_id, (zscore, statistical, forest) in expected.items():
+        row = published[tx_id]
+        assert row["statistical_anomaly"] is statistical, row
+        assert row["isolation_forest_anomaly"] is forest, row
+        assert (row["zscore"] is None) is (zscore is None)
+        assert zscore is None or row["zscore"] == pytest.approx(zscore, rel=1e-9, abs=1e-9)
+        assert row["is_anomaly"] is (statistical or forest)
+
+
+def expected_flags(day: date) -> tuple[list[str], list[tuple[float | None, bool, bool]]]:
+    """Transaction ids of the day, and for each its z-score and both flags."""
+    table = pq.read_table(DATA, columns=["tx_id", "wallet_id", "tx_completed_at", "total_amount"])
+    days = table.column("tx_completed_at").cast(pa.date32()).cast(pa.int32()).to_numpy()
+    hours = pc.hour(table.column("tx_completed_at")).to_numpy()
+    ordinal = (day - date(1970, 1, 1)).days
+    inside, today = (days >= ordinal - WINDOW_DAYS) & (days < ordinal), days == ordinal
+    # rows of one wallet in the order of (time, id), which decides what a seeded forest draws
+    order = table.append_column("row", pa.array(np.arange(table.num_rows))).sort_by(
+        [(name, "ascending") for name in ("wallet_id", "tx_completed_at", "tx_id")]
+    )
+    rows = order.column("row").to_numpy()
+    wallet_ids = np.array(table.column("wallet_id").to_pylist(), dtype=object)
+    amounts, ids = np.log1p(table.column("total_amount").to_numpy()), table.column("tx_id").to_pylist()
+    tests: dict[str, list[int]] = {}
+    for row in rows[today[rows]]:
+        tests.setdefault(wallet_ids[row], []).append(row)
+    trains: dict[str, list[int]] = {wallet: [] for wallet in tests}
+    for row in rows[inside[rows]]:
+        if wallet_ids[row] in trains:
+            trains[wallet_ids[row]].append(row)
+    wallets = [Wallet(amounts[trains[w]], hours[trains[w]], amounts[tests[w]], hours[tests[w]]) for w in tests]
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        verdicts = list(pool.map(judge, wallets, chunksize=16))
+    return (
+        [ids[row] for of_wallet in tests.values() for row in of_wallet],
+        [verdict for of_wallet in verdicts for verdict in of_wallet],
+    )
+
+
+def judge(wallet: Wallet) -> list[tuple[float | None, bool, bool]]:
+    """Z-score, its flag and the forest's flag of each row of one wallet."""
+    n = len(wallet.train)
+    zscores: list[float | None] = [None] * len(wallet.test)
+    forest = [False] * len(wallet.test)
+    if n >= 30:
+        zscores = ((wallet.test - wallet.train.mean()) / max(wallet.train.std(), 0.01)).tolist()
+    if n >= 100 and len(np.unique(wallet.train)) > 1:
+        scaler = RobustScaler().fit(wallet.train[:, None])
+        model = IsolationForest(n_estimators=100, max_samples=min(256, n), contamination=0.01, random_state=42)
+        model.fit(features(scaler, wallet.train, wallet.train_hours))
+        forest = (model.predict(features(scaler, wallet.test, wallet.test_hours)) == -1).tolist()
+    return [(z, z is not None and z > 3.5, flag) for z, flag in zip(zscores, forest, strict=True)]
+
+
+def features(scaler: RobustScaler, amounts: np.ndarray, hours: np.ndarray) -> np.ndarray:
+    """The scaled amount and 24 columns of hours, float32."""
+    one_hot = (hours[:, None] == np.arange(24)).astype(np.float32)
+    return np.hstack([scaler.transform(amounts[:, None]).astype(np.float32), one_hot])
