@@ -5,15 +5,17 @@ interrupted goes on where it stopped.
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import date
+from typing import Any
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.windows import pin_window
 from anomaly_assets.dagster_runs import DagsterRuns, RunResult
 from anomaly_assets.domain.days import ONE_DAY, DayRange, trailing_window
 from anomaly_assets.domain.errors import CorruptFile, NotSealed, SettingsError
+from anomaly_assets.domain.identity import file_digest
 from anomaly_assets.jobs import DETECT, INGEST
 from anomaly_assets.settings import Detection, Settings
 from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
@@ -65,7 +67,8 @@ def backfill(settings: Settings, days: DayRange, progress: Progress, *, today: d
 def missing_raw_days(home: Home, settings: Settings, days: DayRange) -> list[date]:
     """Days without a good seal among ``days`` and all their windows."""
     first = trailing_window(days.first, settings.window.days, settings.first_day).first
-    return [day for day in DayRange(first, days.end) if not _sealed(home, day)]
+    rules = asdict(settings.border_rules)
+    return [day for day in DayRange(first, days.end) if not _sealed(home, day, rules)]
 
 
 def is_up_to_date(home: Home, settings: Settings, day: date) -> bool:
@@ -76,8 +79,11 @@ def is_up_to_date(home: Home, settings: Settings, day: date) -> bool:
         raw, models, metrics = lake.find(RAW, day), lake.find(MODELS, day), lake.find(METRICS, day)
         if not (scored and window and raw and models and metrics):
             return False
-        lake.read_bytes(scored, "scored")
-    except (CorruptFile, NotSealed):
+        for seal in (scored, window, models, metrics):
+            for role in seal.files:
+                lake.read_bytes(seal, role)
+        published = home.published_path(day).read_bytes()
+    except (CorruptFile, NotSealed, FileNotFoundError):
         return False
     manifest = pin_window(lake, RAW, day, trailing_window(day, detection.window_days, settings.first_day))
     return (
@@ -86,7 +92,8 @@ def is_up_to_date(home: Home, settings: Settings, day: date) -> bool:
         and models.inputs["window"] == window.revision
         and (scored.inputs["raw"], scored.inputs["models"]) == (raw.revision, models.revision)
         and metrics.inputs["scored"] == scored.revision
-        and home.published_path(day).exists()
+        and models.inputs["fit_id"] == detection.fit_id
+        and file_digest(published) == scored.files["scored"].sha256
     )
 
 
@@ -94,11 +101,13 @@ def _same_settings(detection: Detection, found: Sequence[str | None]) -> bool:
     return set(found) == {detection.settings_id}
 
 
-def _sealed(home: Home, day: date) -> bool:
+def _sealed(home: Home, day: date, rules: Mapping[str, Any]) -> bool:
+    """Whether the raw day was stored under the border's present rules."""
     try:
-        return home.lake.find(RAW, day) is not None
+        seal = home.lake.find(RAW, day)
     except (CorruptFile, NotSealed):
         return False
+    return seal is not None and seal.inputs["rules"] == rules
 
 
 def _require_inside(settings: Settings, days: DayRange, today: date) -> None:

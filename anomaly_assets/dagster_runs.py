@@ -1,6 +1,8 @@
 """Dagster runs started from the command line: the jobs of the deployment, one run per day, all visible in the UI."""
 
 import multiprocessing
+import os
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
@@ -16,6 +18,7 @@ from anomaly_assets.definitions import build_definitions
 from anomaly_assets.settings import Settings
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+PROCESS_TAG = "anomaly_assets/process"
 PARALLEL_FROM = 16
 """Fewer days are run in this process: starting others costs seconds."""
 
@@ -39,6 +42,7 @@ class DagsterRuns:
         )
         self._instance = self._stack.enter_context(dg.DagsterInstance.from_config(str(folder)))
         self._definitions = build_definitions(self._settings)
+        _fail_dead_runs(self._instance)
         return self
 
     def __exit__(
@@ -71,7 +75,7 @@ class DagsterRuns:
         result = self._definitions.resolve_job_def(job).execute_in_process(
             partition_key=day.isoformat(),
             instance=self._instance,
-            tags=self._tags,
+            tags={**self._tags, PROCESS_TAG: _this_process()},
             run_config=_QUIET,
             raise_on_error=False,
         )
@@ -88,6 +92,29 @@ def _open_worker(settings: Settings, tags: Mapping[str, str]) -> None:
 
 def _run_in_worker(job: str, day: date) -> RunResult:
     return _of_worker[0].one(job, day)
+
+
+def _this_process() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _fail_dead_runs(instance: dg.DagsterInstance) -> None:
+    """Report runs of killed commands as failed: in Dagster's eyes they run for ever and hold a place in its queue."""
+    host = socket.gethostname()
+    for run in instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+        where, _, pid = run.tags.get(PROCESS_TAG, "").rpartition(":")
+        if where == host and not _is_alive(int(pid)):
+            instance.report_run_failed(run, "the command that ran it was killed; run it again")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _first_error(result: dg.ExecuteInProcessResult) -> str:

@@ -1,14 +1,18 @@
 """The three jobs: what a person or a schedule starts. On a job's page one chosen date is one run, nothing spreads."""
 
+from typing import Any
+
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
+
+AssetJob = Any
+"""What ``define_asset_job`` returns; Dagster exports no name for it."""
 
 INGEST, DETECT, NIGHTLY = "ingest_transactions", "detect_anomalies", "nightly"
 
 
-def build_jobs() -> list[UnresolvedAssetJobDefinition]:
+def build_jobs() -> list[AssetJob]:
     """Ingest, detect and nightly, all partitioned by day."""
     detection = [WINDOW, MODELS, SCORED, METRICS]
     described = {

@@ -3,16 +3,16 @@
 from datetime import UTC, date
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from anomaly_assets.assets.training_window import RETRIES_TAG, WAIT_TAG
 from anomaly_assets.domain.days import ONE_DAY
+from anomaly_assets.jobs import AssetJob
 from anomaly_assets.settings import NightlySettings
 from anomaly_assets.steps.run import RAW
 
 
 def nightly_schedule(
-    job: UnresolvedAssetJobDefinition,
+    job: AssetJob,
     first_day: date,
     nightly: NightlySettings,
     *,

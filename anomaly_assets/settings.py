@@ -246,10 +246,10 @@ class Detection(_Section):
 
     @property
     def fit_settings(self) -> dict[str, Any]:
-        """The settings that shape models, as canonical JSON."""
+        """What shapes windows and models, as canonical JSON: settings, and versions raised when results change."""
         return {
             "window_days": self.window_days,
-            "detectors": {detector.name: detector.fit_parameters for detector in self.detectors()},
+            "detectors": {d.name: [d.algorithm_version, d.fit_parameters] for d in self.detectors()},
         }
 
     @property

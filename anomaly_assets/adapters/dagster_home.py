@@ -6,6 +6,9 @@ import yaml
 
 from anomaly_assets.adapters.atomic_files import write_atomically
 
+MAX_RUNTIME_SECONDS = 86_400
+"""A run that takes a day is taken for dead."""
+
 
 def dagster_yaml(max_concurrent_runs: int) -> bytes:
     """The instance's configuration: no telemetry, no first-visit dialog, few runs at once."""
@@ -14,6 +17,8 @@ def dagster_yaml(max_concurrent_runs: int) -> bytes:
         "nux": {"enabled": False},
         "concurrency": {"runs": {"max_concurrent_runs": max_concurrent_runs}},
         "run_queue": {"dequeue_interval_seconds": 1},
+        # runs whose process died must not hold a place in the queue for ever
+        "run_monitoring": {"enabled": True, "max_runtime_seconds": MAX_RUNTIME_SECONDS},
     }
     header = "# Written by anomaly-assets from its settings; change max_concurrent_runs in anomaly.yaml.\n"
     return (header + yaml.safe_dump(config, sort_keys=False)).encode()

@@ -1,10 +1,9 @@
 """late_arrivals_sensor: compares the source's last days with what is stored and asks for changed days again."""
 
-from collections.abc import Sequence
-from datetime import date, timedelta
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.lake import Lake
@@ -13,16 +12,19 @@ from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.errors import AnomalyAssetsError, CorruptFile, NotSealed, SourceUnavailable
 from anomaly_assets.domain.lateness import DayFacts, Decision, decide
 from anomaly_assets.domain.manifest import stale_days
+from anomaly_assets.jobs import AssetJob
 from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.home import HomeResource
 from anomaly_assets.resources.source import TransactionSourceResource
 from anomaly_assets.steps.run import RAW, SCORED
 
 INTERVAL_SECONDS = 900
+DAMAGED = (-1, "damaged")
+"""What is stored of a day whose seal cannot be read: it differs from whatever the source says."""
 
 
 def late_arrivals_sensor(
-    job: UnresolvedAssetJobDefinition, *, watched_days: int, window_days: int, switched_on: bool
+    job: AssetJob, *, watched_days: int, window_days: int, switched_on: bool
 ) -> dg.SensorDefinition:
     """Watches the last ``watched_days`` finished days; switched on when a real source is configured."""
     status = dg.DefaultSensorStatus.RUNNING if switched_on else dg.DefaultSensorStatus.STOPPED
@@ -41,21 +43,22 @@ def late_arrivals_sensor(
         source: TransactionSourceResource,
         clock: ClockResource,
     ) -> dg.SensorResult:
-        opened, today = home.open(), clock.now().date()
+        opened, now = home.open(), clock.now()
+        today = now.date()
         watched = DayRange(max(today - timedelta(days=watched_days), home.first), today)
-        decision = decide(gather(opened.lake, source.open(), watched))
-        return emit(context, opened, decision, window_days=window_days, last=today)
+        decision = decide(gather(opened.lake, source.open(), watched, now))
+        return emit(context, opened, decision, window_days=window_days, now=now)
 
     return late_arrivals
 
 
-def gather(lake: Lake, source: TransactionSource, watched: Sequence[date] | DayRange) -> list[DayFacts]:
+def gather(lake: Lake, source: TransactionSource, watched: Iterable[date], now: datetime) -> list[DayFacts]:
     """What is stored of each watched day and what the source says of it now."""
-    return [_facts(lake, source, day) for day in watched]
+    return [_facts(lake, source, day, now) for day in watched]
 
 
 def emit(
-    context: dg.SensorEvaluationContext, home: Home, decision: Decision, *, window_days: int, last: date
+    context: dg.SensorEvaluationContext, home: Home, decision: Decision, *, window_days: int, now: datetime
 ) -> dg.SensorResult:
     """Run requests for changed days; raises when nothing could be decided because the source did not answer."""
     for facts in decision.unread:
@@ -73,30 +76,31 @@ def emit(
         return dg.SensorResult(skip_reason=f"no stored day changed at the source{missing}")
     scored = set(home.lake.days(SCORED))
     for facts in decision.changed:
-        stale = stale_days(facts.day, window_days, scored.__contains__, last)
+        stale = stale_days(facts.day, window_days, scored.__contains__, now.date())
         listed = ", ".join(str(day) for day in stale) or "none"
         context.log.warning(f"{facts.day}: {facts.stored} became {facts.now}; scored days that become stale: {listed}")
-    return dg.SensorResult(run_requests=[_request(facts) for facts in decision.changed])
+    return dg.SensorResult(run_requests=[_request(facts, now) for facts in decision.changed])
 
 
-def _facts(lake: Lake, source: TransactionSource, day: date) -> DayFacts:
+def _facts(lake: Lake, source: TransactionSource, day: date, now: datetime) -> DayFacts:
     try:
         seal = lake.find(RAW, day)
     except (CorruptFile, NotSealed):
-        seal = None
-    if seal is None:
-        return DayFacts(day, None, None)
-    stored = (seal.inputs["source_rows"], seal.inputs["source_fingerprint"])
+        stored = DAMAGED
+    else:
+        if seal is None:
+            return DayFacts(day, None, None)
+        stored = (seal.inputs["source_rows"], seal.inputs["source_fingerprint"])
     try:
-        probe = source.probe(DayRange.of(day))
+        probe = source.probe(DayRange.of(day), known_at=now)
     except AnomalyAssetsError as error:
         return DayFacts(day, stored, None, str(error))
     return DayFacts(day, stored, (probe.n_rows, probe.fingerprint))
 
 
-def _request(facts: DayFacts) -> dg.RunRequest:
+def _request(facts: DayFacts, now: datetime) -> dg.RunRequest:
+    """Asks once an hour for as long as the stored day differs: an ingest that failed is asked for again."""
     key = facts.day.isoformat()
-    assert facts.now is not None  # noqa: S101  decide() lists only days that were read
     return dg.RunRequest(
-        run_key=f"{key}:{facts.now[1]}", partition_key=key, tags={"anomaly_assets/reason": "late_arrivals"}
+        run_key=f"{key}:{now:%Y-%m-%dT%H}", partition_key=key, tags={"anomaly_assets/reason": "late_arrivals"}
     )

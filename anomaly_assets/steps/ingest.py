@@ -34,8 +34,8 @@ def claim_home(run: Run, source: TransactionSource, first_day: date) -> None:
     Raises ``OutsideCoverage`` when ``first_day`` lies before what the source covers and ``HomeMismatch`` when the home
     belongs to another source.
     """
-    first_covered = source.coverage().first
-    if first_day < first_covered:
+    # only once: a source may forget its oldest days later
+    if run.home.record() is None and first_day < (first_covered := source.coverage().first):
         raise OutsideCoverage(
             f"first_day is {first_day}",
             expected=f"a day the source covers, {first_covered} or later",
@@ -65,7 +65,12 @@ def ingest_day(
             staged,
             revision=content_digest(clean.kept),
             verdicts=verdicts,
-            inputs={"source": source.identity, "source_rows": probe.n_rows, "source_fingerprint": probe.fingerprint},
+            inputs={
+                "source": source.identity,
+                "source_rows": probe.n_rows,
+                "source_fingerprint": probe.fingerprint,
+                "rules": asdict(rules),
+            },
             counts=ledger,
         )
         if isinstance(source, HasTruth):
@@ -80,4 +85,4 @@ def _write_truth(run: Run, source: HasTruth, day: date) -> None:
     """The planted anomalies lie apart from the transactions, for those who measure detectors."""
     sink = io.BytesIO()
     pq.write_table(source.truth(day), sink, compression="zstd")
-    write_atomically(run.home.truth / f"planted_anomalies_{day:%Y%m%d}.parquet", sink.getvalue())
+    write_atomically(run.home.truth / f"planted_anomalies_{day:%Y%m%d}.parquet", sink.getvalue(), locked=True)

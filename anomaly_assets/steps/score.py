@@ -190,7 +190,7 @@ def _publish_file(run: Run, seal: Seal) -> None:
     """Put the sealed bytes at their published path, unless they lie there already."""
     target, content = run.home.published_path(seal.day), run.lake.read_bytes(seal, "scored")
     if not target.exists() or file_digest(target.read_bytes()) != seal.files["scored"].sha256:
-        write_atomically(target, content)
+        write_atomically(target, content, locked=True)
 
 
 def _figures(scored: pa.Table, detectors: Sequence[str]) -> dict[str, float | int | None]:

@@ -68,7 +68,7 @@ def train_models(run: Run, store: StoreProvider, detection: Detection, day: date
         published = "trial" if run.trial else publish(run, store, seal, manifest, made).value
         head = run.log(seal)
         failpoint(f"{MODELS}.logged")
-    data_version = digest_of([manifest.manifest_id, detection.fit_id, {d.name: d.algorithm_version for d in detectors}])
+    data_version = digest_of([manifest.manifest_id, detection.fit_id])
     numbers = {
         "models": len(made),
         "fitted": sum(item.fitted for item in made),
