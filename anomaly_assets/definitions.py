@@ -17,7 +17,6 @@ from anomaly_assets.checks.published_models_match import published_models_match_
 from anomaly_assets.checks.score_bounds import anomaly_rate_within_bounds_check, coverage_within_bounds_check
 from anomaly_assets.jobs import build_jobs
 from anomaly_assets.partitions import daily_partitions, trailing_window_mapping
-from anomaly_assets.resources.border import BorderResource
 from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.detection import BoundsResource, DetectionResource
 from anomaly_assets.resources.home import HomeResource
@@ -38,8 +37,8 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=_with_code_references(
             [
-                raw_transactions_asset(graph),
-                training_window_asset(graph, detection),
+                raw_transactions_asset(graph, settings.border_rules),
+                training_window_asset(graph, detection, settings.window.max_missing_days),
                 wallet_models_asset(graph, detection),
                 scored_transactions_asset(graph, detection),
                 anomaly_metrics_asset(graph),
@@ -68,9 +67,8 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 lock_timeout_seconds=settings.lock_timeout_seconds,
             ),
             "source": source_resource(settings),
-            "border": BorderResource.from_rules(settings.border_rules),
             "detection": DetectionResource.from_settings(detection),
-            "bounds": BoundsResource.from_settings(settings.checks, settings.window.max_missing_days),
+            "bounds": BoundsResource.from_settings(settings.checks),
             "clock": ClockResource(),
             "store": store_provider(settings),
         },

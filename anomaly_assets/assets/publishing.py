@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from anomaly_assets.checks.partitioned import results_of
-from anomaly_assets.domain.errors import BlockedByCheck, PermanentError, TransientError
+from anomaly_assets.domain.errors import BlockedByCheck, Busy, PermanentError, TransientError
 from anomaly_assets.steps.run import Outcome
 
 RETRY = dg.RetryPolicy(max_retries=3, delay=2.0, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
@@ -47,12 +47,12 @@ def publish(
 
 
 def failure(error: PermanentError | TransientError) -> dg.Failure:
-    """The error as Dagster shows it, retried only when a rerun may help."""
+    """The error as Dagster shows it, retried only when a rerun may soon help: ``Busy`` has waited long enough."""
     shown = {"found": error.found, "expected": error.expected, "what to do": error.remedy}
     return dg.Failure(
         description=str(error),
         metadata={name: text for name, text in shown.items() if text},
-        allow_retries=isinstance(error, TransientError),
+        allow_retries=isinstance(error, TransientError) and not isinstance(error, Busy),
     )
 
 

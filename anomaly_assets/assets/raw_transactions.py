@@ -12,8 +12,8 @@ from anomaly_assets.assets.graph import INGEST, Graph, others
 from anomaly_assets.assets.metadata import column_schema, markdown_table, neighbours, numbers_table
 from anomaly_assets.assets.publishing import Events, log_for_partition, publish
 from anomaly_assets.checks.partitioned import evaluated_by_asset
+from anomaly_assets.domain.border import BorderRules
 from anomaly_assets.domain.schema import TRANSACTIONS
-from anomaly_assets.resources.border import BorderResource
 from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.home import HomeResource
 from anomaly_assets.resources.source import TransactionSourceResource
@@ -38,11 +38,11 @@ class IngestConfig(dg.Config):
     late_days: int = 0
     """Ingest this many days before the partition again first, for rows that arrived late."""
     known_at: str | None = None
-    """Take only rows that had arrived by this moment (ISO 8601), where the source knows it."""
+    """Take only rows that had arrived by this moment (ISO 8601, with zone), where the source knows it; else: by now."""
 
 
-def raw_transactions_asset(graph: Graph) -> dg.AssetsDefinition:
-    """The asset over the graph's partitions."""
+def raw_transactions_asset(graph: Graph, rules: BorderRules) -> dg.AssetsDefinition:
+    """The asset over the graph's partitions. ``rules`` are the deployment's: a launchpad must not mix raw days."""
     checks = {
         "schema": "Columns, types, nulls and order are those of the schema.",
         "unique_transaction_ids": "No transaction id occurs twice within the day.",
@@ -63,23 +63,24 @@ def raw_transactions_asset(graph: Graph) -> dg.AssetsDefinition:
         config: IngestConfig,
         home: HomeResource,
         source: TransactionSourceResource,
-        border: BorderResource,
         clock: ClockResource,
     ) -> Events:
-        run, rules, day = home.run(context, clock.now), border.rules(), date.fromisoformat(context.partition_key)
+        run, day = home.run(context, clock.now), date.fromisoformat(context.partition_key)
         opened = cache(source.open)
 
         def ingest(which: date) -> Outcome:
-            known_at = datetime.fromisoformat(config.known_at) if config.known_at else None
+            known_at = datetime.fromisoformat(config.known_at) if config.known_at else clock.now()
             claim_home(run, opened(), home.first)
             return ingest_day(run, opened(), rules, which, known_at=known_at)
 
         for earlier in _late_days(day, config.late_days, home.first):
-            for event in publish(partial(ingest, earlier), _describe):
-                log_for_partition(context, RAW, earlier, event)
-            stale = stale_scores(run, earlier)
-            if stale:
-                context.log.warning(f"{earlier} changed: scores of {len(stale)} days are stale, first {stale[0]}")
+            try:
+                for event in publish(partial(ingest, earlier), _describe):
+                    log_for_partition(context, RAW, earlier, event)
+            except dg.Failure as failed:  # the day of the run must not wait for it
+                context.log.error(f"late day {earlier} was not ingested again: {failed.description}")  # noqa: TRY400
+            if stale := stale_scores(run, earlier):
+                context.log.warning(f"scores of {len(stale)} days hold an older {earlier}, the first is {stale[0]}")
         yield from publish(partial(ingest, day), _describe)
 
     return raw_transactions

@@ -31,7 +31,7 @@ A window shortened by the home's first day is short, not incomplete; any other d
 """
 
 
-def training_window_asset(graph: Graph, detection: Detection) -> dg.AssetsDefinition:
+def training_window_asset(graph: Graph, detection: Detection, max_missing_days: int) -> dg.AssetsDefinition:
     """The asset over the graph's partitions."""
     names = [detector.name for detector in detection.detectors()]
     specs = [
@@ -69,10 +69,9 @@ def training_window_asset(graph: Graph, detection: Detection) -> dg.AssetsDefini
     ) -> Events:
         parameters, day = detection.resolve(), date.fromisoformat(context.partition_key)
         run = home.run(context, clock.now, trial=detection.trial(parameters))
-        missing = bounds.max_missing_days
         yield from publish(
             lambda: build_window(
-                run, parameters, bounds.resolve(), day, first_day=home.first, max_missing_days=missing
+                run, parameters, bounds.resolve(), day, first_day=home.first, max_missing_days=max_missing_days
             ),
             _describe,
             on_blocked=lambda blocked: wait_for_missing_days(context, blocked),

@@ -89,12 +89,11 @@ class BoundsResource(dg.ConfigurableResource):
     min_eligible_transactions: float
     min_coverage: float
     max_anomaly_rate: float
-    max_missing_days: int
 
     @classmethod
-    def from_settings(cls, checks: CheckSettings, max_missing_days: int) -> "BoundsResource":
+    def from_settings(cls, checks: CheckSettings) -> "BoundsResource":
         """The deployment's bounds."""
-        return cls(**checks.model_dump(), max_missing_days=max_missing_days)
+        return cls(**checks.model_dump())
 
     def resolve(self) -> CheckSettings:
         """The bounds, validated."""
