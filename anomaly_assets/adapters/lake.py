@@ -1,7 +1,8 @@
 """The lake: content-addressed parquet partitions, one folder per asset and day, each guarded by a seal.
 
     {root}/{asset}/{day}/seal.json                     the current revision
-    {root}/{asset}/{day}/seals/{revision}.json         every revision that was ever current
+    {root}/{asset}/{day}/seals/{revision}.json         the newest seal of every revision that was ever current
+    {root}/{asset}/{day}/seals/all/{seal_id}.json      every seal that was ever current, as the publication log names it
     {root}/{asset}/{day}/{role}-{sha256[:16]}.parquet  files, shared by revisions with equal content
 
 A writer holds the lock of its day and asset, stages files under temporary names, has them checked, and only then
@@ -125,6 +126,7 @@ class Lake:
             make_folder(folder)
             remove_temporary_files(folder)
             remove_temporary_files(folder / "seals")
+            remove_temporary_files(folder / "seals" / "all")
             failpoint(f"{asset}.locked")
             writer = PartitionWriter(self, asset, day, lease)
             try:
@@ -167,7 +169,7 @@ class PartitionWriter:
 
     def history(self) -> list[Seal]:
         """Every readable seal this partition ever had."""
-        folder = self.lake.folder(self.asset, self.day) / "seals"
+        folder = self.lake.folder(self.asset, self.day) / "seals" / "all"
         seals = []
         for path in sorted(folder.glob("*.json")):
             try:
@@ -232,7 +234,9 @@ class PartitionWriter:
         self._rename(staged, seal)
         failpoint(f"{self.asset}.renamed")
         self._check_still_ours(made_from)
-        write_atomically(staged.folder / "seals" / f"{revision}.json", seal.to_bytes(), locked=True)
+        seals = staged.folder / "seals"
+        write_atomically(seals / "all" / f"{seal.seal_id}.json", seal.to_bytes(), locked=True)
+        write_atomically(seals / f"{revision}.json", seal.to_bytes(), locked=True)
         failpoint(f"{self.asset}.recorded")
         write_atomically(staged.folder / SEAL_FILE, seal.to_bytes(), locked=True)
         failpoint(f"{self.asset}.sealed")

@@ -26,7 +26,7 @@ SCHEMA = pa.schema(
 )
 _LOCK_TIMEOUT_SECONDS = 600.0
 NEARBY_DAYS = 14
-"""How far packs are searched for a payload that is stored already: as long as payloads are kept."""
+"""How far packs are searched for a payload that is stored already, days."""
 
 
 @dataclass(frozen=True)

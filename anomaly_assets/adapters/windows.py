@@ -1,9 +1,10 @@
 """Reading training windows from the lake: exactly the pinned revisions, each verified against its seal."""
 
+import threading
 from datetime import date
-from functools import lru_cache
 
 import pyarrow as pa
+from cachetools import LRUCache, cached
 
 from anomaly_assets.adapters.lake import Lake
 from anomaly_assets.domain.days import DayRange
@@ -12,6 +13,8 @@ from anomaly_assets.domain.manifest import WindowManifest
 from anomaly_assets.domain.raw_day import assemble_window, window_digests
 from anomaly_assets.domain.wallet_rows import WalletRows
 
+MAX_DECODED_BYTES = 1 << 30
+"""Memory for decoded days, bytes: days of a window that slides are read once as far as they fit."""
 ROWS = ("wallet_id", "tx_completed_at", "total_amount")
 
 
@@ -39,7 +42,14 @@ def read_window(lake: Lake, asset: str, manifest: WindowManifest) -> tuple[Walle
     return rows, digests
 
 
-@lru_cache(maxsize=400)
+def _size_of(day: tuple[pa.Table, pa.Table]) -> int:
+    return sum(table.nbytes for table in day)
+
+
+_decoded: LRUCache[object, tuple[pa.Table, pa.Table]] = LRUCache(MAX_DECODED_BYTES, getsizeof=_size_of)
+
+
+@cached(_decoded, lock=threading.Lock())
 def _read_day(lake: Lake, asset: str, day: date, revision: str) -> tuple[pa.Table, pa.Table]:
     seal = lake.require(asset, day, revision)
     return lake.read(seal, "transactions", ROWS), lake.read(seal, "wallets")
