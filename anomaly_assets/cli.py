@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
@@ -52,8 +53,16 @@ class _Errors(click.Group):
         except AnomalyAssetsError as error:
             if ctx.params.get("debug"):
                 raise
-            _err.print(Text(f"error: {error}", style="red"))
-            raise click.exceptions.Exit(1) from None
+            self._tell(str(error))
+        except (OSError, BrokenExecutor) as error:
+            if ctx.params.get("debug"):
+                raise
+            self._tell(f"{type(error).__name__}: {error}")
+
+    @staticmethod
+    def _tell(text: str) -> None:
+        _err.print(Text(f"error: {text}", style="red"))
+        raise click.exceptions.Exit(1) from None
 
 
 @click.group(cls=_Errors, context_settings={"help_option_names": ["-h", "--help"]})
@@ -87,6 +96,8 @@ def demo(settings: Settings, as_json: bool) -> None:
     if settings.source.kind != "synthetic":
         raise click.UsageError("demo shows the synthetic source; use backfill for the configured one")
     end = settings.first_day + timedelta(days=DEMO_DAYS)
+    if end > datetime.now(UTC).date():
+        raise click.UsageError(f"demo needs {DEMO_DAYS} finished days, but first_day is {settings.first_day}")
     _backfill_and_show(settings, DayRange(end - timedelta(days=DEMO_SCORED_DAYS), end), as_json=as_json)
     if not as_json:
         _out.print("\nNext: [bold]make ui[/] opens Dagster over this home; the published days are in")
@@ -111,7 +122,9 @@ def _backfill_and_show(settings: Settings, days: DayRange, *, as_json: bool) -> 
     with _progress(quiet=as_json) as (progress, seconds):
         report = run_backfill(settings, days, progress, today=datetime.now(UTC).date())
     home = Home(settings.home)
-    summaries = summarize(home, days)
+    # an older result of a day that failed now would look like this run's
+    failed_days = {day for _, day in report.failed}
+    summaries = [summary for summary in summarize(home, days) if summary.day not in failed_days]
     flags = top_flags(home, days, DEMO_FLAGS)
     if as_json:
         failed = [{"job": job, "day": str(day), "error": text} for (job, day), text in report.failed.items()]
@@ -122,10 +135,12 @@ def _backfill_and_show(settings: Settings, days: DayRange, *, as_json: bool) -> 
             "up_to_date": [str(day) for day in report.up_to_date],
             "failed": failed,
             "flags": flags,
+            "publication_log_head": home.log.head(),
         }
         click.echo(json.dumps(shown, default=str))
     else:
         _out.print(_days_table(summaries, seconds))
+        _out.print(Text(f"publication log head: {home.log.head()}", style="dim"), soft_wrap=True)
         for flag in flags:
             _out.print(
                 Text(f"\n{flag['TX_COMPLETED_AT']:%Y-%m-%d %H:%M} UTC  {flag['TX_ID']}  wallet {flag['WALLET_ID']}")

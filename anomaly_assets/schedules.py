@@ -3,9 +3,11 @@
 from datetime import UTC, date
 
 import dagster as dg
+from dagster._utils.schedules import is_valid_cron_schedule
 
 from anomaly_assets.assets.training_window import RETRIES_TAG, WAIT_TAG
 from anomaly_assets.domain.days import ONE_DAY
+from anomaly_assets.domain.errors import SettingsError
 from anomaly_assets.jobs import AssetJob
 from anomaly_assets.settings import NightlySettings
 from anomaly_assets.steps.run import RAW
@@ -22,6 +24,9 @@ def nightly_schedule(
     tags = {RETRIES_TAG: str(nightly.missing_day_retries), WAIT_TAG: str(nightly.missing_day_wait_seconds)}
     config = {"ops": {RAW: {"config": {"late_days": nightly.late_days}}}}
     status = dg.DefaultScheduleStatus.RUNNING if switched_on else dg.DefaultScheduleStatus.STOPPED
+
+    if not is_valid_cron_schedule(nightly.cron):
+        raise SettingsError(f"nightly.cron is {nightly.cron!r}", expected="a cron expression such as '0 2 * * *'")
 
     @dg.schedule(
         name="nightly",
