@@ -57,9 +57,10 @@ class FilesSourceResource(TransactionSourceResource):
     time_zone: str
     delimiter: str
     ambiguous_times: str
+    first_day: str
 
     @classmethod
-    def from_settings(cls, settings: FilesSettings, ambiguous_times: str) -> "FilesSourceResource":
+    def from_settings(cls, settings: FilesSettings, ambiguous_times: str, first_day: date) -> "FilesSourceResource":
         """The files these settings describe. Raises ``SettingsError`` when no path is set."""
         if settings.path is None:
             raise SettingsError(
@@ -71,6 +72,7 @@ class FilesSourceResource(TransactionSourceResource):
             time_zone=settings.time_zone,
             delimiter=settings.delimiter,
             ambiguous_times=ambiguous_times,
+            first_day=first_day.isoformat(),
         )
 
     def open(self) -> FilesSource:
@@ -82,11 +84,14 @@ class FilesSourceResource(TransactionSourceResource):
             time_zone=self.time_zone,
             delimiter=self.delimiter,
             ambiguous_times=later,
+            first_day=date.fromisoformat(self.first_day),
         )
 
 
 def source_resource(settings: Settings) -> TransactionSourceResource:
     """The configured source."""
     if settings.source.kind == "files":
-        return FilesSourceResource.from_settings(settings.source.files, settings.border.ambiguous_times)
+        return FilesSourceResource.from_settings(
+            settings.source.files, settings.border.ambiguous_times, settings.first_day
+        )
     return SyntheticSourceResource.from_settings(settings.source.synthetic, settings.first_day)

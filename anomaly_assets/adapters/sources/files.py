@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,8 @@ class FilesSource:
     """Transactions in files.
 
     A row belongs to the UTC day that the border gives its time. A row whose time is missing, unreadable or never
-    happened in its zone belongs to no day; it is delivered with the first covered day, so that it ends in quarantine
-    there and nothing is lost.
+    happened in its zone belongs to no day; it is delivered with the first day that is asked for
+    (``first_day``, or the first covered one), so that it ends in quarantine there and nothing is lost.
 
     Parameters
     ----------
@@ -36,6 +36,7 @@ class FilesSource:
     columns : canonical name to the file's name, for columns that are named otherwise; other columns are ignored
     time_zone : IANA zone of times that carry none
     delimiter : of CSV files
+    first_day : first day that will ever be asked for; by default the first covered one
     ambiguous_times : as in ``BorderRules``, which it must agree with
     cache : of indexed files; by default one for the whole process
 
@@ -49,12 +50,14 @@ class FilesSource:
         time_zone: str = "UTC",
         delimiter: str = ",",
         *,
+        first_day: date | None = None,
         ambiguous_times: AmbiguousTimes = "earlier",
         cache: DayIndexCache | None = None,
     ) -> None:
         zone_named(time_zone)
         self._configured_path = str(path)
         self._path = Path(path).absolute()
+        self._first_day = first_day
         self._reading = Reading(_all_columns(columns or {}), delimiter, time_zone, ambiguous_times)
         self._cache = cache or _PROCESS_CACHE
 
@@ -99,7 +102,7 @@ class FilesSource:
                 expected=f"days from {coverage.first} to {(coverage.end or days.end) - ONE_DAY}",
                 remedy="ask for covered days or deliver more files",
             )
-        return self._rows(days, with_rows_without_day=coverage.first in days)
+        return self._rows(days, with_rows_without_day=max(self._first_day or coverage.first, coverage.first) in days)
 
     def probe(self, days: DayRange, *, known_at: datetime | None = None) -> Probe:
         """Number of rows of ``days``, and SHA-256 over their sorted canonical texts."""
