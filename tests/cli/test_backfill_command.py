@@ -1,9 +1,11 @@
 """`anomaly-assets backfill`: what is missing is ingested, each day is scored once, failures are told."""
 
+import signal
 from datetime import date, timedelta
 
 import dagster as dg
 
+from anomaly_assets.adapters.home import Home
 from cli.conftest import SMALL, Shell
 
 FIRST, LAST = "2024-01-07", "2024-01-09"
@@ -70,3 +72,41 @@ def test_another_source_is_refused_and_told_to_take_another_home(shell: Shell) -
     done = shell.run("backfill", "--from", "2024-01-10", "--to", "2024-01-10", **other)
     assert done.returncode == 1
     assert "--home" in done.stderr
+
+
+def test_a_damaged_published_file_is_repaired_by_the_next_backfill(shell: Shell) -> None:
+    """A truncated output file is not up to date; the same bytes come back."""
+    shell.json(*PERIOD, **SMALL)
+    published = shell.home / "output" / "labeled_transactions_20240108.parquet"
+    whole = published.read_bytes()
+    published.write_bytes(whole[:100])
+    assert shell.json(*PERIOD, **SMALL)["detected"] == ["2024-01-08"]
+    assert published.read_bytes() == whole
+
+
+def test_days_stored_under_other_border_rules_are_ingested_again(shell: Shell) -> None:
+    """Allowing refunds reaches the days that are stored already, so no window mixes two rules."""
+    shell.json(*PERIOD, **SMALL)
+    again = shell.json(*PERIOD, **SMALL, ANOMALY_AMOUNTS__SCALE="signed_log1p")
+    assert (again["ingested"], len(again["detected"])) == (8, 3)
+
+
+def test_every_entry_of_the_publication_log_names_a_seal_that_is_kept(shell: Shell) -> None:
+    """Also after a day was made again with other settings and back."""
+    for threshold in ("3.5", "2.0", "3.5"):
+        head = shell.json(*PERIOD, **SMALL, ANOMALY_STATISTICAL__ZSCORE_THRESHOLD=threshold)["publication_log_head"]
+    entries = list(Home(shell.home).log.entries())
+    kept = {path.stem for path in (shell.home / "lake").glob("*/*/seals/all/*.json")}
+    assert {entry["seal_id"] for entry in entries} <= kept
+    assert entries[-1]["hash"] == head
+
+
+def test_a_run_whose_command_was_killed_is_reported_failed_by_the_next_command(shell: Shell) -> None:
+    """It would hold a place in Dagster's queue for ever; the day itself is made again."""
+    killed = shell.run(*PERIOD, **SMALL, ANOMALY_FAILPOINTS="wallet_models.sealed=kill")
+    assert killed.returncode == -signal.SIGKILL
+    assert shell.json(*PERIOD, **SMALL)["failed"] == []
+    with dg.DagsterInstance.from_config(str(shell.home / "dagster")) as instance:
+        statuses = [run.status for run in instance.get_runs()]
+    assert statuses.count(dg.DagsterRunStatus.FAILURE) == 1
+    assert statuses.count(dg.DagsterRunStatus.STARTED) == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from anomaly_assets.adapters.embedded_store import EmbeddedStore
-from cli.conftest import Shell
+from cli.conftest import SMALL, Shell
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,7 @@ from cli.conftest import Shell
         (("backfill", "--from", "2023-03-01", "--to", "2023-03-01"), "before first_day 2024-01-01"),
         (("backfill", "--from", "2999-01-01", "--to", "2999-01-01"), "is not finished yet"),
         (("doctor", "--config", "absent.yaml"), "absent.yaml does not exist"),
+        (("backfill", "--from", "2024-03-01", "--to", "2024-03-01", "--home", "/proc/none"), "/proc/none"),
     ],
 )
 def test_a_mistake_is_told_in_a_sentence_without_a_traceback(
@@ -43,6 +44,21 @@ def test_an_unknown_setting_names_the_nearest_known_one(shell: Shell) -> None:
     assert "statistical.zscore_threshold" in shell.run("doctor").stderr
     (shell.folder / "anomaly.yaml").unlink()
     assert "window.days" in shell.run("doctor", ANOMALY_WINDOW__DAY="3").stderr
+
+
+def test_a_cron_line_that_is_none_is_told(shell: Shell) -> None:
+    """The setting is named, not a Dagster class."""
+    done = shell.run("backfill", "--from", "2024-03-01", "--to", "2024-03-01", ANOMALY_NIGHTLY__CRON="at noon")
+    assert "nightly.cron is 'at noon'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_doctor_refuses_a_home_of_another_source(shell: Shell) -> None:
+    """The home's source against the settings' source; the remedy is another home."""
+    shell.json("backfill", "--from", "2024-01-02", "--to", "2024-01-02", **SMALL)
+    done = shell.run("doctor", **{**SMALL, "ANOMALY_SOURCE__SYNTHETIC__SEED": "8"})
+    assert done.returncode == 1
+    assert "use another home" in done.stdout
 
 
 def test_the_doctor_names_store_policy_and_persistence(shell: Shell) -> None:
