@@ -260,8 +260,10 @@ class PartitionWriter:
         try:
             for role in seal.files:
                 self.lake.read_bytes(seal, role)
-            return self.lake.require(seal.asset, seal.day, seal.revision).seal_id == seal.seal_id
-        except (CorruptFile, NotSealed):
+            recorded = self.lake.folder(seal.asset, seal.day) / "seals" / "all" / f"{seal.seal_id}.json"
+            found = self.lake.require(seal.asset, seal.day, seal.revision)
+            return found.seal_id == seal.seal_id and recorded.read_bytes() == seal.to_bytes()
+        except (CorruptFile, NotSealed, FileNotFoundError):
             return False
 
     def _rename(self, staged: Staged, seal: Seal) -> None:

@@ -61,10 +61,12 @@ def manifest_of(window: Seal) -> WindowManifest:
 
 def _generation(writer: PartitionWriter, revision: str, settings_id: str) -> int:
     """The same for equal content and settings, else one more than ever before: the order of one day's trainings."""
-    current = writer.current()
-    if current and current.generation and (current.revision, current.settings_id) == (revision, settings_id):
-        return current.generation
-    return 1 + max((seal.generation or 0 for seal in writer.history()), default=0)
+    newest = max(writer.history(), key=lambda seal: seal.generation or 0, default=None)
+    if newest is None or newest.generation is None:
+        return 1
+    # a writer that was killed may have recorded this very seal without making it current
+    same = (newest.revision, newest.settings_id) == (revision, settings_id)
+    return newest.generation if same else newest.generation + 1
 
 
 def _eligibilities(detection: Detection, bounds: CheckSettings, window: pa.Table) -> Sequence[Verdict]:

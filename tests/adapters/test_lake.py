@@ -183,7 +183,7 @@ def test_history_holds_every_revision_and_skips_damaged_seals(lake: Lake) -> Non
     seals = [write(lake, value) for value in (1.0, 2.0, 3.0)]
     with lake.writing(ASSET, DAY, timeout_seconds=0) as writer:
         assert {seal.revision for seal in writer.history()} == {seal.revision for seal in seals}
-        flip_a_byte(lake.folder(ASSET, DAY) / "seals" / f"{seals[0].revision}.json")
+        flip_a_byte(lake.folder(ASSET, DAY) / "seals" / "all" / f"{seals[0].seal_id}.json")
         assert {seal.revision for seal in writer.history()} == {seal.revision for seal in seals[1:]}
 
 
