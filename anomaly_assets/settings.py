@@ -16,19 +16,17 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from anomaly_assets.domain.errors import SettingsError
 from anomaly_assets.domain.identity import digest_of
-from anomaly_assets.settings_reading import absolute, explain, keys_of, put, read_environment, read_file
+from anomaly_assets.settings_reading import Location, explain, keys_of, put, read_environment, read_file
 
 if TYPE_CHECKING:
     from anomaly_assets.domain.border import BorderRules
     from anomaly_assets.domain.detectors.base import Detector
 
 SETTINGS_FILE = "anomaly.yaml"
-ENV_PREFIX = "ANOMALY_"
 CONFIG_ENV = "ANOMALY_CONFIG"
 FAILPOINTS_ENV = "ANOMALY_FAILPOINTS"
 
 AmountScale = Literal["log1p", "signed_log1p", "none"]
-SourceKind = Literal["synthetic", "files"]
 
 
 class _Section(BaseModel):
@@ -55,7 +53,7 @@ class SyntheticSettings(_Section):
 class FilesSettings(_Section):
     """A parquet or CSV file, or a folder of them."""
 
-    path: Path | None = Field(None, description="File or folder, relative to the settings file.")
+    path: Location | None = Field(None, description="File or folder, relative to the settings file.")
     columns: dict[str, str] = Field(
         default_factory=dict,
         description="Canonical name to the file's name, for columns that are named otherwise.",
@@ -67,7 +65,7 @@ class FilesSettings(_Section):
 class SourceSettings(_Section):
     """Where transactions come from."""
 
-    kind: SourceKind = Field("synthetic", description="Which source is read.")
+    kind: Literal["synthetic", "files"] = Field("synthetic", description="Which source is read.")
     synthetic: SyntheticSettings = SyntheticSettings()
     files: FilesSettings = FilesSettings()
 
@@ -177,13 +175,17 @@ class AlertSettings(_Section):
     """Where failed runs are reported."""
 
     webhook: SecretStr | None = Field(None, description="URL that receives a JSON POST per failed run.")
-    file: Path | None = Field(None, description="File that receives a JSON line per failed run.")
+    file: Location | None = Field(None, description="File that receives a JSON line per failed run.")
 
 
 class Settings(_Section):
     """All settings of one deployment."""
 
-    home: Path = Field(Path("home"), description="Folder of everything a run writes, relative to the settings file.")
+    home: Location = Field(
+        Path("home"),
+        validate_default=True,
+        description="Folder of everything a run writes, relative to the settings file.",
+    )
     first_day: date = Field(
         date(2024, 1, 1), description="First day of the home, never before the source's first; partitions start here."
     )
@@ -283,28 +285,16 @@ def load_settings(
         raise SettingsError(f"settings file {named} does not exist", remedy="correct the path or leave it out")
     path = named or Path(SETTINGS_FILE)
     values = read_file(path) if path.is_file() else {}
-    for key, value in read_environment(environ, prefix=ENV_PREFIX, without=[CONFIG_ENV, FAILPOINTS_ENV]):
+    for key, value in read_environment(environ, prefix="ANOMALY_", without=[CONFIG_ENV, FAILPOINTS_ENV]):
         put(values, key, value)
     for dotted, value in (overrides or {}).items():
         put(values, dotted.split("."), value)
     try:
-        settings = Settings.model_validate(values)
+        return Settings.model_validate(values, context={"folder": path.parent.absolute()})
     except ValidationError as error:
         raise SettingsError(explain(error, Settings)) from None
-    return _with_absolute_paths(settings, path.parent.absolute() if path.is_file() else Path.cwd())
 
 
 def setting_keys() -> Iterator[tuple[str, Any]]:
     """Every dotted key with its pydantic field, in order of declaration."""
     return keys_of(Settings)
-
-
-def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:
-    files = settings.source.files.model_copy(update={"path": absolute(settings.source.files.path, folder)})
-    return settings.model_copy(
-        update={
-            "home": absolute(settings.home, folder),
-            "source": settings.source.model_copy(update={"files": files}),
-            "alerts": settings.alerts.model_copy(update={"file": absolute(settings.alerts.file, folder)}),
-        }
-    )

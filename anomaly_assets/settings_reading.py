@@ -3,12 +3,21 @@
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, SecretStr, ValidationError, ValidationInfo
 
 from anomaly_assets.domain.errors import SettingsError
+
+
+def _located(path: Path, info: ValidationInfo) -> Path:
+    folder: Path | None = (info.context or {}).get("folder")
+    return path if folder is None else folder / path.expanduser()
+
+
+Location = Annotated[Path, AfterValidator(_located)]
+"""A path that is made absolute against the folder in the validation context, ``~`` being the user's home."""
 
 
 def read_file(path: Path) -> dict[str, Any]:
@@ -82,11 +91,6 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
             hidden = any(name == key or name.startswith(f"{key}.") for name in secret)
             lines.append(f"setting {key}: {problem['msg']}" + ("" if hidden else f" (found {problem['input']!r})"))
     return "\n".join(lines)
-
-
-def absolute(path: Path | None, folder: Path) -> Path | None:
-    """``path``, relative to ``folder`` unless it is absolute or starts at a user's home."""
-    return None if path is None else folder / path.expanduser()
 
 
 def _without_empty(values: Mapping[str, Any]) -> dict[str, Any]:

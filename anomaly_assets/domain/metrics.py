@@ -45,15 +45,15 @@ def daily_metrics(day: date, scored: pa.Table, window: pa.Table, detectors: Sequ
     judged = {d: _equals(scored, status_column(d), DetectorStatus.JUDGED.value) for d in detectors}
     flagged = {d: scored.column(anomaly_column(d)).to_numpy() for d in detectors}
     everyone = np.zeros(scored.num_rows, dtype=np.int64)
-    rows = [
+    parts = [
         *_group(day, "all", ["all"], everyone, judged, flagged, [UNIFIED]),
-        *(row for d in detectors for row in _group(day, "detector", [d], everyone, judged, flagged, [d])),
+        *(part for d in detectors for part in _group(day, "detector", [d], everyone, judged, flagged, [d])),
     ]
     names, codes = _organisations(scored)
-    rows += _group(day, "organisation", names, codes, judged, flagged, [UNIFIED, *detectors])
+    parts += _group(day, "organisation", names, codes, judged, flagged, [UNIFIED, *detectors])
     names, codes = wallet_size_deciles(scored.column("WALLET_ID"), window)
-    rows += _group(day, "wallet_size_decile", names, codes, judged, flagged, [UNIFIED, *detectors])
-    return pa.Table.from_pylist(rows, schema=METRICS.arrow)
+    parts += _group(day, "wallet_size_decile", names, codes, judged, flagged, [UNIFIED, *detectors])
+    return pa.concat_tables(parts).combine_chunks()
 
 
 def wallet_size_deciles(wallets: pa.ChunkedArray, window: pa.Table) -> tuple[list[str | None], np.ndarray]:
@@ -68,9 +68,10 @@ def wallet_size_deciles(wallets: pa.ChunkedArray, window: pa.Table) -> tuple[lis
 
 def _organisations(scored: pa.Table) -> tuple[list[str | None], np.ndarray]:
     column = scored.column("ORG_NAME")
-    names = sorted(set(column.to_pylist()) - {None}) if scored.num_rows else []
-    codes = pc.index_in(column, pa.array(names, pa.string())).fill_null(len(names)).to_numpy()
-    return [*names, None], codes
+    names = pc.unique(column).drop_null()
+    names = names.take(pc.sort_indices(names))
+    codes = pc.index_in(column, names).fill_null(len(names)).to_numpy()
+    return [*names.to_pylist(), None], codes
 
 
 def _equals(table: pa.Table, column: str, value: str) -> np.ndarray:
@@ -86,37 +87,41 @@ def _group(
     judged: dict[str, np.ndarray],
     flagged: dict[str, np.ndarray],
     detectors: Sequence[str],
-) -> Iterator[dict[str, object]]:
+) -> Iterator[pa.Table]:
+    """A table for each detector, one row per group; groups of a day's rows without any row are left out."""
+
     def count(mask: np.ndarray | None = None) -> np.ndarray:
         return np.bincount(codes if mask is None else codes[mask], minlength=len(names))
 
     n_rows = count()
+    shown = np.full(len(names), fill_value=True) if kind in {"all", "detector"} else n_rows > 0
     by_all, mixed = _disagreement(judged, flagged)
     n_by_all, n_mixed = count(by_all), count(mixed)
     for detector in detectors:
         unified = detector == UNIFIED
         n_judged = count(_any(judged) if unified else judged[detector])
         n_flagged = count(_any(flagged) if unified else flagged[detector])
-        for index in range(len(names)):
-            if n_rows[index] == 0 and kind not in {"all", "detector"}:
-                continue
-            yield {
-                "day": day,
-                "group_kind": kind,
-                "group_value": names[index],
-                "detector": detector,
-                "n_rows": int(n_rows[index]),
-                "n_judged": int(n_judged[index]),
-                "n_flagged": int(n_flagged[index]),
-                "coverage": ratio(n_judged[index], n_rows[index]),
-                "rate": ratio(n_flagged[index], n_judged[index]),
-                "disagreement": ratio(n_mixed[index], n_by_all[index]) if unified else None,
-            }
+        columns = [
+            pa.repeat(pa.scalar(day), len(names)),
+            pa.repeat(kind, len(names)),
+            pa.array(names, pa.string()),
+            pa.repeat(detector, len(names)),
+            *(pa.array(counts, pa.int64()) for counts in (n_rows, n_judged, n_flagged)),
+            _ratios(n_judged, n_rows),
+            _ratios(n_flagged, n_judged),
+            _ratios(n_mixed, n_by_all) if unified else pa.nulls(len(names), pa.float64()),
+        ]
+        yield pa.table(columns, schema=METRICS.arrow).filter(pa.array(shown))
 
 
 def ratio(part: float, whole: float) -> float | None:
     """``part / whole``; null when there is nothing to divide by."""
     return float(part) / float(whole) if whole else None
+
+
+def _ratios(parts: np.ndarray, wholes: np.ndarray) -> pa.Array:
+    """Elementwise :func:`ratio`."""
+    return pa.array(parts / np.maximum(wholes, 1), mask=wholes == 0)
 
 
 def _any(masks: dict[str, np.ndarray]) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Every check as a pure function of the tables on disk: one property, one verdict with its numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from anomaly_assets.domain.days import midnight_us
+from anomaly_assets.domain.detectors import DETECTORS
 from anomaly_assets.domain.detectors.base import DetectorStatus
 from anomaly_assets.domain.manifest import WindowManifest
 from anomaly_assets.domain.metrics import ratio
@@ -17,7 +18,7 @@ from anomaly_assets.domain.verdicts import Severity, Verdict
 
 
 def schema(kept: pa.Table) -> Verdict:
-    """Columns, types, nullability and order of the raw day are those of the schema."""
+    """Columns, types, nullability and order of the raw day are those of the schema, and every amount is finite."""
     wanted = TRANSACTIONS.arrow
     problems = [
         f"column {index} is {_field(kept.schema, index)}, expected {_field(wanted, index)}"
@@ -26,8 +27,8 @@ def schema(kept: pa.Table) -> Verdict:
     ]
     if not problems:
         problems = [f"{f.name} has {kept.column(f.name).null_count} nulls" for f in wanted if _bad_nulls(kept, f)]
-    if not problems and not _sorted_by_wallet_time_id(kept):
-        problems = ["rows are not sorted by wallet, time and id"]
+    if not problems:
+        problems = list(_bad_values(kept))
     return Verdict("schema", not problems, "; ".join(problems) or f"{kept.num_rows} rows fit the schema", blocking=True)
 
 
@@ -119,8 +120,8 @@ def eligibility(detector: str, window: pa.Table, *, min_wallets: float, min_tran
 
 
 def every_eligible_wallet_has_a_model(window: pa.Table, models: pa.Table, detectors: Sequence[str]) -> Verdict:
-    """Each eligible wallet has exactly one model of each detector, and no other wallet has any."""
-    problems, numbers = [], dict[str, int]()
+    """Each eligible wallet has exactly one model of each detector, and there is no other model."""
+    problems, numbers = list[str](), dict[str, int]()
     for detector in detectors:
         wanted = set(window.filter(window.column(f"{detector}_eligible")).column("wallet_id").to_pylist())
         of_detector = models.filter(pc.equal(models.column("detector"), detector)).column("wallet_id").to_pylist()
@@ -132,7 +133,10 @@ def every_eligible_wallet_has_a_model(window: pa.Table, models: pa.Table, detect
         }
         if missing or surplus:
             problems.append(f"{detector}: {missing} eligible wallets without a model, {surplus} models too many")
-    message = "; ".join(problems) or f"{models.num_rows} models for every eligible wallet"
+    strangers = pc.sum(pc.invert(pc.is_in(models.column("detector"), pa.array(detectors, pa.string())))).as_py() or 0
+    if strangers:
+        problems.append(f"{strangers} models are of other detectors than {list(detectors)}")
+    message = "; ".join(problems) or f"{models.num_rows} models, one for each eligible wallet and detector"
     return Verdict("every_eligible_wallet_has_a_model", not problems, message, blocking=True, numbers=numbers)
 
 
@@ -171,7 +175,7 @@ def every_transaction_judged_once(kept: pa.Table, scored: pa.Table, detectors: S
     unknown = sum(
         int(pc.sum(pc.invert(pc.is_in(scored.column(status_column(d)), statuses))).as_py() or 0) for d in detectors
     )
-    orphans = sum(_judged_without_model(scored, detector) for detector in detectors)
+    orphans = sum(_unlike_status(scored, detector) for detector in detectors)
     problems = [
         text
         for wrong, text in (
@@ -188,12 +192,20 @@ def every_transaction_judged_once(kept: pa.Table, scored: pa.Table, detectors: S
 
 
 def unified_flag_is_the_or(scored: pa.Table, detectors: Sequence[str]) -> Verdict:
-    """``is_anomaly`` is the OR of the detectors' flags; flagged rows, and no others, exceed 0.5 and have a reason."""
-    flags = np.logical_or.reduce([scored.column(anomaly_column(d)).to_numpy() for d in detectors])
-    unified = scored.column("is_anomaly").to_numpy()
+    """``is_anomaly`` is the OR of the detectors' flags, none is null, and they agree with score and reason.
+
+    Judged rows, and no others, have an anomaly score, in [0, 1); flagged rows, and no others, exceed 0.5 and have a
+    reason.
+    """
+    names = [*(anomaly_column(detector) for detector in detectors), "is_anomaly"]
+    *flags, unified = (_true(scored.column(name)) for name in names)
+    unknown = np.logical_or.reduce([pc.is_null(scored.column(name)).to_numpy() for name in names])
     score = scored.column("anomaly_score").fill_null(0.0).to_numpy()
+    scoreless = _is_number(scored.column("anomaly_score")) != _judged_by_any(scored, detectors)
+    out_of_range = ~((score >= 0.0) & (score < 1.0))
     reason = pc.is_valid(scored.column("reason")).to_numpy()
-    wrong = int(np.count_nonzero((flags != unified) | (unified != (score > 0.5)) | (unified != reason)))
+    contradicts = (np.logical_or.reduce(flags) != unified) | (unified != (score > 0.5)) | (unified != reason)
+    wrong = int(np.count_nonzero(contradicts | unknown | scoreless | out_of_range))
     message = (
         f"{wrong} rows contradict themselves" if wrong else f"{int(unified.sum())} flags are the OR of the detectors"
     )
@@ -233,14 +245,17 @@ def _bad_nulls(table: pa.Table, field: pa.Field) -> bool:
     return not field.nullable and table.column(field.name).null_count > 0
 
 
-def _sorted_by_wallet_time_id(kept: pa.Table) -> bool:
-    keys = [(name, "ascending") for name in ("wallet_id", "tx_completed_at", "tx_id")]
-    return bool(kept.sort_by(keys).equals(kept)) if kept.num_rows else True
+def _bad_values(kept: pa.Table) -> Iterator[str]:
+    not_finite = kept.num_rows - (pc.sum(pc.is_finite(kept.column("total_amount"))).as_py() or 0)
+    if not_finite:
+        yield f"{not_finite} amounts are not finite"
+    keys = ("wallet_id", "tx_completed_at", "tx_id")
+    if not kept.select(keys).sort_by([(name, "ascending") for name in keys]).equals(kept.select(keys)):
+        yield "rows are not sorted by wallet, time and id"
 
 
 def _judged(scored: pa.Table, detector: str) -> np.ndarray:
-    result: np.ndarray = pc.equal(scored.column(status_column(detector)), DetectorStatus.JUDGED.value).to_numpy()
-    return result
+    return _true(pc.equal(scored.column(status_column(detector)), DetectorStatus.JUDGED.value))
 
 
 def _judged_by_any(scored: pa.Table, detectors: Sequence[str]) -> np.ndarray:
@@ -248,8 +263,20 @@ def _judged_by_any(scored: pa.Table, detectors: Sequence[str]) -> np.ndarray:
     return result
 
 
-def _judged_without_model(scored: pa.Table, detector: str) -> int:
+def _unlike_status(scored: pa.Table, detector: str) -> int:
+    """Rows whose score, flag or model id does not fit what their status says."""
     judged = _judged(scored, detector)
     has_model = pc.is_valid(scored.column(model_id_column(detector))).to_numpy()
-    flagged = scored.column(anomaly_column(detector)).to_numpy()
-    return int(np.count_nonzero((judged != has_model) | (flagged & ~judged)))
+    has_score = _is_number(scored.column(DETECTORS[detector].score_column))
+    flagged = _true(scored.column(anomaly_column(detector)))
+    return int(np.count_nonzero((judged != has_model) | (judged != has_score) | (flagged & ~judged)))
+
+
+def _is_number(column: pa.ChunkedArray) -> np.ndarray:
+    return _true(pc.is_finite(column))
+
+
+def _true(column: pa.ChunkedArray) -> np.ndarray:
+    """Where a column of booleans is true, and neither false nor null."""
+    result: np.ndarray = column.fill_null(False).to_numpy()
+    return result

@@ -1,4 +1,4 @@
-"""The interface of every source of transactions: a day's rows by half-open UTC interval, with the source's own count."""
+"""The interface of every source: a day's rows by half-open UTC interval, with the source's own count."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
