@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import dagster as dg
 from dagster import PreviewWarning
 
+from anomaly_assets.assets.metadata import figures
 from anomaly_assets.domain.verdicts import Severity, Verdict
 
 
@@ -47,7 +48,7 @@ def result_of(verdict: Verdict) -> dg.AssetCheckResult:
         passed=verdict.passed,
         severity=dg.AssetCheckSeverity.WARN if verdict.severity is Severity.WARN else dg.AssetCheckSeverity.ERROR,
         description=verdict.message,
-        metadata={key: value for key, value in verdict.numbers.items() if value is not None},
+        metadata=figures(verdict.numbers),
     )
 
 

@@ -1,0 +1,262 @@
+"""What a user sees and can do on Dagster's pages. Every test leaves pictures of what it saw."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+
+import pytest
+from playwright.sync_api import BrowserContext, Locator, Page, expect
+
+from browser.conftest import Shoot
+from browser.dagster_ui import SCORED, TO_SCORE, RunningUi
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+DAY = SCORED[1].isoformat()
+GROUPS = ("ingest", "detection")
+PLOTS = {
+    "raw_transactions": "distributions",
+    "training_window": "distributions",
+    "wallet_models": "distributions",
+    "scored_transactions": "distributions",
+    "anomaly_metrics": "flags by wallet size",
+}
+"""Every asset in order, and the metadata that holds its picture."""
+SHOWN = {
+    "raw_transactions": ("rows in", "kept", "quarantined", "duplicate", "ledger", "quarantine"),
+    "training_window": ("window", "missing days", "transactions", "eligible: statistical", "manifest days"),
+    "wallet_models": ("models", "fitted now", "reused", "store", "window manifest"),
+    "scored_transactions": ("rows", "judged", "coverage", "flagged by statistical", "flagged", "top flags"),
+    "anomaly_metrics": ("n_rows", "n_judged", "n_flagged", "coverage", "rate"),
+}
+PROVENANCE = ("dagster/partition_row_count", "revision", "seal", "written", "publication log head", "files")
+CHECKS = {
+    "training_window": (
+        "window_complete",
+        "no_look_ahead",
+        "statistical_eligibility",
+        "isolation_forest_eligibility",
+    ),
+    "wallet_models": ("every_eligible_wallet_has_a_model", "published_models_match"),
+    "scored_transactions": (
+        "every_transaction_judged_once",
+        "unified_flag_is_the_or",
+        "coverage_within_bounds",
+        "anomaly_rate_within_bounds",
+    ),
+}
+EXPANDED = "%2C".join(f"global%40global%3A{group}" for group in GROUPS)
+TOAST = "[class*=Toaster_toastInner]"
+"""A message in the corner: Dagster's way to tell errors too."""
+BACKFILL_MILLISECONDS = 150_000
+"""Dagster's daemon looks at backfills every 30 s: a start, one or two looks, the end."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def backfill(context: BrowserContext, ui: RunningUi, shoot: Shoot) -> str:
+    """The page of a backfill of two days, launched by clicking, before anything else: it takes a minute or more."""
+    page = context.new_page()
+    page.goto(f"{ui.url}/jobs")
+    page.get_by_role("link", name="detect_anomalies").click()
+    page.get_by_role("button", name="Materialize all").click()
+    page.get_by_text("Show all partitions").click()
+    choice = page.get_by_placeholder("ex: ")
+    choice.fill(f"[{TO_SCORE[0]}...{TO_SCORE[-1]}]")
+    choice.press("Enter")
+    expect(page.get_by_text(f"{len(TO_SCORE)} partitions", exact=True)).to_be_visible()
+    shoot(page, "backfill_1_chosen")
+    page.get_by_role("button", name="Launch backfill").click()
+    message = page.locator(TOAST)
+    expect(message).to_contain_text("Created backfill")
+    message.get_by_text("View", exact=True).click()
+    page.wait_for_url("**/runs/b/*")
+    address = page.url
+    page.close()
+    return address
+
+
+def test_the_lineage_page_shows_five_assets_in_two_groups(ui: RunningUi, page: Page, shoot: Shoot) -> None:
+    page.goto(f"{ui.url}/asset-groups")
+    graph = page.locator("svg")
+    for group in GROUPS:
+        expect(visible(graph.get_by_text(group, exact=True))).to_have_count(1)
+    shoot(page, "lineage_groups")
+    page.set_viewport_size({"width": 2300, "height": 950})
+    page.goto(f"{ui.url}/asset-groups?expanded={EXPANDED}")
+    for name in (*GROUPS, *PLOTS):
+        label = visible(graph.get_by_text(name, exact=True))
+        expect(label).to_have_count(1)
+        expect(label).to_be_in_viewport(ratio=1)
+        box = label.bounding_box()
+        assert box is not None
+        assert box["height"] >= 10, f"{name} is too small to read"
+    for asset, checks in CHECKS.items():
+        node = page.locator("foreignObject").filter(has=visible(page.get_by_text(asset, exact=True)))
+        expect(node.get_by_text(f"{len(checks)} / {len(checks)} Passed")).to_be_visible()
+    shoot(page, "lineage")
+
+
+@pytest.mark.parametrize("path", ["/asset-groups", "/jobs", "/overview", "/deployment"])
+def test_a_first_visit_meets_no_dialog_and_no_alarm(ui: RunningUi, page: Page, path: str) -> None:
+    page.goto(f"{ui.url}{path}")
+    expect(page.get_by_text("Lineage", exact=True).first).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    expect(page.get_by_text("Join the Dagster community")).to_have_count(0)
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.locator(TOAST)).to_have_count(0)
+
+
+@pytest.mark.parametrize("asset", PLOTS)
+def test_a_day_of_an_asset_shows_figures_rows_and_a_picture(
+    ui: RunningUi, page: Page, shoot: Shoot, asset: str
+) -> None:
+    open_day(page, ui, asset, DAY)
+    for name in (*SHOWN[asset], *PROVENANCE):
+        expect(entry(page, name)).to_be_visible()
+    page.set_viewport_size({"width": 1500, "height": 1600})
+    shoot(page, f"{asset}_day")
+    page.set_viewport_size({"width": 1500, "height": 950})
+    with opened(page, "preview") as dialog:
+        expect(dialog.locator("th").first).to_be_visible()
+        assert dialog.locator("tbody tr").count() >= 3
+        assert "|" not in dialog.inner_text(), "a table that is not rendered as one"
+        shoot(page, f"{asset}_preview")
+    with opened(page, PLOTS[asset]) as dialog:
+        picture = dialog.locator("img")
+        expect(picture).to_be_visible()
+        assert (picture.get_attribute("src") or "").startswith("data:image/png;base64,")
+        assert picture.evaluate("async image => { await image.decode(); return image.naturalWidth }") > 400
+        shoot(page, f"{asset}_plot")
+
+
+def test_the_top_flags_of_a_day_are_sentences(ui: RunningUi, page: Page, shoot: Shoot) -> None:
+    open_day(page, ui, "scored_transactions", DAY)
+    with opened(page, "top flags") as dialog:
+        flags = dialog.locator("ol li").all_inner_texts()
+        assert len(flags) >= 2
+        for flag in flags:
+            assert re.match(r"0\.\d{3} \d\d:\d\d:\d\d UTC, wallet W\d+, transaction \w+: amount [\d,.]+ ", flag)
+        shoot(page, "scored_transactions_top_flags")
+
+
+@pytest.mark.parametrize(("asset", "neighbour"), list(pairwise([*PLOTS, next(iter(PLOTS))])))
+def test_a_click_leads_to_the_same_day_of_a_neighbour(ui: RunningUi, page: Page, asset: str, neighbour: str) -> None:
+    open_day(page, ui, asset, DAY)
+    with page.expect_popup() as popup:
+        entry(page, f"same day: {neighbour}").get_by_role("link").first.click()
+    arrived = popup.value
+    assert arrived.url == f"{ui.url}/assets/{neighbour}?view=partitions&partition={DAY}"
+    expect(arrived.get_by_text("Materialized", exact=True)).to_be_visible()
+    expect(entry(arrived, "revision")).to_be_visible()
+
+
+def test_figures_are_numbers_that_dagster_plots(ui: RunningUi, page: Page, shoot: Shoot) -> None:
+    page.set_viewport_size({"width": 1500, "height": 2600})
+    page.goto(f"{ui.url}/assets/scored_transactions")
+    page.get_by_role("button", name="Plots").click()
+    page.get_by_role("button", name="Events").click()
+    for name in ("coverage", "judged", "flagged", "flagged by statistical", "models from store"):
+        expect(page.get_by_text(name, exact=True)).to_be_visible()
+    assert page.locator("canvas").count() >= 5
+    shoot(page, "scored_transactions_overview")
+
+
+@pytest.mark.parametrize("asset", CHECKS)
+def test_checks_passed_and_keep_their_result_for_each_day(ui: RunningUi, page: Page, shoot: Shoot, asset: str) -> None:
+    page.goto(f"{ui.url}/assets/{asset}?view=checks&checkDetail={CHECKS[asset][0]}")
+    expect(page.get_by_text(f"Checks ({len(CHECKS[asset])})")).to_be_visible()
+    expect(page.get_by_text("Succeeded", exact=True)).to_have_count(len(CHECKS[asset]))
+    expect(page.get_by_text("This is a blocking asset check.")).to_be_visible()
+    shoot(page, f"{asset}_checks")
+    for check in CHECKS[asset]:
+        page.goto(f"{ui.url}/assets/{asset}?view=checks&checkDetail={check}")
+        page.locator("button#partitions").click()
+        page.get_by_placeholder("Filter by partition").fill(DAY)
+        expect(page.get_by_text("Passed (1)")).to_be_visible()
+        visible(page.get_by_text(DAY, exact=True)).first.click()
+        expect(page.get_by_text("Passed", exact=True)).to_be_visible()
+        expect(page.get_by_text("Target materialization")).to_be_visible()
+        shoot(page, f"{asset}_check_{check}")
+
+
+def test_the_three_jobs_say_what_they_are_for(ui: RunningUi, page: Page, shoot: Shoot) -> None:
+    page.goto(f"{ui.url}/jobs")
+    for job in ("ingest_transactions", "detect_anomalies", "nightly"):
+        expect(page.get_by_role("link", name=job)).to_be_visible()
+    shoot(page, "jobs")
+    page.get_by_role("link", name="detect_anomalies").click()
+    expect(page.get_by_text("Train on the window before each chosen day and score the day")).to_be_visible()
+    shoot(page, "job_detect_anomalies")
+
+
+def test_schedule_and_sensors_wait_for_a_real_source(ui: RunningUi, page: Page, shoot: Shoot) -> None:
+    page.goto(f"{ui.url}/automation")
+    for kind, name in (
+        ("schedules", "nightly"),
+        ("sensors", "late_arrivals_sensor"),
+        ("sensors", "run_failure_alert"),
+    ):
+        row = page.locator(f"a[href$='/{kind}/{name}']").locator("xpath=..")
+        expect(row).to_be_visible()
+        expect(row.locator("input[type=checkbox]").last).not_to_be_checked()
+    expect(page.get_by_text("Scheduled At 02:00 AM UTC")).to_be_visible()
+    shoot(page, "automation")
+
+
+def test_raw_transactions_say_which_button_to_press(ui: RunningUi, page: Page, shoot: Shoot) -> None:
+    page.goto(f"{ui.url}/assets/raw_transactions")
+    expect(page.get_by_text("Which button to press.")).to_be_visible()
+    expect(page.get_by_text("together with its downstream")).to_be_visible()
+    for column in ("tx_id", "wallet_id", "tx_completed_at", "total_amount", "org_name"):
+        expect(page.get_by_role("cell", name=column, exact=True).first).to_be_visible()
+    expect(page.get_by_text("anomaly-detection", exact=True)).to_be_visible()
+    shoot(page, "raw_transactions_overview")
+
+
+def test_a_backfill_by_clicks_makes_one_run_for_each_chosen_day(
+    ui: RunningUi, page: Page, shoot: Shoot, backfill: str
+) -> None:
+    page.goto(backfill)
+    row = page.locator("tr", has_text="detect_anomalies")
+    expect(row).to_contain_text("100% completed", timeout=BACKFILL_MILLISECONDS)
+    expect(row.locator("td").nth(1)).to_have_text(str(len(TO_SCORE)))
+    expect(row.locator("td").nth(3)).to_have_text(str(len(TO_SCORE)))
+    expect(row.locator("td").nth(4)).to_have_text("0")
+    shoot(page, "backfill_2_done")
+    page.get_by_role("tab", name="Runs").click()
+    for day in TO_SCORE:
+        expect(page.get_by_text(f"partition: {day}")).to_have_count(1)
+    expect(page.get_by_text("Success", exact=True)).to_have_count(len(TO_SCORE))
+    shoot(page, "backfill_3_runs")
+    for asset in ("training_window", "wallet_models", "scored_transactions", "anomaly_metrics"):
+        open_day(page, ui, asset, TO_SCORE[-1].isoformat())
+    shoot(page, "backfill_4_materialized")
+
+
+def open_day(page: Page, ui: RunningUi, asset: str, day: str) -> None:
+    """Go to the page of one partition, which must be materialized."""
+    page.goto(f"{ui.url}/assets/{asset}?view=partitions&partition={day}")
+    expect(page.get_by_text("Materialized", exact=True)).to_be_visible()
+    expect(entry(page, "revision")).to_be_visible()
+
+
+def entry(page: Page, name: str) -> Locator:
+    """The row of one metadata entry."""
+    return page.locator(f"xpath=//tr[td[1][normalize-space()='{name}']]").first
+
+
+def visible(label: Locator) -> Locator:
+    """Without the hidden copies by which Dagster measures texts."""
+    return label.filter(visible=True)
+
+
+@contextmanager
+def opened(page: Page, name: str) -> Iterator[Locator]:
+    """The dialog of one metadata entry."""
+    entry(page, name).get_by_text("[Show Markdown]").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    yield dialog
+    dialog.get_by_role("button", name="Close").click()
+    expect(dialog).to_have_count(0)
