@@ -11,7 +11,6 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from anomaly_assets.domain.errors import SourceUnavailable
 from anomaly_assets.domain.lateness import DayFacts, decide
-from anomaly_assets.jobs import INGEST
 from anomaly_assets.resources.clock import ClockResource
 from graph.deployment import Deploy, Deployment, source_of
 from graph.invented import BUSY, DAY, FIRST, days_from, deliver, extra, ordinary_day
@@ -46,43 +45,56 @@ def tick(deployment: Deployment) -> tuple[SensorExecutionData, list[str]]:
     return sensor.evaluate_tick(context), heard.lines
 
 
-def at(moment: date) -> dict[str, Any]:
-    """A clock that stands still, two hours into a day."""
-    return {"resources": {"clock": ClockResource(fixed=f"{datetime.combine(moment, time(2)).isoformat()}+00:00")}}
+def at(day: date, hour: int = 2) -> dict[str, Any]:
+    """A clock that stands still at a full hour."""
+    return {"resources": {"clock": ClockResource(fixed=f"{datetime.combine(day, time(hour)).isoformat()}+00:00")}}
 
 
-def known_at_midnight(day: date) -> dict[str, Any]:
-    """Ingest what had arrived when the day ended."""
-    known_at = f"{day + timedelta(days=1)}T00:00:00+00:00"
-    return {"ops": {"raw_transactions": {"config": {"known_at": known_at}}}}
+def asked(data: SensorExecutionData) -> list[str]:
+    """Days that are asked for, ascending."""
+    return sorted(str(request.partition_key) for request in data.run_requests or [])
 
 
-def test_rows_that_arrive_late_are_asked_for_once_and_the_stale_days_are_listed(deploy: Deploy) -> None:
-    deployment = deploy(**at(TODAY), **INVENTED)
-    days = days_from(FIRST, 5)
+def run_keys(data: SensorExecutionData) -> set[str | None]:
+    """Under which Dagster runs each request at most once."""
+    return {request.run_key for request in data.run_requests or []}
+
+
+def test_rows_that_arrive_late_are_asked_for_until_they_are_stored(deploy: Deploy) -> None:
+    """The nights ingest what had arrived by then; six days on, every day has rows that came late."""
+    days, last = days_from(FIRST, 5), TODAY + timedelta(days=6)
+    home = deploy(**INVENTED)
     for day in days:
-        assert deployment.run(INGEST, day, config=known_at_midnight(day)).success
-    deployment.detect(DAY)
+        deploy(beside=home, **at(day + timedelta(days=1)), **INVENTED).ingest(day)
+    home.detect(DAY)
+    late = deploy(beside=home, **at(last), **INVENTED, **{"nightly.watched_days": 20})
 
-    data, heard = tick(deployment)
-    requests = {request.partition_key: request for request in data.run_requests or []}
-    assert set(requests) == {str(day) for day in days}, "every day has rows that came after its midnight"
+    data, heard = tick(late)
+    assert asked(data) == [str(day) for day in days]
     for day in days:
         assert f"scored days that become stale: {DAY}" in next(line for line in heard if f"{day}: " in line)
-        assert (requests[str(day)].run_key or "").startswith(f"{day}:")
+    assert run_keys(tick(late)[0]) == run_keys(data), "asked for once an hour, whatever the number of ticks"
+    later = deploy(beside=home, **at(last, hour=3), **INVENTED, **{"nightly.watched_days": 20})
+    assert asked(tick(later)[0]) == asked(data), "a day that is not stored yet is asked for again"
+    assert not run_keys(tick(later)[0]) & run_keys(data)
 
-    again, _ = tick(deployment)
-    keys = {request.run_key for request in again.run_requests or []}
-    assert keys == {request.run_key for request in requests.values()}, "Dagster runs a key once"
-
-    before = deployment.seal("raw_transactions", FIRST)
-    for key in requests:
-        assert deployment.run(INGEST, date.fromisoformat(str(key))).success
-    assert deployment.seal("raw_transactions", FIRST).counts["n_in"] > before.counts["n_in"]
-    assert deployment.home.lake.require("raw_transactions", FIRST, before.revision).counts == before.counts
-    settled, _ = tick(deployment)
+    before = late.seal("raw_transactions", FIRST)
+    late.ingest(*days)
+    assert late.seal("raw_transactions", FIRST).counts["n_in"] > before.counts["n_in"]
+    assert late.home.lake.require("raw_transactions", FIRST, before.revision).counts == before.counts
+    settled, _ = tick(late)
     assert not settled.run_requests
-    assert settled.skip_message == "no stored day changed at the source"
+    assert (settled.skip_message or "").startswith("no stored day changed at the source")
+
+
+def test_a_day_whose_seal_is_damaged_is_asked_for(deploy: Deploy, deliveries: Path) -> None:
+    deployment = deploy(**at(TODAY), **source_of(deliveries))
+    deployment.ingest(*days_from(FIRST, 5))
+    seal = deployment.home.lake.folder("raw_transactions", FIRST) / "seal.json"
+    seal.write_bytes(seal.read_bytes()[:-9])
+    assert asked(tick(deployment)[0]) == [str(FIRST)]
+    deployment.ingest(FIRST)
+    assert asked(tick(deployment)[0]) == []
 
 
 def test_only_the_changed_day_is_asked_for(deploy: Deploy, deliveries: Path) -> None:
@@ -92,7 +104,7 @@ def test_only_the_changed_day_is_asked_for(deploy: Deploy, deliveries: Path) -> 
     changed = FIRST + timedelta(days=2)
     deliver(deliveries, changed, [*ordinary_day(changed), extra(changed, BUSY[0], 9.0)])
     data, heard = tick(deployment)
-    assert [request.partition_key for request in data.run_requests or []] == [str(changed)]
+    assert asked(data) == [str(changed)]
     assert f"WARNING: {changed}: " in heard[0]
     assert heard[0].endswith("scored days that become stale: none")
 
@@ -103,8 +115,7 @@ def test_only_the_last_days_are_watched_and_never_today(deploy: Deploy, deliveri
     for day in days_from(FIRST, 5):
         deliver(deliveries, day, [*ordinary_day(day), extra(day, BUSY[0], 9.0)])
     data, _ = tick(deployment)
-    watched = [str(DAY - timedelta(days=2)), str(DAY - timedelta(days=1))]
-    assert sorted(str(request.partition_key) for request in data.run_requests or []) == watched
+    assert asked(data) == [str(DAY - timedelta(days=2)), str(DAY - timedelta(days=1))]
 
 
 def test_a_day_that_was_never_stored_is_named_and_left_to_the_schedule(deploy: Deploy, deliveries: Path) -> None:
