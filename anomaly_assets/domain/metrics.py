@@ -18,7 +18,9 @@ N_DECILES = 10
 METRICS = TableSchema(
     (
         Column("day", pa.date32(), "scored day"),
-        Column("group_kind", pa.string(), "all, organisation, wallet_size_decile or detector"),
+        Column(
+            "group_kind", pa.string(), "all, detector, organisation, wallet_size_decile, or a mark of rows: hour_unseen"
+        ),
         Column("group_value", pa.string(), "which group; null for rows without organisation", nullable=True),
         Column("detector", pa.string(), f"detector, or {UNIFIED!r} for any of them"),
         Column("n_rows", pa.int64(), "transactions"),
@@ -53,7 +55,16 @@ def daily_metrics(day: date, scored: pa.Table, window: pa.Table, detectors: Sequ
     parts += _group(day, "organisation", names, codes, judged, flagged, [UNIFIED, *detectors])
     names, codes = wallet_size_deciles(scored.column("WALLET_ID"), window)
     parts += _group(day, "wallet_size_decile", names, codes, judged, flagged, [UNIFIED, *detectors])
+    for mark in _marks(scored, detectors):
+        codes = pc.if_else(scored.column(mark), 0, 1).fill_null(2).to_numpy()
+        parts += _group(day, mark, ["yes", "no", "unknown"], codes, judged, flagged, [UNIFIED, *detectors])
     return pa.concat_tables(parts).combine_chunks()
+
+
+def _marks(scored: pa.Table, detectors: Sequence[str]) -> list[str]:
+    """What detectors report of a row beside their flags: yes, no, or unknown when they did not judge it."""
+    flags = {"is_anomaly", *(anomaly_column(detector) for detector in detectors)}
+    return [field.name for field in scored.schema if pa.types.is_boolean(field.type) and field.name not in flags]
 
 
 def wallet_size_deciles(wallets: pa.ChunkedArray, window: pa.Table) -> tuple[list[str | None], np.ndarray]:

@@ -192,3 +192,15 @@ def test_a_hundred_thousand_organisations_are_counted_each() -> None:
     organisations = metrics.filter(pc.equal(metrics.column("group_kind"), "organisation"))
     assert organisations.num_rows == 300_000
     assert set(organisations.column("rate").to_pylist()) == {0.5}
+
+
+def test_rows_at_hours_the_wallet_never_used_are_a_group_of_their_own() -> None:
+    """The forest is blind there, so the page must show how many such rows there are and that none is flagged."""
+    rows = [Row("w00", None, ("judged", "judged"), (flag, False)) for flag in (True, False, False, False)]
+    scored = scored_table(rows).append_column("hour_unseen", pa.array([True, True, False, None]))
+    metrics = by_key(daily_metrics(DAY, scored, window_table({"w00": 1}), DETECTORS))
+    assert {group: metrics["hour_unseen", group, UNIFIED][:3] for group in ("yes", "no", "unknown")} == {
+        "yes": (2, 2, 1),
+        "no": (1, 1, 0),
+        "unknown": (1, 1, 0),
+    }
