@@ -12,6 +12,8 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.settings import load_settings
 from browser.dagster_ui import COMMAND, UNTOUCHED, alive, is_store, running_ui, stop_store, write_settings
 
+# one worker starts Dagster's pages at a time: each is five processes
+pytestmark = pytest.mark.xdist_group("browser")
 PLANTED = "PLANTED_BY_A_DOTENV_FILE"
 
 
