@@ -1,10 +1,11 @@
-"""From a step to Dagster events: check results first, a materialization only for what was published."""
+"""From a step to Dagster events: a materialization only for what was published, and what its checks said."""
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 
 from anomaly_assets.checks.partitioned import results_of
 from anomaly_assets.domain.errors import BlockedByCheck, Busy, PermanentError, TransientError
@@ -22,7 +23,10 @@ def publish(
     *,
     on_blocked: Callable[[BlockedByCheck], None] | None = None,
 ) -> Events:
-    """Run ``step``; report its verdicts, then its partition with the metadata ``describe`` gives.
+    """Run ``step``; report its partition with the metadata ``describe`` gives, then its verdicts.
+
+    In this order the verdicts count for the new materialization: before it, Dagster would take them for those of the
+    one it replaces and show the day as not checked.
 
     A failed blocking check is reported and ends the step without a materialization: the previous revision stays
     current, in the lake and on the page.
@@ -40,10 +44,10 @@ def publish(
         raise  # a full or failing disk may recover: the retry policy decides
     except Exception as error:
         raise dg.Failure(f"{type(error).__name__}: {error}", allow_retries=False) from error
-    yield from results_of(outcome.verdicts)
     yield dg.MaterializeResult(
         metadata={**describe(outcome), **provenance(outcome)}, data_version=dg.DataVersion(outcome.data_version)
     )
+    yield from results_of(outcome.verdicts)
 
 
 def failure(error: PermanentError | TransientError) -> dg.Failure:
@@ -87,8 +91,23 @@ def log_for_partition(
                 severity=event.severity,
                 description=event.description,
                 partition=day.isoformat(),
+                target_materialization_data=_newest_materialization(context.instance, asset, day),
             )
         )
         return
     version = {"dagster/data_version": event.data_version.value} if event.data_version else {}
     context.log_event(dg.AssetMaterialization(asset, partition=day.isoformat(), metadata=event.metadata, tags=version))
+
+
+def _newest_materialization(
+    instance: dg.DagsterInstance, asset: str, day: date
+) -> AssetCheckEvaluationTargetMaterializationData | None:
+    """What a check of the day is about."""
+    wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[day.isoformat()])
+    records = instance.fetch_materializations(wanted, limit=1).records
+    if not records:
+        return None
+    (newest,) = records
+    return AssetCheckEvaluationTargetMaterializationData(
+        storage_id=newest.storage_id, run_id=newest.run_id, timestamp=newest.timestamp
+    )
