@@ -38,9 +38,16 @@ class NextVersion(StatisticalDetector):
     algorithm_version = StatisticalDetector.algorithm_version + 1
 
 
+class OtherName(StatisticalDetector):
+    """Another detector with the same settings."""
+
+    name = "other"
+
+
 @pytest.mark.parametrize(
     "other",
     [
+        recipe_id(OtherName(), "w1", "rows"),
         recipe_id(STATISTICAL, "w2", "rows"),
         recipe_id(STATISTICAL, "w1", "other rows"),
         recipe_id(FOREST, "w1", "rows"),
