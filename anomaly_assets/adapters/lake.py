@@ -9,7 +9,6 @@ A writer holds the lock of its day and asset, stages files under temporary names
 renames them and replaces the seal. Whoever is killed leaves the old revision current.
 """
 
-import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,6 +31,7 @@ from anomaly_assets.adapters.atomic_files import (
 )
 from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.locks import Lease, exclusive
+from anomaly_assets.adapters.parquet_bytes import table_from_bytes
 from anomaly_assets.adapters.seal import Seal, StoredFile
 from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.errors import BlockedByCheck, CorruptFile, NotSealed, Superseded
@@ -113,7 +113,7 @@ class Lake:
 
     def read(self, seal: Seal, role: str, columns: Sequence[str] | None = None) -> pa.Table:
         """One file of a sealed partition as a table, verified against the seal."""
-        return _read_table(io.BytesIO(self.read_bytes(seal, role)), columns)
+        return table_from_bytes(self.read_bytes(seal, role), columns)
 
     @contextmanager
     def writing(
@@ -144,7 +144,7 @@ class Staged:
 
     def read(self, role: str, columns: Sequence[str] | None = None) -> pa.Table:
         """One staged file, read back from disk."""
-        return _read_table(self.path(role), columns)
+        return pq.read_table(self.path(role), columns=list(columns) if columns else None, partitioning=None)
 
     def path(self, role: str) -> Path:
         """Temporary path of one staged file."""
@@ -286,7 +286,3 @@ def describe(path: Path, role: str, n_rows: int) -> StoredFile:
 def final_name(role: str, sha256: str) -> str:
     """Content-addressed file name of a role."""
     return f"{role}-{sha256[:16]}.parquet"
-
-
-def _read_table(source: Path | io.BytesIO, columns: Sequence[str] | None) -> pa.Table:
-    return pq.read_table(source, columns=list(columns) if columns else None, partitioning=None)

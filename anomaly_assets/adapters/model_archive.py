@@ -4,7 +4,6 @@ Packs are parquet files ``{root}/{day}/{sha256[:16]}.parquet`` with the payloads
 What Redis serves can always be filled again from here.
 """
 
-import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -17,6 +16,7 @@ import pyarrow.parquet as pq
 
 from anomaly_assets.adapters.atomic_files import remove_temporary_files, write_atomically
 from anomaly_assets.adapters.locks import exclusive
+from anomaly_assets.adapters.parquet_bytes import table_from_bytes, table_to_bytes
 from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.identity import file_digest
@@ -49,17 +49,10 @@ class ModelArchive:
         if not new:
             return 0
         table = pa.table({"model_id": new, "payload": [payloads[model_id] for model_id in new]}, schema=SCHEMA)
-        sink = io.BytesIO()
         # payloads are compressed already; checksums let ids be read alone and still be trusted
-        pq.write_table(
-            table,
-            sink,
-            compression="none",
-            use_dictionary=False,
-            write_statistics=["model_id"],
-            write_page_checksum=True,
+        content = table_to_bytes(
+            table, compression="none", use_dictionary=False, write_statistics=["model_id"], write_page_checksum=True
         )
-        content = sink.getvalue()
         write_atomically(self.root / day.isoformat() / f"{file_digest(content)[:16]}.parquet", content, locked=True)
         return len(new)
 
@@ -106,7 +99,7 @@ def _payloads_of(pack: Path, model_ids: set[str]) -> dict[str, bytes]:
     content = pack.read_bytes()
     if not pack.name.startswith(file_digest(content)[:16]):
         raise _corrupt(pack, f"has digest {file_digest(content)}")
-    table = pq.read_table(io.BytesIO(content))
+    table = table_from_bytes(content)
     rows = table.filter(pc.is_in(table.column("model_id"), pa.array(sorted(model_ids))))
     return dict(zip(rows.column("model_id").to_pylist(), rows.column("payload").to_pylist(), strict=True))
 

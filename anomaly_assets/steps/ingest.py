@@ -1,15 +1,14 @@
 """raw_transactions: extract a day, validate it at the border, seal it."""
 
-import io
 from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from anomaly_assets.adapters.atomic_files import write_atomically
 from anomaly_assets.adapters.failpoints import failpoint
+from anomaly_assets.adapters.parquet_bytes import table_to_bytes
 from anomaly_assets.adapters.sources.base import TransactionSource
 from anomaly_assets.domain.border import BorderRules, as_input_table, clean_day
 from anomaly_assets.domain.days import DayRange
@@ -83,6 +82,5 @@ def ingest_day(
 
 def _write_truth(run: Run, source: HasTruth, day: date) -> None:
     """The planted anomalies lie apart from the transactions, for those who measure detectors."""
-    sink = io.BytesIO()
-    pq.write_table(source.truth(day), sink, compression="zstd")
-    write_atomically(run.home.truth / f"planted_anomalies_{day:%Y%m%d}.parquet", sink.getvalue(), locked=True)
+    content = table_to_bytes(source.truth(day), compression="zstd")
+    write_atomically(run.home.truth / f"planted_anomalies_{day:%Y%m%d}.parquet", content, locked=True)
