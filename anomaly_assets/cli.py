@@ -200,12 +200,12 @@ def ui(settings: Settings, port: int) -> None:
     """Dagster's web pages over the home, with the scheduler and the embedded store."""
     from anomaly_assets.adapters.dagster_home import prepare_dagster_home
     from anomaly_assets.adapters.home import Home
-    from anomaly_assets.definitions import store_provider
+    from anomaly_assets.adapters.store_provider import StoreProvider
 
     _require_free(port)
     home = Home(settings.home)
     folder = prepare_dagster_home(home.dagster, max_concurrent_runs=settings.max_concurrent_runs)
-    store_provider(settings).resolve(home)
+    StoreProvider.from_settings(settings.redis).resolve(home)
     environment = {**os.environ, **_same_settings_elsewhere(settings), "DAGSTER_HOME": str(folder)}
     # of two equal commands Dagster prefers the one that needs another package
     environment["PYTHONWARNINGS"] = ",".join(
@@ -345,8 +345,8 @@ def status(settings: Settings, as_json: bool) -> None:
 
 def _embedded(settings: Settings) -> Any:
     from anomaly_assets.adapters.home import Home
-    from anomaly_assets.definitions import store_provider
+    from anomaly_assets.adapters.store_provider import StoreProvider
 
     if settings.redis.url:
         raise click.UsageError("a store is configured by URL (REDIS_URL or redis.url): the embedded one is not used")
-    return store_provider(settings).embedded(Home(settings.home))
+    return StoreProvider.from_settings(settings.redis).embedded(Home(settings.home))

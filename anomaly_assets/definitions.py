@@ -70,21 +70,9 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             "detection": DetectionResource.from_settings(detection),
             "bounds": BoundsResource.from_settings(settings.checks),
             "clock": ClockResource(),
-            "store": store_provider(settings),
+            "store": StoreProvider.from_settings(settings.redis),
         },
         executor=dg.in_process_executor,
-    )
-
-
-def store_provider(settings: Settings) -> StoreProvider:
-    """The model store of these settings. A plain object: its address may hold a password, so Dagster never sees it."""
-    redis = settings.redis
-    return StoreProvider(
-        url=redis.url.get_secret_value() if redis.url else None,
-        key_prefix=redis.key_prefix,
-        socket_timeout=redis.socket_timeout,
-        max_payload_bytes=redis.max_payload_bytes,
-        embedded_max_memory_mb=redis.embedded_max_memory_mb,
     )
 
 

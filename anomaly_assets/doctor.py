@@ -8,7 +8,7 @@ from typing import Any
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.model_store import ModelStore
 from anomaly_assets.adapters.store_health import Severity, StoreHealth
-from anomaly_assets.definitions import store_provider
+from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.errors import AnomalyAssetsError
 from anomaly_assets.resources.source import source_resource
 from anomaly_assets.settings import Settings
@@ -63,7 +63,7 @@ def _other_source(settings: Settings, record: dict[str, Any]) -> list[str]:
 
 
 def _store(settings: Settings, home: Home, home_id: str) -> tuple[StoreHealth, str]:
-    provider = store_provider(settings)
+    provider = StoreProvider.from_settings(settings.redis)
     timeout = settings.redis.socket_timeout
     with ModelStore.connect(provider.resolve(home), home_id=home_id, socket_timeout=timeout) as store:
         return store.health(), store.address

@@ -25,7 +25,7 @@ from rich.table import Table
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.backfill import Progress, Report, backfill
-from anomaly_assets.definitions import store_provider
+from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.detectors.base import DetectorStatus
 from anomaly_assets.domain.evaluation import Detection
@@ -71,7 +71,7 @@ def main() -> int:
         try:
             report = backfill(settings, days, _to_stderr(), today=datetime.now(UTC).date())
         finally:
-            store_provider(settings).embedded(Home(settings.home)).stop()
+            StoreProvider.from_settings(settings.redis).embedded(Home(settings.home)).stop()
         for (job, day), error in report.failed.items():
             print(f"{job} of {day} failed: {error}", file=sys.stderr)
         if report.failed:

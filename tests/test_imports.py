@@ -32,7 +32,8 @@ ENTRANCES = {"cli", "dashboard", "definitions"}
 """Parts that may read the settings of the deployment."""
 
 WITH_DAGSTER = {"partitions", *(part for layer in LAYERS[5:] for part in layer)} - {"dashboard", "reporting"}
-DOMAIN_LIBRARIES = {"numpy", "numba", "pyarrow", "sklearn"}
+DOMAIN_LIBRARIES = {"numpy", "numba", "llvmlite", "pyarrow", "sklearn"}
+"""llvmlite is what numba's intrinsics are written in."""
 OUTSIDE_WORLD = {
     "glob",
     "http",

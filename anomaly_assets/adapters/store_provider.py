@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from anomaly_assets.adapters.embedded_store import EmbeddedStore
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.model_store import ModelStore
+from anomaly_assets.settings import RedisSettings
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,17 @@ class StoreProvider:
     socket_timeout: float
     max_payload_bytes: int
     embedded_max_memory_mb: int
+
+    @classmethod
+    def from_settings(cls, redis: RedisSettings) -> "StoreProvider":
+        """The model store of a deployment. Its address may hold a password, so Dagster never sees this object."""
+        return cls(
+            url=redis.url.get_secret_value() if redis.url else None,
+            key_prefix=redis.key_prefix,
+            socket_timeout=redis.socket_timeout,
+            max_payload_bytes=redis.max_payload_bytes,
+            embedded_max_memory_mb=redis.embedded_max_memory_mb,
+        )
 
     def __repr__(self) -> str:
         return f"StoreProvider({'server at a configured URL' if self.url else 'embedded'})"

@@ -8,11 +8,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from anomaly_assets.adapters.embedded_store import EmbeddedStore
 
 SMALL = {
     "ANOMALY_WINDOW__DAYS": "5",
@@ -62,11 +65,39 @@ class Shell:
         }
 
 
+PERIOD = ("backfill", "--from", "2024-01-07", "--to", "2024-01-09")
+"""Three days to score, with windows of five days."""
+
+
+@contextmanager
+def empty_folder() -> Iterator[Path]:
+    """An empty folder, short enough for a unix socket; the store of a home in it is stopped at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="aac-", dir="/tmp"))
+    try:
+        yield folder
+    finally:
+        EmbeddedStore(folder / "home" / "store", 64).stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.fixture
 def shell() -> Iterator[Shell]:
-    """An empty folder, short enough for a unix socket; its store is stopped at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="aac-", dir="/tmp"))
-    made = Shell(folder)
-    yield made
-    made.run("store", "stop")
-    shutil.rmtree(folder, ignore_errors=True)
+    """An empty folder to call the command in."""
+    with empty_folder() as folder:
+        yield Shell(folder)
+
+
+@pytest.fixture(scope="session")
+def finished() -> Iterator[Path]:
+    """A folder in which PERIOD was backfilled; only to be copied."""
+    with empty_folder() as folder:
+        Shell(folder).json(*PERIOD, **SMALL)
+        EmbeddedStore(folder / "home" / "store", 64).stop()
+        yield folder
+
+
+@pytest.fixture
+def scored(shell: Shell, finished: Path) -> Shell:
+    """A folder of its own in which PERIOD was backfilled."""
+    shutil.copytree(finished, shell.folder, dirs_exist_ok=True)
+    return shell

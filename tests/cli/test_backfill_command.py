@@ -6,10 +6,9 @@ from datetime import date, timedelta
 import dagster as dg
 
 from anomaly_assets.adapters.home import Home
-from cli.conftest import SMALL, Shell
+from cli.conftest import PERIOD, SMALL, Shell
 
-FIRST, LAST = "2024-01-07", "2024-01-09"
-PERIOD = ("backfill", "--from", FIRST, "--to", LAST)
+FIRST = PERIOD[2]
 
 
 def test_a_backfill_ingests_what_is_missing_scores_the_days_and_says_so(shell: Shell) -> None:
@@ -31,23 +30,21 @@ def test_a_backfill_ingests_what_is_missing_scores_the_days_and_says_so(shell: S
     )
 
 
-def test_running_it_again_reuses_everything_and_changes_no_byte(shell: Shell) -> None:
+def test_running_it_again_reuses_everything_and_changes_no_byte(scored: Shell) -> None:
     """The second backfill runs nothing; a longer one runs only what is new."""
-    shell.json(*PERIOD, **SMALL)
-    before = shell.results()
-    again = shell.json(*PERIOD, **SMALL)
+    before = scored.results()
+    again = scored.json(*PERIOD, **SMALL)
     assert (again["ingested"], again["detected"], len(again["up_to_date"])) == (0, [], 3)
-    assert shell.results() == before
-    longer = shell.json("backfill", "--from", FIRST, "--to", "2024-01-10", **SMALL)
+    assert scored.results() == before
+    longer = scored.json("backfill", "--from", FIRST, "--to", "2024-01-10", **SMALL)
     assert (longer["ingested"], longer["detected"]) == (1, ["2024-01-10"])
-    assert before.items() <= shell.results().items()
+    assert before.items() <= scored.results().items()
 
 
-def test_other_settings_make_the_days_run_again(shell: Shell) -> None:
+def test_other_settings_make_the_days_run_again(scored: Shell) -> None:
     """A changed threshold is not up to date, and the published file says under which settings it was made."""
-    shell.json(*PERIOD, **SMALL)
     stricter = {**SMALL, "ANOMALY_STATISTICAL__ZSCORE_THRESHOLD": "2.0"}
-    assert len(shell.json(*PERIOD, **stricter)["detected"]) == 3
+    assert len(scored.json(*PERIOD, **stricter)["detected"]) == 3
 
 
 def test_a_failed_day_is_told_and_the_exit_code_is_1(shell: Shell) -> None:
@@ -65,38 +62,35 @@ def test_a_failed_day_is_told_and_the_exit_code_is_1(shell: Shell) -> None:
     assert not (shell.home / "output" / "labeled_transactions_20240108.parquet").exists()
 
 
-def test_another_source_is_refused_and_told_to_take_another_home(shell: Shell) -> None:
+def test_another_source_is_refused_and_told_to_take_another_home(scored: Shell) -> None:
     """A home is bound to the source it was first filled from."""
-    shell.json(*PERIOD, **SMALL)
     other = {**SMALL, "ANOMALY_SOURCE__SYNTHETIC__SEED": "8"}
-    done = shell.run("backfill", "--from", "2024-01-10", "--to", "2024-01-10", **other)
+    done = scored.run("backfill", "--from", "2024-01-10", "--to", "2024-01-10", **other)
     assert done.returncode == 1
     assert "--home" in done.stderr
 
 
-def test_a_damaged_published_file_is_repaired_by_the_next_backfill(shell: Shell) -> None:
+def test_a_damaged_published_file_is_repaired_by_the_next_backfill(scored: Shell) -> None:
     """A truncated output file is not up to date; the same bytes come back."""
-    shell.json(*PERIOD, **SMALL)
-    published = shell.home / "output" / "labeled_transactions_20240108.parquet"
+    published = scored.home / "output" / "labeled_transactions_20240108.parquet"
     whole = published.read_bytes()
     published.write_bytes(whole[:100])
-    assert shell.json(*PERIOD, **SMALL)["detected"] == ["2024-01-08"]
+    assert scored.json(*PERIOD, **SMALL)["detected"] == ["2024-01-08"]
     assert published.read_bytes() == whole
 
 
-def test_days_stored_under_other_border_rules_are_ingested_again(shell: Shell) -> None:
+def test_days_stored_under_other_border_rules_are_ingested_again(scored: Shell) -> None:
     """Allowing refunds reaches the days that are stored already, so no window mixes two rules."""
-    shell.json(*PERIOD, **SMALL)
-    again = shell.json(*PERIOD, **SMALL, ANOMALY_AMOUNTS__SCALE="signed_log1p")
+    again = scored.json(*PERIOD, **SMALL, ANOMALY_AMOUNTS__SCALE="signed_log1p")
     assert (again["ingested"], len(again["detected"])) == (8, 3)
 
 
-def test_every_entry_of_the_publication_log_names_a_seal_that_is_kept(shell: Shell) -> None:
+def test_every_entry_of_the_publication_log_names_a_seal_that_is_kept(scored: Shell) -> None:
     """Also after a day was made again with other settings and back."""
-    for threshold in ("3.5", "2.0", "3.5"):
-        head = shell.json(*PERIOD, **SMALL, ANOMALY_STATISTICAL__ZSCORE_THRESHOLD=threshold)["publication_log_head"]
-    entries = list(Home(shell.home).log.entries())
-    kept = {path.stem for path in (shell.home / "lake").glob("*/*/seals/all/*.json")}
+    for threshold in ("2.0", "3.5"):
+        head = scored.json(*PERIOD, **SMALL, ANOMALY_STATISTICAL__ZSCORE_THRESHOLD=threshold)["publication_log_head"]
+    entries = list(Home(scored.home).log.entries())
+    kept = {path.stem for path in (scored.home / "lake").glob("*/*/seals/all/*.json")}
     assert {entry["seal_id"] for entry in entries} <= kept
     assert entries[-1]["hash"] == head
 

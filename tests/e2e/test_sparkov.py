@@ -19,8 +19,8 @@ from sklearn.ensemble import IsolationForest
 from sklearn.preprocessing import RobustScaler
 
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.backfill import Progress, Report, backfill
-from anomaly_assets.definitions import store_provider
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.settings import Settings, load_settings
 
@@ -65,7 +65,7 @@ def scored() -> Iterator[Scored]:
     try:
         yield Scored(settings, backfill(settings, days, silent, today=datetime.now(UTC).date()))
     finally:
-        store_provider(settings).embedded(Home(settings.home)).stop()
+        StoreProvider.from_settings(settings.redis).embedded(Home(settings.home)).stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 

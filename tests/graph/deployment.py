@@ -20,7 +20,8 @@ from redis import Redis
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
-from anomaly_assets.definitions import build_definitions, store_provider
+from anomaly_assets.adapters.store_provider import StoreProvider
+from anomaly_assets.definitions import build_definitions
 from anomaly_assets.jobs import DETECT, INGEST
 from anomaly_assets.settings import Settings, load_settings
 from graph.invented import FIRST, WINDOW_DAYS
@@ -198,7 +199,7 @@ class Deployment:
     @contextmanager
     def server(self) -> Iterator[Any]:
         """A plain client of the model store (``redis.Redis``, whose answers have no useful types)."""
-        with Redis.from_url(store_provider(self.settings).resolve(self.home)) as client:
+        with Redis.from_url(StoreProvider.from_settings(self.settings.redis).resolve(self.home)) as client:
             yield client
 
     def served(self) -> dict[str, Any]:
@@ -208,7 +209,7 @@ class Deployment:
 
     def close(self) -> None:
         """End the embedded store and the instance."""
-        store = store_provider(self.settings)
+        store = StoreProvider.from_settings(self.settings.redis)
         if not self.settings.redis.url:
             store.embedded(self.home).stop()
         self.instance.dispose()

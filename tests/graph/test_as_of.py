@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.backfill import is_up_to_date
-from anomaly_assets.definitions import store_provider
 from anomaly_assets.domain.errors import Superseded
 from anomaly_assets.jobs import DETECT, INGEST
 from anomaly_assets.steps.run import Run
@@ -123,7 +123,7 @@ def test_scores_from_models_of_an_older_window_are_refused(own: Deployment, deli
     assert own.run(DETECT, DAY, only=["training_window"]).success
     run = Run(own.home, "a run", lambda: datetime.now(UTC), print, lock_timeout_seconds=1)
     with pytest.raises(Superseded, match=f"materialize wallet_models for {DAY} again"):
-        score_day(run, store_provider(own.settings), own.settings.detection, DAY)
+        score_day(run, StoreProvider.from_settings(own.settings.redis), own.settings.detection, DAY)
     assert own.files("output") == before
 
 

@@ -6,6 +6,7 @@ more anomalous, every number here is higher.
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from anomaly_assets.domain.portable import exp2_neg_array as two_to_minus
 LEAF = -1
 AMOUNT = 0
 N_HOURS = 24
+
+_TABLED_LENGTHS = 512
+"""Path lengths of leaves that come from a store are looked up in a table for samples up to this size."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,13 +46,56 @@ class Forest:
 
 
 @dataclass(frozen=True, eq=False)
-class _Unfolded:
-    """A forest ready to be walked: roots, right children, and per node its threshold or its leaf's path length."""
+class UnfoldedForest:
+    """A well-formed forest ready to be walked.
+
+    Parameters
+    ----------
+    features : int8 array of shape (n_nodes,)
+    roots : int64 array of shape (n_trees,), first node of each tree
+    right : int32 array of shape (n_nodes,), right child of each node that has one; the left one is the next node
+    value : float64 array of shape (n_nodes,), threshold of each amount node, path length of each leaf
+    sample_size : rows drawn for each tree, at least 2
+    """
 
     features: np.ndarray
     roots: np.ndarray
     right: np.ndarray
     value: np.ndarray
+    sample_size: int
+
+    def scores(self, amounts: np.ndarray, hours: np.ndarray) -> np.ndarray:
+        """Anomaly scores ``2**(-mean path length / c(sample_size))``; higher is more anomalous.
+
+        Liu, Ting and Zhou, "Isolation forest", ICDM 2008, eq. 2. Minus ``score_samples`` of scikit-learn, path lengths
+        being added in its order.
+
+        Parameters
+        ----------
+        amounts : float32 array of shape (n,), scaled amounts
+        hours : uint8 array of shape (n,), 0..23
+
+        Returns
+        -------
+        float64 array of shape (n,), in (0, 1)
+        """
+        return self._from_lengths(_path_lengths(self.features, self.roots, self.right, self.value, amounts, hours))
+
+    def scores_by_hour(self, ordered: np.ndarray, hours: np.ndarray) -> np.ndarray:
+        """The same scores of many rows in ascending order of amount: rows that go the same way go together.
+
+        Returns
+        -------
+        float64 array of shape (n,), in an order of its own: the rows of one hour after those of the hour before
+        """
+        by_hour = np.argsort(hours, kind="stable")
+        ends = np.cumsum(np.bincount(hours, minlength=N_HOURS))
+        return self._from_lengths(
+            _range_lengths(self.features, self.roots, self.right, self.value, ordered[by_hour], ends)
+        )
+
+    def _from_lengths(self, lengths: np.ndarray) -> np.ndarray:
+        return np.asarray(two_to_minus(lengths / (len(self.roots) * average_path_length(self.sample_size))))
 
 
 _FAULTS = {
@@ -60,27 +107,8 @@ _FAULTS = {
 
 
 def forest_scores(forest: Forest, sample_size: int, amounts: np.ndarray, hours: np.ndarray) -> np.ndarray:
-    """Anomaly scores ``2**(-mean path length / c(sample_size))``; higher is more anomalous.
-
-    Liu, Ting and Zhou, "Isolation forest", ICDM 2008, eq. 2. Minus ``score_samples`` of scikit-learn, path lengths
-    being added in its order.
-
-    Parameters
-    ----------
-    forest : trees that were each fitted on ``sample_size`` rows
-    sample_size : rows drawn for each tree, at least 2
-    amounts : float32 array of shape (n,), scaled amounts
-    hours : uint8 array of shape (n,), 0..23
-
-    Returns
-    -------
-    float64 array of shape (n,), in (0, 1)
-
-    Raises ``ModelFormatError`` when the forest is malformed; nothing is walked then.
-    """
-    unfolded = unfold(forest, sample_size)
-    lengths = _path_lengths(unfolded.features, unfolded.roots, unfolded.right, unfolded.value, amounts, hours)
-    return np.asarray(two_to_minus(lengths / (len(forest.tree_nodes) * average_path_length(sample_size))))
+    """:meth:`UnfoldedForest.scores` of a stored forest. Raises ``ModelFormatError`` when it is malformed."""
+    return unfold(forest, sample_size).scores(amounts, hours)
 
 
 def flag_line(training_scores: np.ndarray, contamination: float) -> float:
@@ -93,7 +121,7 @@ def typical_score(training_scores: np.ndarray) -> float:
     return -percentile(ascending(-training_scores), 50.0)
 
 
-def unfold(forest: Forest, sample_size: int) -> _Unfolded:
+def unfold(forest: Forest, sample_size: int) -> UnfoldedForest:
     """The forest with its right children found, every property that walking relies on having been proved.
 
     Raises ``ModelFormatError`` when a property does not hold. Time and memory are linear in the size of the arrays.
@@ -104,14 +132,27 @@ def unfold(forest: Forest, sample_size: int) -> _Unfolded:
         forest.features,
         forest.thresholds,
         forest.leaf_samples,
-        average_path_lengths(forest.leaf_samples),
+        _leaf_lengths(forest.leaf_samples, sample_size),
         nodes,
         sample_size,
         math.ceil(math.log2(max(sample_size, 2))),
     )
     if fault:
         raise _malformed(_FAULTS[fault])
-    return _Unfolded(forest.features, np.cumsum(nodes) - nodes, right, value)
+    return UnfoldedForest(forest.features, np.cumsum(nodes) - nodes, right, value, sample_size)
+
+
+@cache
+def average_path_lengths_up_to(sample_size: int) -> np.ndarray:
+    """Average path lengths c(0), c(1), ... of leaves of a tree of ``sample_size`` rows, float64."""
+    return average_path_lengths(np.arange(sample_size + 1))
+
+
+def _leaf_lengths(leaf_samples: np.ndarray, sample_size: int) -> np.ndarray:
+    if sample_size > _TABLED_LENGTHS or int(leaf_samples.max(initial=0)) > sample_size:
+        return average_path_lengths(leaf_samples)
+    lengths: np.ndarray = average_path_lengths_up_to(sample_size)[leaf_samples]
+    return lengths
 
 
 def _require_counts(forest: Forest) -> None:
@@ -203,4 +244,58 @@ def _path_lengths(
                 node = node + 1 if left else np.int64(right[node])
                 feature = features[node]
             lengths[row] += value[node]
+    return lengths
+
+
+@compiled
+def _range_lengths(  # noqa: PLR0912 - one compiled loop
+    features: np.ndarray,
+    roots: np.ndarray,
+    right: np.ndarray,
+    value: np.ndarray,
+    amounts: np.ndarray,
+    hour_ends: np.ndarray,
+) -> np.ndarray:
+    """Summed path length of each row, float64, as :func:`_path_lengths`.
+
+    The rows of an hour lie together, ascending by amount: those that share a node are a range, which an amount node
+    cuts in two by binary search and an hour node sends on whole.
+    """
+    lengths = np.zeros(amounts.size)
+    waiting = np.empty((64, 3), np.int64)
+    begin = 0
+    for hour in range(hour_ends.size):
+        end = hour_ends[hour]
+        if begin == end:
+            continue
+        for tree in range(roots.size):
+            node, low, high, n_waiting = np.int64(roots[tree]), begin, end, 0
+            while True:
+                feature = features[node]
+                if feature == AMOUNT:
+                    start, stop, threshold = low, high, value[node]
+                    while start < stop:
+                        middle = (start + stop) >> 1
+                        if amounts[middle] <= threshold:
+                            start = middle + 1
+                        else:
+                            stop = middle
+                    if start == low:
+                        node = np.int64(right[node])
+                    else:
+                        if start < high:
+                            waiting[n_waiting, 0] = right[node]
+                            waiting[n_waiting, 1], waiting[n_waiting, 2] = start, high
+                            n_waiting += 1
+                        node, high = node + 1, start
+                elif feature != LEAF:
+                    node = np.int64(right[node]) if feature == hour + 1 else node + 1
+                else:
+                    for row in range(low, high):
+                        lengths[row] += value[node]
+                    if n_waiting == 0:
+                        break
+                    n_waiting -= 1
+                    node, low, high = waiting[n_waiting, 0], waiting[n_waiting, 1], waiting[n_waiting, 2]
+        begin = end
     return lengths

@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from anomaly_assets.domain.detectors.base import DetectorStatus, Judgement, Model
+from anomaly_assets.domain.detectors.forest_growing import SPLIT_THRESHOLD, Grower
+from anomaly_assets.domain.detectors.forest_sampling import forest_seeds
 from anomaly_assets.domain.detectors.forest_scoring import (
     N_HOURS,
     Forest,
@@ -15,7 +17,6 @@ from anomaly_assets.domain.detectors.forest_scoring import (
     typical_score,
     unfold,
 )
-from anomaly_assets.domain.detectors.sklearn_forest import fit_forest
 from anomaly_assets.domain.detectors.structure import (
     is_amount_scale,
     malformed,
@@ -33,9 +34,6 @@ SMALLEST_SCALE = 10 * float(np.finfo(np.float64).eps)
 
 FLOAT32_LIMIT = 1e37
 """Scaled amounts are limited to this size: float32 holds it and the difference of two of them."""
-
-SPLIT_THRESHOLD = np.float32(1e-7)
-"""Amounts closer than this cannot be split (``FEATURE_THRESHOLD``, sklearn/tree/_partitioner.pxd)."""
 
 _MICROSECONDS_PER_HOUR = 3_600_000_000
 _ARRAYS = {
@@ -114,26 +112,34 @@ class IsolationForestDetector:
     def _eligible(self, amounts: np.ndarray) -> DetectorStatus:
         if len(amounts) < self.min_transactions:
             return DetectorStatus.INSUFFICIENT_HISTORY
-        values = scale_amounts(amounts, self.amount_scale)
-        scaled = to_float32(values, *robust_scaling(values))
+        ordered = ascending(scale_amounts(amounts, self.amount_scale))
+        scaled = to_float32(ordered[[0, -1]], *robust_scaling(ordered))
         return DetectorStatus.CONSTANT_HISTORY if is_constant(scaled) else DetectorStatus.JUDGED
 
     def fit(self, window: WalletRows, wallets: Sequence[int]) -> list[Model]:
         """One forest, its scaler, its flag line and its typical score for each wallet."""
-        hours = window.hours
-        parts = [slice(int(window.offsets[w]), int(window.offsets[w + 1])) for w in wallets]
-        return [self._fit_one(window.amounts[part], hours[part]) for part in parts]
+        hours, bounds = window.hours, window.offsets.tolist()
+        parts = {wallet: slice(bounds[wallet], bounds[wallet + 1]) for wallet in wallets}
+        models: dict[int, Model] = {}
+        grower = Grower(forest_seeds(self.random_state, self.n_estimators), self.max_samples)
+        # wallets with equally many rows share their samples
+        for wallet in sorted(parts, key=lambda wallet: parts[wallet].stop - parts[wallet].start):
+            models[wallet] = self._fit_one(window.amounts[parts[wallet]], hours[parts[wallet]], grower)
+        return [models[wallet] for wallet in wallets]
 
-    def _fit_one(self, amounts: np.ndarray, hours: np.ndarray) -> Model:
-        if self._eligible(amounts) is not DetectorStatus.JUDGED:
-            raise ValueError(f"a forest cannot be fitted on {len(amounts)} rows that are too few or all alike")
+    def _fit_one(self, amounts: np.ndarray, hours: np.ndarray, grower: Grower) -> Model:
+        n_rows = len(amounts)
         values = scale_amounts(amounts, self.amount_scale)
+        order = np.argsort(values, kind="stable")
+        values, hours = values[order], hours[order]
         center, scale = robust_scaling(values)
-        scaled, sample_size = to_float32(values, center, scale), min(self.max_samples, len(amounts))
-        forest = fit_forest(
-            scaled, hours, n_estimators=self.n_estimators, sample_size=sample_size, random_state=self.random_state
-        )
-        scores = forest_scores(forest, sample_size, scaled, hours)
+        ordered = to_float32(values, center, scale)
+        if n_rows < self.min_transactions or is_constant(ordered):
+            raise ValueError(f"a forest cannot be fitted on {n_rows} rows that are too few or all alike")
+        ranks = np.empty(n_rows, dtype=np.int32)
+        ranks[order] = np.arange(n_rows, dtype=np.int32)
+        forest, grown = grower.grow(ordered, hours, ranks)
+        scores = grown.scores_by_hour(ordered, hours)
         arrays = {
             "features": forest.features,
             "thresholds": forest.thresholds,
@@ -142,7 +148,7 @@ class IsolationForestDetector:
             "center": np.array([center]),
             "scale": np.array([scale]),
             "hours_seen": np.array([sum(1 << hour for hour in set(hours.tolist()))], dtype=np.uint32),
-            "n_transactions": np.array([len(amounts)], dtype=np.int64),
+            "n_transactions": np.array([n_rows], dtype=np.int64),
             "typical": np.array([typical_score(scores)]),
             "flag_line": np.array([flag_line(scores, self.contamination)]),
         }
@@ -196,9 +202,8 @@ class IsolationForestDetector:
         )
 
 
-def robust_scaling(values: np.ndarray) -> tuple[float, float]:
-    """Median and interquartile range of float64 ``values``, as scikit-learn's ``RobustScaler`` has them."""
-    ordered = ascending(values)
+def robust_scaling(ordered: np.ndarray) -> tuple[float, float]:
+    """Median and interquartile range of ascending float64 values, as scikit-learn's ``RobustScaler`` has them."""
     scale = percentile(ordered, 75.0) - percentile(ordered, 25.0)
     return median(ordered), scale if scale >= SMALLEST_SCALE else 1.0
 
