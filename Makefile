@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv --quiet pip
+# compiled once here and not by every process that starts, where Python may not write what it compiled
+PYC := --compile-bytecode
 UV_VERSION := 0.13.9
 WORKERS ?= 2
 
@@ -57,12 +59,12 @@ $(VENV)/bin/uv:
 
 $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/uv
 	@echo "installing $< ..."
-	@$(UV) install --require-hashes -r requirements.lock
+	@$(UV) install $(PYC) --require-hashes -r requirements.lock
 	@$(UV) install --no-deps --no-build-isolation -e .
 	@$(BIN)/anomaly-assets dagster-home >/dev/null
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 	@echo "installing $< ..."
-	@$(UV) install --require-hashes -r requirements-dev.lock
+	@$(UV) install $(PYC) --require-hashes -r requirements-dev.lock
 	@touch $@
