@@ -24,8 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 from anomaly_assets.adapters.home import Home
-from anomaly_assets.backfill import Progress, Report, backfill
 from anomaly_assets.adapters.store_provider import StoreProvider
+from anomaly_assets.backfill import Progress, Report, backfill
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.detectors.base import DetectorStatus
 from anomaly_assets.domain.evaluation import Detection
