@@ -41,7 +41,8 @@ class DagsterRuns:
             Home(self._settings.home).dagster, max_concurrent_runs=self._settings.max_concurrent_runs
         )
         self._instance = self._stack.enter_context(dg.DagsterInstance.from_config(str(folder)))
-        self._definitions = build_definitions(self._settings)
+        # runs that train are started one after the other; those of workers ingest, which takes one thread
+        self._definitions = build_definitions(self._settings, runs_at_once=1)
         _fail_dead_runs(self._instance)
         return self
 

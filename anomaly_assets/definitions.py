@@ -6,6 +6,7 @@ import dagster as dg
 from dagster import BetaWarning
 
 from anomaly_assets.adapters.alerts import AlertTargets
+from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.assets.anomaly_metrics import anomaly_metrics_asset
 from anomaly_assets.assets.graph import Graph
@@ -27,8 +28,12 @@ from anomaly_assets.sensors.run_failure_alert import run_failure_alert
 from anomaly_assets.settings import Settings, load_settings
 
 
-def build_definitions(settings: Settings) -> dg.Definitions:
-    """Everything Dagster runs for one deployment. Nothing connects or starts here."""
+def build_definitions(settings: Settings, *, runs_at_once: int | None = None) -> dg.Definitions:
+    """Everything Dagster runs for one deployment. Nothing connects or starts here.
+
+    ``runs_at_once`` is how many runs share the machine, by default as many as the settings allow.
+    """
+    compute = Compute.share(settings.compute, runs_at_once=runs_at_once or settings.max_concurrent_runs)
     days = daily_partitions(settings.first_day)
     graph = Graph(days, trailing_window_mapping(settings.window.days))
     detection = settings.detection
@@ -65,6 +70,8 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 root=str(settings.home),
                 first_day=settings.first_day.isoformat(),
                 lock_timeout_seconds=settings.lock_timeout_seconds,
+                threads=compute.threads,
+                window_cache_mb=compute.window_cache_bytes // (1024 * 1024),
             ),
             "source": source_resource(settings),
             "detection": DetectionResource.from_settings(detection),

@@ -171,6 +171,15 @@ class NightlySettings(_Section):
     missing_day_wait_seconds: Annotated[float, Ge(0)] = Field(600.0, description="Seconds between these tries.")
 
 
+class ComputeSettings(_Section):
+    """What a machine gives to runs; runs that may go on at once share it equally."""
+
+    threads: Annotated[int, Ge(0)] = Field(0, description="Threads that fit and judge; 0: one per core.")
+    window_cache_mb: Annotated[int, Ge(0)] = Field(
+        1024, description="Memory for decoded days, so that windows that slide read each day once, MB."
+    )
+
+
 class AlertSettings(_Section):
     """Where failed runs are reported."""
 
@@ -197,6 +206,7 @@ class Settings(_Section):
     isolation_forest: IsolationForestSettings = IsolationForestSettings()
     checks: CheckSettings = CheckSettings()
     redis: RedisSettings = RedisSettings()
+    compute: ComputeSettings = ComputeSettings()
     nightly: NightlySettings = NightlySettings()
     alerts: AlertSettings = AlertSettings()
     max_concurrent_runs: Annotated[int, Ge(1)] = Field(2, description="Dagster runs at once, written to dagster.yaml.")

@@ -4,7 +4,7 @@ Packs are parquet files ``{root}/{day}/{sha256[:16]}.parquet`` with the payloads
 What Redis serves can always be filled again from here.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -25,6 +25,8 @@ SCHEMA = pa.schema(
     [pa.field("model_id", pa.string(), nullable=False), pa.field("payload", pa.binary(), nullable=False)]
 )
 _LOCK_TIMEOUT_SECONDS = 600.0
+PACK_BYTES = 64 * 1024 * 1024
+"""A pack is closed when its payloads have this size, bytes."""
 NEARBY_DAYS = 14
 """How far packs are searched for a payload that is stored already, days."""
 
@@ -35,43 +37,62 @@ class ModelArchive:
 
     root: Path
 
-    def put(self, day: date, payloads: Mapping[str, bytes]) -> int:
+    def put(self, day: date, payloads: Iterable[tuple[str, bytes]]) -> int:
         """Store what is not stored yet near ``day``; returns how many payloads were written.
 
-        Writers of one day wait for each other. Raises ``CorruptFile`` when a pack near ``day`` cannot be read.
+        ``payloads`` are (model id, payload), read once and kept no longer than until a pack is full. Writers of one day
+        wait for each other. Raises ``CorruptFile`` when a pack near ``day`` cannot be read.
         """
+        written, waiting, held = 0, dict[str, bytes](), 0
         with exclusive(self.root / f"{day.isoformat()}.lock", timeout_seconds=_LOCK_TIMEOUT_SECONDS):
             remove_temporary_files(self.root / day.isoformat())
-            return self._put(day, payloads)
+            known = self.ids(day)
+            for model_id, payload in payloads:
+                if model_id in known or model_id in waiting:
+                    continue
+                waiting[model_id] = payload
+                held += len(payload)
+                if held >= PACK_BYTES:
+                    written += self._write_pack(day, waiting)
+                    known |= waiting.keys()
+                    waiting, held = {}, 0
+            return written + self._write_pack(day, waiting)
 
-    def _put(self, day: date, payloads: Mapping[str, bytes]) -> int:
-        new = sorted(payloads.keys() - self._known(day))
-        if not new:
+    def _write_pack(self, day: date, payloads: Mapping[str, bytes]) -> int:
+        if not payloads:
             return 0
-        table = pa.table({"model_id": new, "payload": [payloads[model_id] for model_id in new]}, schema=SCHEMA)
+        ids = sorted(payloads)
+        table = pa.table({"model_id": ids, "payload": [payloads[model_id] for model_id in ids]}, schema=SCHEMA)
         # payloads are compressed already; checksums let ids be read alone and still be trusted
         content = table_to_bytes(
             table, compression="none", use_dictionary=False, write_statistics=["model_id"], write_page_checksum=True
         )
         write_atomically(self.root / day.isoformat() / f"{file_digest(content)[:16]}.parquet", content, locked=True)
-        return len(new)
+        return len(ids)
 
     def get(self, day: date, model_ids: Iterable[str]) -> dict[str, bytes]:
         """Payloads of ``model_ids``, nearest packs first; ids that no nearby pack holds are absent.
 
         Raises ``CorruptFile`` when a pack's bytes are not those its name promises.
         """
-        wanted, found = set(model_ids), dict[str, bytes]()
-        for pack in self._packs(day):
-            here = wanted & _ids_of(pack)
-            if here:
-                found |= _payloads_of(pack, here)
-                wanted -= here
-            if not wanted:
-                break
+        found: dict[str, bytes] = {}
+        for part in self.stream(day, model_ids):
+            found |= part
         return found
 
-    def _known(self, day: date) -> set[str]:
+    def stream(self, day: date, model_ids: Iterable[str]) -> Iterator[dict[str, bytes]]:
+        """What :meth:`get` returns, a pack at a time: so much memory, whatever the number of models."""
+        wanted = set(model_ids)
+        for pack in self._packs(day):
+            if not wanted:
+                return
+            here = wanted & _ids_of(pack)
+            if here:
+                wanted -= here
+                yield _payloads_of(pack, here)
+
+    def ids(self, day: date) -> set[str]:
+        """Ids of all payloads stored near ``day``."""
         return set().union(*(_ids_of(pack) for pack in self._packs(day)))
 
     def _packs(self, day: date) -> list[Path]:

@@ -19,6 +19,7 @@ from anomaly_assets.adapters.publication import (
     PublishOutcome,
     home_mismatch,
     in_batches,
+    require_storable,
     shown,
 )
 from anomaly_assets.adapters.store_connection import Patience, StoreConnection
@@ -69,12 +70,7 @@ class ModelPublisher:
         return PublishOutcome.PUBLISHED if changed else PublishOutcome.UNCHANGED
 
     def _require_small(self, model: PublishedModel) -> PublishedModel:
-        if len(model.payload) > self._max_payload_bytes:
-            raise StoreRefused(
-                f"the {model.model_type} model of wallet {model.wallet_id!r} has {len(model.payload):,} bytes",
-                expected=f"at most {self._max_payload_bytes:,} bytes (redis.max_payload_bytes)",
-                remedy="raise redis.max_payload_bytes, or lower isolation_forest.n_estimators or max_samples",
-            )
+        require_storable(model.key, len(model.payload), self._max_payload_bytes)
         return model
 
     def _add_members(self, wanted: set[bytes], batch: Sequence[PublishedModel]) -> list[bytes]:

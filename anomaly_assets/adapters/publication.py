@@ -190,6 +190,16 @@ def home_mismatch(address: str, owner: bytes, home_id: str) -> HomeMismatch:
     )
 
 
+def require_storable(key: ModelKey, n_bytes: int, max_payload_bytes: int) -> None:
+    """Raise ``StoreRefused`` when a payload is larger than the settings allow."""
+    if n_bytes > max_payload_bytes:
+        raise StoreRefused(
+            f"the {key.model_type} model of wallet {key.wallet_id!r} has {n_bytes:,} bytes",
+            expected=f"at most {max_payload_bytes:,} bytes (redis.max_payload_bytes)",
+            remedy="raise redis.max_payload_bytes, or lower isolation_forest.n_estimators or max_samples",
+        )
+
+
 def in_batches(models: Iterable[PublishedModel], *, count: int, size: int) -> Iterator[list[PublishedModel]]:
     """``models`` in lists of at most ``count`` models and ``size`` payload bytes (one larger model goes alone)."""
     batch: list[PublishedModel] = []

@@ -1,21 +1,21 @@
 """Reading training windows from the lake: exactly the pinned revisions, each verified against its seal."""
 
 import threading
+from dataclasses import dataclass
 from datetime import date
+from functools import cache
+from operator import attrgetter
 
-import pyarrow as pa
-from cachetools import LRUCache, cached
+from cachetools import LRUCache
 
+from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.lake import Lake
+from anomaly_assets.adapters.shards import map_shards
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.domain.manifest import WindowManifest
-from anomaly_assets.domain.raw_day import assemble_window, window_digests
+from anomaly_assets.domain.raw_day import DecodedDay, assemble_window, window_digests
 from anomaly_assets.domain.wallet_rows import WalletRows
-
-MAX_DECODED_BYTES = 1 << 30
-"""Memory for decoded days, bytes: days of a window that slides are read once as far as they fit."""
-ROWS = ("wallet_id", "tx_completed_at", "total_amount")
 
 
 def pin_window(lake: Lake, asset: str, day: date, days: DayRange) -> WindowManifest:
@@ -31,25 +31,62 @@ def pin_window(lake: Lake, asset: str, day: date, days: DayRange) -> WindowManif
     return WindowManifest.pin(day, days, revision_of)
 
 
-def read_window(lake: Lake, asset: str, manifest: WindowManifest) -> tuple[WalletRows, list[str]]:
-    """Rows of the pinned window and the digest of each wallet's rows, in the same wallet order.
+@dataclass(frozen=True)
+class WindowReader:
+    """Reads windows of one lake's raw days, several days at once, and remembers days for the next window.
 
-    Raises ``CorruptFile`` when the bytes of a pinned day are not those that were sealed.
+    Parameters
+    ----------
+    lake, asset : where the raw days lie
+    compute : how many threads read, and how much memory decoded days may take
     """
-    days = [_read_day(lake, asset, day, revision) for day, revision in manifest.present]
-    rows = assemble_window([transactions for transactions, _ in days])
-    _, digests = window_digests([wallets for _, wallets in days])
-    return rows, digests
+
+    lake: Lake
+    asset: str
+    compute: Compute
+
+    def rows(self, manifest: WindowManifest) -> WalletRows:
+        """Rows of the pinned window.
+
+        Raises ``CorruptFile`` when the bytes of a pinned day are not those that were sealed.
+        """
+        return assemble_window(self._days(manifest))
+
+    def rows_and_digests(self, manifest: WindowManifest) -> tuple[WalletRows, list[str]]:
+        """Rows of the pinned window and the digest of each wallet's rows, in the same wallet order."""
+        days = self._days(manifest)
+        return assemble_window(days), window_digests(days)[1]
+
+    def _days(self, manifest: WindowManifest) -> list[DecodedDay]:
+        return list(map_shards(self._day, manifest.present, threads=self.compute.threads))
+
+    def _day(self, pinned: tuple[date, str]) -> DecodedDay:
+        cache, lock = _cache(self.compute.window_cache_bytes)
+        key = (self.lake.root, self.asset, *pinned)
+        with lock:
+            found = cache.get(key)
+        if found is None:
+            found = self._decode(*pinned)
+            if found.nbytes <= cache.maxsize:
+                with lock:
+                    cache[key] = found
+        return found
+
+    def _decode(self, day: date, revision: str) -> DecodedDay:
+        seal = self.lake.require(self.asset, day, revision)
+        rows = self.lake.read(seal, "transactions", ("tx_completed_at", "total_amount"))
+        try:
+            return DecodedDay.of(
+                self.lake.read(seal, "wallets"), rows.column("tx_completed_at"), rows.column("total_amount")
+            )
+        except ValueError as error:
+            raise CorruptFile(
+                f"{self.asset} of {day}, revision {revision[:16]}, contradicts itself: {error}",
+                remedy=f"materialize {self.asset} for {day} again",
+            ) from error
 
 
-def _size_of(day: tuple[pa.Table, pa.Table]) -> int:
-    return sum(table.nbytes for table in day)
-
-
-_decoded: LRUCache[object, tuple[pa.Table, pa.Table]] = LRUCache(MAX_DECODED_BYTES, getsizeof=_size_of)
-
-
-@cached(_decoded, lock=threading.Lock())
-def _read_day(lake: Lake, asset: str, day: date, revision: str) -> tuple[pa.Table, pa.Table]:
-    seal = lake.require(asset, day, revision)
-    return lake.read(seal, "transactions", ROWS), lake.read(seal, "wallets")
+@cache
+def _cache(max_bytes: int) -> tuple[LRUCache[object, DecodedDay], threading.Lock]:
+    """Decoded days of this process, named by their content, so that a corrected day is another one."""
+    return LRUCache(max_bytes, getsizeof=attrgetter("nbytes")), threading.Lock()

@@ -28,13 +28,23 @@ LINEAR_LIMIT = 1e100
 """Amounts on the scale ``none`` are limited to this size, so that sums of squares stay finite."""
 
 
+_kernels: list[Any] = []
+
+
 def compiled(function: _Function) -> _Function:
     """Compile with numba on first call, keep the result on disk, release the interpreter lock while it runs."""
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     try:
-        return cast("_Function", njit(cache=True, **options)(function))
+        kernel = njit(cache=True, **options)(function)
     except RuntimeError:  # no folder may be written to, so every process compiles for itself
-        return cast("_Function", njit(**options)(function))
+        kernel = njit(**options)(function)
+    _kernels.append(kernel)
+    return cast("_Function", kernel)
+
+
+def kernels_compiled() -> int:
+    """How many kernels this process compiled, rather than loaded from disk, up to now."""
+    return sum(sum(kernel.stats.cache_misses.values()) for kernel in _kernels)
 
 
 def _short(value: Decimal, bits: int) -> float:

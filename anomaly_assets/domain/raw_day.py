@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from anomaly_assets.domain.identity import canonical_floats, table_digest
+from anomaly_assets.domain.portable import compiled
 from anomaly_assets.domain.schema import TRANSACTIONS, WALLET_DAYS
 from anomaly_assets.domain.wallet_rows import WalletRows
 
@@ -23,10 +24,12 @@ def content_digest(kept: pa.Table) -> str:
 
 def to_wallet_rows(kept: pa.Table) -> WalletRows:
     """The rows of one day (a table of ``TRANSACTIONS``, sorted as the border leaves it) as flat arrays."""
-    codes, wallets = _wallet_codes([kept])
+    ids = _one_array(kept.column("wallet_id"))
+    runs = pc.run_end_encode(ids, run_end_type=pa.int64())
+    ends: np.ndarray = runs.run_ends.to_numpy()
     return WalletRows(
-        wallet_ids=wallets.to_pylist(),
-        offsets=_offsets(np.bincount(codes[0], minlength=len(wallets))),
+        wallet_ids=runs.values.to_pylist(),
+        offsets=np.concatenate([[0], ends]).astype(np.int64),
         completed_at_us=_times(kept),
         amounts=_amounts(kept),
     )
@@ -63,22 +66,67 @@ def wallet_days(kept: pa.Table) -> pa.Table:
     )
 
 
-def window_digests(days: Sequence[pa.Table]) -> tuple[list[str], list[str]]:
+@dataclass(frozen=True, eq=False)
+class DecodedDay:
+    """One raw day as windows need it: rows lie in the order of ``wallets``.
+
+    Parameters
+    ----------
+    wallets : large_string array of shape (n_wallets,), ascending by UTF-8 bytes
+    counts : int64 array of shape (n_wallets,), rows of each
+    digests : ``V32`` array of shape (n_wallets,), digest of each wallet's rows
+    completed_at_us : int64 array of shape (n_rows,), microseconds since 1970-01-01T00:00Z
+    amounts : float64 array of shape (n_rows,)
+    """
+
+    wallets: pa.LargeStringArray
+    counts: np.ndarray
+    digests: np.ndarray
+    completed_at_us: np.ndarray
+    amounts: np.ndarray
+
+    @classmethod
+    def of(cls, wallets: pa.Table, times: pa.ChunkedArray, amounts: pa.ChunkedArray) -> "DecodedDay":
+        """From a table of ``WALLET_DAYS`` and two columns of the day's ``TRANSACTIONS``.
+
+        Raises ``ValueError`` when they do not hold equally many rows.
+        """
+        # copies: memory that Arrow shares is read-only, which is another type to compiled code
+        day = cls(
+            _one_array(wallets.column("wallet_id")),
+            np.array(wallets.column("n_transactions").to_numpy()),
+            _digest_values(wallets),
+            np.array(times.cast(pa.int64()).to_numpy()),
+            np.array(amounts.to_numpy()),
+        )
+        n_rows = int(day.counts.sum())
+        if not n_rows == len(day.completed_at_us) == len(day.amounts):
+            raise ValueError(f"{n_rows} rows by wallet, {len(day.completed_at_us)} rows in the day")
+        return day
+
+    @property
+    def nbytes(self) -> int:
+        """Memory it takes, bytes."""
+        arrays = (self.counts, self.digests, self.completed_at_us, self.amounts)
+        return int(self.wallets.nbytes + sum(array.nbytes for array in arrays))
+
+
+def window_digests(days: Sequence[DecodedDay]) -> tuple[list[str], list[str]]:
     """Wallets of a window in UTF-8 byte order, and for each the hex SHA-256 over its daily digests, oldest first.
 
     Days on which a wallet has no rows do not enter its digest, so two windows with equal rows have equal digests.
 
     Parameters
     ----------
-    days : tables of ``WALLET_DAYS``, one for each day of the window, in ascending order of days
+    days : the days of the window, ascending
     """
     codes, wallets = _wallet_codes(days)
-    offsets = _offsets(_total_counts(codes, len(wallets)))
+    offsets = _offsets(_total_counts(codes, [np.ones_like(day.counts) for day in days], len(wallets)))
     grouped = np.empty(int(offsets[-1]), dtype=f"V{_DIGEST_BYTES}")
     target = offsets[:-1].copy()
     for day, day_codes in zip(days, codes, strict=True):
-        grouped[target[day_codes]] = _digest_values(day)
-        target[day_codes] += 1  # a wallet has one row a day
+        grouped[target[day_codes]] = day.digests
+        target[day_codes] += 1  # a wallet has one digest a day
     content = grouped.view(np.uint8).data
     digests = [
         hashlib.sha256(content[_DIGEST_BYTES * start : _DIGEST_BYTES * end]).hexdigest()
@@ -87,68 +135,70 @@ def window_digests(days: Sequence[pa.Table]) -> tuple[list[str], list[str]]:
     return wallets.to_pylist(), digests
 
 
-def assemble_window(days: Sequence[pa.Table]) -> WalletRows:
+def assemble_window(days: Sequence[DecodedDay]) -> WalletRows:
     """The rows of many days as flat arrays, contiguous per wallet, times ascending within a wallet.
 
-    Parameters
-    ----------
-    days : tables of ``TRANSACTIONS``, each sorted as the border leaves it, in ascending order of days
+    Every wallet's rows of a day are a range already, so they are moved range by range and nothing is sorted.
 
     Raises ``ValueError`` when the days do not ascend.
     """
     codes, wallets = _wallet_codes(days)
-    offsets = _offsets(_total_counts(codes, len(wallets)))
+    offsets = _offsets(_total_counts(codes, [day.counts for day in days], len(wallets)))
     completed_at_us, amounts = np.empty(int(offsets[-1]), dtype=np.int64), np.empty(int(offsets[-1]))
     target, latest = offsets[:-1].copy(), np.iinfo(np.int64).min
     for day, day_codes in zip(days, codes, strict=True):
-        if day.num_rows == 0:
+        if len(day.completed_at_us) == 0:
             continue
-        times, runs = _times(day), _runs(day_codes)
-        if times.min() <= latest:
+        if day.completed_at_us.min() <= latest:
             raise ValueError("days of a window must ascend and must not overlap")
-        latest = times.max()
-        first_target = target[runs.codes]
-        places = np.arange(day.num_rows) + np.repeat(first_target - runs.starts, runs.counts)
-        completed_at_us[places], amounts[places] = times, _amounts(day)
-        target[runs.codes] += runs.counts
+        latest = day.completed_at_us.max()
+        _move(target, day_codes, day.counts, day.completed_at_us, day.amounts, completed_at_us, amounts)
     return WalletRows(wallets.to_pylist(), offsets, completed_at_us, amounts)
 
 
-@dataclass(frozen=True, eq=False)
-class _Runs:
-    """Runs of equal codes: code, first position and length of each."""
+@compiled
+def _move(
+    target: np.ndarray,
+    codes: np.ndarray,
+    counts: np.ndarray,
+    times: np.ndarray,
+    amounts: np.ndarray,
+    to_times: np.ndarray,
+    to_amounts: np.ndarray,
+) -> None:
+    """Append a day's rows to those of their wallets; ``target`` is where each wallet goes on."""
+    row = 0
+    for wallet in range(codes.size):
+        place = target[codes[wallet]]
+        for _ in range(counts[wallet]):
+            to_times[place] = times[row]
+            to_amounts[place] = amounts[row]
+            place += 1
+            row += 1
+        target[codes[wallet]] = place
 
-    codes: np.ndarray
-    starts: np.ndarray
-    counts: np.ndarray
 
-
-def _runs(codes: np.ndarray) -> _Runs:
-    starts = np.flatnonzero(np.concatenate([[True], codes[1:] != codes[:-1]]))
-    return _Runs(codes[starts], starts, np.diff(np.append(starts, len(codes))))
-
-
-def _wallet_codes(tables: Sequence[pa.Table]) -> tuple[list[np.ndarray], pa.Array]:
-    """Per table the rank of each row's wallet among all wallets, int64, and all wallets in UTF-8 byte order."""
-    columns = [_one_array(table.column("wallet_id")) for table in tables]
-    encoded = pa.chunked_array(columns, pa.large_string()).dictionary_encode().unify_dictionaries()
+def _wallet_codes(days: Sequence[DecodedDay]) -> tuple[list[np.ndarray], pa.Array]:
+    """Per day the rank of each of its wallets among all wallets, int64, and all wallets in UTF-8 byte order."""
+    encoded = pa.chunked_array([day.wallets for day in days], pa.large_string()).dictionary_encode()
+    encoded = encoded.unify_dictionaries()
     if encoded.num_chunks == 0:  # no day has a row
-        return [np.empty(0, dtype=np.int64) for _ in tables], pa.array([], pa.large_string())
+        return [np.empty(0, dtype=np.int64) for _ in days], pa.array([], pa.large_string())
     wallets = encoded.chunk(0).dictionary
     order: np.ndarray = pc.sort_indices(wallets).to_numpy()
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
     # Encoding drops empty chunks, so days are cut out by their lengths and not taken chunk by chunk.
     codes = rank[np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])]
-    ends = np.cumsum([len(column) for column in columns])
+    ends = np.cumsum([len(day.wallets) for day in days])
     return np.split(codes, ends[:-1]), wallets.take(pa.array(order))
 
 
-def _total_counts(codes: Sequence[np.ndarray], n_wallets: int) -> np.ndarray:
-    counts = np.zeros(n_wallets, dtype=np.int64)
-    for day_codes in codes:
-        counts += np.bincount(day_codes, minlength=n_wallets)
-    return counts
+def _total_counts(codes: Sequence[np.ndarray], counts: Sequence[np.ndarray], n_wallets: int) -> np.ndarray:
+    total = np.zeros(n_wallets, dtype=np.int64)
+    for day_codes, day_counts in zip(codes, counts, strict=True):
+        total[day_codes] += day_counts  # a wallet is there once a day
+    return total
 
 
 def _offsets(counts: np.ndarray) -> np.ndarray:

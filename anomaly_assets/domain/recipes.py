@@ -1,8 +1,7 @@
 """Recipes and the table of models: what a model was made from, and which models a day has."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 
@@ -62,26 +61,22 @@ def recipes_of(window: pa.Table, detectors: Sequence[Detector]) -> list[Recipe]:
     ]
 
 
-def models_table(made: Iterable[tuple[Recipe, str, Mapping[str, Any], int]]) -> pa.Table:
+def models_table(made: Sequence[tuple[Recipe, str, str, int]]) -> pa.Table:
     """The table of models from (recipe, model id, summary, payload size) of each."""
-    rows = sorted(
-        (
-            {
-                "wallet_id": recipe.wallet_id,
-                "detector": recipe.detector.name,
-                "model_id": model_id,
-                "recipe_id": recipe.recipe_id,
-                "n_transactions": recipe.n_transactions,
-                "n_bytes": n_bytes,
-                "summary": canonical_json(dict(summary)).decode(),
-            }
-            for recipe, model_id, summary, n_bytes in made
-        ),
-        key=lambda row: (str(row["wallet_id"]), str(row["detector"])),
-    )
-    return pa.Table.from_pylist(rows, schema=MODELS.arrow)
+    ordered = sorted(made, key=lambda item: (item[0].wallet_id, item[0].detector.name))
+    columns = {
+        "wallet_id": [recipe.wallet_id for recipe, *_ in ordered],
+        "detector": [recipe.detector.name for recipe, *_ in ordered],
+        "model_id": [model_id for _, model_id, _, _ in ordered],
+        "recipe_id": [recipe.recipe_id for recipe, *_ in ordered],
+        "n_transactions": [recipe.n_transactions for recipe, *_ in ordered],
+        "n_bytes": [n_bytes for *_, n_bytes in ordered],
+        "summary": [summary for _, _, summary, _ in ordered],
+    }
+    return pa.table(columns, schema=MODELS.arrow)
 
 
-def summary_of(model: Model) -> dict[str, float]:
-    """The single numbers of a model, for people."""
-    return {name: float(array[0]) for name, array in sorted(model.arrays.items()) if array.shape == (1,)}
+def summary_of(model: Model) -> str:
+    """The single numbers of a model, for people: canonical JSON."""
+    numbers = {name: float(array[0]) for name, array in model.arrays.items() if array.shape == (1,)}
+    return canonical_json(numbers).decode()

@@ -13,7 +13,7 @@ from anomaly_assets.domain.published import (
     published_schema,
     status_column,
 )
-from anomaly_assets.domain.verdict import judge_rows
+from anomaly_assets.domain.verdict import DetectorVerdict, judge_wallets, unite
 from anomaly_assets.domain.wallet_rows import WalletRows
 
 
@@ -24,7 +24,7 @@ def score_rows(
     window: pa.Table,
     models: Mapping[tuple[str, str], Model],
 ) -> pa.Table:
-    """The published rows of one day.
+    """The published rows of one day, judged by models at hand.
 
     Parameters
     ----------
@@ -33,17 +33,31 @@ def score_rows(
     window : ``training_window`` of the day
     models : (detector, wallet) to model, of every wallet of the day that has one
     """
+    models_of = {d.name: [models.get((d.name, wallet)) for wallet in rows.wallet_ids] for d in detectors}
+    verdicts = {d.name: judge_wallets(d, rows, models_of[d.name]) for d in detectors}
+    ids = {name: [model.model_id if model else None for model in chosen] for name, chosen in models_of.items()}
+    return published_table(detectors, kept, rows, window, verdicts, ids)
+
+
+def published_table(
+    detectors: Sequence[Detector],
+    kept: pa.Table,
+    rows: WalletRows,
+    window: pa.Table,
+    verdicts: Mapping[str, DetectorVerdict],
+    model_ids: Mapping[str, Sequence[str | None]],
+) -> pa.Table:
+    """The published rows of one day from each detector's verdict and the id of the model that judged each wallet."""
     columns: dict[str, pa.Array | pa.ChunkedArray] = {
         published: kept.column(name) for name, published in INPUT_NAMES.items()
     }
-    models_of = {d.name: [models.get((d.name, wallet)) for wallet in rows.wallet_ids] for d in detectors}
-    verdicts = judge_rows(detectors, rows, models_of)
     for detector in detectors:
-        judgement = verdicts.judgements[detector.name]
-        columns |= _columns_of(detector, judgement, rows, window, models_of[detector.name])
-    columns["is_anomaly"] = pa.array(verdicts.is_anomaly)
-    columns["anomaly_score"] = pa.array(verdicts.anomaly_score, mask=~verdicts.judged)
-    columns["reason"] = pa.array(verdicts.reasons, pa.string())
+        judgement = verdicts[detector.name].judgement
+        columns |= _columns_of(detector, judgement, rows, window, model_ids[detector.name])
+    together = unite({detector.name: verdicts[detector.name] for detector in detectors})
+    columns["is_anomaly"] = pa.array(together.is_anomaly)
+    columns["anomaly_score"] = pa.array(together.anomaly_score, mask=~together.judged)
+    columns["reason"] = pa.array(together.reasons, pa.string())
     schema = published_schema(detectors).arrow
     return pa.table([columns[name] for name in schema.names], schema=schema)
 
@@ -53,10 +67,10 @@ def _columns_of(
     judgement: Judgement,
     rows: WalletRows,
     window: pa.Table,
-    models: Sequence[Model | None],
+    model_ids: Sequence[str | None],
 ) -> dict[str, pa.Array]:
-    ids = pa.array([None if model is None else model.model_id for model in models], pa.string())
-    statuses = pa.array(_statuses(detector, rows, window, models), pa.string())
+    ids = pa.array(model_ids, pa.string())
+    statuses = pa.array(_statuses(detector, rows, window, model_ids), pa.string())
     per_row = pa.array(rows.wallet_of_row)
     return {
         detector.score_column: pa.array(judgement.score, mask=~judgement.judged),
@@ -68,19 +82,19 @@ def _columns_of(
 
 
 def _statuses(
-    detector: Detector, rows: WalletRows, window: pa.Table, models: Sequence[Model | None]
+    detector: Detector, rows: WalletRows, window: pa.Table, model_ids: Sequence[str | None]
 ) -> list[DetectorStatus]:
     """Per wallet of the day, what the detector can say, and if nothing, why."""
     index = pc.index_in(pa.array(rows.wallet_ids, pa.string()), window.column("wallet_id").combine_chunks()).to_pylist()
     reasons = window.column(f"{detector.name}_ineligible_reason").to_pylist()
     return [
-        _status(model, None if at is None else reasons[at], known=at is not None)
-        for model, at in zip(models, index, strict=True)
+        _status(model_id, None if at is None else reasons[at], known=at is not None)
+        for model_id, at in zip(model_ids, index, strict=True)
     ]
 
 
-def _status(model: Model | None, ineligible: str | None, *, known: bool) -> DetectorStatus:
-    if model is not None:
+def _status(model_id: str | None, ineligible: str | None, *, known: bool) -> DetectorStatus:
+    if model_id is not None:
         return DetectorStatus.JUDGED
     if not known:
         return DetectorStatus.NO_HISTORY

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from anomaly_assets.domain.detectors.base import Detector, Judgement, Model
 from anomaly_assets.domain.portable import exp2_neg_array
@@ -34,6 +35,73 @@ class Verdicts:
     reasons: list[str | None]
 
 
+@dataclass(frozen=True, eq=False)
+class DetectorVerdict:
+    """One detector's judgement on some rows, and its sentence on each row it flagged."""
+
+    judgement: Judgement
+    reasons: Mapping[int, str]
+
+
+def judge_wallets(detector: Detector, rows: WalletRows, models: Sequence[Model | None]) -> DetectorVerdict:
+    """One detector's verdict on ``rows``.
+
+    Parameters
+    ----------
+    models : one for each wallet of ``rows``, None leaves the wallet unjudged
+
+    Raises ``ModelFormatError`` when a model is malformed.
+    """
+    judgement = detector.judge(rows, models)
+    flagged = np.flatnonzero(judgement.is_anomaly)
+    wallets = np.searchsorted(rows.offsets, flagged, side="right") - 1
+    reasons = {}
+    for row, wallet in zip(flagged.tolist(), wallets.tolist(), strict=True):
+        model = models[wallet]
+        if model is not None:
+            reasons[row] = detector.reason(
+                model,
+                amount=float(rows.amounts[row]),
+                completed_at_us=int(rows.completed_at_us[row]),
+                score=float(judgement.score[row]),
+            )
+    return DetectorVerdict(judgement, reasons)
+
+
+def assemble_verdict(
+    detector: Detector, n_rows: int, parts: Iterable[tuple[np.ndarray, DetectorVerdict]]
+) -> DetectorVerdict:
+    """The verdict on all rows of a day from verdicts on parts of them; rows in no part are not judged.
+
+    Parameters
+    ----------
+    parts : (places, verdict), places being an int64 array of the rows the verdict is about, in its order
+    """
+    judged, is_anomaly = np.zeros(n_rows, dtype=np.bool_), np.zeros(n_rows, dtype=np.bool_)
+    numbers = {name: np.full(n_rows, np.nan) for name in ("score", "value", "typical", "flag_line")}
+    places_of_extra = [np.empty(0, dtype=np.int64)]
+    extra: dict[str, list[pa.Array]] = {field.name: [] for field in detector.extra_columns}
+    reasons: dict[int, str] = {}
+    for places, part in parts:
+        judgement = part.judgement
+        judged[places], is_anomaly[places] = judgement.judged, judgement.is_anomaly
+        for name, values in numbers.items():
+            values[places] = getattr(judgement, name)
+        places_of_extra.append(places)
+        for name, arrays in extra.items():
+            arrays.append(judgement.extra[name])
+        reasons |= {int(places[row]): sentence for row, sentence in part.reasons.items()}
+    at = np.full(n_rows, -1, dtype=np.int64)
+    told = np.concatenate(places_of_extra)
+    at[told] = np.arange(len(told))
+    indices = pa.array(at, mask=at < 0)
+    columns = {
+        field.name: pa.chunked_array(extra[field.name], field.type).combine_chunks().take(indices)
+        for field in detector.extra_columns
+    }
+    return DetectorVerdict(Judgement(judged=judged, is_anomaly=is_anomaly, extra=columns, **numbers), reasons)
+
+
 def judge_rows(
     detectors: Sequence[Detector], rows: WalletRows, models: Mapping[str, Sequence[Model | None]]
 ) -> Verdicts:
@@ -47,13 +115,21 @@ def judge_rows(
 
     Raises ``ModelFormatError`` when a model is malformed.
     """
-    judgements = {detector.name: detector.judge(rows, models[detector.name]) for detector in detectors}
-    judged, is_anomaly = np.zeros(rows.n_rows, dtype=np.bool_), np.zeros(rows.n_rows, dtype=np.bool_)
+    return unite({detector.name: judge_wallets(detector, rows, models[detector.name]) for detector in detectors})
+
+
+def unite(verdicts: Mapping[str, DetectorVerdict]) -> Verdicts:
+    """What the verdicts of all detectors, by name, on the same rows say together."""
+    judgements = {name: verdict.judgement for name, verdict in verdicts.items()}
+    n_rows = len(next(iter(judgements.values())).judged)
+    judged, is_anomaly = np.zeros(n_rows, dtype=np.bool_), np.zeros(n_rows, dtype=np.bool_)
     for judgement in judgements.values():
         judged |= judgement.judged
         is_anomaly |= judgement.is_anomaly
-    reasons = _reasons(detectors, rows, models, judgements, is_anomaly)
-    return Verdicts(judgements, judged, is_anomaly, anomaly_score(judgements.values(), rows.n_rows), reasons)
+    reasons: list[str | None] = [None] * n_rows
+    for row in np.flatnonzero(is_anomaly).tolist():
+        reasons[row] = "; ".join(v.reasons[row] for v in verdicts.values() if row in v.reasons)
+    return Verdicts(judgements, judged, is_anomaly, anomaly_score(judgements.values(), n_rows), reasons)
 
 
 def anomaly_score(judgements: Iterable[Judgement], n_rows: int) -> np.ndarray:
@@ -80,24 +156,3 @@ def _score_of(judgement: Judgement) -> np.ndarray:
     score = np.minimum(1.0 - exp2_neg_array(np.maximum(q, 0.0)), BELOW_ONE)
     score = np.where(judgement.is_anomaly, np.maximum(score, FLAGGED_FROM), np.minimum(score, 0.5))
     return np.where(judgement.judged, score, np.nan)
-
-
-def _reasons(
-    detectors: Sequence[Detector],
-    rows: WalletRows,
-    models: Mapping[str, Sequence[Model | None]],
-    judgements: Mapping[str, Judgement],
-    is_anomaly: np.ndarray,
-) -> list[str | None]:
-    wallets = rows.wallet_of_row
-    reasons: list[str | None] = [None] * rows.n_rows
-    for row in np.flatnonzero(is_anomaly).tolist():
-        sentences = []
-        for detector in detectors:
-            model, judgement = models[detector.name][wallets[row]], judgements[detector.name]
-            if model is not None and judgement.is_anomaly[row]:
-                moment, score = int(rows.completed_at_us[row]), float(judgement.score[row])
-                amount = float(rows.amounts[row])
-                sentences.append(detector.reason(model, amount=amount, completed_at_us=moment, score=score))
-        reasons[row] = "; ".join(sentences)
-    return reasons

@@ -51,6 +51,22 @@ class WalletRows:
         """Index of each row's wallet, int64 array of shape (n_rows,)."""
         return np.repeat(np.arange(self.n_wallets, dtype=np.int64), self.counts)
 
+    def select(self, wallets: Sequence[int]) -> "WalletRows":
+        """The rows of ``wallets`` alone (indices, in the order to have), copied."""
+        bounds = self.offsets.tolist()
+        parts = [slice(bounds[wallet], bounds[wallet + 1]) for wallet in wallets]
+        counts = [part.stop - part.start for part in parts]
+
+        def joined(values: np.ndarray) -> np.ndarray:
+            return np.concatenate([values[:0], *(values[part] for part in parts)])
+
+        return WalletRows(
+            wallet_ids=[self.wallet_ids[wallet] for wallet in wallets],
+            offsets=np.cumsum([0, *counts], dtype=np.int64),
+            completed_at_us=joined(self.completed_at_us),
+            amounts=joined(self.amounts),
+        )
+
     def slices(self) -> Iterator[slice]:
         """The row slice of each wallet, in order."""
         bounds = self.offsets.tolist()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.steps.run import Run
 
@@ -16,6 +17,8 @@ class HomeResource(dg.ConfigurableResource):
     root: str
     first_day: str
     lock_timeout_seconds: float
+    threads: int
+    window_cache_mb: int
 
     def open(self) -> Home:
         """The home's paths and stores; creates nothing."""
@@ -35,4 +38,5 @@ class HomeResource(dg.ConfigurableResource):
             say=context.log.info,
             lock_timeout_seconds=self.lock_timeout_seconds,
             trial=trial,
+            compute=Compute(self.threads, self.window_cache_mb * 1024 * 1024),
         )

@@ -4,20 +4,26 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.lake import Lake, PartitionWriter
 from anomaly_assets.adapters.seal import Seal
+from anomaly_assets.adapters.windows import WindowReader
+from anomaly_assets.domain.manifest import WindowManifest
 from anomaly_assets.domain.verdicts import Verdict
+from anomaly_assets.domain.wallet_rows import WalletRows
 
 RAW = "raw_transactions"
 WINDOW = "training_window"
 MODELS = "wallet_models"
 SCORED = "scored_transactions"
 METRICS = "anomaly_metrics"
+
+_Window = TypeVar("_Window")
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,7 @@ class Run:
     say : receives progress, one sentence at a time
     lock_timeout_seconds : how long to wait for another writer of the same day
     trial : settings id when the run's settings differ from the home's: it writes to a lake apart and publishes nothing
+    compute : what of the machine it may use
     """
 
     home: Home
@@ -40,6 +47,7 @@ class Run:
     say: Callable[[str], None]
     lock_timeout_seconds: float
     trial: str | None = None
+    compute: Compute = field(default_factory=Compute)
 
     @property
     def lake(self) -> Lake:
@@ -55,6 +63,24 @@ class Run:
 
         with lake.writing(asset, day, timeout_seconds=self.lock_timeout_seconds, on_wait=waiting) as writer:
             yield writer
+
+    def read_window(self, manifest: WindowManifest) -> WalletRows:
+        """The rows of a pinned window; says how long that took."""
+        return self._timed(manifest, self._windows.rows)
+
+    def read_window_and_digests(self, manifest: WindowManifest) -> tuple[WalletRows, list[str]]:
+        """The rows of a pinned window and the digest of each wallet's; says how long that took."""
+        return self._timed(manifest, self._windows.rows_and_digests)
+
+    @property
+    def _windows(self) -> WindowReader:
+        return WindowReader(self.home.lake, RAW, self.compute)
+
+    def _timed(self, manifest: WindowManifest, read: Callable[[WindowManifest], _Window]) -> _Window:
+        began = self.now()
+        window = read(manifest)
+        self.say(f"read {len(manifest.present)} days of the window in {(self.now() - began).total_seconds():.2f} s")
+        return window
 
     def log(self, seal: Seal) -> str | None:
         """Append the publication to the log; returns the new head. Trials are not publications."""

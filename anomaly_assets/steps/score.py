@@ -1,43 +1,50 @@
 """scored_transactions: judge every transaction of D with D's models, and publish the day."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from anomaly_assets.adapters.atomic_files import write_atomically
 from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.seal import Seal
+from anomaly_assets.adapters.shards import map_shards
 from anomaly_assets.adapters.store_provider import StoreProvider
-from anomaly_assets.domain.detectors.base import Detector, Model
-from anomaly_assets.domain.errors import (
-    CorruptFile,
-    ModelFormatError,
-    NotSealed,
-    StoreRefused,
-    StoreUnavailable,
-    Superseded,
-)
+from anomaly_assets.domain.detectors.base import Detector
+from anomaly_assets.domain.errors import CorruptFile, NotSealed, StoreRefused, StoreUnavailable, Superseded
 from anomaly_assets.domain.identity import file_digest, table_digest
+from anomaly_assets.domain.judging import ScoringShard, judge_shard, places_of
 from anomaly_assets.domain.metrics import ratio
-from anomaly_assets.domain.model_codec import decode
 from anomaly_assets.domain.predicates import every_transaction_judged_once, unified_flag_is_the_or
 from anomaly_assets.domain.published import anomaly_column, with_provenance
 from anomaly_assets.domain.raw_day import to_wallet_rows
-from anomaly_assets.domain.scoring import score_rows
+from anomaly_assets.domain.scoring import published_table
+from anomaly_assets.domain.verdict import DetectorVerdict, assemble_verdict
+from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.settings import Detection
 from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW, Outcome, Run
 
-ModelsByKey = dict[tuple[str, str], Model]
+WALLETS_AT_ONCE = 512
+"""Wallets of a shard: their models are in memory together."""
 
 
 @dataclass(frozen=True)
-class LoadedModels:
-    """The models of a day, how many came from the store, and how many the store served that are not the listed ones."""
+class Judged:
+    """One detector's verdict on a day, and where its models came from.
 
-    by_key: ModelsByKey
+    Parameters
+    ----------
+    model_ids : per wallet of the day the model that judged it, None where it has none
+    from_store : models that the store served
+    rejected : models that the store served and that are not the listed ones
+    """
+
+    verdict: DetectorVerdict
+    model_ids: list[str | None]
     from_store: int
     rejected: int
 
@@ -59,10 +66,15 @@ def score_day(run: Run, store: StoreProvider, detection: Detection, day: date) -
         inputs = _inputs(run, detection, day)
         kept = run.home.lake.read(inputs.raw, "transactions")
         window = run.lake.read(inputs.window, "wallets")
+        rows = to_wallet_rows(kept)
         listed = _models_of(run.lake.read(inputs.models, "models"), kept)
-        models = load_models(run, store, detectors, inputs.models, listed)
-        run.say(f"{kept.num_rows} rows against {len(listed)} models, {models.from_store} of them from the store")
-        scored = score_rows(detectors, kept, to_wallet_rows(kept), window, models.by_key)
+        judged = {d.name: judge_day(run, store, d, inputs.models, rows, listed[d.name]) for d in detectors}
+        n_models = sum(len(models) for models in listed.values())
+        from_store = sum(part.from_store for part in judged.values())
+        run.say(f"{kept.num_rows} rows against {n_models} models, {from_store} of them from the store")
+        verdicts_of = {name: part.verdict for name, part in judged.items()}
+        ids_of = {name: part.model_ids for name, part in judged.items()}
+        scored = published_table(detectors, kept, rows, window, verdicts_of, ids_of)
         published = with_provenance(
             scored,
             day=day,
@@ -93,41 +105,100 @@ def score_day(run: Run, store: StoreProvider, detection: Detection, day: date) -
         failpoint(f"{SCORED}.logged")
     numbers = {
         **_figures(written, names),
-        "models": len(listed),
-        "models from store": models.from_store,
-        "models rejected": models.rejected,
+        "models": n_models,
+        "models from store": from_store,
+        "models rejected": sum(part.rejected for part in judged.values()),
     }
     return Outcome(seal, changed, seal.revision, verdicts, {"scored": written}, numbers, head)
 
 
-def load_models(
+def judge_day(
+    run: Run, store: StoreProvider, detector: Detector, models: Seal, rows: WalletRows, listed: Mapping[str, str]
+) -> Judged:
+    """Judge the day's rows by exactly the ``listed`` models (wallet to model id).
+
+    Payloads come from the store where it serves them, else from the archive, some wallets at a time. Each is decoded,
+    validated and compared with its id, wherever it comes from. Raises ``CorruptFile`` when one is in neither.
+    """
+    model_ids = [listed.get(wallet_id) for wallet_id in rows.wallet_ids]
+    waiting = {wallet for wallet, model_id in enumerate(model_ids) if model_id is not None}
+    parts: list[tuple[np.ndarray, DetectorVerdict]] = []
+
+    def judge(shards: Iterator[ScoringShard]) -> int:
+        rejected = 0
+        for judged in map_shards(judge_shard, shards, threads=run.compute.threads):
+            parts.append((places_of(rows, judged.wallets), judged.verdict))
+            rejected += len(judged.rejected)
+            waiting.difference_update(set(judged.wallets) - set(judged.rejected))
+        return rejected
+
+    rejected = judge(_served(run, store, detector, models, rows, model_ids))
+    from_store = sum(model_id is not None for model_id in model_ids) - len(waiting)
+    if waiting:
+        judge(_archived(run, detector, models, rows, {wallet: str(model_ids[wallet]) for wallet in sorted(waiting)}))
+    if waiting:
+        wallet = min(waiting)
+        raise CorruptFile(
+            f"the {detector.name} model {str(model_ids[wallet])[:16]} of wallet {rows.wallet_ids[wallet]!r} is neither "
+            "served nor archived",
+            remedy=f"materialize wallet_models for {models.day} again",
+        )
+    return Judged(assemble_verdict(detector, rows.n_rows, parts), model_ids, from_store, rejected)
+
+
+def _served(
     run: Run,
     store: StoreProvider,
-    detectors: Sequence[Detector],
+    detector: Detector,
     models: Seal,
-    listed: Mapping[tuple[str, str], str],
-) -> LoadedModels:
-    """Exactly the ``listed`` models (detector, wallet) to model id: from the store where it serves them, else archived.
+    rows: WalletRows,
+    model_ids: Sequence[str | None],
+) -> Iterator[ScoringShard]:
+    """What the store serves of exactly this publication; nothing more once it serves another or does not answer."""
+    if run.trial is not None:
+        return
+    wallets = [wallet for wallet, model_id in enumerate(model_ids) if model_id is not None]
+    try:
+        with store.open(run.home) as server:
+            for begin in range(0, len(wallets), WALLETS_AT_ONCE):
+                keys = {
+                    (detector.name, rows.wallet_ids[wallet]): wallet for wallet in wallets[begin:][:WALLETS_AT_ONCE]
+                }
+                found = server.read(list(keys), as_of=models.day, generation=models.generation or 0)
+                if found is None:
+                    run.say(f"the store does not serve the models of {models.day}; scoring from the archive")
+                    return
+                payloads = {keys[key]: stored.payload for key, stored in found.items()}
+                yield _shard(detector, rows, payloads, {wallet: str(model_ids[wallet]) for wallet in payloads})
+    except (StoreUnavailable, StoreRefused) as error:
+        run.say(f"the store cannot be read ({error.found}); scoring from the archive")
 
-    Every payload is decoded, validated and compared with its id, wherever it comes from. Raises ``CorruptFile`` when
-    one is in neither.
-    """
-    by_name = {detector.name: detector for detector in detectors}
-    served = _from_store(run, store, models, listed)
-    loaded = {key: model for key, payload in served.items() if (model := _genuine(by_name, key, payload, listed))}
-    from_store, rejected = len(loaded), len(served) - len(loaded)
-    missing = {key: model_id for key, model_id in listed.items() if key not in loaded}
-    if missing:
-        archived = run.home.models.get(models.day, missing.values())
-        for key, model_id in missing.items():
-            model = _genuine(by_name, key, archived[model_id], listed) if model_id in archived else None
-            if model is None:
-                raise CorruptFile(
-                    f"the {key[0]} model {model_id[:16]} of wallet {key[1]!r} is neither served nor archived",
-                    remedy=f"materialize wallet_models for {models.day} again",
-                )
-            loaded[key] = model
-    return LoadedModels(loaded, from_store, rejected)
+
+def _archived(
+    run: Run, detector: Detector, models: Seal, rows: WalletRows, listed: Mapping[int, str]
+) -> Iterator[ScoringShard]:
+    wallets_of: dict[str, list[int]] = {}
+    for wallet, model_id in listed.items():
+        wallets_of.setdefault(model_id, []).append(wallet)
+    for pack in run.home.models.stream(models.day, wallets_of):
+        payloads = {wallet: payload for model_id, payload in pack.items() for wallet in wallets_of[model_id]}
+        wallets = sorted(payloads)
+        for begin in range(0, len(wallets), WALLETS_AT_ONCE):
+            chosen = wallets[begin : begin + WALLETS_AT_ONCE]
+            yield _shard(detector, rows, {wallet: payloads[wallet] for wallet in chosen}, listed)
+
+
+def _shard(
+    detector: Detector, rows: WalletRows, payloads: Mapping[int, bytes], model_ids: Mapping[int, str]
+) -> ScoringShard:
+    wallets = sorted(payloads)
+    return ScoringShard(
+        detector,
+        wallets,
+        rows.select(wallets),
+        [payloads[wallet] for wallet in wallets],
+        [model_ids[wallet] for wallet in wallets],
+    )
 
 
 def _inputs(run: Run, detection: Detection, day: date) -> Inputs:
@@ -147,43 +218,14 @@ def _inputs(run: Run, detection: Detection, day: date) -> Inputs:
     return Inputs(raw, window, models)
 
 
-def _models_of(models: pa.Table, kept: pa.Table) -> dict[tuple[str, str], str]:
-    active = pc.is_in(models.column("wallet_id"), pc.unique(kept.column("wallet_id")))
-    rows = models.filter(active).select(["detector", "wallet_id", "model_id"]).to_pydict()
-    return dict(zip(zip(rows["detector"], rows["wallet_id"], strict=True), rows["model_id"], strict=True))
-
-
-def _from_store(
-    run: Run, store: StoreProvider, models: Seal, listed: Mapping[tuple[str, str], str]
-) -> dict[tuple[str, str], bytes]:
-    """Payloads the store serves of exactly this publication; none when it serves another day or does not answer."""
-    if run.trial is not None:
-        return {}
-    try:
-        with store.open(run.home) as server:
-            found = server.read(list(listed), as_of=models.day, generation=models.generation or 0)
-    except (StoreUnavailable, StoreRefused) as error:
-        run.say(f"the store cannot be read ({error.found}); scoring from the archive")
-        return {}
-    if found is None:
-        run.say(f"the store does not serve the models of {models.day}; scoring from the archive")
-        return {}
-    return {(key.model_type, key.wallet_id): stored.payload for key, stored in found.items()}
-
-
-def _genuine(
-    detectors: Mapping[str, Detector],
-    key: tuple[str, str],
-    payload: bytes,
-    listed: Mapping[tuple[str, str], str],
-) -> Model | None:
-    """The model, when it decodes, is well formed and is the one that was listed."""
-    try:
-        model = decode(payload)
-        detectors[key[0]].validate(model)
-    except ModelFormatError:
-        return None
-    return model if model.model_id == listed[key] else None
+def _models_of(models: pa.Table, kept: pa.Table) -> dict[str, dict[str, str]]:
+    """Per detector, wallet to model id, of the wallets that have rows."""
+    active = models.filter(pc.is_in(models.column("wallet_id"), pc.unique(kept.column("wallet_id"))))
+    columns = (active.column(name).to_pylist() for name in ("detector", "wallet_id", "model_id"))
+    listed: dict[str, dict[str, str]] = defaultdict(dict)
+    for detector, wallet_id, model_id in zip(*columns, strict=True):
+        listed[detector][wallet_id] = model_id
+    return listed
 
 
 def _publish_file(run: Run, seal: Seal) -> None:

@@ -1,37 +1,51 @@
 """wallet_models: a model for every eligible wallet and detector, archived and published to the store."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from itertools import chain
 
 from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.lake import PartitionWriter
-from anomaly_assets.adapters.publication import Publication, PublishedModel, PublishOutcome
+from anomaly_assets.adapters.publication import (
+    ModelKey,
+    Publication,
+    PublishedModel,
+    PublishOutcome,
+    require_storable,
+)
 from anomaly_assets.adapters.seal import Seal
+from anomaly_assets.adapters.shards import map_shards
 from anomaly_assets.adapters.store_provider import StoreProvider
-from anomaly_assets.adapters.windows import read_window
 from anomaly_assets.domain.days import ONE_DAY
+from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.domain.identity import digest_of, table_digest
 from anomaly_assets.domain.manifest import WindowManifest
-from anomaly_assets.domain.model_codec import FORMAT_VERSION, decode, encode
+from anomaly_assets.domain.model_codec import FORMAT_VERSION
+from anomaly_assets.domain.portable import kernels_compiled
 from anomaly_assets.domain.predicates import every_eligible_wallet_has_a_model
-from anomaly_assets.domain.recipes import Recipe, models_table, recipes_of, summary_of
+from anomaly_assets.domain.recipes import Recipe, models_table, recipes_of
+from anomaly_assets.domain.training import fit_shard, shards_of, warm_up
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.settings import Detection
-from anomaly_assets.steps.run import MODELS, RAW, WINDOW, Outcome, Run
+from anomaly_assets.steps.run import MODELS, WINDOW, Outcome, Run
 from anomaly_assets.steps.window import manifest_of
+
+FRESH_BYTES = 256 * 1024 * 1024
+"""Payloads of so many bytes are published from memory; the rest is read from the archive again."""
+PROGRESS_STEPS = 10
+"""How often a long fit says how far it is."""
 
 
 @dataclass(frozen=True)
 class Made:
-    """One model of the day: its recipe, its id, its payload and whether it was fitted now."""
+    """One model of the day: its recipe, its id, its size, its single numbers and whether it was fitted now."""
 
     recipe: Recipe
     model_id: str
-    payload: bytes
-    summary: Mapping[str, Any]
+    n_bytes: int
+    summary: str
     fitted: bool
 
 
@@ -42,13 +56,11 @@ def train_models(run: Run, store: StoreProvider, detection: Detection, day: date
         window_seal = run.lake.require(WINDOW, day)
         manifest = manifest_of(window_seal)
         window = run.lake.read(window_seal, "wallets")
-        rows, _ = read_window(run.home.lake, RAW, manifest)
-        made = list(_make(run, writer, rows, recipes_of(window, detectors)))
-        run.home.models.put(day, {item.model_id: item.payload for item in made})
+        rows = run.read_window(manifest)
+        recipes = recipes_of(window, detectors)
+        made, fresh = _make(run, writer, rows, recipes)
         failpoint(f"{MODELS}.archived")
-        staged = writer.stage(
-            {"models": models_table((item.recipe, item.model_id, item.summary, len(item.payload)) for item in made)}
-        )
+        staged = writer.stage({"models": models_table([(m.recipe, m.model_id, m.summary, m.n_bytes) for m in made])})
         models = staged.read("models")
         verdicts = (every_eligible_wallet_has_a_model(window, models, [d.name for d in detectors]),)
         seal, changed = writer.commit(
@@ -65,7 +77,7 @@ def train_models(run: Run, store: StoreProvider, detection: Detection, day: date
             settings_id=detection.settings_id,
             generation=window_seal.generation,
         )
-        published = "trial" if run.trial else publish(run, store, seal, manifest, made).value
+        published = "trial" if run.trial else publish(run, store, seal, manifest, made, fresh).value
         head = run.log(seal)
         failpoint(f"{MODELS}.logged")
     data_version = digest_of([manifest.manifest_id, detection.fit_id])
@@ -73,15 +85,27 @@ def train_models(run: Run, store: StoreProvider, detection: Detection, day: date
         "models": len(made),
         "fitted": sum(item.fitted for item in made),
         "reused": sum(not item.fitted for item in made),
-        "payload_bytes": sum(len(item.payload) for item in made),
+        "payload_bytes": sum(item.n_bytes for item in made),
         "store": published,
         "generation": seal.generation,
+        "threads": run.compute.threads,
+        "peak_memory_mb": run.compute.peak_memory_mb(),
     }
     return Outcome(seal, changed, data_version, verdicts, {"models": models}, numbers, head)
 
 
-def publish(run: Run, store: StoreProvider, seal: Seal, manifest: WindowManifest, made: list[Made]) -> PublishOutcome:
-    """Serve the day's models, unless a newer day is served already."""
+def publish(
+    run: Run,
+    store: StoreProvider,
+    seal: Seal,
+    manifest: WindowManifest,
+    made: Sequence[Made],
+    fresh: Mapping[str, bytes],
+) -> PublishOutcome:
+    """Serve the day's models, unless a newer day is served already.
+
+    Payloads come from ``fresh`` where they are, else from the archive, a pack at a time.
+    """
     publication = Publication(
         as_of=seal.day,
         generation=seal.generation or 0,
@@ -92,54 +116,90 @@ def publish(run: Run, store: StoreProvider, seal: Seal, manifest: WindowManifest
         window_start=manifest.days.first,
         window_end=manifest.days.end,
     )
-    models = [
-        PublishedModel(
-            model_type=item.recipe.detector.name,
-            wallet_id=item.recipe.wallet_id,
-            model_id=item.model_id,
-            recipe_id=item.recipe.recipe_id,
-            payload=item.payload,
-            n_transactions=item.recipe.n_transactions,
-            format_version=FORMAT_VERSION,
-        )
-        for item in made
-    ]
+    for item in made:  # nothing is begun that cannot be finished
+        key = ModelKey(item.recipe.detector.name, item.recipe.wallet_id)
+        require_storable(key, item.n_bytes, store.max_payload_bytes)
     with store.open(run.home) as server:
         return server.publish(
             publication,
-            models,
+            _published(run, seal.day, made, fresh),
             now=run.now().timestamp(),
             checkpoint=lambda point: failpoint(f"{MODELS}.store_{point}"),
         )
 
 
-def _make(run: Run, writer: PartitionWriter, rows: WalletRows, recipes: list[Recipe]) -> Iterator[Made]:
-    """Every recipe's model: from the archive when it was fitted before, else fitted now."""
-    known = _known_recipes(run, writer)
-    payloads = run.home.models.get(writer.day, {known[r.recipe_id] for r in recipes if r.recipe_id in known})
-    to_fit = [recipe for recipe in recipes if known.get(recipe.recipe_id) not in payloads]
-    run.say(f"{len(recipes)} models: {len(to_fit)} to fit, {len(recipes) - len(to_fit)} already archived")
-    for recipe in recipes:
-        model_id = known.get(recipe.recipe_id)
-        if model_id in payloads:
-            payload = payloads[model_id]
-            yield Made(recipe, model_id, payload, summary_of(decode(payload)), fitted=False)
-    for detector in {recipe.detector.name: recipe.detector for recipe in to_fit}.values():
-        mine = [recipe for recipe in to_fit if recipe.detector is detector]
-        for recipe, model in zip(mine, detector.fit(rows, [recipe.wallet for recipe in mine]), strict=True):
-            yield Made(recipe, model.model_id, encode(model), summary_of(model), fitted=True)
+def _published(run: Run, day: date, made: Sequence[Made], fresh: Mapping[str, bytes]) -> Iterator[PublishedModel]:
+    of_id: dict[str, list[Made]] = {}
+    for item in made:
+        of_id.setdefault(item.model_id, []).append(item)
+    for payloads in chain([fresh], run.home.models.stream(day, of_id.keys() - fresh.keys())):
+        for model_id, payload in payloads.items():
+            for item in of_id.pop(model_id, ()):
+                yield PublishedModel(
+                    model_type=item.recipe.detector.name,
+                    wallet_id=item.recipe.wallet_id,
+                    model_id=model_id,
+                    recipe_id=item.recipe.recipe_id,
+                    payload=payload,
+                    n_transactions=item.recipe.n_transactions,
+                    format_version=FORMAT_VERSION,
+                )
 
 
-def _known_recipes(run: Run, writer: PartitionWriter) -> dict[str, str]:
-    """Recipe to model id, of earlier revisions of this day and of the day before."""
+def _make(
+    run: Run, writer: PartitionWriter, rows: WalletRows, recipes: list[Recipe]
+) -> tuple[list[Made], dict[str, bytes]]:
+    """Every recipe's model, those that no archive holds being fitted now; and payloads that need not be read again."""
+    known, archived = _known_recipes(run, writer), run.home.models.ids(writer.day)
+    made: dict[int, Made] = {}
+    for index, recipe in enumerate(recipes):
+        before = known.get(recipe.recipe_id)
+        if before is not None and before[0] in archived:
+            made[index] = Made(recipe, *before, fitted=False)
+    to_fit = [index for index in range(len(recipes)) if index not in made]
+    run.say(f"{len(recipes)} models: {len(to_fit)} to fit with {run.compute.threads} threads, {len(made)} kept")
+    if to_fit:
+        prepare_kernels(run, {recipe.detector.name: recipe.detector for recipe in recipes}.values())
+    fresh: dict[str, bytes] = {}
+
+    def fitted() -> Iterator[tuple[str, bytes]]:
+        held, told = 0, 0
+        for results in map_shards(fit_shard, shards_of(rows, recipes, to_fit), threads=run.compute.threads):
+            for index, model_id, payload, summary in results:
+                made[index] = Made(recipes[index], model_id, len(payload), summary, fitted=True)
+                if held < FRESH_BYTES:
+                    fresh[model_id] = payload
+                    held += len(payload)
+                yield model_id, payload
+            done = len(made) - (len(recipes) - len(to_fit))
+            if done < len(to_fit) and done - told >= len(to_fit) / PROGRESS_STEPS:
+                told = done
+                run.say(f"fitted {done} of {len(to_fit)} models")
+
+    run.home.models.put(writer.day, fitted())
+    return [made[index] for index in range(len(recipes))], fresh
+
+
+def prepare_kernels(run: Run, detectors: Iterable[Detector]) -> None:
+    """Compile the numerical kernels, or load them from disk, and say when it took long."""
+    compiled, began = kernels_compiled(), run.now()
+    warm_up(detectors)
+    if kernels_compiled() > compiled:
+        seconds = (run.now() - began).total_seconds()
+        run.say(f"compiled the numerical kernels in {seconds:.1f} s; they are kept on disk for later runs")
+
+
+def _known_recipes(run: Run, writer: PartitionWriter) -> dict[str, tuple[str, int, str]]:
+    """Recipe to model id, size and single numbers, of earlier revisions of this day and of the day before."""
     seals = [*writer.history(), _quiet_find(run, writer.day - ONE_DAY)]
-    known: dict[str, str] = {}
+    known: dict[str, tuple[str, int, str]] = {}
     for seal in filter(None, seals):
         try:
-            table = run.lake.read(seal, "models", ["recipe_id", "model_id"])
+            table = run.lake.read(seal, "models", ["recipe_id", "model_id", "n_bytes", "summary"])
         except CorruptFile:
             continue  # the models are fitted again
-        known |= dict(zip(table.column(0).to_pylist(), table.column(1).to_pylist(), strict=True))
+        recipe_ids, *rest = (column.to_pylist() for column in table.columns)
+        known |= dict(zip(recipe_ids, zip(*rest, strict=True), strict=True))
     return known
 
 

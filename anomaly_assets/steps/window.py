@@ -9,7 +9,7 @@ import pyarrow as pa
 from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.lake import PartitionWriter
 from anomaly_assets.adapters.seal import Seal
-from anomaly_assets.adapters.windows import pin_window, read_window
+from anomaly_assets.adapters.windows import pin_window
 from anomaly_assets.domain.days import trailing_window
 from anomaly_assets.domain.identity import digest_of, table_digest
 from anomaly_assets.domain.manifest import WindowManifest
@@ -28,7 +28,7 @@ def build_window(
     with run.writing(run.lake, WINDOW, day) as writer:
         days = trailing_window(day, detection.window_days, first_day)
         manifest = pin_window(run.home.lake, RAW, day, days)
-        rows, digests = read_window(run.home.lake, RAW, manifest)
+        rows, digests = run.read_window_and_digests(manifest)
         run.say(f"window [{days.first}, {day}): {rows.n_rows} rows of {rows.n_wallets} wallets")
         staged = writer.stage({"wallets": summarize_window(rows, digests, detectors)})
         window = staged.read("wallets")

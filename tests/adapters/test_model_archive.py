@@ -33,7 +33,7 @@ def ids_on_disk(archive: ModelArchive) -> list[str]:
 
 
 def test_payloads_come_back_as_they_were_put(archive: ModelArchive) -> None:
-    assert archive.put(DAY, PAYLOADS) == 3
+    assert archive.put(DAY, PAYLOADS.items()) == 3
     assert archive.get(DAY, PAYLOADS) == PAYLOADS
     assert archive.get(DAY, ["b" * 64]) == {"b" * 64: b""}
 
@@ -43,51 +43,51 @@ def test_payloads_come_back_as_they_were_put(archive: ModelArchive) -> None:
 def test_any_payloads_come_back(payloads: dict[str, bytes]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         archive = ModelArchive(Path(folder))
-        assert archive.put(DAY, payloads) == len(payloads)
+        assert archive.put(DAY, payloads.items()) == len(payloads)
         assert archive.get(DAY, [*payloads, "0"]) == payloads
 
 
 def test_ids_that_are_not_stored_are_absent(archive: ModelArchive) -> None:
     assert archive.get(DAY, ["a" * 64]) == {}
-    archive.put(DAY, PAYLOADS)
+    archive.put(DAY, PAYLOADS.items())
     assert archive.get(DAY, ["d" * 64, "a" * 64]) == {"a" * 64: PAYLOADS["a" * 64]}
     assert archive.get(DAY, []) == {}
 
 
 def test_a_payload_is_stored_once_per_model_id(archive: ModelArchive) -> None:
-    archive.put(DAY, PAYLOADS)
-    assert archive.put(DAY, PAYLOADS) == 0
-    assert archive.put(DAY + timedelta(days=1), {**PAYLOADS, "d" * 64: b"new"}) == 1
-    assert archive.put(DAY - timedelta(days=NEARBY_DAYS), PAYLOADS) == 0
+    archive.put(DAY, PAYLOADS.items())
+    assert archive.put(DAY, PAYLOADS.items()) == 0
+    assert archive.put(DAY + timedelta(days=1), {**PAYLOADS, "d" * 64: b"new"}.items()) == 1
+    assert archive.put(DAY - timedelta(days=NEARBY_DAYS), PAYLOADS.items()) == 0
     assert ids_on_disk(archive) == sorted([*PAYLOADS, "d" * 64])
 
 
 def test_payloads_of_nearby_days_are_found_and_those_of_far_days_are_not(archive: ModelArchive) -> None:
-    archive.put(DAY, PAYLOADS)
+    archive.put(DAY, PAYLOADS.items())
     for offset in (-NEARBY_DAYS, -1, 1, NEARBY_DAYS):
         assert archive.get(DAY + timedelta(days=offset), PAYLOADS) == PAYLOADS
     far = DAY + timedelta(days=NEARBY_DAYS + 1)
     assert archive.get(far, PAYLOADS) == {}
-    assert archive.put(far, PAYLOADS) == 3, "what retention may remove is stored again"
+    assert archive.put(far, PAYLOADS.items()) == 3, "what retention may remove is stored again"
 
 
 def test_putting_nothing_writes_nothing(archive: ModelArchive) -> None:
-    assert archive.put(DAY, {}) == 0
+    assert archive.put(DAY, {}.items()) == 0
     assert packs(archive) == []
 
 
 def test_equal_payloads_make_equal_packs(tmp_path: Path) -> None:
     one, other = ModelArchive(tmp_path / "one"), ModelArchive(tmp_path / "other")
     payloads = {f"{n * 7919 % 1000:064d}": b"payload" * n for n in range(100)}
-    one.put(DAY, payloads)
-    other.put(DAY, dict(reversed(payloads.items())))
+    one.put(DAY, payloads.items())
+    other.put(DAY, reversed(payloads.items()))
     assert pq.read_table(packs(one)[0]).column("model_id").to_pylist() == sorted(payloads)
     assert [pack.read_bytes() for pack in packs(one)] == [pack.read_bytes() for pack in packs(other)]
     assert [pack.name for pack in packs(one)] == [pack.name for pack in packs(other)]
 
 
 def test_one_byte_changed_anywhere_in_a_pack_is_found_and_the_pack_named(archive: ModelArchive, tmp_path: Path) -> None:
-    archive.put(DAY, PAYLOADS)
+    archive.put(DAY, PAYLOADS.items())
     (pack,) = packs(archive)
     content = pack.read_bytes()
     for place in range(len(content)):
@@ -109,11 +109,11 @@ def test_a_pack_that_is_no_parquet_file_is_named(archive: ModelArchive, content:
     with pytest.raises(CorruptFile, match="0123456789abcdef"):
         archive.get(DAY, PAYLOADS)
     with pytest.raises(CorruptFile, match="0123456789abcdef"):
-        archive.put(DAY, PAYLOADS)
+        archive.put(DAY, PAYLOADS.items())
 
 
 def test_another_whole_pack_under_the_name_of_one_is_found(archive: ModelArchive) -> None:
-    archive.put(DAY, PAYLOADS)
+    archive.put(DAY, PAYLOADS.items())
     (pack,) = packs(archive)
     pq.write_table(pa.table({"model_id": list(PAYLOADS), "payload": [b"forged"] * 3}), pack)
     with pytest.raises(CorruptFile, match="has digest"):
@@ -121,19 +121,19 @@ def test_another_whole_pack_under_the_name_of_one_is_found(archive: ModelArchive
 
 
 def test_what_the_remedy_says_helps(archive: ModelArchive) -> None:
-    archive.put(DAY, PAYLOADS)
+    archive.put(DAY, PAYLOADS.items())
     (pack,) = packs(archive)
     content = pack.read_bytes()
     pack.write_bytes(content[:-9])
     with pytest.raises(CorruptFile):
         archive.get(DAY, PAYLOADS)
     pack.unlink()
-    assert archive.put(DAY, PAYLOADS) == 3
+    assert archive.put(DAY, PAYLOADS.items()) == 3
     assert pack.read_bytes() == content
 
 
 def test_strange_files_among_the_packs_do_no_harm(archive: ModelArchive) -> None:
-    archive.put(DAY, PAYLOADS)
+    archive.put(DAY, PAYLOADS.items())
     (archive.root / ".DS_Store").touch()
     (archive.root / "notes").mkdir()
     (archive.root / "20240301").mkdir()
@@ -152,7 +152,7 @@ from anomaly_assets.adapters.model_archive import ModelArchive
 payloads = {{f"{{n:064d}}": b"payload" * n for n in range(int(sys.argv[2]), 200)}}
 print("ready", flush=True)
 sys.stdin.readline()
-ModelArchive(Path(sys.argv[1])).put(date(2024, 3, 1), payloads)
+ModelArchive(Path(sys.argv[1])).put(date(2024, 3, 1), payloads.items())
 """
 KILLED_BEFORE_THE_RENAME = """
 import os, signal
@@ -165,7 +165,7 @@ def test_a_killed_writer_leaves_no_half_pack_and_the_next_one_cleans_up(archive:
     assert subprocess.run(command, input=b"go\n", check=False, timeout=60).returncode == -9
     assert len(list(archive.root.rglob("*.tmp"))) == 1
     assert archive.get(DAY, [f"{n:064d}" for n in range(200)]) == {}
-    assert archive.put(DAY, PAYLOADS) == 3
+    assert archive.put(DAY, PAYLOADS.items()) == 3
     assert list(archive.root.rglob("*.tmp")) == []
 
 
@@ -186,3 +186,17 @@ def test_writers_of_one_day_at_once_store_each_payload_once(archive: ModelArchiv
         process.communicate(timeout=60)
         assert process.returncode == 0
     assert ids_on_disk(archive) == [f"{n:064d}" for n in range(200)]
+
+
+def test_many_payloads_are_stored_in_packs_of_bounded_size_and_come_back_pack_by_pack(
+    archive: ModelArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anomaly_assets.adapters.model_archive.PACK_BYTES", 1000)
+    payloads = {f"{n:064d}": bytes([n]) * 300 for n in range(10)}
+    taken = iter(payloads.items())
+    assert archive.put(DAY, taken) == 10
+    assert sorted(len(pq.read_table(pack)) for pack in packs(archive)) == [2, 4, 4]
+    parts = list(archive.stream(DAY, payloads))
+    assert len(parts) == 3
+    assert {model_id: payload for part in parts for model_id, payload in part.items()} == payloads
+    assert archive.get(DAY, payloads) == payloads

@@ -7,15 +7,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.lake import SEAL_FILE, Lake
 from anomaly_assets.adapters.seal import Seal
-from anomaly_assets.adapters.windows import pin_window, read_window
+from anomaly_assets.adapters.windows import WindowReader, pin_window
 from anomaly_assets.domain.days import trailing_window
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.domain.manifest import WindowManifest
 from anomaly_assets.domain.raw_day import content_digest, wallet_days
 from anomaly_assets.domain.schema import TRANSACTIONS
 from anomaly_assets.domain.verdicts import Verdict
+from anomaly_assets.domain.wallet_rows import WalletRows
 
 RAW = "raw_transactions"
 DAY = date(2024, 3, 10)
@@ -54,11 +56,15 @@ def pinned(lake: Lake, days: int = 180) -> WindowManifest:
     return pin_window(lake, RAW, DAY, trailing_window(DAY, days, FIRST))
 
 
+def read(lake: Lake, manifest: WindowManifest) -> tuple[WalletRows, list[str]]:
+    return WindowReader(lake, RAW, Compute(threads=2)).rows_and_digests(manifest)
+
+
 def test_a_window_holds_the_days_before_d_and_nothing_of_d_or_later(lake: Lake) -> None:
     for offset in range(-9, 3):
         day = DAY + timedelta(days=offset)
         ingest(lake, day, {"a": [float(offset)], f"only {day}": [7.0]})
-    rows, digests = read_window(lake, RAW, pinned(lake))
+    rows, digests = read(lake, pinned(lake))
     assert rows.amounts[rows.offsets[0] : rows.offsets[1]].tolist() == [float(offset) for offset in range(-9, 0)]
     assert rows.wallet_ids == ["a", *(f"only {DAY + timedelta(days=offset)}" for offset in range(-9, 0))]
     assert len(digests) == rows.n_wallets == 10
@@ -67,7 +73,7 @@ def test_a_window_holds_the_days_before_d_and_nothing_of_d_or_later(lake: Lake) 
 def test_a_shorter_window_starts_later(lake: Lake) -> None:
     for offset in range(-9, 0):
         ingest(lake, DAY + timedelta(days=offset), {"a": [float(offset)]})
-    rows, _ = read_window(lake, RAW, pinned(lake, days=3))
+    rows, _ = read(lake, pinned(lake, days=3))
     assert rows.amounts.tolist() == [-3.0, -2.0, -1.0]
 
 
@@ -78,15 +84,15 @@ def test_days_without_a_good_seal_are_missing_and_named(lake: Lake) -> None:
     damaged.write_bytes(damaged.read_bytes()[:-20])
     manifest = pinned(lake)
     assert manifest.missing == [DAY + timedelta(days=offset) for offset in (-7, -4, -3, -2, -1)]
-    rows, _ = read_window(lake, RAW, manifest)
+    rows, _ = read(lake, manifest)
     assert rows.amounts.tolist() == [-9.0, -8.0, -6.0, -5.0]
 
 
 def test_an_empty_window_has_no_wallets(lake: Lake) -> None:
-    rows, digests = read_window(lake, RAW, pinned(lake))
+    rows, digests = read(lake, pinned(lake))
     assert (rows.n_rows, rows.n_wallets, digests) == (0, 0, [])
     ingest(lake, FIRST, {})
-    rows, digests = read_window(lake, RAW, pinned(lake))
+    rows, digests = read(lake, pinned(lake))
     assert (rows.n_rows, rows.n_wallets, digests) == (0, 0, [])
 
 
@@ -95,7 +101,7 @@ def test_a_pinned_window_keeps_its_revisions_after_a_correction(lake: Lake) -> N
     before = pinned(lake)
     ingest(lake, FIRST, {"a": [2.0], "b": [1.0]})
     after = pinned(lake)
-    (old, old_digests), (new, new_digests) = (read_window(lake, RAW, manifest) for manifest in (before, after))
+    (old, old_digests), (new, new_digests) = (read(lake, manifest) for manifest in (before, after))
     assert old.amounts.tolist() == [1.0, 1.0]
     assert new.amounts.tolist() == [2.0, 1.0]
     assert old_digests[0] != new_digests[0], "the corrected wallet has other rows"
@@ -107,7 +113,7 @@ def test_digests_belong_to_the_wallets_of_the_rows(lake: Lake) -> None:
     names = ["é", "a", "Z", "b\N{PILE OF POO}", "b\uffff"]
     ingest(lake, FIRST, {name: [float(n)] for n, name in enumerate(names)})
     ingest(lake, FIRST + timedelta(days=1), {name: [float(n)] for n, name in enumerate(names[:2])})
-    rows, digests = read_window(lake, RAW, pinned(lake))
+    rows, digests = read(lake, pinned(lake))
     assert [name.encode() for name in rows.wallet_ids] == sorted(name.encode() for name in names)
     for wallet, digest in zip(rows.wallet_ids, digests, strict=True):
         alone = Lake(lake.root / "alone" / str(names.index(wallet)), lake.locks / "alone")
@@ -115,7 +121,7 @@ def test_digests_belong_to_the_wallets_of_the_rows(lake: Lake) -> None:
         ingest(alone, FIRST, {wallet: [value]})
         if wallet in names[:2]:
             ingest(alone, FIRST + timedelta(days=1), {wallet: [value]})
-        assert read_window(alone, RAW, pinned(alone))[1] == [digest]
+        assert read(alone, pinned(alone))[1] == [digest]
 
 
 @pytest.mark.parametrize("role", ["transactions", "wallets"])
@@ -126,20 +132,20 @@ def test_a_pinned_day_whose_bytes_were_changed_is_refused(lake: Lake, role: str)
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
     with pytest.raises(CorruptFile, match=f"{RAW}/{FIRST}/{role}"):
-        read_window(lake, RAW, pinned(lake))
+        read(lake, pinned(lake))
 
 
 def test_a_pinned_revision_that_is_gone_is_refused(lake: Lake) -> None:
     manifest = pin_window(lake, RAW, DAY, trailing_window(DAY, 180, FIRST))
     gone = WindowManifest(manifest.day, manifest.days, {**manifest.revisions, FIRST: "0" * 64})
     with pytest.raises(NotSealed, match=f"{RAW} of {FIRST} revision {'0' * 64} has no seal"):
-        read_window(lake, RAW, gone)
+        read(lake, gone)
 
 
 def test_reading_twice_gives_the_same_and_reads_no_day_again(lake: Lake) -> None:
     seal = ingest(lake, FIRST, {"a": [1.0, 2.0]})
-    first, first_digests = read_window(lake, RAW, pinned(lake))
+    first, first_digests = read(lake, pinned(lake))
     lake.path_of(seal, "transactions").rename(lake.root / "away")
-    again, again_digests = read_window(lake, RAW, pinned(lake))
+    again, again_digests = read(lake, pinned(lake))
     assert np.array_equal(first.amounts, again.amounts)
     assert first_digests == again_digests

@@ -190,6 +190,17 @@ def test_an_ineligible_wallet_cannot_be_fitted(detector: Detector) -> None:
         detector.fit(window(), [1])
 
 
+def test_one_transaction_has_the_score_it_has_among_all(detector: Detector) -> None:
+    models = models_of(detector, window())
+    judgement, scored = detector.judge(day(), models), day()
+    for wallet, (part, model) in enumerate(zip(scored.slices(), models, strict=True)):
+        if model is None:
+            continue
+        amount, moment = float(scored.amounts[part.start]), int(scored.completed_at_us[part.start])
+        alone = detector.score_one(model, amount=amount, completed_at_us=moment)
+        assert alone == judgement.score[part.start], wallet
+
+
 def test_the_number_of_models_must_be_the_number_of_wallets(detector: Detector) -> None:
     with pytest.raises(ValueError, match=r"shorter|longer"):
         detector.judge(day(), [None])

@@ -11,7 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from anomaly_assets.domain.days import midnight_us
-from anomaly_assets.domain.raw_day import assemble_window, content_digest, to_wallet_rows, wallet_days, window_digests
+from anomaly_assets.domain.raw_day import (
+    DecodedDay,
+    assemble_window,
+    content_digest,
+    to_wallet_rows,
+    wallet_days,
+    window_digests,
+)
 from anomaly_assets.domain.schema import TRANSACTIONS, WALLET_DAYS
 
 FIRST_DAY = date(2024, 2, 27)
@@ -62,6 +69,11 @@ day_rows = st.lists(
     max_size=12,
     unique_by=lambda row: row[0],
 )
+
+
+def decoded(table: pa.Table) -> DecodedDay:
+    """A raw day as windows read it."""
+    return DecodedDay.of(wallet_days(table), table.column("tx_completed_at"), table.column("total_amount"))
 
 
 @calm
@@ -119,8 +131,8 @@ def test_a_day_without_rows_has_no_wallets() -> None:
     empty = kept([])
     assert to_wallet_rows(empty).offsets.tolist() == [0]
     assert wallet_days(empty).num_rows == 0
-    assert window_digests([wallet_days(empty)]) == ([], [])
-    assert assemble_window([empty]).n_rows == 0
+    assert window_digests([decoded(empty)]) == ([], [])
+    assert assemble_window([decoded(empty)]).n_rows == 0
 
 
 def test_a_window_without_days_has_no_wallets() -> None:
@@ -135,7 +147,7 @@ windows = st.lists(day_rows, max_size=5)
 @given(windows)
 def test_a_wallet_of_a_window_is_digested_over_its_days_in_order(days: list[list[Row]]) -> None:
     dates = [FIRST_DAY + timedelta(days=number) for number in range(len(days))]
-    names, digests = window_digests([wallet_days(kept(rows, day)) for rows, day in zip(days, dates, strict=True)])
+    names, digests = window_digests([decoded(kept(rows, day)) for rows, day in zip(days, dates, strict=True)])
     assert names == sorted({row[1] for rows in days for row in rows}, key=str.encode)
     for name, found in zip(names, digests, strict=True):
         own = [(rows, day) for rows, day in zip(days, dates, strict=True) if any(row[1] == name for row in rows)]
@@ -147,7 +159,7 @@ def test_a_wallet_of_a_window_is_digested_over_its_days_in_order(days: list[list
 @given(windows)
 def test_a_window_holds_each_wallets_rows_of_all_days_in_order_of_time(days: list[list[Row]]) -> None:
     dates = [FIRST_DAY + timedelta(days=number) for number in range(len(days))]
-    window = assemble_window([kept(rows, day) for rows, day in zip(days, dates, strict=True)])
+    window = assemble_window([decoded(kept(rows, day)) for rows, day in zip(days, dates, strict=True)])
     placed = [(row, midnight_us(day) + row[2]) for rows, day in zip(days, dates, strict=True) for row in rows]
     assert list(window.wallet_ids) == sorted({row[1] for row, _ in placed}, key=str.encode)
     for name, part in zip(window.wallet_ids, window.slices(), strict=True):
@@ -157,27 +169,33 @@ def test_a_window_holds_each_wallets_rows_of_all_days_in_order_of_time(days: lis
 
 
 def test_equal_windows_have_equal_digests_wherever_their_empty_days_lie() -> None:
-    day, empty = wallet_days(kept(ROWS)), wallet_days(kept([]))
+    day, empty = decoded(kept(ROWS)), decoded(kept([]))
     assert window_digests([empty, day]) == window_digests([day, empty, empty])
 
 
 def test_the_order_of_days_is_part_of_a_window_digest() -> None:
-    one, other = wallet_days(kept(ROWS)), wallet_days(kept(ROWS, FIRST_DAY + timedelta(days=1)))
+    one, other = decoded(kept(ROWS)), decoded(kept(ROWS, FIRST_DAY + timedelta(days=1)))
     assert window_digests([one, other])[1] != window_digests([other, one])[1]
 
 
 def test_days_that_do_not_ascend_are_no_window() -> None:
-    one, other = kept(ROWS), kept(ROWS, FIRST_DAY + timedelta(days=1))
+    one, other = decoded(kept(ROWS)), decoded(kept(ROWS, FIRST_DAY + timedelta(days=1)))
     with pytest.raises(ValueError, match="ascend"):
         assemble_window([other, one])
     with pytest.raises(ValueError, match="ascend"):
         assemble_window([one, one])
 
 
-def test_digests_leave_their_input_as_it_was() -> None:
-    tables = [wallet_days(kept(ROWS))]
-    before = [table.to_pylist() for table in tables]
-    first = window_digests(tables)
-    assert window_digests(tables) == first
-    assert [table.to_pylist() for table in tables] == before
-    assert np.array_equal(to_wallet_rows(kept(ROWS)).amounts, assemble_window([kept(ROWS)]).amounts)
+def test_digests_and_windows_leave_their_input_as_it_was() -> None:
+    days = [decoded(kept(ROWS))]
+    before = [[day.wallets.to_pylist(), day.counts.tolist(), day.amounts.tolist()] for day in days]
+    first = window_digests(days)
+    assert window_digests(days) == first
+    assert np.array_equal(to_wallet_rows(kept(ROWS)).amounts, assemble_window(days).amounts)
+    assert [[day.wallets.to_pylist(), day.counts.tolist(), day.amounts.tolist()] for day in days] == before
+
+
+def test_a_day_whose_wallets_count_other_rows_than_it_has_is_refused() -> None:
+    table = kept(ROWS)
+    with pytest.raises(ValueError, match="4 rows by wallet, 3 rows in the day"):
+        DecodedDay.of(wallet_days(table), table.column("tx_completed_at")[:3], table.column("total_amount")[:3])

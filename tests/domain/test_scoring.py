@@ -12,7 +12,7 @@ from anomaly_assets.domain.detectors.statistical import StatisticalDetector
 from anomaly_assets.domain.identity import table_digest
 from anomaly_assets.domain.predicates import every_transaction_judged_once, unified_flag_is_the_or
 from anomaly_assets.domain.published import INPUT_NAMES, published_schema, with_provenance
-from anomaly_assets.domain.raw_day import assemble_window, to_wallet_rows
+from anomaly_assets.domain.raw_day import to_wallet_rows
 from anomaly_assets.domain.schema import TIME, TRANSACTIONS
 from anomaly_assets.domain.scoring import score_rows
 from anomaly_assets.domain.window import summarize_window
@@ -54,7 +54,7 @@ TODAY = {"both": [12.0, 90_000.0], "constant": [19.99, 25.0], "few": [1e9], "new
 
 def window() -> tuple[pa.Table, ModelsByKey]:
     """The window table and the models of ``HISTORY``."""
-    rows = assemble_window([transactions(HISTORY, START - timedelta(days=1))])
+    rows = to_wallet_rows(transactions(HISTORY, START - timedelta(days=1)))
     table = summarize_window(rows, ["digest"] * rows.n_wallets, DETECTORS)
     models = {}
     for detector in DETECTORS:
@@ -183,7 +183,7 @@ def test_an_empty_day_is_an_empty_table_with_its_schema() -> None:
 
 
 def test_a_day_without_any_history_is_scored_as_such() -> None:
-    nothing = summarize_window(assemble_window([]), [], DETECTORS)
+    nothing = summarize_window(to_wallet_rows(transactions({}, START)), [], DETECTORS)
     kept = transactions(TODAY, START)
     scored = score_rows(DETECTORS, kept, to_wallet_rows(kept), nothing, {})
     assert set(scored.column("statistical_status").to_pylist()) == {"no_history"}

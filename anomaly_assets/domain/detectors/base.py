@@ -9,6 +9,7 @@ Higher is more anomalous in every number that leaves a detector.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -43,7 +44,7 @@ class Model:
     parameters: Mapping[str, Any]
     arrays: Mapping[str, np.ndarray]
 
-    @property
+    @cached_property
     def model_id(self) -> str:
         """Hex SHA-256 over the canonical content."""
         names = sorted(self.arrays)
@@ -114,6 +115,10 @@ class Detector(Protocol):
 
     def judge(self, rows: WalletRows, models: Sequence[Model | None]) -> Judgement:
         """Verdicts on the rows of a day; ``models[w]`` judges wallet ``w``, None leaves its rows unjudged."""
+        ...
+
+    def score_one(self, model: Model, *, amount: float, completed_at_us: int) -> float:
+        """The published score of one transaction against a validated model, as ``judge`` gives it; microseconds."""
         ...
 
     def validate(self, model: Model) -> None:

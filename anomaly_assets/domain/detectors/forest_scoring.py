@@ -5,6 +5,7 @@ more anomalous, every number here is higher.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -13,6 +14,7 @@ import numpy as np
 from anomaly_assets.domain.detectors.structure import malformed
 from anomaly_assets.domain.errors import ModelFormatError
 from anomaly_assets.domain.portable import ascending, average_path_length, average_path_lengths, compiled, percentile
+from anomaly_assets.domain.portable import exp2_neg as two_to_minus_one
 from anomaly_assets.domain.portable import exp2_neg_array as two_to_minus
 
 LEAF = -1
@@ -94,6 +96,11 @@ class UnfoldedForest:
             _range_lengths(self.features, self.roots, self.right, self.value, ordered[by_hour], ends)
         )
 
+    def score_one(self, amount: float, hour: int) -> float:
+        """The score of one row, ``amount`` being a scaled float32 amount; the same as :meth:`scores` gives."""
+        length = _path_length(self.features, self.roots, self.right, self.value, amount, hour)
+        return float(two_to_minus_one(length / (len(self.roots) * average_path_length(self.sample_size))))
+
     def _from_lengths(self, lengths: np.ndarray) -> np.ndarray:
         return np.asarray(two_to_minus(lengths / (len(self.roots) * average_path_length(self.sample_size))))
 
@@ -109,6 +116,39 @@ _FAULTS = {
 def forest_scores(forest: Forest, sample_size: int, amounts: np.ndarray, hours: np.ndarray) -> np.ndarray:
     """:meth:`UnfoldedForest.scores` of a stored forest. Raises ``ModelFormatError`` when it is malformed."""
     return unfold(forest, sample_size).scores(amounts, hours)
+
+
+def scores_of_many(
+    forests: Sequence[UnfoldedForest], offsets: np.ndarray, amounts: np.ndarray, hours: np.ndarray
+) -> np.ndarray:
+    """:meth:`UnfoldedForest.scores` of many forests in one pass, each of rows of its own.
+
+    Parameters
+    ----------
+    forests : one or more
+    offsets : int64 array of shape (n_forests + 1,); forest ``f`` scores rows ``offsets[f]:offsets[f + 1]``
+    amounts : float32 array of shape (n,), scaled amounts
+    hours : uint8 array of shape (n,), 0..23
+
+    Returns
+    -------
+    float64 array of shape (n,)
+    """
+    first_nodes = np.cumsum([0, *(len(forest.features) for forest in forests)])
+    first_trees = np.cumsum([0, *(len(forest.roots) for forest in forests)])
+    per_forest = np.array([len(forest.roots) * average_path_length(forest.sample_size) for forest in forests])
+    lengths = _path_lengths_of_many(
+        np.concatenate([forest.features for forest in forests]),
+        np.concatenate([forest.roots for forest in forests]),
+        np.concatenate([forest.right for forest in forests]),
+        np.concatenate([forest.value for forest in forests]),
+        first_nodes,
+        first_trees,
+        offsets,
+        amounts,
+        hours,
+    )
+    return np.asarray(two_to_minus(lengths / np.repeat(per_forest, np.diff(offsets))))
 
 
 def flag_line(training_scores: np.ndarray, contamination: float) -> float:
@@ -225,6 +265,23 @@ def _unfold(
 
 
 @compiled
+def _path_length(
+    features: np.ndarray, roots: np.ndarray, right: np.ndarray, value: np.ndarray, amount: float, hour: int
+) -> float:
+    """Summed path length of one row: trees are added in order."""
+    length = 0.0
+    for tree in range(roots.size):
+        node = roots[tree]
+        feature = features[node]
+        while feature != LEAF:
+            left = amount <= value[node] if feature == AMOUNT else feature != hour + 1
+            node = node + 1 if left else np.int64(right[node])
+            feature = features[node]
+        length += value[node]
+    return length
+
+
+@compiled
 def _path_lengths(
     features: np.ndarray,
     roots: np.ndarray,
@@ -233,17 +290,34 @@ def _path_lengths(
     amounts: np.ndarray,
     hours: np.ndarray,
 ) -> np.ndarray:
-    """Summed path length of each row, float64: trees are added in order, whatever the number of rows."""
-    lengths = np.zeros(amounts.size)
-    for tree in range(roots.size):
-        for row in range(amounts.size):
-            node = roots[tree]
-            feature = features[node]
-            while feature != LEAF:
-                left = amounts[row] <= value[node] if feature == AMOUNT else feature != hours[row] + 1
-                node = node + 1 if left else np.int64(right[node])
-                feature = features[node]
-            lengths[row] += value[node]
+    """Summed path length of each row, float64, whatever the number of rows."""
+    lengths = np.empty(amounts.size)
+    for row in range(amounts.size):
+        lengths[row] = _path_length(features, roots, right, value, float(amounts[row]), int(hours[row]))
+    return lengths
+
+
+@compiled
+def _path_lengths_of_many(
+    features: np.ndarray,
+    roots: np.ndarray,
+    right: np.ndarray,
+    value: np.ndarray,
+    first_nodes: np.ndarray,
+    first_trees: np.ndarray,
+    offsets: np.ndarray,
+    amounts: np.ndarray,
+    hours: np.ndarray,
+) -> np.ndarray:
+    """:func:`_path_lengths` of forests that lie one after the other, each counting its nodes from 0."""
+    lengths = np.empty(amounts.size)
+    for forest in range(offsets.size - 1):
+        nodes = slice(first_nodes[forest], first_nodes[forest + 1])
+        trees = slice(first_trees[forest], first_trees[forest + 1])
+        for row in range(offsets[forest], offsets[forest + 1]):
+            lengths[row] = _path_length(
+                features[nodes], roots[trees], right[nodes], value[nodes], float(amounts[row]), int(hours[row])
+            )
     return lengths
 
 

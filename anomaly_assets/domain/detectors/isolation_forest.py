@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +13,9 @@ from anomaly_assets.domain.detectors.forest_sampling import forest_seeds
 from anomaly_assets.domain.detectors.forest_scoring import (
     N_HOURS,
     Forest,
+    UnfoldedForest,
     flag_line,
-    forest_scores,
+    scores_of_many,
     typical_score,
     unfold,
 )
@@ -57,6 +59,9 @@ _ACCEPTS = {
     "contamination": lambda value: type(value) is float and 0.0 < value <= 0.5,
     "random_state": whole(0, 2**32 - 1),
 }
+
+_walkable: WeakKeyDictionary[Model, UnfoldedForest] = WeakKeyDictionary()
+"""Forests of models that were validated, for as long as the models live: unfolding one takes longer than a score."""
 
 
 class IsolationForestDetector:
@@ -156,15 +161,26 @@ class IsolationForestDetector:
 
     def judge(self, rows: WalletRows, models: Sequence[Model | None]) -> Judgement:
         """Forest scores of the rows; see :class:`~anomaly_assets.domain.detectors.base.Detector`."""
+        counts = rows.counts
+        pairs = enumerate(zip(counts.tolist(), models, strict=True))
+        found = [(wallet, model) for wallet, (n_rows, model) in pairs if model is not None and n_rows > 0]
+        wallets, chosen = [wallet for wallet, _ in found], [model for _, model in found]
+        forests = [self._walkable(model) for model in chosen]
+        judged = np.zeros(rows.n_wallets, dtype=np.bool_)
+        judged[wallets] = True
+        judged = np.repeat(judged, counts)
         score, typical, line = (np.full(rows.n_rows, np.nan) for _ in range(3))
-        unseen, hours = np.zeros(rows.n_rows, dtype=np.bool_), rows.hours
-        for part, model in zip(rows.slices(), models, strict=True):
-            if model is not None and part.start < part.stop:
-                self.validate(model)
-                score[part] = _scores(model, rows.amounts[part], hours[part])
-                typical[part], line[part] = model.arrays["typical"][0], model.arrays["flag_line"][0]
-                unseen[part] = (model.arrays["hours_seen"][0] >> hours[part].astype(np.uint32)) & 1 == 0
-        judged = ~np.isnan(score)
+        unseen, hours, n_rows = np.zeros(rows.n_rows, dtype=np.bool_), rows.hours[judged], counts[wallets]
+
+        def of_row(key: str) -> np.ndarray:
+            return np.repeat(np.array([model.arrays[key][0] for model in chosen]), n_rows)
+
+        if forests:
+            values = self._scaled(chosen, rows.amounts[judged], n_rows)
+            amounts = to_float32(values, of_row("center"), of_row("scale"))
+            score[judged] = scores_of_many(forests, np.concatenate([[0], np.cumsum(n_rows)]), amounts, hours)
+            typical[judged], line[judged] = of_row("typical"), of_row("flag_line")
+            unseen[judged] = (of_row("hours_seen") >> hours.astype(np.uint32)) & 1 == 0
         return Judgement(
             judged=judged,
             is_anomaly=judged & (score > line),
@@ -174,6 +190,29 @@ class IsolationForestDetector:
             flag_line=line,
             extra={"hour_unseen": pa.array(unseen, mask=~judged, type=pa.bool_())},
         )
+
+    def _scaled(self, models: Sequence[Model], amounts: np.ndarray, n_rows: np.ndarray) -> np.ndarray:
+        """Amounts on the scale of the model that judges them: all have one, or nearly all."""
+        scales = [model.parameters["amount_scale"] for model in models]
+        if len(set(scales)) == 1:
+            return scale_amounts(amounts, scales[0])
+        parts = np.split(amounts, np.cumsum(n_rows)[:-1])
+        return np.concatenate([scale_amounts(part, scale) for part, scale in zip(parts, scales, strict=True)])
+
+    def score_one(self, model: Model, *, amount: float, completed_at_us: int) -> float:
+        """The isolation score of one transaction."""
+        arrays = model.arrays
+        value = scale_amounts(np.array([amount]), model.parameters["amount_scale"])
+        scaled = to_float32(value, float(arrays["center"][0]), float(arrays["scale"][0]))[0]
+        return self._walkable(model).score_one(float(scaled), completed_at_us // _MICROSECONDS_PER_HOUR % 24)
+
+    def _walkable(self, model: Model) -> UnfoldedForest:
+        """The model's forest, validated and unfolded once."""
+        found = _walkable.get(model)
+        if found is None:
+            self.validate(model)
+            found = _walkable[model]
+        return found
 
     def validate(self, model: Model) -> None:
         """Raise ``ModelFormatError`` unless trees, scaler, hours and lines are well formed; walks no tree."""
@@ -187,7 +226,9 @@ class IsolationForestDetector:
         require_number(model, "flag_line", low=0.0, high=1.0)
         if len(model.arrays["tree_nodes"]) != model.parameters["n_estimators"]:
             raise malformed(self.name, "the number of trees is not n_estimators")
-        unfold(_forest(model), _sample_size(model))
+        forest = Forest(*(model.arrays[key] for key in ("features", "thresholds", "leaf_samples", "tree_nodes")))
+        sample_size = min(int(model.parameters["max_samples"]), int(model.arrays["n_transactions"][0]))
+        _walkable[model] = unfold(forest, sample_size)
 
     def reason(self, model: Model, *, amount: float, completed_at_us: int, score: float) -> str:
         """What stands apart, what is usual (the median), and both scores; an hour without history is named."""
@@ -208,25 +249,11 @@ def robust_scaling(ordered: np.ndarray) -> tuple[float, float]:
     return median(ordered), scale if scale >= SMALLEST_SCALE else 1.0
 
 
-def to_float32(values: np.ndarray, center: float, scale: float) -> np.ndarray:
-    """``(values - center) / scale`` as a new float32 array, limited to ``FLOAT32_LIMIT``."""
+def to_float32(values: np.ndarray, center: float | np.ndarray, scale: float | np.ndarray) -> np.ndarray:
+    """``(values - center) / scale`` as a new float32 array, limited to ``FLOAT32_LIMIT``; one scaler or one each."""
     return np.clip((values - center) / scale, -FLOAT32_LIMIT, FLOAT32_LIMIT).astype(np.float32)
 
 
 def is_constant(scaled: np.ndarray) -> bool:
     """Whether non-empty float32 scaled amounts are all one to a forest: no two of them can be split."""
     return bool(scaled.max() <= scaled.min() + SPLIT_THRESHOLD)
-
-
-def _scores(model: Model, amounts: np.ndarray, hours: np.ndarray) -> np.ndarray:
-    values = scale_amounts(amounts, model.parameters["amount_scale"])
-    scaled = to_float32(values, float(model.arrays["center"][0]), float(model.arrays["scale"][0]))
-    return forest_scores(_forest(model), _sample_size(model), scaled, hours)
-
-
-def _forest(model: Model) -> Forest:
-    return Forest(*(model.arrays[key] for key in ("features", "thresholds", "leaf_samples", "tree_nodes")))
-
-
-def _sample_size(model: Model) -> int:
-    return min(int(model.parameters["max_samples"]), int(model.arrays["n_transactions"][0]))

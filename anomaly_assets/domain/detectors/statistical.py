@@ -105,6 +105,11 @@ class StatisticalDetector:
             flag_line=np.where(judged, self.zscore_threshold, np.nan),
         )
 
+    def score_one(self, model: Model, *, amount: float, completed_at_us: int) -> float:  # noqa: ARG002 - the z-score knows no time
+        """The z-score of one transaction."""
+        mean, spread = _mean_and_spread(model)
+        return (float(scale_amounts(np.array([amount]), model.parameters["amount_scale"])[0]) - mean) / spread
+
     def validate(self, model: Model) -> None:
         """Raise ``ModelFormatError`` unless the four numbers are there and in range."""
         accepts = {"amount_scale": is_amount_scale, "min_transactions": whole(2, 2**63 - 1)}
