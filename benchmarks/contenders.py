@@ -1,0 +1,169 @@
+"""Who competes for wallet-days: processes of scikit-learn, and this project's engine through its own store.
+
+Each turn fits every wallet of a fleet, finds the flag lines, encodes, stores, loads back and judges the day's rows.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from itertools import chain, repeat
+from multiprocessing import get_context
+from typing import Protocol
+
+import numpy as np
+
+from anomaly_assets.adapters.model_store import ModelKey, ModelStore, Publication, PublishedModel
+from anomaly_assets.adapters.shards import map_shards
+from anomaly_assets.domain.detectors import DETECTORS
+from anomaly_assets.domain.detectors.base import Detector
+from anomaly_assets.domain.judging import ScoringShard, judge_shard, places_of
+from anomaly_assets.domain.model_codec import FORMAT_VERSION
+from anomaly_assets.domain.recipes import Recipe, recipe_id
+from anomaly_assets.domain.training import Fitted, fit_shard, shards_of, warm_up
+from anomaly_assets.domain.wallet_rows import WalletRows
+from anomaly_assets.steps.score import WALLETS_AT_ONCE
+from benchmarks import sklearn_workers
+from benchmarks.measuring import Stopwatch, Turn
+from benchmarks.throwaway_store import stored_bytes, throwaway_store
+from benchmarks.wallet_fleet import DAY, WINDOW_START, Fleet, chunks
+
+BYTES_PER_WALLET = "redis_bytes_per_wallet"
+WARM_UP_SECONDS = 300.0
+"""Longer than compiling everything takes on a slow machine: a worker that died is noticed."""
+
+Store = Callable[[str, WalletRows], None]
+Score = Callable[[str, WalletRows], np.ndarray]
+
+
+class Contender(Protocol):
+    """One that has turns, and knows which of the day's rows it flagged in the last one."""
+
+    flags: np.ndarray
+
+    def turn(self) -> Turn:
+        """Fit, store, load and judge the whole fleet once, in a store of its own."""
+        ...
+
+
+class Processes:
+    """scikit-learn in a process pool that is there before the clock starts.
+
+    Parameters
+    ----------
+    store, score : what the workers run, from ``sklearn_workers``
+    chunk_wallets : wallets a worker is given at a time
+    """
+
+    def __init__(
+        self, pool: ProcessPoolExecutor, fleet: Fleet, store: Store, score: Score, *, chunk_wallets: int
+    ) -> None:
+        self._pool, self._store, self._score = pool, store, score
+        self._windows, self._days = chunks(fleet.window, chunk_wallets), chunks(fleet.day, chunk_wallets)
+        self._n_wallets = fleet.n_wallets
+        self.flags = np.zeros(0, dtype=np.bool_)
+
+    def turn(self) -> Turn:
+        """See :class:`Contender`."""
+        watch = Stopwatch()
+        with throwaway_store() as url:
+            with watch.stage("fit, encode, store"):
+                list(self._pool.map(self._store, repeat(url), self._windows))
+            with watch.stage("load, decode, judge"):
+                self.flags = np.concatenate(list(self._pool.map(self._score, repeat(url), self._days)))
+            return Turn(self._n_wallets, watch.seconds, {BYTES_PER_WALLET: stored_bytes(url) / self._n_wallets})
+
+
+class Engine:
+    """This project's own functions for a day of training and scoring, on threads and through its model store."""
+
+    def __init__(self, fleet: Fleet, *, threads: int) -> None:
+        self._fleet, self._threads = fleet, threads
+        self._detectors: list[Detector] = [made() for made in DETECTORS.values()]
+        warm_up(self._detectors)
+        counts = fleet.window.counts.tolist()
+        self._recipes = [
+            Recipe(wallet, wallet_id, detector, recipe_id(detector, wallet_id, rows_digest=""), counts[wallet])
+            for detector in self._detectors
+            for wallet, wallet_id in enumerate(fleet.window.wallet_ids)
+        ]
+        self.flags = np.zeros(0, dtype=np.bool_)
+
+    def turn(self) -> Turn:
+        """See :class:`Contender`."""
+        watch, n_wallets = Stopwatch(), self._fleet.n_wallets
+        with throwaway_store() as url, ModelStore.connect(url, home_id="benchmark") as store:
+            with watch.stage("fit, encode"):
+                shards = shards_of(self._fleet.window, self._recipes, range(len(self._recipes)))
+                models = list(chain.from_iterable(map_shards(fit_shard, shards, threads=self._threads)))
+            with watch.stage("publish"):
+                store.publish(_publication(len(models)), map(self._published, models), now=0.0)
+            with watch.stage("read, decode, judge"):
+                self.flags = self._judged(store, models)
+            return Turn(n_wallets, watch.seconds, {BYTES_PER_WALLET: stored_bytes(url) / n_wallets})
+
+    def _published(self, model: Fitted) -> PublishedModel:
+        recipe = self._recipes[model.recipe]
+        return PublishedModel(
+            model_type=recipe.detector.name,
+            wallet_id=recipe.wallet_id,
+            model_id=model.model_id,
+            recipe_id=recipe.recipe_id,
+            payload=model.payload,
+            n_transactions=recipe.n_transactions,
+            format_version=FORMAT_VERSION,
+        )
+
+    def _judged(self, store: ModelStore, models: list[Fitted]) -> np.ndarray:
+        day = self._fleet.day
+        flags = np.zeros(day.n_rows, dtype=np.bool_)
+        for judged in map_shards(judge_shard, self._served(store, models), threads=self._threads):
+            if judged.rejected:
+                raise ValueError(f"{len(judged.rejected)} models came back from the store as others")
+            flags[places_of(day, judged.wallets)] |= judged.verdict.judgement.is_anomaly
+        return flags
+
+    def _served(self, store: ModelStore, models: list[Fitted]) -> Iterator[ScoringShard]:
+        """The day in shards, with what the store serves: the next ones are read while others are judged."""
+        day = self._fleet.day
+        model_ids = {model.recipe: model.model_id for model in models}
+        for number, detector in enumerate(self._detectors):
+            first = number * day.n_wallets  # recipe of the first wallet
+            for begin in range(0, day.n_wallets, WALLETS_AT_ONCE):
+                wallets = range(begin, min(begin + WALLETS_AT_ONCE, day.n_wallets))
+                keys = [ModelKey(detector.name, day.wallet_ids[wallet]) for wallet in wallets]
+                served = store.read(keys, as_of=DAY, generation=1) or {}
+                yield ScoringShard(
+                    detector,
+                    wallets,
+                    day.select(wallets),
+                    [served[key].payload for key in keys],
+                    [model_ids[first + wallet] for wallet in wallets],
+                )
+
+
+@contextmanager
+def warm_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes of one thread each that have imported, compiled and fitted once."""
+    for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR"):
+        os.environ[f"{library}_NUM_THREADS"] = "1"
+    context = get_context("spawn")
+    everyone = context.Barrier(workers + 1)
+    with ProcessPoolExecutor(workers, context, sklearn_workers.warm_up, (everyone,)) as pool:
+        for _ in range(workers):  # each submission starts a process while none is idle
+            pool.submit(os.getpid)
+        everyone.wait(timeout=WARM_UP_SECONDS)
+        yield pool
+
+
+def _publication(count: int) -> Publication:
+    return Publication(
+        as_of=DAY,
+        generation=1,
+        manifest="benchmark",
+        settings_id="benchmark",
+        count=count,
+        window_start=WINDOW_START,
+        window_end=DAY,
+        run_id="benchmark",
+    )

@@ -1,0 +1,82 @@
+"""The benchmarks run to their end and write down what they measured. How fast anything is, is not tested."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+pytestmark = pytest.mark.xdist_group("benchmarks")
+
+
+class Run(NamedTuple):
+    """What a benchmark printed and wrote."""
+
+    printed: str
+    written: dict[str, Any]
+
+
+def run_quickly(name: str, folder: Path) -> Run:
+    """What ``benchmarks/{name}.py --quick`` prints and writes."""
+    path = folder / "figures.json"
+    command = [sys.executable, "-m", f"benchmarks.{name}", "--quick", "--json", str(path)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 0, done.stderr
+    written = json.loads(path.read_text())
+    assert written["benchmark"] == name
+    assert written["quick"] is True
+    assert {"cpu", "cores", "python", "numpy", "numba", "scikit-learn", "pyarrow"} <= set(written["machine"])
+    return Run(done.stdout, written)
+
+
+@pytest.fixture(scope="module")
+def straightforward(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return run_quickly("straightforward", tmp_path_factory.mktemp("straightforward"))
+
+
+def assert_is_spread(figure: dict[str, Any], rounds: int) -> None:
+    assert len(figure["rounds"]) == rounds
+    assert 0 < figure["lowest"] == min(figure["rounds"])
+    assert figure["lowest"] <= figure["median"] <= figure["highest"] == max(figure["rounds"])
+
+
+def test_the_straightforward_way_is_compared_with_ours_on_the_same_rows(straightforward: Run) -> None:
+    """Rates of the three competitors, ratios in speed and size, and the flags, which agree but for a last bit."""
+    printed, written = straightforward
+    assert set(written["competitors"]) == {"straightforward", "scikit-learn, our codec", "ours"}
+    for name, figures in written["competitors"].items():
+        assert name in printed
+        assert_is_spread(figures["rate_per_second"], 2)
+        assert figures["redis_bytes_per_wallet"] > 1_000
+    for name in ("straightforward", "scikit-learn, our codec"):
+        assert_is_spread(written["times_faster_than"][name], 2)
+    sizes = {name: figures["redis_bytes_per_wallet"] for name, figures in written["competitors"].items()}
+    assert written["times_smaller_than"]["straightforward"] == sizes["straightforward"] / sizes["ours"]
+    judged = written["rows_flagged_in_common"]
+    assert judged["rows"] == judged["same flag as scikit-learn, our codec"] > 0
+    assert judged["same flag as straightforward"] >= 0.99 * judged["rows"]
+
+
+def test_every_stage_of_our_wallet_day_is_told(straightforward: Run) -> None:
+    written = straightforward.written
+    stages = written["competitors"]["ours"]["stage_ms_per_unit"]
+    assert set(stages) == {"fit, encode", "publish", "read, decode, judge"}
+    rates = written["competitors"]["ours"]["rate_per_second"]["rounds"]
+    for number, rate in enumerate(rates):
+        whole = sum(stage["rounds"][number] for stage in stages.values())
+        assert whole == pytest.approx(1e3 / rate)
+
+
+def test_fits_are_compared_size_by_size(tmp_path: Path) -> None:
+    printed, written = run_quickly("fit_only", tmp_path)
+    assert set(written["sizes"]) == {"100", "300"}
+    for n_rows, at_size in written["sizes"].items():
+        assert n_rows in printed
+        assert set(at_size["competitors"]) == {"scikit-learn", "ours, one at a time", "ours, together", "ours, pairs"}
+        for figures in at_size["competitors"].values():
+            assert_is_spread(figures["rate_per_second"], 2)
+        for ratio in at_size["times_faster_than_scikit_learn"].values():
+            assert_is_spread(ratio, 2)
