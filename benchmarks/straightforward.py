@@ -40,11 +40,13 @@ from benchmarks.measuring import (
     write_result,
 )
 from benchmarks.wallet_fleet import fleet
+from benchmarks.wallet_parts import parts_of
 
 STRAIGHTFORWARD, OUR_CODEC, OURS = "straightforward", "scikit-learn, our codec", "ours"
 USUAL_PACE_PER_WORKER = 7.5
 """Wallet-days per second and process that the straightforward competitor must reach for a run to count."""
 SEED = 20240701
+PARTS_WALLETS = 1_000
 
 
 def main() -> int:
@@ -64,9 +66,11 @@ def main() -> int:
         rounds = interleaved(
             {name: each.turn for name, each in contenders.items()}, arguments.rounds, subject="wallet-days"
         )
+    parts = parts_of(wallets.first(min(n_ours, PARTS_WALLETS)))
     flags = {name: each.flags[: few.day.n_rows] for name, each in contenders.items()}
     result = result_of(rounds, flags, workers=arguments.workers)
     result = {"machine": before, "load_average_1_min_after": machine()["load_average_1_min"], **result}
+    result["ours_on_one_thread_ms_per_wallet"] = parts
     _print(result, rounds)
     print(f"written to {write_result('straightforward', result, path=arguments.json, quick=arguments.quick)}")
     return 1 if result["void"] and not arguments.quick else 0
@@ -112,6 +116,11 @@ def _print(result: Mapping[str, Any], rounds: Rounds) -> None:
         for stage, spread in stages(turns).items():
             parts.add_row(f"{name}: {stage}", spread.shown(".3f"), f"{spread.median / whole:.0%}")
     console.print(parts)
+    steps = Table("ours on one thread", show_edge=False)
+    steps.add_column("milliseconds per wallet", justify="right")
+    for name, milliseconds in result["ours_on_one_thread_ms_per_wallet"].items():
+        steps.add_row(name, f"{milliseconds:.3f}")
+    console.print(steps)
     console.print(", ".join(f"{name} {count:,}" for name, count in result["rows_flagged_in_common"].items()))
     if result["void"]:
         pace, found = result["usual_pace_per_second"], rates(rounds[STRAIGHTFORWARD]).median

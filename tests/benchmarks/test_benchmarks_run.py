@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from anomaly_assets.domain.detectors import DETECTORS
+
 PROJECT = Path(__file__).parents[2]
 pytestmark = pytest.mark.xdist_group("benchmarks")
 
@@ -68,6 +70,9 @@ def test_every_stage_of_our_wallet_day_is_told(straightforward: Run) -> None:
     for number, rate in enumerate(rates):
         whole = sum(stage["rounds"][number] for stage in stages.values())
         assert whole == pytest.approx(1e3 / rate)
+    parts = written["ours_on_one_thread_ms_per_wallet"]
+    assert {f"{name}: fit" for name in DETECTORS} < set(parts)
+    assert all(milliseconds > 0 for milliseconds in parts.values())
 
 
 def test_fits_are_compared_size_by_size(tmp_path: Path) -> None:
