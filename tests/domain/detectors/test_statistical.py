@@ -1,6 +1,7 @@
 """The z-score detector at hand-computed points and in its degenerate cases."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from anomaly_assets.domain.detectors.base import DetectorStatus, Judgement, Model
 from anomaly_assets.domain.detectors.statistical import StatisticalDetector
 from anomaly_assets.domain.errors import ModelFormatError
+from anomaly_assets.domain.portable import ascending, percentile, scale_amounts
 from anomaly_assets.domain.wallet_rows import WalletRows
 
 SCALES = ["log1p", "signed_log1p", "none"]
@@ -132,6 +134,51 @@ def test_a_model_holds_the_population_statistics_of_the_scaled_amounts() -> None
         "median": [4.0],
         "n_transactions": [32],
     }
+
+
+def random_wallets(n_rows: int, scale: str) -> list[np.ndarray]:
+    """Amounts with cents in an order of their own, from narrow to wide, refunds among them where the scale has them."""
+    wallets = []
+    for seed, width in enumerate((0.01, 0.5, 1.5, 4.0)):
+        random = np.random.default_rng([seed, n_rows])
+        signs = np.where((random.random(n_rows) < 0.1) & (scale != "log1p"), -1.0, 1.0)
+        wallets.append(signs * np.round(random.lognormal(5, width, n_rows), 2))
+    return wallets
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("n_rows", [30, 31, 100, 127, 128, 129, 1000, 4097, 50_000])
+def test_mean_and_deviation_are_numpys_within_4_ulp_median_and_quantiles_to_the_bit(n_rows: int, scale: str) -> None:
+    for amounts in random_wallets(n_rows, scale):
+        values = scale_amounts(amounts, scale)
+        arrays = fitted(amounts.tolist(), StatisticalDetector(amount_scale=scale)).arrays
+        size = np.abs(values).mean()  # a mean near zero of large values is no more exact than they are
+        assert abs(arrays["mean"][0] - values.mean()) <= 4 * np.spacing(size)
+        assert abs(arrays["std"][0] - values.std()) <= 4 * np.spacing(values.std())
+        assert arrays["median"][0] == np.median(values)
+        for q in (0, 1, 25, 50, 75, 99, 100):
+            assert percentile(ascending(values), float(q)) == np.percentile(values, q)
+
+
+@pytest.mark.parametrize("usual", [50.0, 1e6, 1e9])
+@pytest.mark.parametrize("n_rows", [30, 101, 700])
+def test_where_amounts_hardly_vary_the_mean_is_exact_within_1_ulp_and_the_deviation_from_it_within_2(
+    n_rows: int, usual: float
+) -> None:
+    amounts = usual + np.random.default_rng(n_rows).integers(0, 100, n_rows) / 100
+    for scale in SCALES:
+        values = [Fraction(value) for value in scale_amounts(amounts, scale).tolist()]
+        exact = sum(values, start=Fraction(0)) / n_rows
+        variance = sum(((value - exact) ** 2 for value in values), start=Fraction(0)) / n_rows
+        mean, std = (
+            float(fitted(amounts.tolist(), StatisticalDetector(amount_scale=scale)).arrays[key][0])
+            for key in ("mean", "std")
+        )
+        assert abs(Fraction(mean) - exact) <= Fraction(math.ulp(mean))
+        rounded_mean = math.ulp(mean) ** 2 / (
+            2 * std
+        )  # deviations from a mean that is off by an ulp are longer by this
+        assert abs(std - math.sqrt(variance)) <= 2 * math.ulp(std) + rounded_mean
 
 
 def test_the_reason_names_the_amount_the_usual_one_and_the_flag_line() -> None:
