@@ -16,7 +16,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import intrinsic
 
-from anomaly_assets.domain.detectors.forest_sampling import ForestSeeds
+from anomaly_assets.domain.detectors.forest_sampling import LOOK_AHEAD, N_FEATURES, ForestSeeds, look_ahead
 from anomaly_assets.domain.detectors.forest_scoring import (
     AMOUNT,
     LEAF,
@@ -27,18 +27,17 @@ from anomaly_assets.domain.detectors.forest_scoring import (
 )
 from anomaly_assets.domain.portable import compiled
 
-N_FEATURES = 1 + N_HOURS
-
 SPLIT_THRESHOLD = np.float32(1e-7)
 """Amounts closer than this cannot be split (``FEATURE_THRESHOLD``, sklearn/tree/_partitioner.pxd)."""
 
 _WORD = 64
 _RAND_R_MAX = 2147483647.0
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
-_SHIFT = np.array([31 + (d - 1).bit_length() if d else 0 for d in range(N_FEATURES + 1)], dtype=np.uint64)
-_RECIPROCAL = np.array([-(-(1 << int(_SHIFT[d])) // d) if d else 0 for d in range(N_FEATURES + 1)], dtype=np.uint64)
-"""``(r * _RECIPROCAL[d]) >> _SHIFT[d]`` is ``r // d`` for every r below 2**31: a division is most of a draw's time
-(Granlund and Montgomery, "Division by invariant integers using multiplication", PLDI 1994)."""
+_VALID = np.uint64((1 << N_FEATURES) - 1)
+_ROOM = 2
+"""Trees on at least one in so many of the rows are grown on bits of all rows."""
+_CHUNK = 1
+"""Nodes for which draws are looked ahead at once, when the shared ones do not suffice."""
 
 
 def max_depth(sample_size: int) -> int:
@@ -80,6 +79,8 @@ class Grower:
             ranks,
             self._samples,
             self._seeds.splitters,
+            self._seeds.states,
+            self._seeds.places,
             sample_size,
             max_depth(sample_size),
             self._features,
@@ -124,6 +125,29 @@ def _machine_instruction(generate: Callable[[Any, Any], Any]) -> Any:
 
 
 _NOT_ZERO = ir.Constant(ir.IntType(1), 1)
+
+
+def _typed_not_below(typing_context: Any, places: Any, begin: Any, bound: Any) -> Any:  # noqa: ARG001 - numba's protocol
+    """Which of the 32 bytes of a uint8 array from ``begin`` on are at least ``bound``, one bit each, lowest first."""
+    if not (isinstance(places, types.Array) and places.dtype == types.uint8 and places.ndim == 1):
+        return None
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        bytes_type, byte = ir.VectorType(ir.IntType(8), LOOK_AHEAD), ir.IntType(8)
+        words = builder.load(builder.bitcast(builder.gep(data, [arguments[1]]), bytes_type.as_pointer()), align=1)
+        one = builder.insert_element(
+            ir.Constant(bytes_type, ir.Undefined), builder.trunc(arguments[2], byte), ir.Constant(ir.IntType(32), 0)
+        )
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), LOOK_AHEAD), [0] * LOOK_AHEAD)
+        bounds = builder.shuffle_vector(one, ir.Constant(bytes_type, ir.Undefined), zeros)
+        bits = builder.bitcast(builder.icmp_unsigned(">=", words, bounds), ir.IntType(LOOK_AHEAD))
+        return builder.zext(bits, ir.IntType(_WORD))
+
+    return types.uint64(places, types.int64, types.int64), build
+
+
+_not_below: Any = intrinsic(_typed_not_below)
 _first_bit = _machine_instruction(lambda builder, word: builder.cttz(word, _NOT_ZERO))
 """Place of the lowest bit; the word is not 0."""
 _last_bit = _machine_instruction(
@@ -141,6 +165,8 @@ def _grow(  # noqa: PLR0912, PLR0915 - one compiled loop whose state would other
     ranks: np.ndarray,
     samples: np.ndarray,
     splitters: np.ndarray,
+    shared_states: np.ndarray,
+    shared_places: np.ndarray,
     sample_size: int,
     max_depth: int,
     features: np.ndarray,
@@ -154,28 +180,42 @@ def _grow(  # noqa: PLR0912, PLR0915 - one compiled loop whose state would other
     """Fill the four arrays of a forest and what walking it needs; returns how many nodes, amount nodes and leaves.
 
     ``drawable`` is ``features`` of the splitter: a permutation of the columns whose head holds the ``n_total`` that are
-    constant in the node, ``n_known`` of which were so in its parent already.
+    constant in the node, ``n_known`` of which were so in its parent already. Draw ``t`` of a node is Fisher-Yates': it
+    takes place ``t + r % (25 - t)`` (``look_ahead``), and one below ``n_total`` is a column known to be constant. Of
+    those it only matters that they are drawn, so their order is left alone and they are skipped all at once.
     """
-    n_words = (sample_size + _WORD - 1) // _WORD
+    compact = ordered.size > _ROOM * sample_size
+    n_places = sample_size if compact else ordered.size
+    n_words = (n_places + _WORD - 1) // _WORD
     in_sample = np.zeros((ordered.size + _WORD - 1) // _WORD, np.uint64)
-    amounts = np.empty(sample_size, np.float32)
+    amounts = np.empty(sample_size, np.float32) if compact else ordered
     of_hour = np.zeros((N_HOURS, n_words), np.uint64)
-    node = np.empty(n_words, np.uint64)
+    node = np.zeros(n_words, np.uint64)
     waiting = np.empty((max_depth + 1, n_words), np.uint64)
     waiting_at = np.empty((max_depth + 1, 5), np.int64)
     drawable = np.empty(N_FEATURES, np.int64)
     rounded = np.empty(1, np.float32)
     rounded_bits = rounded.view(np.int32)
     one, none = np.uint64(1), np.uint64(0)
-    reciprocal, shift = _RECIPROCAL, _SHIFT
-    whole = sample_size == ordered.size  # every tree has all rows
+    n_shared = shared_states.shape[1] - LOOK_AHEAD
+    shared = shared_places.reshape(shared_places.size)
+    own_states = np.empty(_CHUNK + LOOK_AHEAD, np.uint32)
+    own = np.zeros(_CHUNK * LOOK_AHEAD, np.uint8)
+    if not compact:
+        for k in range(ordered.size):
+            of_hour[hours[k], k >> 6] |= one << np.uint64(k & 63)
     n_nodes, n_amount, n_leaves = 0, 0, 0
     for tree in range(splitters.size):
-        if tree == 0 and whole:
-            amounts[:] = ordered
+        if sample_size == ordered.size:  # every tree has all rows
+            node[:] = _ALL
+            if ordered.size & 63:
+                node[n_words - 1] = (one << np.uint64(ordered.size & 63)) - one
+        elif not compact:
+            node[:] = none
             for k in range(sample_size):
-                of_hour[hours[k], k >> 6] |= one << np.uint64(k & 63)
-        elif not whole:
+                rank = ranks[samples[tree, k]]
+                node[rank >> 6] |= one << np.uint64(rank & 63)
+        else:
             for k in range(sample_size):
                 rank = ranks[samples[tree, k]]
                 in_sample[rank >> 6] |= one << np.uint64(rank & 63)
@@ -190,13 +230,12 @@ def _grow(  # noqa: PLR0912, PLR0915 - one compiled loop whose state would other
                     amounts[k] = ordered[rank]
                     of_hour[hours[rank], k >> 6] |= one << np.uint64(k & 63)
                     k += 1
+            node[:] = _ALL
+            if sample_size & 63:
+                node[n_words - 1] = (one << np.uint64(sample_size & 63)) - one
         for feature in range(N_FEATURES):
             drawable[feature] = feature
-        state = splitters[tree]
-        first_node = n_nodes
-        node[:] = _ALL
-        if sample_size & 63:
-            node[n_words - 1] = (one << np.uint64(sample_size & 63)) - one
+        first_node, used, own_from = n_nodes, 0, -_CHUNK - 1
         low, high, depth, n_known, n_waiting = 0, n_words - 1, 0, 0, 0
         while True:
             while node[low] == none:
@@ -206,22 +245,23 @@ def _grow(  # noqa: PLR0912, PLR0915 - one compiled loop whose state would other
             first = low * _WORD + _first_bit(node[low])
             last = high * _WORD + _last_bit(node[high])
             split, n_total = LEAF, n_known
-            if depth < max_depth and first < last:
-                # Each draw takes one of the columns not drawn yet. Of those known to be constant it only matters that
-                # they are drawn, so their order is left alone, which is why the splitter's copy of it is not needed.
-                n_left, n_unseen_known = N_FEATURES, n_known
-                while n_total < N_FEATURES:
-                    state = np.uint32(state ^ (state << np.uint32(13)))
-                    state = np.uint32(state ^ (state >> np.uint32(17)))
-                    state = np.uint32(state ^ (state << np.uint32(5)))
-                    random = np.uint64(state & np.uint32(0x7FFFFFFF))
-                    quotient = (random * reciprocal[n_left]) >> shift[n_left]
-                    place = np.int64(random - quotient * np.uint64(n_left))
-                    n_left -= 1
-                    if place < n_unseen_known:
-                        n_unseen_known -= 1
-                        continue
-                    place += n_total - n_unseen_known
+            near = used < n_shared
+            if depth < max_depth and first < last and n_total < N_FEATURES:
+                if not near and used >= own_from + _CHUNK:
+                    if used == 0:
+                        state = splitters[tree]
+                    elif used <= n_shared + LOOK_AHEAD:
+                        state = shared_states[tree, used - 1]
+                    else:
+                        state = own_states[used - 1 - own_from]
+                    look_ahead(state, own_states, own)
+                    own_from = used
+                begin = (tree * n_shared + used if near else used - own_from) * LOOK_AHEAD
+                passed = none
+                while True:
+                    drawn = _not_below(shared, begin, n_total) if near else _not_below(own, begin, n_total)
+                    t = _first_bit(drawn & _VALID & ~passed)
+                    place = np.int64(shared[begin + t] if near else own[begin + t])
                     feature = drawable[place]
                     if feature == AMOUNT:
                         splits = amounts[last] > amounts[first] + SPLIT_THRESHOLD
@@ -237,6 +277,10 @@ def _grow(  # noqa: PLR0912, PLR0915 - one compiled loop whose state would other
                         break
                     drawable[place], drawable[n_total] = drawable[n_total], feature
                     n_total += 1
+                    if n_total == N_FEATURES:
+                        break
+                    passed = (np.uint64(2) << np.uint64(t)) - one
+                used += t + 1
             features[n_nodes] = split
             n_nodes += 1
             if split == LEAF:
@@ -255,9 +299,8 @@ def _grow(  # noqa: PLR0912, PLR0915 - one compiled loop whose state would other
                 for w in range(low, high + 1):
                     node[w] = waiting[n_waiting, w]
                 continue
-            state = np.uint32(state ^ (state << np.uint32(13)))
-            state = np.uint32(state ^ (state >> np.uint32(17)))
-            state = np.uint32(state ^ (state << np.uint32(5)))
+            state = shared_states[tree, used] if near else own_states[used - own_from]
+            used += 1
             uniform = np.float64(state & np.uint32(0x7FFFFFFF))
             depth, n_known = depth + 1, n_total
             waiting_at[n_waiting, 0], waiting_at[n_waiting, 1] = low, high
