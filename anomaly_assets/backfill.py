@@ -16,10 +16,13 @@ from anomaly_assets.dagster_runs import DagsterRuns, RunResult
 from anomaly_assets.domain.days import ONE_DAY, DayRange, trailing_window
 from anomaly_assets.domain.errors import CorruptFile, NotSealed, SettingsError
 from anomaly_assets.domain.identity import file_digest
+from anomaly_assets.domain.training import warm_up
 from anomaly_assets.jobs import DETECT, INGEST
 from anomaly_assets.settings import Detection, Settings
 from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
 
+KERNELS = "prepare kernels"
+"""Shown as work of its own: the first time on a machine they are compiled, which takes seconds."""
 BACKFILL_TAG = "anomaly_assets/backfill"
 
 
@@ -60,6 +63,10 @@ def backfill(settings: Settings, days: DayRange, progress: Progress, *, today: d
         report.ingested.extend(_record(INGEST, missing, runs.all(INGEST, missing), progress, report))
         stale = [day for day in days if not is_up_to_date(home, settings, day)]
         report.up_to_date.extend(sorted(set(days) - set(stale)))
+        if stale:
+            progress.start(KERNELS, 1)
+            warm_up(settings.detection.detectors())
+            progress.advance(KERNELS, days.first, True)
         report.detected.extend(_record(DETECT, stale, runs.each(DETECT, stale), progress, report))
     return report
 

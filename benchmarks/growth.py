@@ -103,7 +103,7 @@ SWEEPS = (
     Sweep("wallets", wallets=250, rows=360, window_days=WHOLE),
     Sweep("rows", wallets=250, rows=512, window_days=WHOLE),
     Sweep("window_days", wallets=250, rows=3_600, window_days=10),
-    Sweep("days", wallets=250, rows=720, window_days=90, days=2),
+    Sweep("days", wallets=125, rows=720, window_days=90, days=2),
 )
 QUICK = (
     Sweep("wallets", wallets=2, rows=200, window_days=WHOLE),

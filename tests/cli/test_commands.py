@@ -111,6 +111,7 @@ def test_the_demo_shows_seven_days_and_three_reasons_and_can_be_repeated(shell: 
     unwrapped = " ".join(first.stdout.split())
     assert unwrapped.count("the flag line is") >= 3
     assert "make ui" in first.stdout
+    assert "prepare kernels" in first.stderr
     before = shell.results()
     again = shell.json("demo")
     assert (again["ingested"], again["detected"]) == (0, [])
