@@ -9,7 +9,7 @@ UV_VERSION := 0.13.9
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo ui test lint format screenshots bench lock clean
+.PHONY: help install dev demo ui test lint format screenshots quality bench bench-big lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,9 +38,18 @@ format: dev ## put the code in order
 screenshots: dev ## drive Dagster's pages in a real browser; pictures go to screenshots/
 	$(BIN)/python -m pytest -m browser tests/browser
 
-bench: dev ## figures on the third-party transactions and on planted anomalies
+quality: dev ## what the detectors find, on the third-party transactions and on planted anomalies
 	$(BIN)/python benchmarks/planted_anomalies.py
 	$(BIN)/python benchmarks/sparkov.py
+
+bench: dev ## how fast: against scikit-learn, by the day, and as data grows (about a quarter of an hour)
+	$(BIN)/python -m benchmarks.straightforward
+	$(BIN)/python -m benchmarks.fit_only
+	$(BIN)/python -m benchmarks.backfill_days
+	$(BIN)/python -m benchmarks.growth
+
+bench-big: dev ## one day of a million wallets (half an hour, 12 GB of memory, 30 GB of disk)
+	$(BIN)/python -m benchmarks.million_wallets
 
 lock: dev ## resolve the locks again from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra ui --python-version 3.11 --universal --generate-hashes \

@@ -86,7 +86,7 @@ def score_models(url: str, day: WalletRows) -> np.ndarray:
         pipeline = _client(url).pipeline(transaction=False)
         for wallet in day.wallet_ids:
             pipeline.hmget(f"model:{detector.name}:{wallet}", "payload", "model_id")
-        models = [genuine(detector, payload, model_id.decode()) for payload, model_id in pipeline.execute()]
+        models = [genuine(payload, model_id.decode()) for payload, model_id in pipeline.execute()]
         flagged |= detector.judge(day, models).is_anomaly
     return flagged
 

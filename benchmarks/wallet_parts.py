@@ -27,7 +27,7 @@ def _go_through(detector: Detector, fleet: Fleet, watch: Stopwatch) -> None:
         model_ids = [model.model_id for model in models]
     with watch.stage(f"{detector.name}: encode"):
         payloads = [encode(model) for model in models]
-    with watch.stage(f"{detector.name}: decode, validate, digest"):
-        loaded = [genuine(detector, *stored) for stored in zip(payloads, model_ids, strict=True)]
-    with watch.stage(f"{detector.name}: judge"):
+    with watch.stage(f"{detector.name}: decode, digest"):
+        loaded = [genuine(*stored) for stored in zip(payloads, model_ids, strict=True)]
+    with watch.stage(f"{detector.name}: prove, judge"):
         detector.judge(fleet.day, loaded)

@@ -41,23 +41,33 @@ class JudgedShard:
 
 
 def judge_shard(shard: ScoringShard) -> JudgedShard:
-    """Decode, validate and compare every payload with its id, then judge all rows in one pass."""
-    models = [
-        genuine(shard.detector, payload, model_id)
-        for payload, model_id in zip(shard.payloads, shard.model_ids, strict=True)
-    ]
+    """Decode every payload and compare it with its id, then prove all models and judge all rows in one pass."""
+    detector, rows = shard.detector, shard.rows
+    models = [genuine(payload, model_id) for payload, model_id in zip(shard.payloads, shard.model_ids, strict=True)]
+    try:
+        verdict = judge_wallets(detector, rows, models)
+    except ModelFormatError:  # one of them at least: each is proved alone
+        models = [model if model and _well_formed(detector, model) else None for model in models]
+        verdict = judge_wallets(detector, rows, models)
     rejected = [wallet for wallet, model in zip(shard.wallets, models, strict=True) if model is None]
-    return JudgedShard(shard.wallets, judge_wallets(shard.detector, shard.rows, models), rejected)
+    return JudgedShard(shard.wallets, verdict, rejected)
 
 
-def genuine(detector: Detector, payload: bytes, model_id: str) -> Model | None:
-    """The model in ``payload``, when it decodes, is well formed and is the one named ``model_id``."""
+def genuine(payload: bytes, model_id: str) -> Model | None:
+    """The model in ``payload``, when it decodes and is the one named ``model_id``; not proved yet."""
     try:
         model = decode(payload)
-        detector.validate(model)
     except ModelFormatError:
         return None
     return model if model.model_id == model_id else None
+
+
+def _well_formed(detector: Detector, model: Model) -> bool:
+    try:
+        detector.validate(model)
+    except ModelFormatError:
+        return False
+    return True
 
 
 def places_of(rows: WalletRows, wallets: Sequence[int]) -> np.ndarray:

@@ -70,6 +70,26 @@ def test_a_payload_that_is_damaged_or_of_another_wallet_is_rejected_and_its_rows
         assert judged.verdict.judgement.judged.tolist() == [False] * 9 + [True] * 9
 
 
+def test_a_malformed_model_is_rejected_alone_even_when_its_id_is_the_listed_one(
+    detector: Detector, models: list[Model]
+) -> None:
+    number = np.array([np.inf])
+    spoiled = Model(detector.name, models[0].parameters, {**models[0].arrays, min(models[0].arrays): number})
+    judged = judge_shard(shard(detector, [spoiled, models[1]], [0, 1], [encode(spoiled), encode(models[1])]))
+    assert judged.rejected == [0]
+    assert judged.verdict.judgement.judged.tolist() == [False] * 9 + [True] * 9
+
+
+def test_a_forest_that_ends_too_early_is_rejected_alone() -> None:
+    forest = DETECTORS["isolation_forest"](n_estimators=20)
+    models = forest.fit(rows_of(200, seed=1), range(4))
+    leaves = models[0].arrays["leaf_samples"].copy()
+    leaves[5] += 1
+    spoiled = Model(forest.name, models[0].parameters, {**models[0].arrays, "leaf_samples": leaves})
+    judged = judge_shard(shard(forest, [spoiled, models[1]], [0, 1], [encode(spoiled), encode(models[1])]))
+    assert judged.rejected == [0]
+
+
 def test_a_later_verdict_on_the_same_rows_replaces_the_first(detector: Detector, models: list[Model]) -> None:
     rows = rows_of(9, seed=2)
     rejected = judge_shard(shard(detector, models, [0, 1], [b"", encode(models[1])]))

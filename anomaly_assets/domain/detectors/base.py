@@ -114,7 +114,10 @@ class Detector(Protocol):
         ...
 
     def judge(self, rows: WalletRows, models: Sequence[Model | None]) -> Judgement:
-        """Verdicts on the rows of a day; ``models[w]`` judges wallet ``w``, None leaves its rows unjudged."""
+        """Verdicts on the rows of a day; ``models[w]`` judges wallet ``w``, None leaves its rows unjudged.
+
+        Every model that judges is proved as by ``validate`` first. Raises ``ModelFormatError`` when one is malformed.
+        """
         ...
 
     def score_one(self, model: Model, *, amount: float, completed_at_us: int) -> float:

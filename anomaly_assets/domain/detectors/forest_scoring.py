@@ -4,7 +4,6 @@ This is the file in which scikit-learn's direction is turned: its ``score_sample
 more anomalous, every number here is higher.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -22,7 +21,7 @@ AMOUNT = 0
 N_HOURS = 24
 
 _TABLED_LENGTHS = 512
-"""Path lengths of leaves that come from a store are looked up in a table for samples up to this size."""
+"""The smallest table of average path lengths."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +109,11 @@ _FAULTS = {
     2: "a tree ends before its last leaf",
     3: "a tree is deeper than its sample allows",
     4: "the leaf counts of a tree do not sum to its sample",
+    5: "the trees' node counts do not sum to the nodes",
+    6: "a feature is not -1..24",
+    7: "the thresholds are not as many as the amount nodes",
+    8: "the leaf counts are not as many as the leaves",
+    9: "a threshold is not finite or a leaf count is 0",
 }
 
 
@@ -119,13 +123,13 @@ def forest_scores(forest: Forest, sample_size: int, amounts: np.ndarray, hours: 
 
 
 def scores_of_many(
-    forests: Sequence[UnfoldedForest], offsets: np.ndarray, amounts: np.ndarray, hours: np.ndarray
+    forests: Sequence[Forest], sample_sizes: Sequence[int], offsets: np.ndarray, amounts: np.ndarray, hours: np.ndarray
 ) -> np.ndarray:
-    """:meth:`UnfoldedForest.scores` of many forests in one pass, each of rows of its own.
+    """:func:`forest_scores` of many forests in one pass, each of rows of its own.
 
     Parameters
     ----------
-    forests : one or more
+    forests : one or more, with the sample size of each
     offsets : int64 array of shape (n_forests + 1,); forest ``f`` scores rows ``offsets[f]:offsets[f + 1]``
     amounts : float32 array of shape (n,), scaled amounts
     hours : uint8 array of shape (n,), 0..23
@@ -133,22 +137,30 @@ def scores_of_many(
     Returns
     -------
     float64 array of shape (n,)
+
+    Raises ``ModelFormatError`` when a forest is malformed; each is proved before it is walked.
     """
-    first_nodes = np.cumsum([0, *(len(forest.features) for forest in forests)])
-    first_trees = np.cumsum([0, *(len(forest.roots) for forest in forests)])
-    per_forest = np.array([len(forest.roots) * average_path_length(forest.sample_size) for forest in forests])
-    lengths = _path_lengths_of_many(
-        np.concatenate([forest.features for forest in forests]),
-        np.concatenate([forest.roots for forest in forests]),
-        np.concatenate([forest.right for forest in forests]),
-        np.concatenate([forest.value for forest in forests]),
-        first_nodes,
-        first_trees,
+    parts = [(f.features, f.thresholds, f.leaf_samples, f.tree_nodes) for f in forests]
+    bounds = np.cumsum([(0, 0, 0, 0), *(tuple(map(len, part)) for part in parts)], axis=0, dtype=np.int64)
+    features, thresholds, leaf_samples, tree_nodes = (np.concatenate(column) for column in zip(*parts, strict=True))
+    lengths, fault = _lengths_of_many(
+        features,
+        thresholds,
+        leaf_samples,
+        tree_nodes,
+        bounds,
+        np.array(sample_sizes, dtype=np.int64),
+        average_path_lengths_up_to(max(sample_sizes)),
         offsets,
         amounts,
         hours,
     )
-    return np.asarray(two_to_minus(lengths / np.repeat(per_forest, np.diff(offsets))))
+    if fault:
+        raise _malformed(_FAULTS[fault])
+    per_forest = [
+        len(forest.tree_nodes) * average_path_length(size) for forest, size in zip(forests, sample_sizes, strict=True)
+    ]
+    return np.asarray(two_to_minus(lengths / np.repeat(np.array(per_forest), np.diff(offsets))))
 
 
 def flag_line(training_scores: np.ndarray, contamination: float) -> float:
@@ -166,48 +178,32 @@ def unfold(forest: Forest, sample_size: int) -> UnfoldedForest:
 
     Raises ``ModelFormatError`` when a property does not hold. Time and memory are linear in the size of the arrays.
     """
-    _require_counts(forest)
-    nodes = forest.tree_nodes.astype(np.int64)
-    fault, right, value = _unfold(
+    n_nodes, n_trees = len(forest.features), len(forest.tree_nodes)
+    roots, right, value = np.zeros(n_trees, np.int64), np.zeros(n_nodes, np.int32), np.zeros(n_nodes, np.float64)
+    fault = _unfold(
         forest.features,
         forest.thresholds,
         forest.leaf_samples,
-        _leaf_lengths(forest.leaf_samples, sample_size),
-        nodes,
+        forest.tree_nodes,
         sample_size,
-        math.ceil(math.log2(max(sample_size, 2))),
+        average_path_lengths_up_to(sample_size),
+        roots,
+        right,
+        value,
     )
     if fault:
         raise _malformed(_FAULTS[fault])
-    return UnfoldedForest(forest.features, np.cumsum(nodes) - nodes, right, value, sample_size)
+    return UnfoldedForest(forest.features, roots, right, value, sample_size)
+
+
+def average_path_lengths_up_to(sample_size: int) -> np.ndarray:
+    """Average path lengths c(0), c(1), ... c(``sample_size``) and some more, float64."""
+    return _table_of_lengths(max(_TABLED_LENGTHS, 1 << sample_size.bit_length()))
 
 
 @cache
-def average_path_lengths_up_to(sample_size: int) -> np.ndarray:
-    """Average path lengths c(0), c(1), ... of leaves of a tree of ``sample_size`` rows, float64."""
-    return average_path_lengths(np.arange(sample_size + 1))
-
-
-def _leaf_lengths(leaf_samples: np.ndarray, sample_size: int) -> np.ndarray:
-    if sample_size > _TABLED_LENGTHS or int(leaf_samples.max(initial=0)) > sample_size:
-        return average_path_lengths(leaf_samples)
-    lengths: np.ndarray = average_path_lengths_up_to(sample_size)[leaf_samples]
-    return lengths
-
-
-def _require_counts(forest: Forest) -> None:
-    """Raise ``ModelFormatError`` unless the arrays fit each other in length and hold values in range."""
-    features, nodes = forest.features, forest.tree_nodes.astype(np.int64)
-    if len(nodes) == 0 or bool((nodes < 1).any()) or int(nodes.max()) > len(features) or nodes.sum() != len(features):
-        raise _malformed("the trees' node counts do not sum to the nodes")
-    if features.min() < LEAF or features.max() > N_HOURS:
-        raise _malformed("a feature is not -1..24")
-    if np.count_nonzero(features == AMOUNT) != len(forest.thresholds):
-        raise _malformed("the thresholds are not as many as the amount nodes")
-    if np.count_nonzero(features == LEAF) != len(forest.leaf_samples):
-        raise _malformed("the leaf counts are not as many as the leaves")
-    if not np.isfinite(forest.thresholds).all() or not forest.leaf_samples.all():
-        raise _malformed("a threshold is not finite or a leaf count is 0")
+def _table_of_lengths(size: int) -> np.ndarray:
+    return average_path_lengths(np.arange(size))
 
 
 def _malformed(what: str) -> ModelFormatError:
@@ -215,53 +211,81 @@ def _malformed(what: str) -> ModelFormatError:
 
 
 @compiled
-def _unfold(
+def _unfold(  # noqa: PLR0911, PLR0912 - one fault code each
     features: np.ndarray,
     thresholds: np.ndarray,
     leaf_samples: np.ndarray,
-    leaf_lengths: np.ndarray,
     tree_nodes: np.ndarray,
     sample_size: int,
-    max_depth: int,
-) -> tuple[int, np.ndarray, np.ndarray]:
-    """A fault code (0: none), right children, and thresholds or path lengths of the nodes.
+    lengths: np.ndarray,
+    roots: np.ndarray,
+    right: np.ndarray,
+    value: np.ndarray,
+) -> int:
+    """Fill in roots, right children, and thresholds or path lengths of the nodes; returns a fault code (0: none).
 
     ``waiting`` holds the ancestors whose right subtree is still to come: a leaf is followed by the right child of the
     innermost one. Depth counts from 1 at the root, and a leaf's path length is summed as scikit-learn does.
     """
-    right = np.zeros(features.size, np.int32)
-    value = np.zeros(features.size, np.float64)
+    max_depth = 1
+    while (1 << max_depth) < sample_size:
+        max_depth += 1
     waiting = np.zeros(max_depth, np.int64)
     waiting_depth = np.zeros(max_depth, np.int64)
     n_amount, n_leaf, node = 0, 0, 0
+    if tree_nodes.size == 0:
+        return 5
     for tree in range(tree_nodes.size):
-        end = node + tree_nodes[tree]
+        end = node + int(tree_nodes[tree])
+        if end <= node or end > features.size:
+            return 5
+        roots[tree] = node
         n_waiting, depth, samples, complete = 0, 1, 0, False
         while node < end:
             if complete:
-                return 1, right, value
-            if features[node] == LEAF:
-                samples += int(leaf_samples[n_leaf])
-                value[node] = depth + leaf_lengths[n_leaf] - 1.0
+                return 1
+            feature = features[node]
+            if feature == LEAF:
+                if n_leaf == leaf_samples.size:
+                    return 8
+                count = int(leaf_samples[n_leaf])
+                if count == 0:
+                    return 9
+                samples += count
+                if samples > sample_size:
+                    return 4
+                value[node] = depth + lengths[count] - 1.0
                 n_leaf += 1
                 complete = n_waiting == 0
                 if not complete:
                     n_waiting -= 1
                     right[waiting[n_waiting]] = node + 1
-                    depth = waiting_depth[n_waiting] + 1
+                    depth = int(waiting_depth[n_waiting]) + 1
             else:
+                if feature < LEAF or feature > N_HOURS:
+                    return 6
                 if depth > max_depth:
-                    return 3, right, value
-                if features[node] == AMOUNT:
+                    return 3
+                if feature == AMOUNT:
+                    if n_amount == thresholds.size:
+                        return 7
+                    if not np.isfinite(thresholds[n_amount]):
+                        return 9
                     value[node] = thresholds[n_amount]
                     n_amount += 1
                 waiting[n_waiting], waiting_depth[n_waiting] = node, depth
                 n_waiting += 1
                 depth += 1
             node += 1
-        if not complete or samples != sample_size:
-            return 4 if complete else 2, right, value
-    return 0, right, value
+        if not complete:
+            return 2
+        if samples != sample_size:
+            return 4
+    if node != features.size:
+        return 5
+    if n_amount != thresholds.size:
+        return 7
+    return 0 if n_leaf == leaf_samples.size else 8
 
 
 @compiled
@@ -298,27 +322,48 @@ def _path_lengths(
 
 
 @compiled
-def _path_lengths_of_many(
+def _lengths_of_many(
     features: np.ndarray,
-    roots: np.ndarray,
-    right: np.ndarray,
-    value: np.ndarray,
-    first_nodes: np.ndarray,
-    first_trees: np.ndarray,
+    thresholds: np.ndarray,
+    leaf_samples: np.ndarray,
+    tree_nodes: np.ndarray,
+    bounds: np.ndarray,
+    sample_sizes: np.ndarray,
+    lengths: np.ndarray,
     offsets: np.ndarray,
     amounts: np.ndarray,
     hours: np.ndarray,
-) -> np.ndarray:
-    """:func:`_path_lengths` of forests that lie one after the other, each counting its nodes from 0."""
-    lengths = np.empty(amounts.size)
-    for forest in range(offsets.size - 1):
-        nodes = slice(first_nodes[forest], first_nodes[forest + 1])
-        trees = slice(first_trees[forest], first_trees[forest + 1])
+) -> tuple[np.ndarray, int]:
+    """:func:`_path_lengths` of forests that lie one after the other, and the first fault of one of them (0: none).
+
+    Each is unfolded into memory that the next one uses again.
+    """
+    n_forests = sample_sizes.size
+    most_nodes, most_trees = 0, 0
+    for forest in range(n_forests):
+        most_nodes = max(most_nodes, bounds[forest + 1, 0] - bounds[forest, 0])
+        most_trees = max(most_trees, bounds[forest + 1, 3] - bounds[forest, 3])
+    roots, right = np.zeros(most_trees, np.int64), np.zeros(most_nodes, np.int32)
+    value, summed = np.zeros(most_nodes), np.zeros(amounts.size)
+    for forest in range(n_forests):
+        own = features[bounds[forest, 0] : bounds[forest + 1, 0]]
+        n_trees = bounds[forest + 1, 3] - bounds[forest, 3]
+        fault = _unfold(
+            own,
+            thresholds[bounds[forest, 1] : bounds[forest + 1, 1]],
+            leaf_samples[bounds[forest, 2] : bounds[forest + 1, 2]],
+            tree_nodes[bounds[forest, 3] : bounds[forest + 1, 3]],
+            sample_sizes[forest],
+            lengths,
+            roots,
+            right,
+            value,
+        )
+        if fault != 0:
+            return summed, fault
         for row in range(offsets[forest], offsets[forest + 1]):
-            lengths[row] = _path_length(
-                features[nodes], roots[trees], right[nodes], value[nodes], float(amounts[row]), int(hours[row])
-            )
-    return lengths
+            summed[row] = _path_length(own, roots[:n_trees], right, value, float(amounts[row]), int(hours[row]))
+    return summed, 0
 
 
 @compiled

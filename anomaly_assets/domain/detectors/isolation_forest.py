@@ -165,7 +165,8 @@ class IsolationForestDetector:
         pairs = enumerate(zip(counts.tolist(), models, strict=True))
         found = [(wallet, model) for wallet, (n_rows, model) in pairs if model is not None and n_rows > 0]
         wallets, chosen = [wallet for wallet, _ in found], [model for _, model in found]
-        forests = [self._walkable(model) for model in chosen]
+        for model in chosen:
+            self._require_form(model)
         judged = np.zeros(rows.n_wallets, dtype=np.bool_)
         judged[wallets] = True
         judged = np.repeat(judged, counts)
@@ -175,10 +176,11 @@ class IsolationForestDetector:
         def of_row(key: str) -> np.ndarray:
             return np.repeat(np.array([model.arrays[key][0] for model in chosen]), n_rows)
 
-        if forests:
+        if chosen:
+            forests, sizes = [_forest(model) for model in chosen], [_sample_size(model) for model in chosen]
             values = self._scaled(chosen, rows.amounts[judged], n_rows)
             amounts = to_float32(values, of_row("center"), of_row("scale"))
-            score[judged] = scores_of_many(forests, np.concatenate([[0], np.cumsum(n_rows)]), amounts, hours)
+            score[judged] = scores_of_many(forests, sizes, np.cumsum([0, *n_rows]), amounts, hours)
             typical[judged], line[judged] = of_row("typical"), of_row("flag_line")
             unseen[judged] = (of_row("hours_seen") >> hours.astype(np.uint32)) & 1 == 0
         return Judgement(
@@ -216,6 +218,11 @@ class IsolationForestDetector:
 
     def validate(self, model: Model) -> None:
         """Raise ``ModelFormatError`` unless trees, scaler, hours and lines are well formed; walks no tree."""
+        self._require_form(model)
+        _walkable[model] = unfold(_forest(model), _sample_size(model))
+
+    def _require_form(self, model: Model) -> None:
+        """Raise ``ModelFormatError`` unless everything but the trees is well formed."""
         require_parameters(model, self.name, _ACCEPTS)
         require_arrays(model, _ARRAYS, scalars=_SCALARS)
         require_number(model, "center")
@@ -226,9 +233,6 @@ class IsolationForestDetector:
         require_number(model, "flag_line", low=0.0, high=1.0)
         if len(model.arrays["tree_nodes"]) != model.parameters["n_estimators"]:
             raise malformed(self.name, "the number of trees is not n_estimators")
-        forest = Forest(*(model.arrays[key] for key in ("features", "thresholds", "leaf_samples", "tree_nodes")))
-        sample_size = min(int(model.parameters["max_samples"]), int(model.arrays["n_transactions"][0]))
-        _walkable[model] = unfold(forest, sample_size)
 
     def reason(self, model: Model, *, amount: float, completed_at_us: int, score: float) -> str:
         """What stands apart, what is usual (the median), and both scores; an hour without history is named."""
@@ -257,3 +261,11 @@ def to_float32(values: np.ndarray, center: float | np.ndarray, scale: float | np
 def is_constant(scaled: np.ndarray) -> bool:
     """Whether non-empty float32 scaled amounts are all one to a forest: no two of them can be split."""
     return bool(scaled.max() <= scaled.min() + SPLIT_THRESHOLD)
+
+
+def _forest(model: Model) -> Forest:
+    return Forest(*(model.arrays[key] for key in ("features", "thresholds", "leaf_samples", "tree_nodes")))
+
+
+def _sample_size(model: Model) -> int:
+    return min(int(model.parameters["max_samples"]), int(model.arrays["n_transactions"][0]))
