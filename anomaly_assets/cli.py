@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -183,7 +184,8 @@ def _progress(*, quiet: bool) -> Iterator[tuple[Any, dict[date, float]]]:
 
 def _days_table(summaries: list[Any], seconds: dict[date, float]) -> Table:
     detectors = list(summaries[0].flagged_by) if summaries else []
-    table = Table(show_edge=False)
+    # narrow enough for 80 columns, the width where there is no terminal
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
     for name in ("day", "transactions", "judged", *detectors, "either", "seconds"):
         table.add_column(name, justify="left" if name == "day" else "right")
     for summary in summaries:
