@@ -28,7 +28,7 @@ from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.settings import Detection
 from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW, Outcome, Run
 
-WALLETS_AT_ONCE = 512
+WALLETS_AT_ONCE = 128
 """Wallets of a shard: their models are in memory together."""
 
 
