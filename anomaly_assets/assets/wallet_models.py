@@ -73,6 +73,8 @@ def _describe(outcome: Outcome) -> Mapping[str, Any]:
         "reused": outcome.numbers["reused"],
         "payload bytes": outcome.numbers["payload_bytes"],
         "store": outcome.numbers["store"],
+        "threads": outcome.numbers["threads"],
+        "peak memory of the process, MB": outcome.numbers["peak_memory_mb"],
         "generation": outcome.numbers["generation"],
         "window manifest": outcome.seal.inputs["manifest_id"],
         "preview": markdown_table(models),

@@ -161,9 +161,8 @@ def _served(
     try:
         with store.open(run.home) as server:
             for begin in range(0, len(wallets), WALLETS_AT_ONCE):
-                keys = {
-                    (detector.name, rows.wallet_ids[wallet]): wallet for wallet in wallets[begin:][:WALLETS_AT_ONCE]
-                }
+                chosen = wallets[begin : begin + WALLETS_AT_ONCE]
+                keys = {(detector.name, rows.wallet_ids[wallet]): wallet for wallet in chosen}
                 found = server.read(list(keys), as_of=models.day, generation=models.generation or 0)
                 if found is None:
                     run.say(f"the store does not serve the models of {models.day}; scoring from the archive")
