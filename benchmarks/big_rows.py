@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from anomaly_assets.domain.schema import TRANSACTIONS
 
-EXPONENT = 0.55
+EXPONENT = 0.45
 GIANT_SHARE = 0.1
 BURST = 3
 WINDOW_DAYS = 180

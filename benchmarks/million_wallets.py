@@ -38,7 +38,7 @@ from anomaly_assets.steps.window import build_window
 from benchmarks.big_rows import DAY, FIRST_DAY, BigFleet
 from benchmarks.measuring import machine, machine_line, usable_cores, write_result
 
-SIZE, QUICK_SIZE = (1_000_000, 100_000_000), (3_000, 300_000)
+SIZE, QUICK_SIZE = (1_000_000, 104_000_000), (3_000, 300_000)
 STORE_MEMORY_MB = 12_288
 POLL_SECONDS = 0.5
 
@@ -47,9 +47,10 @@ def main() -> int:
     """Run every step, print and write what it took."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a tiny run of a few seconds: shows that it works")
+    parser.add_argument("--share", type=float, default=1.0, help="part of the full size, in wallets and rows")
     parser.add_argument("--json", type=Path, help="write the figures here (default: below benchmarks/results)")
     arguments = parser.parse_args()
-    n_wallets, n_rows = QUICK_SIZE if arguments.quick else SIZE
+    n_wallets, n_rows = (int(arguments.share * size) for size in (QUICK_SIZE if arguments.quick else SIZE))
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
     try:
         result = measure(Home(folder / "home"), n_wallets, n_rows)
