@@ -9,6 +9,7 @@ of that hour. A node so costs a few machine words however many rows it holds.
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import intrinsic
 
-from anomaly_assets.domain.detectors.forest_sampling import LOOK_AHEAD, N_FEATURES, ForestSeeds, look_ahead
+from anomaly_assets.domain.detectors.forest_sampling import ForestSeeds
 from anomaly_assets.domain.detectors.forest_scoring import (
     AMOUNT,
     LEAF,
@@ -27,6 +28,10 @@ from anomaly_assets.domain.detectors.forest_scoring import (
 )
 from anomaly_assets.domain.portable import compiled
 
+N_FEATURES = 1 + N_HOURS
+LOOK_AHEAD = 32
+"""Draws that are looked ahead from each state, as many as columns and a few to spare."""
+
 SPLIT_THRESHOLD = np.float32(1e-7)
 """Amounts closer than this cannot be split (``FEATURE_THRESHOLD``, sklearn/tree/_partitioner.pxd)."""
 
@@ -36,8 +41,9 @@ _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _VALID = np.uint64((1 << N_FEATURES) - 1)
 _ROOM = 2
 """Trees on at least one in so many of the rows are grown on bits of all rows."""
-_CHUNK = 1
-"""Nodes for which draws are looked ahead at once, when the shared ones do not suffice."""
+_SHARED_NODES = 1024
+_SHARED_BYTES = 8 * 1024 * 1024
+"""Draws shared by all wallets: of so many states of each tree, in so much memory at most."""
 
 
 def max_depth(sample_size: int) -> int:
@@ -56,6 +62,7 @@ class Grower:
 
     def __init__(self, seeds: ForestSeeds, max_samples: int) -> None:
         self._seeds, self._max_samples = seeds, max_samples
+        self._states, self._places = _shared_draws(seeds)
         self._room = 0
         self._n_rows, self._samples = 0, np.empty((0, 0), dtype=np.int32)
 
@@ -79,8 +86,8 @@ class Grower:
             ranks,
             self._samples,
             self._seeds.splitters,
-            self._seeds.states,
-            self._seeds.places,
+            self._states,
+            self._places,
             sample_size,
             max_depth(sample_size),
             self._features,
@@ -110,6 +117,18 @@ class Grower:
             self._tree_nodes = np.empty(n_trees, dtype=np.int32)
             self._right = np.empty(len(self._features), dtype=np.int32)
             self._value = np.empty(len(self._features))
+
+
+@lru_cache(maxsize=8)
+def _shared_draws(seeds: ForestSeeds) -> tuple[np.ndarray, np.ndarray]:
+    """What ``_look_ahead`` fills in for the first nodes of each tree: a row of states and a row of places."""
+    n_trees = len(seeds.splitters)
+    n_shared = min(_SHARED_NODES, _SHARED_BYTES // (LOOK_AHEAD * n_trees))
+    states = np.empty((n_trees, n_shared + LOOK_AHEAD), dtype=np.uint32)
+    places = np.zeros((n_trees, n_shared * LOOK_AHEAD), dtype=np.uint8)
+    for tree in range(n_trees):
+        _look_ahead(seeds.splitters[tree], states[tree], places[tree])
+    return states, places
 
 
 def _machine_instruction(generate: Callable[[Any, Any], Any]) -> Any:
@@ -159,6 +178,31 @@ _n_bits = _machine_instruction(lambda builder, word: builder.ctpop(word))
 
 
 @compiled
+def _look_ahead(state: int, states: np.ndarray, places: np.ndarray) -> None:
+    """Fill in the states that follow ``state``, and for a node that begins with any of them the places it draws.
+
+    The generator is ``our_rand_r`` (sklearn/utils/_random.pxd). Draw ``t`` of a node takes one of the columns that are
+    not drawn yet, ``t + r % (N_FEATURES - t)`` in the order of the splitter (``rand_int``, sklearn/tree/_utils.pyx).
+
+    Parameters
+    ----------
+    state : uint32, not 0
+    states : uint32 array of shape (m + LOOK_AHEAD,)
+    places : uint8 array of shape (m * LOOK_AHEAD,)
+    """
+    x = np.uint32(state)
+    for i in range(states.size):
+        x = np.uint32(x ^ (x << np.uint32(13)))
+        x = np.uint32(x ^ (x >> np.uint32(17)))
+        x = np.uint32(x ^ (x << np.uint32(5)))
+        states[i] = x
+    for i in range(states.size - LOOK_AHEAD):
+        for t in range(N_FEATURES):
+            drawn = np.uint32(states[i + t] & np.uint32(0x7FFFFFFF)) % np.uint32(N_FEATURES - t)
+            places[i * LOOK_AHEAD + t] = np.uint32(t) + drawn
+
+
+@compiled
 def _grow(  # noqa: PLR0912, PLR0915 - one compiled loop whose state would otherwise be passed around
     ordered: np.ndarray,
     hours: np.ndarray,
@@ -181,7 +225,7 @@ def _grow(  # noqa: PLR0912, PLR0915 - one compiled loop whose state would other
 
     ``drawable`` is ``features`` of the splitter: a permutation of the columns whose head holds the ``n_total`` that are
     constant in the node, ``n_known`` of which were so in its parent already. Draw ``t`` of a node is Fisher-Yates': it
-    takes place ``t + r % (25 - t)`` (``look_ahead``), and one below ``n_total`` is a column known to be constant. Of
+    takes place ``t + r % (25 - t)`` (``_look_ahead``), and one below ``n_total`` is a column known to be constant. Of
     those it only matters that they are drawn, so their order is left alone and they are skipped all at once.
     """
     compact = ordered.size > _ROOM * sample_size
@@ -199,8 +243,8 @@ def _grow(  # noqa: PLR0912, PLR0915 - one compiled loop whose state would other
     one, none = np.uint64(1), np.uint64(0)
     n_shared = shared_states.shape[1] - LOOK_AHEAD
     shared = shared_places.reshape(shared_places.size)
-    own_states = np.empty(_CHUNK + LOOK_AHEAD, np.uint32)
-    own = np.zeros(_CHUNK * LOOK_AHEAD, np.uint8)
+    own_states = np.empty(1 + LOOK_AHEAD, np.uint32)
+    own = np.zeros(LOOK_AHEAD, np.uint8)
     if not compact:
         for k in range(ordered.size):
             of_hour[hours[k], k >> 6] |= one << np.uint64(k & 63)
@@ -235,7 +279,7 @@ def _grow(  # noqa: PLR0912, PLR0915 - one compiled loop whose state would other
                 node[n_words - 1] = (one << np.uint64(sample_size & 63)) - one
         for feature in range(N_FEATURES):
             drawable[feature] = feature
-        first_node, used, own_from = n_nodes, 0, -_CHUNK - 1
+        first_node, used, own_from = n_nodes, 0, 0
         low, high, depth, n_known, n_waiting = 0, n_words - 1, 0, 0, 0
         while True:
             while node[low] == none:
@@ -247,16 +291,16 @@ def _grow(  # noqa: PLR0912, PLR0915 - one compiled loop whose state would other
             split, n_total = LEAF, n_known
             near = used < n_shared
             if depth < max_depth and first < last and n_total < N_FEATURES:
-                if not near and used >= own_from + _CHUNK:
+                if not near:
                     if used == 0:
                         state = splitters[tree]
                     elif used <= n_shared + LOOK_AHEAD:
                         state = shared_states[tree, used - 1]
                     else:
                         state = own_states[used - 1 - own_from]
-                    look_ahead(state, own_states, own)
+                    _look_ahead(state, own_states, own)
                     own_from = used
-                begin = (tree * n_shared + used if near else used - own_from) * LOOK_AHEAD
+                begin = (tree * n_shared + used) * LOOK_AHEAD if near else 0
                 passed = none
                 while True:
                     drawn = _not_below(shared, begin, n_total) if near else _not_below(own, begin, n_total)

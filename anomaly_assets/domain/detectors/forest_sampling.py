@@ -14,13 +14,6 @@ import numpy as np
 from anomaly_assets.domain.portable import compiled
 
 _MAX_INT = 2**31 - 1
-N_FEATURES = 25
-"""Columns of a forest's matrix: the amount and 24 hours."""
-LOOK_AHEAD = 32
-"""Draws that are looked ahead from each state, as many as columns and a few to spare."""
-_SHARED_NODES = 1024
-_SHARED_BYTES = 8 * 1024 * 1024
-"""Draws shared by all wallets: of so many states of each tree, in so much memory at most."""
 _KEPT_DRAWS = 65_536
 """Draws kept in memory per tree; longer streams are made again when needed."""
 _LOWEST_PERMUTED, _HIGHEST_PERMUTED = 0.01, 0.99
@@ -38,8 +31,6 @@ class ForestSeeds:
     Attributes
     ----------
     splitters : uint32 array of shape (n_estimators,), first state of each tree's xorshift, never 0
-    states : uint32 array of shape (n_estimators, m + LOOK_AHEAD), the states that follow it
-    places : uint8 array of shape (n_estimators, m * LOOK_AHEAD), what ``look_ahead`` makes of them
     """
 
     def __init__(self, random_state: int, n_estimators: int) -> None:
@@ -47,11 +38,6 @@ class ForestSeeds:
         own = [np.random.RandomState(seed).randint(_MAX_INT) for seed in self._seeds]
         first = [np.random.RandomState(seed).randint(0, _MAX_INT) for seed in own]
         self.splitters = np.maximum(np.array(first, dtype=np.uint32), np.uint32(1))
-        n_shared = min(_SHARED_NODES, _SHARED_BYTES // (LOOK_AHEAD * n_estimators))
-        self.states = np.empty((n_estimators, n_shared + LOOK_AHEAD), dtype=np.uint32)
-        self.places = np.zeros((n_estimators, n_shared * LOOK_AHEAD), dtype=np.uint8)
-        for tree in range(n_estimators):
-            look_ahead(self.splitters[tree], self.states[tree], self.places[tree])
         self._draws = np.empty((n_estimators, 0), dtype=np.uint32)
 
     def samples(self, n_rows: int, sample_size: int) -> np.ndarray:
@@ -93,31 +79,6 @@ class ForestSeeds:
 def forest_seeds(random_state: int, n_estimators: int) -> ForestSeeds:
     """:class:`ForestSeeds`, made once per process."""
     return ForestSeeds(random_state, n_estimators)
-
-
-@compiled
-def look_ahead(state: int, states: np.ndarray, places: np.ndarray) -> None:
-    """Fill in the states that follow ``state``, and for a node that begins with any of them the places it draws.
-
-    The generator is ``our_rand_r`` (sklearn/utils/_random.pxd). Draw ``t`` of a node takes one of the columns that are
-    not drawn yet, ``t + r % (N_FEATURES - t)`` in the order of the splitter (``rand_int``, sklearn/tree/_utils.pyx).
-
-    Parameters
-    ----------
-    state : uint32, not 0
-    states : uint32 array of shape (m + LOOK_AHEAD,)
-    places : uint8 array of shape (m * LOOK_AHEAD,)
-    """
-    x = np.uint32(state)
-    for i in range(states.size):
-        x = np.uint32(x ^ (x << np.uint32(13)))
-        x = np.uint32(x ^ (x >> np.uint32(17)))
-        x = np.uint32(x ^ (x << np.uint32(5)))
-        states[i] = x
-    for i in range(states.size - LOOK_AHEAD):
-        for t in range(N_FEATURES):
-            drawn = np.uint32(states[i + t] & np.uint32(0x7FFFFFFF)) % np.uint32(N_FEATURES - t)
-            places[i * LOOK_AHEAD + t] = np.uint32(t) + drawn
 
 
 @compiled

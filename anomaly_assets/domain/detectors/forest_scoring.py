@@ -65,25 +65,13 @@ class UnfoldedForest:
     value: np.ndarray
     sample_size: int
 
-    def scores(self, amounts: np.ndarray, hours: np.ndarray) -> np.ndarray:
-        """Anomaly scores ``2**(-mean path length / c(sample_size))``; higher is more anomalous.
-
-        Liu, Ting and Zhou, "Isolation forest", ICDM 2008, eq. 2. Minus ``score_samples`` of scikit-learn, path lengths
-        being added in its order.
+    def scores_by_hour(self, ordered: np.ndarray, hours: np.ndarray) -> np.ndarray:
+        """Scores as :func:`scores_of_many` of many rows, ascending by amount: those that go the same way go together.
 
         Parameters
         ----------
-        amounts : float32 array of shape (n,), scaled amounts
-        hours : uint8 array of shape (n,), 0..23
-
-        Returns
-        -------
-        float64 array of shape (n,), in (0, 1)
-        """
-        return self._from_lengths(_path_lengths(self.features, self.roots, self.right, self.value, amounts, hours))
-
-    def scores_by_hour(self, ordered: np.ndarray, hours: np.ndarray) -> np.ndarray:
-        """The same scores of many rows in ascending order of amount: rows that go the same way go together.
+        ordered : float32 array of shape (n,), scaled amounts, ascending
+        hours : uint8 array of shape (n,), hours of the same rows
 
         Returns
         -------
@@ -96,7 +84,7 @@ class UnfoldedForest:
         )
 
     def score_one(self, amount: float, hour: int) -> float:
-        """The score of one row, ``amount`` being a scaled float32 amount; the same as :meth:`scores` gives."""
+        """The score of one row, ``amount`` being a scaled float32 amount; the same as :func:`scores_of_many` gives."""
         length = _path_length(self.features, self.roots, self.right, self.value, amount, hour)
         return float(two_to_minus_one(length / (len(self.roots) * average_path_length(self.sample_size))))
 
@@ -117,15 +105,13 @@ _FAULTS = {
 }
 
 
-def forest_scores(forest: Forest, sample_size: int, amounts: np.ndarray, hours: np.ndarray) -> np.ndarray:
-    """:meth:`UnfoldedForest.scores` of a stored forest. Raises ``ModelFormatError`` when it is malformed."""
-    return unfold(forest, sample_size).scores(amounts, hours)
-
-
 def scores_of_many(
     forests: Sequence[Forest], sample_sizes: Sequence[int], offsets: np.ndarray, amounts: np.ndarray, hours: np.ndarray
 ) -> np.ndarray:
-    """:func:`forest_scores` of many forests in one pass, each of rows of its own.
+    """Anomaly scores ``2**(-mean path length / c(sample size))`` by many forests, each of rows of its own.
+
+    Liu, Ting and Zhou, "Isolation forest", ICDM 2008, eq. 2; higher is more anomalous. Minus ``score_samples`` of
+    scikit-learn, path lengths being added in its order.
 
     Parameters
     ----------
@@ -136,7 +122,7 @@ def scores_of_many(
 
     Returns
     -------
-    float64 array of shape (n,)
+    float64 array of shape (n,), in (0, 1)
 
     Raises ``ModelFormatError`` when a forest is malformed; each is proved before it is walked.
     """
@@ -306,22 +292,6 @@ def _path_length(
 
 
 @compiled
-def _path_lengths(
-    features: np.ndarray,
-    roots: np.ndarray,
-    right: np.ndarray,
-    value: np.ndarray,
-    amounts: np.ndarray,
-    hours: np.ndarray,
-) -> np.ndarray:
-    """Summed path length of each row, float64, whatever the number of rows."""
-    lengths = np.empty(amounts.size)
-    for row in range(amounts.size):
-        lengths[row] = _path_length(features, roots, right, value, float(amounts[row]), int(hours[row]))
-    return lengths
-
-
-@compiled
 def _lengths_of_many(
     features: np.ndarray,
     thresholds: np.ndarray,
@@ -334,7 +304,7 @@ def _lengths_of_many(
     amounts: np.ndarray,
     hours: np.ndarray,
 ) -> tuple[np.ndarray, int]:
-    """:func:`_path_lengths` of forests that lie one after the other, and the first fault of one of them (0: none).
+    """:func:`_path_length` of each row, by forests one after the other, and the first fault of one of them (0: none).
 
     Each is unfolded into memory that the next one uses again.
     """
@@ -375,7 +345,7 @@ def _range_lengths(  # noqa: PLR0912 - one compiled loop
     amounts: np.ndarray,
     hour_ends: np.ndarray,
 ) -> np.ndarray:
-    """Summed path length of each row, float64, as :func:`_path_lengths`.
+    """Summed path length of each row, float64, as :func:`_path_length`.
 
     The rows of an hour lie together, ascending by amount: those that share a node are a range, which an amount node
     cuts in two by binary search and an hour node sends on whole.

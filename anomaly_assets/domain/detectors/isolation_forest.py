@@ -177,7 +177,7 @@ class IsolationForestDetector:
             return np.repeat(np.array([model.arrays[key][0] for model in chosen]), n_rows)
 
         if chosen:
-            forests, sizes = [_forest(model) for model in chosen], [_sample_size(model) for model in chosen]
+            forests, sizes = [forest_of(model) for model in chosen], [sample_size_of(model) for model in chosen]
             values = self._scaled(chosen, rows.amounts[judged], n_rows)
             amounts = to_float32(values, of_row("center"), of_row("scale"))
             score[judged] = scores_of_many(forests, sizes, np.cumsum([0, *n_rows]), amounts, hours)
@@ -219,7 +219,7 @@ class IsolationForestDetector:
     def validate(self, model: Model) -> None:
         """Raise ``ModelFormatError`` unless trees, scaler, hours and lines are well formed; walks no tree."""
         self._require_form(model)
-        _walkable[model] = unfold(_forest(model), _sample_size(model))
+        _walkable[model] = unfold(forest_of(model), sample_size_of(model))
 
     def _require_form(self, model: Model) -> None:
         """Raise ``ModelFormatError`` unless everything but the trees is well formed."""
@@ -263,9 +263,11 @@ def is_constant(scaled: np.ndarray) -> bool:
     return bool(scaled.max() <= scaled.min() + SPLIT_THRESHOLD)
 
 
-def _forest(model: Model) -> Forest:
+def forest_of(model: Model) -> Forest:
+    """The trees of a stored model."""
     return Forest(*(model.arrays[key] for key in ("features", "thresholds", "leaf_samples", "tree_nodes")))
 
 
-def _sample_size(model: Model) -> int:
+def sample_size_of(model: Model) -> int:
+    """Rows each of its trees was grown on."""
     return min(int(model.parameters["max_samples"]), int(model.arrays["n_transactions"][0]))

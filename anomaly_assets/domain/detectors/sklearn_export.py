@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from anomaly_assets.domain.detectors.base import Model
-from anomaly_assets.domain.detectors.forest_scoring import AMOUNT, LEAF, N_HOURS, Forest, unfold
-from anomaly_assets.domain.detectors.isolation_forest import FLOAT32_LIMIT, IsolationForestDetector
+from anomaly_assets.domain.detectors.forest_scoring import AMOUNT, LEAF, N_HOURS, unfold
+from anomaly_assets.domain.detectors.isolation_forest import (
+    FLOAT32_LIMIT,
+    IsolationForestDetector,
+    forest_of,
+    sample_size_of,
+)
 from anomaly_assets.domain.portable import average_path_length, average_path_lengths, exp2_neg, scale_amounts
 
 if TYPE_CHECKING:
@@ -59,7 +64,7 @@ def _blank(model: Model) -> "Pipeline":
     from sklearn.pipeline import Pipeline  # noqa: PLC0415
     from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, RobustScaler  # noqa: PLC0415
 
-    parameters, sample_size = model.parameters, _sample_size(model)
+    parameters, sample_size = model.parameters, sample_size_of(model)
     scale = FunctionTransformer(
         _scale_column, kw_args={"scale": parameters["amount_scale"]}, feature_names_out="one-to-one"
     )
@@ -91,10 +96,6 @@ def _limit_column(column: np.ndarray) -> np.ndarray:
     return np.clip(column, -FLOAT32_LIMIT, FLOAT32_LIMIT).astype(np.float32)
 
 
-def _sample_size(model: Model) -> int:
-    return min(int(model.parameters["max_samples"]), int(model.arrays["n_transactions"][0]))
-
-
 def _flag_line(model: Model, blank: Any) -> float:
     """The model's flag line as scikit-learn's arithmetic has it, so that rows exactly on the line stay unflagged.
 
@@ -102,7 +103,7 @@ def _flag_line(model: Model, blank: Any) -> float:
     flag line: the two differ by an ulp in a few percent of the cases.
     """
     n_trees, line = len(model.arrays["tree_nodes"]), float(model.arrays["flag_line"][0])
-    unit = n_trees * average_path_length(_sample_size(model))
+    unit = n_trees * average_path_length(sample_size_of(model))
     flagged, unflagged = 0.0, _NO_SCORE * unit
     if exp2_neg(flagged / unit) <= line:
         return line
@@ -118,10 +119,7 @@ def _flag_line(model: Model, blank: Any) -> float:
 
 def _plant(model: Model, forest: Any) -> None:
     """Give a blank forest the model's trees, and what scikit-learn works out from its trees when it fits them."""
-    unfolded = unfold(
-        Forest(*(model.arrays[key] for key in ("features", "thresholds", "leaf_samples", "tree_nodes"))),
-        _sample_size(model),
-    )
+    unfolded = unfold(forest_of(model), sample_size_of(model))
     samples = _samples_of_nodes(model, unfolded.right)
     ends = unfolded.roots + model.arrays["tree_nodes"]
     for estimator, root, end in zip(forest.estimators_, unfolded.roots.tolist(), ends.tolist(), strict=True):

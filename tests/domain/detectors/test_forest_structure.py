@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomaly_assets.domain.detectors.base import Model
-from anomaly_assets.domain.detectors.forest_scoring import Forest, flag_line, forest_scores, typical_score, unfold
+from anomaly_assets.domain.detectors.forest_scoring import Forest, flag_line, scores_of_many, typical_score, unfold
 from anomaly_assets.domain.detectors.isolation_forest import IsolationForestDetector
 from anomaly_assets.domain.errors import ModelFormatError
 from anomaly_assets.domain.wallet_rows import WalletRows
@@ -25,6 +25,11 @@ def forest_of(features: list[int], thresholds: list[float], leaves: list[int], n
         np.array(leaves, dtype=np.uint16),
         np.array(nodes, dtype=np.int32),
     )
+
+
+def forest_scores(forest: Forest, sample_size: int, amounts: np.ndarray, hours: np.ndarray) -> np.ndarray:
+    """Scores of rows by one forest."""
+    return scores_of_many([forest], [sample_size], np.array([0, len(amounts)]), amounts, hours)
 
 
 def good() -> dict[str, list[int] | list[float]]:
