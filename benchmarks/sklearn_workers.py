@@ -19,7 +19,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, RobustScaler
 
 from anomaly_assets.domain.detectors.base import Detector, Model
-from anomaly_assets.domain.detectors.forest_scoring import flag_line, typical_score, unfold
+from anomaly_assets.domain.detectors.forest_scoring import unfold
 from anomaly_assets.domain.detectors.isolation_forest import IsolationForestDetector, robust_scaling, to_float32
 from anomaly_assets.domain.detectors.sklearn_forest import fit_forest
 from anomaly_assets.domain.detectors.statistical import SMALLEST_SPREAD, StatisticalDetector
@@ -101,19 +101,7 @@ def reference_model(rows: WalletRows) -> Model:
         scaled, hours, n_estimators=FOREST.n_estimators, sample_size=sample_size, random_state=FOREST.random_state
     )
     scores = unfold(forest, sample_size).scores_by_hour(scaled[order], hours[order])
-    arrays = {
-        "features": forest.features,
-        "thresholds": forest.thresholds,
-        "leaf_samples": forest.leaf_samples,
-        "tree_nodes": forest.tree_nodes,
-        "center": np.array([center]),
-        "scale": np.array([scale]),
-        "hours_seen": np.array([sum(1 << hour for hour in set(hours.tolist()))], dtype=np.uint32),
-        "n_transactions": np.array([rows.n_rows], dtype=np.int64),
-        "typical": np.array([typical_score(scores)]),
-        "flag_line": np.array([flag_line(scores, FOREST.contamination)]),
-    }
-    return Model(FOREST.name, FOREST.fit_parameters, arrays)
+    return FOREST.model_of(forest, center, scale, hours, scores)
 
 
 def _pickled_forest(amounts: np.ndarray, hours: np.ndarray) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from anomaly_assets.domain.detectors.base import Detector, DetectorStatus, Judgement, Model
+from anomaly_assets.domain.detectors.base import Detector, DetectorStatus, Judgement
 from anomaly_assets.domain.published import (
     INPUT_NAMES,
     anomaly_column,
@@ -13,30 +13,8 @@ from anomaly_assets.domain.published import (
     published_schema,
     status_column,
 )
-from anomaly_assets.domain.verdict import DetectorVerdict, judge_wallets, unite
+from anomaly_assets.domain.verdict import DetectorVerdict, unite
 from anomaly_assets.domain.wallet_rows import WalletRows
-
-
-def score_rows(
-    detectors: Sequence[Detector],
-    kept: pa.Table,
-    rows: WalletRows,
-    window: pa.Table,
-    models: Mapping[tuple[str, str], Model],
-) -> pa.Table:
-    """The published rows of one day, judged by models at hand.
-
-    Parameters
-    ----------
-    kept : the raw day's rows
-    rows : the same rows as flat arrays, in the same order
-    window : ``training_window`` of the day
-    models : (detector, wallet) to model, of every wallet of the day that has one
-    """
-    models_of = {d.name: [models.get((d.name, wallet)) for wallet in rows.wallet_ids] for d in detectors}
-    verdicts = {d.name: judge_wallets(d, rows, models_of[d.name]) for d in detectors}
-    ids = {name: [model.model_id if model else None for model in chosen] for name, chosen in models_of.items()}
-    return published_table(detectors, kept, rows, window, verdicts, ids)
 
 
 def published_table(

@@ -14,7 +14,8 @@ from anomaly_assets.domain.predicates import every_transaction_judged_once, unif
 from anomaly_assets.domain.published import INPUT_NAMES, published_schema, with_provenance
 from anomaly_assets.domain.raw_day import to_wallet_rows
 from anomaly_assets.domain.schema import TIME, TRANSACTIONS
-from anomaly_assets.domain.scoring import score_rows
+from anomaly_assets.domain.scoring import published_table
+from anomaly_assets.domain.verdict import judge_wallets
 from anomaly_assets.domain.window import summarize_window
 
 DAY = date(2024, 3, 1)
@@ -67,9 +68,18 @@ def window() -> tuple[pa.Table, ModelsByKey]:
 WINDOW, MODELS = window()
 
 
+def score_rows(kept: pa.Table, window: pa.Table, models: ModelsByKey) -> pa.Table:
+    """The published rows of a day, judged by models at hand."""
+    rows = to_wallet_rows(kept)
+    models_of = {d.name: [models.get((d.name, wallet)) for wallet in rows.wallet_ids] for d in DETECTORS}
+    verdicts = {d.name: judge_wallets(d, rows, models_of[d.name]) for d in DETECTORS}
+    ids = {name: [model.model_id if model else None for model in chosen] for name, chosen in models_of.items()}
+    return published_table(DETECTORS, kept, rows, window, verdicts, ids)
+
+
 def score(amounts: dict[str, list[float]] = TODAY, models: ModelsByKey = MODELS) -> pa.Table:
     kept = transactions(amounts, START)
-    return score_rows(DETECTORS, kept, to_wallet_rows(kept), WINDOW, models)
+    return score_rows(kept, WINDOW, models)
 
 
 def by_id(table: pa.Table) -> dict[str, dict[str, object]]:
@@ -185,7 +195,7 @@ def test_an_empty_day_is_an_empty_table_with_its_schema() -> None:
 def test_a_day_without_any_history_is_scored_as_such() -> None:
     nothing = summarize_window(to_wallet_rows(transactions({}, START)), [], DETECTORS)
     kept = transactions(TODAY, START)
-    scored = score_rows(DETECTORS, kept, to_wallet_rows(kept), nothing, {})
+    scored = score_rows(kept, nothing, {})
     assert set(scored.column("statistical_status").to_pylist()) == {"no_history"}
     assert set(scored.column("is_anomaly").to_pylist()) == {False}
 
@@ -193,7 +203,7 @@ def test_a_day_without_any_history_is_scored_as_such() -> None:
 def test_scores_do_not_depend_on_how_the_day_is_chunked() -> None:
     kept = transactions(TODAY, START)
     chunked = pa.concat_tables([kept.slice(n, 1) for n in range(kept.num_rows)])
-    scored = score_rows(DETECTORS, chunked, to_wallet_rows(chunked), WINDOW, MODELS)
+    scored = score_rows(chunked, WINDOW, MODELS)
     assert table_digest(scored) == table_digest(score())
 
 

@@ -145,6 +145,12 @@ class IsolationForestDetector:
         ranks[order] = np.arange(n_rows, dtype=np.int32)
         forest, grown = grower.grow(ordered, hours, ranks)
         scores = grown.scores_by_hour(ordered, hours)
+        return self.model_of(forest, center, scale, hours, scores)
+
+    def model_of(
+        self, forest: Forest, center: float, scale: float, hours: np.ndarray, training_scores: np.ndarray
+    ) -> Model:
+        """The model of a grown forest: its scaler, the hours it was trained on, and the lines its scores give."""
         arrays = {
             "features": forest.features,
             "thresholds": forest.thresholds,
@@ -153,9 +159,9 @@ class IsolationForestDetector:
             "center": np.array([center]),
             "scale": np.array([scale]),
             "hours_seen": np.array([sum(1 << hour for hour in set(hours.tolist()))], dtype=np.uint32),
-            "n_transactions": np.array([n_rows], dtype=np.int64),
-            "typical": np.array([typical_score(scores)]),
-            "flag_line": np.array([flag_line(scores, self.contamination)]),
+            "n_transactions": np.array([len(hours)], dtype=np.int64),
+            "typical": np.array([typical_score(training_scores)]),
+            "flag_line": np.array([flag_line(training_scores, self.contamination)]),
         }
         return Model(self.name, self.fit_parameters, arrays)
 
