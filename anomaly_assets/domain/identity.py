@@ -6,6 +6,7 @@ little-endian IEEE 754 with -0.0 made 0.0; text is UTF-8.
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,10 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
 
 def canonical_json(value: Any) -> bytes:
     """``value`` as canonical JSON. Raises ``ValueError`` for NaN and infinities."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return _CANONICAL.encode(value).encode()
 
 
 def digest(*parts: bytes) -> str:
@@ -46,8 +49,10 @@ def canonical_floats(values: np.ndarray) -> bytes:
 def canonical_array(array: np.ndarray) -> bytes:
     """Little-endian bytes of a numeric array, C order, floats canonical."""
     if array.dtype.kind == "f":
-        return (array.astype(array.dtype.newbyteorder("<")) + array.dtype.type(0)).tobytes()
-    return np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+        array = array + array.dtype.type(0)
+    if not array.dtype.isnative or sys.byteorder == "big":
+        array = array.astype(array.dtype.newbyteorder("<"))
+    return array.tobytes()
 
 
 def table_digest(table: pa.Table, *, context: Mapping[str, Any] | None = None) -> str:

@@ -22,10 +22,9 @@ import json
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.metadata import version
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -43,6 +42,7 @@ MAX_DIMENSIONS = 4
 REFERENCE: Mapping[str, str] = MappingProxyType({name: version(name) for name in ("numba", "numpy", "scikit-learn")})
 """Libraries whose results a model depends on, as installed."""
 
+_LITTLE_ENDIAN = {name: np.dtype(name).newbyteorder("<") for name in DTYPES}
 _PREFIX = struct.Struct("<8sHII")
 _CHECKSUM_BYTES = 32
 _START = _PREFIX.size + _CHECKSUM_BYTES
@@ -100,8 +100,7 @@ def decode(payload: bytes, *, max_bytes: int = MAX_BYTES) -> Model:
     return Model(header["detector"], header["parameters"], arrays)
 
 
-@dataclass(frozen=True)
-class _Layout:
+class _Layout(NamedTuple):
     """How one array lies in the body: its coarse planes and its fine ones."""
 
     name: str
@@ -112,24 +111,28 @@ class _Layout:
 
     @classmethod
     def of(cls, name: str, dtype_name: str, shape: list[int]) -> "_Layout":
-        dtype, n_values = np.dtype(dtype_name), math.prod(shape)
+        dtype, n_values = _LITTLE_ENDIAN[dtype_name], math.prod(shape)
         n_fine = n_values * (dtype.itemsize - 1) if dtype.kind == "f" else 0
         return cls(name, dtype, shape, n_values * dtype.itemsize - n_fine, n_fine)
 
     def array(self, coarse: memoryview, fine: memoryview) -> np.ndarray:
         """The array of these bytes, writable and aligned. Raises ``ModelFormatError`` for an impossible shape."""
-        values = np.frombuffer(b"".join((fine, coarse)), dtype=np.uint8).reshape(self.dtype.itemsize, -1).T.tobytes()
+        values = np.frombuffer(b"".join((fine, coarse)), dtype=np.uint8)
+        if self.dtype.itemsize < len(values):  # one value's bytes are in their order already
+            values = np.ascontiguousarray(values.reshape(self.dtype.itemsize, -1).T)
         try:
-            return np.frombuffer(values, dtype=self.dtype.newbyteorder("<")).astype(self.dtype).reshape(self.shape)
+            return values.view(self.dtype).astype(self.dtype.newbyteorder("=")).reshape(self.shape)
         except ValueError:
             raise _refused(f"array {self.name} has the impossible shape {self.shape}") from None
 
 
 def _to_planes(array: np.ndarray) -> tuple[bytes, bytes]:
     """Coarse and fine bytes of ``array``."""
-    layout = _Layout.of("", array.dtype.str[1:], list(array.shape))
-    planes = np.frombuffer(canonical_array(array), dtype=np.uint8).reshape(-1, array.dtype.itemsize).T.tobytes()
-    return planes[layout.n_fine :], planes[: layout.n_fine]
+    width, planes = array.dtype.itemsize, canonical_array(array)
+    if 1 < width < len(planes):
+        planes = np.frombuffer(planes, dtype=np.uint8).reshape(-1, width).T.tobytes()
+    n_fine = array.size * (width - 1) if array.dtype.kind == "f" else 0
+    return planes[n_fine:], planes[:n_fine]
 
 
 def _split(payload: bytes, max_bytes: int) -> tuple[bytes, bytes]:

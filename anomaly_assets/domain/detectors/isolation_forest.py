@@ -158,7 +158,9 @@ class IsolationForestDetector:
             "tree_nodes": forest.tree_nodes,
             "center": np.array([center]),
             "scale": np.array([scale]),
-            "hours_seen": np.array([sum(1 << hour for hour in set(hours.tolist()))], dtype=np.uint32),
+            "hours_seen": np.array(
+                [sum(1 << hour for hour in np.flatnonzero(np.bincount(hours)).tolist())], dtype=np.uint32
+            ),
             "n_transactions": np.array([len(hours)], dtype=np.int64),
             "typical": np.array([typical_score(training_scores)]),
             "flag_line": np.array([flag_line(training_scores, self.contamination)]),
