@@ -6,7 +6,6 @@ little-endian IEEE 754 with -0.0 made 0.0; text is UTF-8.
 
 import hashlib
 import json
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+_LITTLE_ENDIAN = np.dtype("<f8").isnative
 
 
 def canonical_json(value: Any) -> bytes:
@@ -50,7 +50,7 @@ def canonical_array(array: np.ndarray) -> bytes:
     """Little-endian bytes of a numeric array, C order, floats canonical."""
     if array.dtype.kind == "f":
         array = array + array.dtype.type(0)
-    if not array.dtype.isnative or sys.byteorder == "big":
+    if not (array.dtype.isnative and _LITTLE_ENDIAN):
         array = array.astype(array.dtype.newbyteorder("<"))
     return array.tobytes()
 
