@@ -9,13 +9,20 @@ import pyarrow.parquet as pq
 
 
 def table_from_bytes(content: bytes, columns: Sequence[str] | None = None) -> pa.Table:
-    """The table in a parquet file's bytes.
+    """The table in a parquet file's bytes, with ``columns`` in that order, or all of them.
 
-    Arrow's own threads stay out of it: one that drops the last reference to ``content`` while the interpreter ends
-    aborts the process, and a command that did all its work would end with exit code 134.
+    Raises ``pyarrow.ArrowInvalid`` when the bytes are no parquet file or lack a column.
+
+    Arrow's own threads stay out of it, which ``pyarrow.parquet.read_table`` cannot promise: one that drops the last
+    reference to ``content`` while the interpreter ends aborts the process, and a command that did all its work would
+    end with exit code 134.
     """
-    names = list(columns) if columns else None
-    return pq.read_table(io.BytesIO(content), columns=names, partitioning=None, use_threads=False, pre_buffer=False)
+    with pq.ParquetFile(pa.BufferReader(content)) as file:
+        missing = sorted(set(columns or ()).difference(file.schema_arrow.names))
+        if missing:
+            raise pa.ArrowInvalid(f"no column {', '.join(missing)} among {', '.join(file.schema_arrow.names)}")
+        table = file.read(columns=list(columns) if columns else None, use_threads=False)
+    return table.select(list(columns)) if columns else table
 
 
 def table_to_bytes(table: pa.Table, **options: Any) -> bytes:

@@ -82,7 +82,7 @@ def _read_parquet(path: Path, names: list[str], _delimiter: str) -> pa.Table:
 
 def _read_csv(path: Path, names: list[str], delimiter: str) -> pa.Table:
     with pa.input_stream(str(path), compression="detect") as stream:
-        content = stream.read()
+        content = stream.read_buffer()  # not Python's memory: Arrow's threads may let go of it as the interpreter ends
     parse = pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
     with pacsv.open_csv(pa.BufferReader(content), parse_options=parse) as reader:
         _require_columns(path, reader.schema.names, names)
@@ -90,7 +90,7 @@ def _read_csv(path: Path, names: list[str], delimiter: str) -> pa.Table:
         include_columns=names, column_types=dict.fromkeys(names, pa.large_binary()), strings_can_be_null=False
     )
     table = pacsv.read_csv(pa.BufferReader(content), parse_options=parse, convert_options=as_bytes)
-    _require_closed_quotes(path, content, table.num_rows, delimiter)
+    _require_closed_quotes(path, content.to_pybytes(), table.num_rows, delimiter)
     return table
 
 
