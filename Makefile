@@ -48,7 +48,7 @@ bench: dev ## how fast: against scikit-learn, by the day, and as data grows (abo
 	$(BIN)/python -m benchmarks.backfill_days
 	$(BIN)/python -m benchmarks.growth
 
-bench-big: dev ## one day of a million wallets (long; --share runs a part)
+bench-big: dev ## one day of a million wallets (about twenty minutes, 16 GB)
 	$(BIN)/python -m benchmarks.million_wallets
 
 lock: dev ## resolve the locks again from pyproject.toml

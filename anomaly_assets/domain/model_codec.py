@@ -22,6 +22,7 @@ import json
 import math
 import struct
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -43,6 +44,7 @@ REFERENCE: Mapping[str, str] = MappingProxyType({name: version(name) for name in
 """Libraries whose results a model depends on, as installed."""
 
 _LITTLE_ENDIAN = {name: np.dtype(name).newbyteorder("<") for name in DTYPES}
+_NATIVE = {dtype: dtype.newbyteorder("=") for dtype in _LITTLE_ENDIAN.values()}
 _PREFIX = struct.Struct("<8sHII")
 _CHECKSUM_BYTES = 32
 _START = _PREFIX.size + _CHECKSUM_BYTES
@@ -87,8 +89,7 @@ def decode(payload: bytes, *, max_bytes: int = MAX_BYTES) -> Model:
     ``max_bytes`` and no code in the payload runs.
     """
     head, body = _split(bytes(payload), max_bytes)
-    header = _parse_header(head)
-    layouts = [_Layout.of(*entry) for entry in header["arrays"]]
+    detector, parameters, layouts = _parse_header(head)
     n_coarse, n_fine = sum(layout.n_coarse for layout in layouts), sum(layout.n_fine for layout in layouts)
     if n_coarse + n_fine > max_bytes or n_fine > len(body):
         raise _refused(f"its arrays take {n_coarse + n_fine} bytes", expected=f"at most {max_bytes}, all there")
@@ -97,7 +98,7 @@ def decode(payload: bytes, *, max_bytes: int = MAX_BYTES) -> Model:
     for layout in layouts:
         arrays[layout.name] = layout.array(coarse[: layout.n_coarse], fine[: layout.n_fine])
         coarse, fine = coarse[layout.n_coarse :], fine[layout.n_fine :]
-    return Model(header["detector"], header["parameters"], arrays)
+    return Model(detector, dict(parameters), arrays)
 
 
 class _Layout(NamedTuple):
@@ -117,11 +118,14 @@ class _Layout(NamedTuple):
 
     def array(self, coarse: memoryview, fine: memoryview) -> np.ndarray:
         """The array of these bytes, writable and aligned. Raises ``ModelFormatError`` for an impossible shape."""
-        values = np.frombuffer(b"".join((fine, coarse)), dtype=np.uint8)
-        if self.dtype.itemsize < len(values):  # one value's bytes are in their order already
-            values = np.ascontiguousarray(values.reshape(self.dtype.itemsize, -1).T)
+        stored, native, width = b"".join((fine, coarse)), _NATIVE[self.dtype], self.dtype.itemsize
+        if 1 < width < len(stored):
+            planes = np.frombuffer(stored, dtype=np.uint8).reshape(width, -1)
+            values = planes.T.copy().reshape(-1).view(self.dtype).astype(native, copy=False)
+        else:  # one value's bytes are in their order already, and so are values of one byte
+            values = np.frombuffer(stored, dtype=self.dtype).astype(native)
         try:
-            return values.view(self.dtype).astype(self.dtype.newbyteorder("=")).reshape(self.shape)
+            return values if len(self.shape) == 1 else values.reshape(self.shape)
         except ValueError:
             raise _refused(f"array {self.name} has the impossible shape {self.shape}") from None
 
@@ -156,8 +160,9 @@ def _split(payload: bytes, max_bytes: int) -> tuple[bytes, bytes]:
     return head, body
 
 
-def _parse_header(head: bytes) -> dict[str, Any]:
-    """The header, which must be exactly the canonical JSON of what it says."""
+@lru_cache(maxsize=64)  # models without trees all have one header
+def _parse_header(head: bytes) -> tuple[str, Mapping[str, Any], tuple["_Layout", ...]]:
+    """Detector, parameters and arrays of a header, which must be exactly the canonical JSON of what it says."""
     try:
         header = json.loads(head)
         canonical = canonical_json(header) == head
@@ -166,7 +171,7 @@ def _parse_header(head: bytes) -> dict[str, Any]:
     if not canonical:
         raise _refused("its header is not canonical JSON")
     _require_header(header)
-    return dict(header)
+    return header["detector"], header["parameters"], tuple(_Layout.of(*entry) for entry in header["arrays"])
 
 
 def _require_header(header: Any) -> None:

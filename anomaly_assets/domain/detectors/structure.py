@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
 from anomaly_assets.domain.detectors.base import Model
 from anomaly_assets.domain.errors import ModelFormatError
 from anomaly_assets.domain.portable import LINEAR_LIMIT
@@ -39,7 +37,12 @@ def require_arrays(model: Model, dtypes: Mapping[str, str], *, scalars: frozense
         raise malformed(model.detector, f"its arrays are {sorted(model.arrays)}, expected {sorted(dtypes)}")
     for key, dtype in dtypes.items():
         array = model.arrays[key]
-        if array.dtype != np.dtype(dtype) or array.ndim != 1 or (key in scalars and len(array) != 1):
+        if (
+            array.dtype.str[1:] != dtype
+            or not array.dtype.isnative
+            or array.ndim != 1
+            or (key in scalars and len(array) != 1)
+        ):
             raise malformed(model.detector, f"array {key} has type {array.dtype} and shape {array.shape}")
 
 
