@@ -133,7 +133,7 @@ class Engine:
                 wallets = range(begin, min(begin + WALLETS_AT_ONCE, day.n_wallets))
                 keys = [ModelKey(detector.name, day.wallet_ids[wallet]) for wallet in wallets]
                 served = store.read(keys, as_of=DAY, generation=1) or {}
-                yield ScoringShard(
+                yield ScoringShard.of_payloads(
                     detector,
                     wallets,
                     day.select(wallets),

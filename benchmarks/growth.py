@@ -159,7 +159,7 @@ def _judge(
     def shard(chosen: list[int]) -> ScoringShard:
         models = [made[rows.wallet_ids[wallet]] for wallet in chosen]
         payloads, ids = [model.payload for model in models], [model.model_id for model in models]
-        return ScoringShard(detector, chosen, rows.select(chosen), payloads, ids)
+        return ScoringShard.of_payloads(detector, chosen, rows.select(chosen), payloads, ids)
 
     shards = (shard(wallets[at : at + WALLETS_AT_ONCE]) for at in range(0, len(wallets), WALLETS_AT_ONCE))
     done = map_shards(judge_shard, shards, threads=threads)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -20,15 +21,29 @@ class ScoringShard:
     ----------
     wallets : indices of the wallets in the day, ascending
     rows : the day's rows of these wallets alone
-    payloads : encoded model of each, from whatever store
-    model_ids : the id each model must have
+    models : model of each, not proved yet; None for one that is not genuine
     """
 
     detector: Detector
     wallets: Sequence[int]
     rows: WalletRows
-    payloads: Sequence[bytes]
-    model_ids: Sequence[str]
+    models: Sequence[Model | None]
+
+    @classmethod
+    def of_payloads(
+        cls,
+        detector: Detector,
+        wallets: Sequence[int],
+        rows: WalletRows,
+        payloads: Sequence[bytes],
+        model_ids: Sequence[str],
+    ) -> Self:
+        """Decode every payload, from whatever store, and compare it with the id it must have.
+
+        That is work of the interpreter: the thread that makes shards does it best, while others judge compiled.
+        """
+        models = [genuine(payload, model_id) for payload, model_id in zip(payloads, model_ids, strict=True)]
+        return cls(detector, wallets, rows, models)
 
 
 @dataclass(frozen=True)
@@ -41,9 +56,8 @@ class JudgedShard:
 
 
 def judge_shard(shard: ScoringShard) -> JudgedShard:
-    """Decode every payload and compare it with its id, then prove all models and judge all rows in one pass."""
-    detector, rows = shard.detector, shard.rows
-    models = [genuine(payload, model_id) for payload, model_id in zip(shard.payloads, shard.model_ids, strict=True)]
+    """Prove all models and judge all rows in one pass."""
+    detector, rows, models = shard.detector, shard.rows, shard.models
     try:
         verdict = judge_wallets(detector, rows, models)
     except ModelFormatError:  # one of them at least: each is proved alone

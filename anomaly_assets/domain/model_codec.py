@@ -121,7 +121,10 @@ class _Layout(NamedTuple):
         stored, native, width = b"".join((fine, coarse)), _NATIVE[self.dtype], self.dtype.itemsize
         if 1 < width < len(stored):
             planes = np.frombuffer(stored, dtype=np.uint8).reshape(width, -1)
-            values = planes.T.copy().reshape(-1).view(self.dtype).astype(native, copy=False)
+            together = np.empty((planes.shape[1], width), dtype=np.uint8)
+            for place, plane in enumerate(planes):  # several times faster than a copy of the transpose
+                together[:, place] = plane
+            values = together.reshape(-1).view(self.dtype).astype(native, copy=False)
         else:  # one value's bytes are in their order already, and so are values of one byte
             values = np.frombuffer(stored, dtype=self.dtype).astype(native)
         try:

@@ -191,7 +191,7 @@ def _shard(
     detector: Detector, rows: WalletRows, payloads: Mapping[int, bytes], model_ids: Mapping[int, str]
 ) -> ScoringShard:
     wallets = sorted(payloads)
-    return ScoringShard(
+    return ScoringShard.of_payloads(
         detector,
         wallets,
         rows.select(wallets),

@@ -38,7 +38,7 @@ def models(detector: Detector) -> list[Model]:
 
 def shard(detector: Detector, models: list[Model], wallets: list[int], payloads: list[bytes]) -> ScoringShard:
     ids = [models[wallet].model_id for wallet in wallets]
-    return ScoringShard(detector, wallets, rows_of(9, seed=2).select(wallets), payloads, ids)
+    return ScoringShard.of_payloads(detector, wallets, rows_of(9, seed=2).select(wallets), payloads, ids)
 
 
 def content(verdict: DetectorVerdict) -> list[object]:
