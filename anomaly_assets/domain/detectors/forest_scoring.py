@@ -77,11 +77,7 @@ class UnfoldedForest:
         -------
         float64 array of shape (n,), in an order of its own: the rows of one hour after those of the hour before
         """
-        by_hour = np.argsort(hours, kind="stable")
-        ends = np.cumsum(np.bincount(hours, minlength=N_HOURS))
-        return self._from_lengths(
-            _range_lengths(self.features, self.roots, self.right, self.value, ordered[by_hour], ends)
-        )
+        return self._from_lengths(_lengths_by_hour(self.features, self.roots, self.right, self.value, ordered, hours))
 
     def score_one(self, amount: float, hour: int) -> float:
         """The score of one row, ``amount`` being a scaled float32 amount; the same as :func:`scores_of_many` gives."""
@@ -149,14 +145,13 @@ def scores_of_many(
     return np.asarray(two_to_minus(lengths / np.repeat(np.array(per_forest), np.diff(offsets))))
 
 
-def flag_line(training_scores: np.ndarray, contamination: float) -> float:
-    """The score that a share ``contamination`` of the training rows lies above: minus scikit-learn's ``offset_``."""
-    return -percentile(ascending(-training_scores), 100.0 * contamination)
+def scores_exceeded_by(training_scores: np.ndarray, *shares: float) -> list[float]:
+    """For each share the score that such a part of the training rows lies above, linear between neighbours.
 
-
-def typical_score(training_scores: np.ndarray) -> float:
-    """The median training score, by the percentile that the flag line is."""
-    return -percentile(ascending(-training_scores), 50.0)
+    Of the contamination it is the flag line, minus scikit-learn's ``offset_``; of one half it is a typical score.
+    """
+    mirrored = ascending(-training_scores)
+    return [-percentile(mirrored, 100.0 * share) for share in shares]
 
 
 def unfold(forest: Forest, sample_size: int) -> UnfoldedForest:
@@ -334,6 +329,29 @@ def _lengths_of_many(
         for row in range(offsets[forest], offsets[forest + 1]):
             summed[row] = _path_length(own, roots[:n_trees], right, value, float(amounts[row]), int(hours[row]))
     return summed, 0
+
+
+@compiled
+def _lengths_by_hour(
+    features: np.ndarray,
+    roots: np.ndarray,
+    right: np.ndarray,
+    value: np.ndarray,
+    ordered: np.ndarray,
+    hours: np.ndarray,
+) -> np.ndarray:
+    """:func:`_range_lengths` of rows ascending by amount, which are put hour after hour first, each in their order."""
+    ends = np.zeros(N_HOURS, np.int64)
+    for row in range(hours.size):
+        ends[hours[row]] += 1
+    begin = 0
+    for hour in range(N_HOURS):
+        ends[hour], begin = begin, begin + ends[hour]
+    amounts = np.empty_like(ordered)
+    for row in range(hours.size):
+        amounts[ends[hours[row]]] = ordered[row]
+        ends[hours[row]] += 1
+    return _range_lengths(features, roots, right, value, amounts, ends)
 
 
 @compiled

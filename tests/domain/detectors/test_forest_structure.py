@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomaly_assets.domain.detectors.base import Model
-from anomaly_assets.domain.detectors.forest_scoring import Forest, flag_line, scores_of_many, typical_score, unfold
+from anomaly_assets.domain.detectors.forest_scoring import Forest, scores_exceeded_by, scores_of_many, unfold
 from anomaly_assets.domain.detectors.isolation_forest import IsolationForestDetector
 from anomaly_assets.domain.errors import ModelFormatError
 from anomaly_assets.domain.wallet_rows import WalletRows
@@ -62,9 +62,8 @@ def test_a_row_counts_by_itself_whatever_rows_are_scored_with_it() -> None:
 
 def test_the_flag_line_and_the_typical_score_are_mirrored_percentiles() -> None:
     scores = np.array([0.1, 0.5, 0.2, 0.4, 0.3])
-    assert flag_line(scores, 0.25) == 0.4
-    assert flag_line(scores, 0.5) == typical_score(scores) == 0.3
-    assert flag_line(scores, 0.1) == -np.percentile(-scores, 10.0)
+    assert scores_exceeded_by(scores, 0.25, 0.5) == [0.4, 0.3]
+    assert scores_exceeded_by(scores, 0.1) == [-np.percentile(-scores, 10.0)]
 
 
 CRAFTED: dict[str, dict[str, list[int] | list[float]]] = {
