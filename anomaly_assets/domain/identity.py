@@ -14,9 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-_LITTLE_ENDIAN = np.dtype("<f8").isnative
-_AT_ONCE_BYTES = 1 << 20
-"""So much is hashed in one call: each call gives the interpreter lock away, and threads then fight for it."""
 
 
 def canonical_json(value: Any) -> bytes:
@@ -26,12 +23,10 @@ def canonical_json(value: Any) -> bytes:
 
 def digest(*parts: bytes) -> str:
     """Hex SHA-256 over ``parts``, each preceded by its length so that no two lists of parts collide."""
-    pieces = [piece for part in parts for piece in (len(part).to_bytes(8, "little"), part)]
-    if sum(map(len, parts)) <= _AT_ONCE_BYTES:
-        return hashlib.sha256(b"".join(pieces)).hexdigest()
     sha = hashlib.sha256()
-    for piece in pieces:
-        sha.update(piece)
+    for part in parts:
+        sha.update(len(part).to_bytes(8, "little"))
+        sha.update(part)
     return sha.hexdigest()
 
 
@@ -45,18 +40,11 @@ def file_digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def canonical_floats(values: np.ndarray) -> bytes:
-    """Little-endian float64 bytes with -0.0 made 0.0."""
-    return (np.asarray(values, dtype="<f8") + 0.0).tobytes()
-
-
 def canonical_array(array: np.ndarray) -> bytes:
     """Little-endian bytes of a numeric array, C order, floats canonical."""
     if array.dtype.kind == "f":
         array = array + array.dtype.type(0)
-    if not (array.dtype.isnative and _LITTLE_ENDIAN):
-        array = array.astype(array.dtype.newbyteorder("<"))
-    return array.tobytes()
+    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
 def table_digest(table: pa.Table, *, context: Mapping[str, Any] | None = None) -> str:

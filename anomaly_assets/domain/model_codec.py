@@ -44,7 +44,6 @@ REFERENCE: Mapping[str, str] = MappingProxyType({name: version(name) for name in
 """Libraries whose results a model depends on, as installed."""
 
 _LITTLE_ENDIAN = {name: np.dtype(name).newbyteorder("<") for name in DTYPES}
-_NATIVE = {dtype: dtype.newbyteorder("=") for dtype in _LITTLE_ENDIAN.values()}
 _PREFIX = struct.Struct("<8sHII")
 _CHECKSUM_BYTES = 32
 _START = _PREFIX.size + _CHECKSUM_BYTES
@@ -118,7 +117,7 @@ class _Layout(NamedTuple):
 
     def array(self, coarse: memoryview, fine: memoryview) -> np.ndarray:
         """The array of these bytes, writable and aligned. Raises ``ModelFormatError`` for an impossible shape."""
-        stored, native, width = b"".join((fine, coarse)), _NATIVE[self.dtype], self.dtype.itemsize
+        stored, width, native = b"".join((fine, coarse)), self.dtype.itemsize, self.dtype.newbyteorder("=")
         if 1 < width < len(stored):
             planes = np.frombuffer(stored, dtype=np.uint8).reshape(width, -1)
             together = np.empty((planes.shape[1], width), dtype=np.uint8)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from anomaly_assets.domain.identity import canonical_floats, table_digest
+from anomaly_assets.domain.identity import canonical_array, table_digest
 from anomaly_assets.domain.portable import compiled
 from anomaly_assets.domain.schema import TRANSACTIONS, WALLET_DAYS
 from anomaly_assets.domain.wallet_rows import WalletRows
@@ -47,7 +47,7 @@ def wallet_days(kept: pa.Table) -> pa.Table:
     kept : table of ``TRANSACTIONS``, sorted as the border leaves it
     """
     rows = to_wallet_rows(kept)
-    times, amounts = memoryview(rows.completed_at_us.astype("<i8").tobytes()), canonical_floats(rows.amounts)
+    times, amounts = memoryview(rows.completed_at_us.astype("<i8").tobytes()), canonical_array(rows.amounts)
     id_offsets, id_text = _text_buffers(kept.column("tx_id"))
     lengths = memoryview(np.diff(id_offsets).astype("<i8").tobytes())
     amounts_view, text_view = memoryview(amounts), memoryview(id_text)

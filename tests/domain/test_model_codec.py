@@ -99,6 +99,13 @@ def test_decoded_arrays_are_writable_aligned_and_own_their_memory() -> None:
         assert array.flags.c_contiguous
 
 
+def test_models_decoded_from_one_header_share_nothing_that_can_be_changed() -> None:
+    first, second = decode(PAYLOAD), decode(PAYLOAD)
+    first.parameters["n_estimators"] = 0  # type: ignore[index]
+    first.arrays["thresholds"][:] = 0.0
+    assert second.model_id == decode(PAYLOAD).model_id == FOREST.model_id
+
+
 def test_minus_zero_and_zero_are_the_same_model_and_the_same_bytes() -> None:
     plus, minus = (Model("d", {}, {"x": np.array([zero, 1.0])}) for zero in (0.0, -0.0))
     assert plus.model_id == minus.model_id

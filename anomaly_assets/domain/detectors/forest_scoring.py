@@ -77,7 +77,11 @@ class UnfoldedForest:
         -------
         float64 array of shape (n,), in an order of its own: the rows of one hour after those of the hour before
         """
-        return self._from_lengths(_lengths_by_hour(self.features, self.roots, self.right, self.value, ordered, hours))
+        by_hour = np.argsort(hours, kind="stable")
+        ends = np.cumsum(np.bincount(hours, minlength=N_HOURS))
+        return self._from_lengths(
+            _range_lengths(self.features, self.roots, self.right, self.value, ordered[by_hour], ends)
+        )
 
     def score_one(self, amount: float, hour: int) -> float:
         """The score of one row, ``amount`` being a scaled float32 amount; the same as :func:`scores_of_many` gives."""
@@ -329,29 +333,6 @@ def _lengths_of_many(
         for row in range(offsets[forest], offsets[forest + 1]):
             summed[row] = _path_length(own, roots[:n_trees], right, value, float(amounts[row]), int(hours[row]))
     return summed, 0
-
-
-@compiled
-def _lengths_by_hour(
-    features: np.ndarray,
-    roots: np.ndarray,
-    right: np.ndarray,
-    value: np.ndarray,
-    ordered: np.ndarray,
-    hours: np.ndarray,
-) -> np.ndarray:
-    """:func:`_range_lengths` of rows ascending by amount, which are put hour after hour first, each in their order."""
-    ends = np.zeros(N_HOURS, np.int64)
-    for row in range(hours.size):
-        ends[hours[row]] += 1
-    begin = 0
-    for hour in range(N_HOURS):
-        ends[hour], begin = begin, begin + ends[hour]
-    amounts = np.empty_like(ordered)
-    for row in range(hours.size):
-        amounts[ends[hours[row]]] = ordered[row]
-        ends[hours[row]] += 1
-    return _range_lengths(features, roots, right, value, amounts, ends)
 
 
 @compiled

@@ -27,7 +27,7 @@ from anomaly_assets.domain.detectors.structure import (
     whole,
 )
 from anomaly_assets.domain.detectors.wording import amount_text, hour_text
-from anomaly_assets.domain.portable import ascending, compiled, median, percentile, scale_amounts, unscale_amount
+from anomaly_assets.domain.portable import ascending, median, percentile, scale_amounts, unscale_amount
 from anomaly_assets.domain.wallet_rows import WalletRows
 
 SMALLEST_SCALE = 10 * float(np.finfo(np.float64).eps)
@@ -135,11 +135,13 @@ class IsolationForestDetector:
         n_rows = len(amounts)
         values = scale_amounts(amounts, self.amount_scale)
         order = np.argsort(values, kind="stable")
-        values = values[order]
+        values, hours = values[order], hours[order]
         center, scale = robust_scaling(values)
-        ordered, hours, ranks = _in_order(values, hours, order, center, scale)
-        if n_rows < self.min_transactions or is_constant(ordered[[0, -1]]):
+        ordered = to_float32(values, center, scale)
+        if n_rows < self.min_transactions or is_constant(ordered):
             raise ValueError(f"a forest cannot be fitted on {n_rows} rows that are too few or all alike")
+        ranks = np.empty(n_rows, dtype=np.int32)
+        ranks[order] = np.arange(n_rows, dtype=np.int32)
         forest, grown = grower.grow(ordered, hours, ranks)
         scores = grown.scores_by_hour(ordered, hours)
         return self.model_of(forest, center, scale, hours, scores)
@@ -262,20 +264,6 @@ def robust_scaling(ordered: np.ndarray) -> tuple[float, float]:
 def to_float32(values: np.ndarray, center: float | np.ndarray, scale: float | np.ndarray) -> np.ndarray:
     """``(values - center) / scale`` as a new float32 array, limited to ``FLOAT32_LIMIT``; one scaler or one each."""
     return np.clip((values - center) / scale, -FLOAT32_LIMIT, FLOAT32_LIMIT).astype(np.float32)
-
-
-@compiled
-def _in_order(
-    values: np.ndarray, hours: np.ndarray, order: np.ndarray, center: float, scale: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """:func:`to_float32` of ascending ``values``, the hours of all rows in that ``order``, the rank of each row."""
-    ordered, hours_in_order = np.empty(values.size, np.float32), np.empty(values.size, np.uint8)
-    ranks = np.empty(values.size, np.int32)
-    for k in range(values.size):
-        ordered[k] = min(max((values[k] - center) / scale, -FLOAT32_LIMIT), FLOAT32_LIMIT)
-        hours_in_order[k] = hours[order[k]]
-        ranks[order[k]] = k
-    return ordered, hours_in_order, ranks
 
 
 def is_constant(scaled: np.ndarray) -> bool:
