@@ -39,6 +39,7 @@ _WORD = 64
 _RAND_R_MAX = 2147483647.0
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _VALID = np.uint64((1 << N_FEATURES) - 1)
+_NO_SAMPLES = np.empty((0, 0), dtype=np.int32)
 _ROOM = 2
 """Trees on at least one in so many of the rows are grown on bits of all rows."""
 _SHARED_NODES = 1024
@@ -64,7 +65,6 @@ class Grower:
         self._seeds, self._max_samples = seeds, max_samples
         self._states, self._places = _shared_draws(seeds)
         self._room = 0
-        self._n_rows, self._samples = 0, np.empty((0, 0), dtype=np.int32)
 
     def grow(self, ordered: np.ndarray, hours: np.ndarray, ranks: np.ndarray) -> tuple[Forest, UnfoldedForest]:
         """A forest on rows given in ascending order of amount, and the same ready to be walked until the next is grown.
@@ -78,13 +78,12 @@ class Grower:
         n_rows = len(ordered)
         sample_size = min(self._max_samples, n_rows)
         self._make_room(sample_size)
-        if self._n_rows != n_rows and sample_size < n_rows:
-            self._n_rows, self._samples = n_rows, self._seeds.samples(n_rows, sample_size)
+        samples = self._seeds.samples(n_rows, sample_size) if sample_size < n_rows else _NO_SAMPLES
         n_nodes, n_amount, n_leaves = _grow(
             ordered,
             hours,
             ranks,
-            self._samples,
+            samples,
             self._seeds.splitters,
             self._states,
             self._places,

@@ -7,15 +7,20 @@ sklearn/tree/_splitter.pyx). A second one of the same seed draws the rows (``sam
 sklearn/utils/_random.pyx). None of this depends on the data, so wallets with equally many rows share it.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
+from threading import Lock
 
 import numpy as np
+from cachetools import LRUCache
 
 from anomaly_assets.domain.portable import compiled
 
 _MAX_INT = 2**31 - 1
 _KEPT_DRAWS = 65_536
 """Draws kept in memory per tree; longer streams are made again when needed."""
+_KEPT_SAMPLES_BYTES = 64 * 1024 * 1024
+"""Samples kept in memory per forest, those of the numbers of rows asked for last."""
 _LOWEST_PERMUTED, _HIGHEST_PERMUTED = 0.01, 0.99
 """Share of the rows that is sampled between which scikit-learn permutes them all."""
 
@@ -39,37 +44,54 @@ class ForestSeeds:
         first = [np.random.RandomState(seed).randint(0, _MAX_INT) for seed in own]
         self.splitters = np.maximum(np.array(first, dtype=np.uint32), np.uint32(1))
         self._draws = np.empty((n_estimators, 0), dtype=np.uint32)
+        self._kept: LRUCache[tuple[int, int], np.ndarray] = LRUCache(_KEPT_SAMPLES_BYTES, getsizeof=lambda a: a.nbytes)
+        self._lock = Lock()
 
     def samples(self, n_rows: int, sample_size: int) -> np.ndarray:
         """Places of the rows each tree is grown on, int32 array of shape (n_estimators, sample_size), in no order.
 
-        ``sample_size`` is at most ``n_rows``.
+        ``sample_size`` is at most ``n_rows``. The array is shared: it is not for writing.
         """
+        key = (n_rows, sample_size)
+        with self._lock:
+            found = self._kept.get(key)
+        if found is None:
+            found = self._drawn(n_rows, sample_size)
+            if found.nbytes <= _KEPT_SAMPLES_BYTES:
+                with self._lock:
+                    self._kept[key] = found
+        return found
+
+    def _drawn(self, n_rows: int, sample_size: int) -> np.ndarray:
         drawn = np.empty((len(self._seeds), sample_size), dtype=np.int32)
         share = sample_size / n_rows
+        draw: Callable[[np.ndarray, int, np.ndarray], int]
         if _LOWEST_PERMUTED < share < _HIGHEST_PERMUTED:
             draw, length = _permute, 2 * n_rows
         elif share <= _LOWEST_PERMUTED:
             draw, length = _draw_distinct, 4 * sample_size
         else:
             draw, length = _draw_reservoir, 4 * (n_rows - sample_size) + 4
-        scratch = np.empty(n_rows if draw is _permute else 0, dtype=np.int32)
-        for tree in range(len(self._seeds)):
-            while not draw(self._stream(tree, length), n_rows, drawn[tree], scratch):
+        n_done = 0
+        while n_done < len(self._seeds):
+            # all trees at once, or one by one when their streams are too long to be kept
+            more = drawn[n_done:] if length <= _KEPT_DRAWS else drawn[n_done : n_done + 1]
+            n_more = draw(self._streams(n_done, len(more), length), n_rows, more)
+            n_done += n_more
+            if n_more < len(more):
                 length *= 2
         return drawn
 
-    def _stream(self, tree: int, length: int) -> np.ndarray:
-        """At least ``length`` 32-bit outputs of the generator that draws the tree's rows."""
+    def _streams(self, first: int, n_trees: int, length: int) -> np.ndarray:
+        """At least ``length`` 32-bit outputs of the generators that draw the rows of ``n_trees`` trees, a row each."""
         if length > _KEPT_DRAWS:
-            return self._first_draws(tree, length)
+            return np.stack([self._first_draws(tree, length) for tree in range(first, first + n_trees)])
         kept = self._draws
         if kept.shape[1] < length:
             enough = max(1024, 1 << (length - 1).bit_length())
             kept = np.stack([self._first_draws(each, enough) for each in range(len(self._seeds))])
             self._draws = kept  # two threads may do this at once, with the same result
-        stream: np.ndarray = kept[tree]
-        return stream
+        return kept[first : first + n_trees]
 
     def _first_draws(self, tree: int, length: int) -> np.ndarray:
         return np.random.RandomState(self._seeds[tree]).randint(0, 2**32, size=length, dtype=np.uint32)
@@ -82,77 +104,85 @@ def forest_seeds(random_state: int, n_estimators: int) -> ForestSeeds:
 
 
 @compiled
-def _permute(draws: np.ndarray, n_rows: int, drawn: np.ndarray, scratch: np.ndarray) -> bool:
-    """The head of ``RandomState.permutation(n_rows)``; False when ``draws`` do not suffice.
+def _permute(draws: np.ndarray, n_rows: int, drawn: np.ndarray) -> int:
+    """The head of ``RandomState.permutation(n_rows)`` of each tree; returns how many trees ``draws`` sufficed for.
 
     Fisher-Yates from the end; a draw is masked to the bits of its bound and rejected above it (``random_interval``).
+    A rejected draw exchanges a row with itself: which draws are rejected cannot be foreseen, so nothing branches on it.
     """
-    order = scratch
-    for i in range(n_rows):
-        order[i] = i
-    bound, used = n_rows - 1, 0
-    mask = 1
-    while mask < bound:
-        mask = 2 * mask + 1
-    while bound > 0:
-        if used == draws.size:
-            return False
-        j = np.int64(draws[used]) & mask
-        used += 1
-        if j <= bound:
-            order[bound], order[j] = order[j], order[bound]
-            bound -= 1
-            if bound <= mask >> 1:
-                mask >>= 1
-    drawn[:] = order[: drawn.size]
-    return True
+    order = np.empty(n_rows, np.int32)
+    for tree in range(drawn.shape[0]):
+        for i in range(n_rows):
+            order[i] = i
+        bound, used = n_rows - 1, 0
+        mask = 1
+        while mask < bound:
+            mask = 2 * mask + 1
+        while bound > 0:
+            below = mask >> 1  # the last bound that a shorter mask serves
+            while bound > below:
+                if used == draws.shape[1]:
+                    return tree
+                j = int(draws[tree, used]) & mask
+                used += 1
+                accepted = j <= bound
+                j = j if accepted else bound
+                order[bound], order[j] = order[j], order[bound]
+                bound -= int(accepted)
+            mask = below
+        drawn[tree] = order[: drawn.shape[1]]
+    return drawn.shape[0]
 
 
 @compiled
-def _draw_distinct(draws: np.ndarray, n_rows: int, drawn: np.ndarray, scratch: np.ndarray) -> bool:  # noqa: ARG001 - one signature for all three
-    """``_sample_without_replacement_with_tracking_selection``: draws until all differ."""
+def _draw_distinct(draws: np.ndarray, n_rows: int, drawn: np.ndarray) -> int:
+    """``_sample_without_replacement_with_tracking_selection``: draws until all differ; returns as ``_permute``."""
     mask = 1
     while mask < n_rows - 1:
         mask = 2 * mask + 1
     size = 2
-    while size < 4 * drawn.size:
+    while size < 4 * drawn.shape[1]:
         size *= 2
-    seen = np.full(size, -1, np.int64)  # a hash table with linear probing
-    used, found = 0, 0
-    while found < drawn.size:
-        if used == draws.size:
-            return False
-        j = np.int64(draws[used]) & mask
-        used += 1
-        if j >= n_rows:
-            continue
-        place = (j * 0x9E3779B1) & (size - 1)
-        while seen[place] not in (-1, j):
-            place = (place + 1) & (size - 1)
-        if seen[place] == -1:
-            seen[place] = j
-            drawn[found] = j
-            found += 1
-    return True
+    seen = np.empty(size, np.int64)  # a hash table with linear probing
+    for tree in range(drawn.shape[0]):
+        seen[:] = -1
+        used, found = 0, 0
+        while found < drawn.shape[1]:
+            if used == draws.shape[1]:
+                return tree
+            j = np.int64(draws[tree, used]) & mask
+            used += 1
+            if j >= n_rows:
+                continue
+            place = (j * 0x9E3779B1) & (size - 1)
+            while seen[place] not in (-1, j):
+                place = (place + 1) & (size - 1)
+            if seen[place] == -1:
+                seen[place] = j
+                drawn[tree, found] = j
+                found += 1
+    return drawn.shape[0]
 
 
 @compiled
-def _draw_reservoir(draws: np.ndarray, n_rows: int, drawn: np.ndarray, scratch: np.ndarray) -> bool:  # noqa: ARG001 - one signature for all three
-    """``_sample_without_replacement_with_reservoir_sampling``: later rows replace earlier ones at random."""
-    for i in range(drawn.size):
-        drawn[i] = i
-    used = 0
-    for i in range(drawn.size, n_rows):
-        mask = 1
-        while mask < i:
-            mask = 2 * mask + 1
-        while True:
-            if used == draws.size:
-                return False
-            j = np.int64(draws[used]) & mask
-            used += 1
-            if j <= i:
-                break
-        if j < drawn.size:
-            drawn[j] = i
-    return True
+def _draw_reservoir(draws: np.ndarray, n_rows: int, drawn: np.ndarray) -> int:
+    """``_sample_without_replacement_with_reservoir_sampling``: later rows replace some; returns as ``_permute``."""
+    sample_size = drawn.shape[1]
+    for tree in range(drawn.shape[0]):
+        for i in range(sample_size):
+            drawn[tree, i] = i
+        used = 0
+        for i in range(sample_size, n_rows):
+            mask = 1
+            while mask < i:
+                mask = 2 * mask + 1
+            while True:
+                if used == draws.shape[1]:
+                    return tree
+                j = np.int64(draws[tree, used]) & mask
+                used += 1
+                if j <= i:
+                    break
+            if j < sample_size:
+                drawn[tree, j] = i
+    return drawn.shape[0]

@@ -124,12 +124,8 @@ class IsolationForestDetector:
         """One forest, its scaler, its flag line and its typical score for each wallet."""
         hours, bounds = window.hours, window.offsets.tolist()
         parts = {wallet: slice(bounds[wallet], bounds[wallet + 1]) for wallet in wallets}
-        models: dict[int, Model] = {}
         grower = Grower(forest_seeds(self.random_state, self.n_estimators), self.max_samples)
-        # wallets with equally many rows share their samples
-        for wallet in sorted(parts, key=lambda wallet: parts[wallet].stop - parts[wallet].start):
-            models[wallet] = self._fit_one(window.amounts[parts[wallet]], hours[parts[wallet]], grower)
-        return [models[wallet] for wallet in wallets]
+        return [self._fit_one(window.amounts[parts[wallet]], hours[parts[wallet]], grower) for wallet in wallets]
 
     def _fit_one(self, amounts: np.ndarray, hours: np.ndarray, grower: Grower) -> Model:
         n_rows = len(amounts)

@@ -241,9 +241,9 @@ class _Stingy(ForestSeeds):
 
     asked: list[int]
 
-    def _stream(self, tree: int, length: int) -> np.ndarray:
+    def _streams(self, first: int, n_trees: int, length: int) -> np.ndarray:
         self.asked.append(length)
-        return super()._stream(tree, length)[: length // 16]
+        return super()._streams(first, n_trees, length)[:, : length // 16]
 
 
 @pytest.mark.parametrize(("n_rows", "sample_size"), [(1000, 256), (40_000, 256), (40_000, 1000), (1000, 995)])
@@ -255,16 +255,31 @@ def test_a_stream_that_does_not_suffice_is_drawn_again_longer(n_rows: int, sampl
     assert seeds.asked == sorted(seeds.asked)
 
 
-Draw = Callable[[np.ndarray, int, np.ndarray, np.ndarray], bool]
+def test_samples_that_were_drawn_are_drawn_once_for_everyone_who_asks() -> None:
+    seeds = ForestSeeds(42, 3)
+    first = seeds.samples(1000, 256)
+    assert seeds.samples(1000, 256) is first
+    assert seeds.samples(1001, 256) is not first
+    assert_same_samples(seeds, 1000, 255, 42, 3)
+
+
+Draw = Callable[[np.ndarray, int, np.ndarray], int]
 
 
 @pytest.mark.parametrize(("draw", "sample_size"), [(_permute, 40), (_draw_distinct, 4), (_draw_reservoir, 496)])
-def test_a_way_to_draw_rows_says_when_its_draws_run_out(draw: Draw, sample_size: int) -> None:
-    draws = np.random.RandomState(8).randint(0, 2**32, size=2000, dtype=np.uint32)
-    drawn, scratch = np.empty(sample_size, dtype=np.int32), np.empty(500, dtype=np.int32)
-    suffices = [draw(draws[:n], 500, drawn, scratch) for n in range(2000)]
-    needed = suffices.index(True)
-    assert needed > 0
-    assert all(suffices[needed:])
-    theirs = sample_without_replacement(500, sample_size, random_state=np.random.RandomState(8))
-    require_same(sorted(drawn.tolist()) == sorted(theirs.tolist()), f"samples of {sample_size} out of 500 rows")
+def test_a_way_to_draw_rows_says_for_how_many_trees_its_draws_sufficed(draw: Draw, sample_size: int) -> None:
+    def draws_of(*seeds: int) -> np.ndarray:
+        return np.stack([np.random.RandomState(seed).randint(0, 2**32, size=2000, dtype=np.uint32) for seed in seeds])
+
+    drawn = np.empty((2, sample_size), dtype=np.int32)
+    needed = {
+        seed: next(n for n in range(2000) if draw(draws_of(seed)[:, :n], 500, drawn[:1]) == 1) for seed in (8, 9, 10)
+    }
+    frugal, hungry = min(needed, key=lambda seed: needed[seed]), max(needed, key=lambda seed: needed[seed])
+    assert 0 < needed[frugal] < needed[hungry]
+    draws = draws_of(frugal, hungry)
+    for enough, n_trees in ((needed[frugal] - 1, 0), (needed[frugal], 1), (needed[hungry] - 1, 1), (needed[hungry], 2)):
+        assert draw(draws[:, :enough], 500, drawn) == n_trees
+    for own, seed in zip(drawn, (frugal, hungry), strict=True):
+        theirs = sample_without_replacement(500, sample_size, random_state=np.random.RandomState(seed))
+        require_same(sorted(own.tolist()) == sorted(theirs.tolist()), f"samples of {sample_size} out of 500 rows")
