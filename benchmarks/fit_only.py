@@ -128,7 +128,7 @@ def _pairs(wallets: WalletRows) -> list[Model]:
 
 def _matrix(rows: WalletRows) -> np.ndarray:
     values = scale_amounts(rows.amounts, FOREST.amount_scale)
-    return reference_matrix(to_float32(values, *robust_scaling(ascending(values))), rows.hours)
+    return reference_matrix(to_float32(values, *robust_scaling(ascending(values), rows.offsets)), rows.hours)
 
 
 def _stay_on_one_core() -> None:

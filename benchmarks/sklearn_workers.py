@@ -19,13 +19,13 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, RobustScaler
 
 from anomaly_assets.domain.detectors.base import Detector, Model
-from anomaly_assets.domain.detectors.forest_scoring import unfold
+from anomaly_assets.domain.detectors.forest_scoring import scores_of_many
 from anomaly_assets.domain.detectors.isolation_forest import IsolationForestDetector, robust_scaling, to_float32
 from anomaly_assets.domain.detectors.sklearn_forest import fit_forest
 from anomaly_assets.domain.detectors.statistical import SMALLEST_SPREAD, StatisticalDetector
 from anomaly_assets.domain.judging import genuine
 from anomaly_assets.domain.model_codec import encode
-from anomaly_assets.domain.portable import scale_amounts
+from anomaly_assets.domain.portable import ascending, scale_amounts
 from anomaly_assets.domain.wallet_rows import WalletRows
 from benchmarks.wallet_fleet import chunks, equal_wallets
 
@@ -94,14 +94,13 @@ def score_models(url: str, day: WalletRows) -> np.ndarray:
 def reference_model(rows: WalletRows) -> Model:
     """The forest of the only wallet in ``rows``, its trees fitted by scikit-learn, its lines found by this project."""
     values, hours = scale_amounts(rows.amounts, FOREST.amount_scale), rows.hours
-    order = np.argsort(values, kind="stable")
-    center, scale = robust_scaling(values[order])
+    center, scale = robust_scaling(ascending(values), rows.offsets)
     scaled, sample_size = to_float32(values, center, scale), min(FOREST.max_samples, rows.n_rows)
     forest = fit_forest(
         scaled, hours, n_estimators=FOREST.n_estimators, sample_size=sample_size, random_state=FOREST.random_state
     )
-    scores = unfold(forest, sample_size).scores_by_hour(scaled[order], hours[order])
-    return FOREST.model_of(forest, center, scale, hours, scores)
+    scores = scores_of_many([forest], [sample_size], rows.offsets, scaled, hours)
+    return FOREST.models_of([forest], center, scale, hours, scores, rows.offsets)[0]
 
 
 def _pickled_forest(amounts: np.ndarray, hours: np.ndarray) -> str:

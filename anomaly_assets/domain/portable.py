@@ -207,6 +207,56 @@ def median(ascending: np.ndarray) -> float:
 
 
 @compiled
+def order_within(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Row numbers in ascending order of ``values`` within each part, equal ones as they are: a stable argsort.
+
+    Part ``p`` is rows ``offsets[p]:offsets[p + 1]`` here and below.
+    """
+    order = np.empty(values.size, np.int64)
+    for part in range(offsets.size - 1):
+        first, end = offsets[part], offsets[part + 1]
+        order[first:end] = np.argsort(values[first:end], kind="mergesort") + first
+    return order
+
+
+@compiled
+def sorted_within(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """A copy of ``values``, ascending within each part."""
+    result = values.copy()
+    for part in range(offsets.size - 1):
+        result[offsets[part] : offsets[part + 1]].sort()
+    return result
+
+
+@compiled
+def percentiles_within(ascending: np.ndarray, offsets: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """:func:`percentile` ``q[k]`` of each part, none being empty: float64 array of shape (n_parts, n_q)."""
+    found = np.empty((offsets.size - 1, q.size))
+    for part in range(offsets.size - 1):
+        for k in range(q.size):
+            found[part, k] = percentile(ascending[offsets[part] : offsets[part + 1]], q[k])
+    return found
+
+
+@compiled
+def medians_within(ascending: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """:func:`median` of each part, none being empty: float64 array of shape (n_parts,)."""
+    found = np.empty(offsets.size - 1)
+    for part in range(offsets.size - 1):
+        found[part] = median(ascending[offsets[part] : offsets[part + 1]])
+    return found
+
+
+@compiled
+def means_and_stds_within(ascending: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """:func:`mean_and_std` of each part, none being empty: two float64 arrays of shape (n_parts,)."""
+    means, stds = np.empty(offsets.size - 1), np.empty(offsets.size - 1)
+    for part in range(offsets.size - 1):
+        means[part], stds[part] = mean_and_std(ascending[offsets[part] : offsets[part + 1]])
+    return means, stds
+
+
+@compiled
 def compensated_sum(values: np.ndarray) -> float:
     """Sum of a float64 array with Neumaier's compensation (ZAMM 54, 1974, p. 39)."""
     total, lost = 0.0, 0.0

@@ -52,17 +52,20 @@ class WalletRows:
         return np.repeat(np.arange(self.n_wallets, dtype=np.int64), self.counts)
 
     def select(self, wallets: Sequence[int]) -> "WalletRows":
-        """The rows of ``wallets`` alone (indices, in the order to have), copied."""
-        bounds = self.offsets.tolist()
-        parts = [slice(bounds[wallet], bounds[wallet + 1]) for wallet in wallets]
-        counts = [part.stop - part.start for part in parts]
+        """The rows of ``wallets`` alone (indices, in the order to have), copied unless they lie together."""
+        chosen = np.asarray(wallets, dtype=np.int64)
+        bounds = zip(self.offsets[chosen].tolist(), self.offsets[chosen + 1].tolist(), strict=True)
+        parts = [slice(start, end) for start, end in bounds]
+        together = all(before.stop == after.start for before, after in pairwise(parts))
 
         def joined(values: np.ndarray) -> np.ndarray:
+            if parts and together:
+                return values[parts[0].start : parts[-1].stop]
             return np.concatenate([values[:0], *(values[part] for part in parts)])
 
         return WalletRows(
             wallet_ids=[self.wallet_ids[wallet] for wallet in wallets],
-            offsets=np.cumsum([0, *counts], dtype=np.int64),
+            offsets=np.cumsum([0, *(part.stop - part.start for part in parts)], dtype=np.int64),
             completed_at_us=joined(self.completed_at_us),
             amounts=joined(self.amounts),
         )

@@ -8,8 +8,10 @@ of that hour. A node so costs a few machine words however many rows it holds.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,8 +25,8 @@ from anomaly_assets.domain.detectors.forest_scoring import (
     LEAF,
     N_HOURS,
     Forest,
-    UnfoldedForest,
     average_path_lengths_up_to,
+    training_scores,
 )
 from anomaly_assets.domain.portable import compiled
 
@@ -39,9 +41,12 @@ _WORD = 64
 _RAND_R_MAX = 2147483647.0
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _VALID = np.uint64((1 << N_FEATURES) - 1)
-_NO_SAMPLES = np.empty((0, 0), dtype=np.int32)
+_NO_SAMPLES = np.empty((1, 0, 0), dtype=np.int32)
 _ROOM = 2
 """Trees on at least one in so many of the rows are grown on bits of all rows."""
+_ROOM_BYTES = 32 * 1024 * 1024
+"""Memory for forests that are grown in one call."""
+_BYTES_PER_LEAF = 2 + 4 + 2 + 2 * (4 + 8)
 _SHARED_NODES = 1024
 _SHARED_BYTES = 8 * 1024 * 1024
 """Draws shared by all wallets: of so many states of each tree, in so much memory at most."""
@@ -52,70 +57,135 @@ def max_depth(sample_size: int) -> int:
     return math.ceil(math.log2(max(sample_size, 2)))
 
 
-class Grower:
-    """Grows forests one after the other in memory it keeps. Not for two threads at once.
+@dataclass(frozen=True, eq=False)
+class GrownForests:
+    """Forests one after the other in flat arrays, and what walking them needs.
 
     Parameters
     ----------
-    seeds : the forest's random numbers
+    features, thresholds, leaf_samples : as of :class:`Forest`, of all forests
+    tree_nodes : int32 array of shape (n_forests, n_trees)
+    bounds : int64 array of shape (n_forests + 1, 3), where the nodes, thresholds and leaves of each forest begin
+    right, value : as of :class:`UnfoldedForest`, of all forests; right children are counted within their forest
+    sample_sizes : int64 array of shape (n_forests,), rows each tree was grown on
+    """
+
+    features: np.ndarray
+    thresholds: np.ndarray
+    leaf_samples: np.ndarray
+    tree_nodes: np.ndarray
+    bounds: np.ndarray
+    right: np.ndarray
+    value: np.ndarray
+    sample_sizes: np.ndarray
+
+    def forests(self) -> list[Forest]:
+        """Each forest with arrays of its own (views of all)."""
+        return [
+            Forest(
+                self.features[first[0] : end[0]],
+                self.thresholds[first[1] : end[1]],
+                self.leaf_samples[first[2] : end[2]],
+                trees,
+            )
+            for (first, end), trees in zip(pairwise(self.bounds.tolist()), self.tree_nodes, strict=True)
+        ]
+
+    def training_scores(self, ordered: np.ndarray, hours: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """Scores of the rows the forests were grown on, given as to :meth:`Grower.grow`.
+
+        Returns a float64 array of shape (n,), within a forest in an order of its own. Equal to those of
+        :func:`~anomaly_assets.domain.detectors.forest_scoring.scores_of_many`.
+        """
+        return training_scores(
+            self.features,
+            self.tree_nodes,
+            self.bounds[:, 0],
+            self.right,
+            self.value,
+            self.sample_sizes,
+            ordered,
+            hours,
+            offsets,
+        )
+
+
+class Grower:
+    """Grows forests of one kind.
+
+    Parameters
+    ----------
+    seeds : the forests' random numbers, the same for each
     max_samples : rows drawn for each tree, at most
     """
 
     def __init__(self, seeds: ForestSeeds, max_samples: int) -> None:
         self._seeds, self._max_samples = seeds, max_samples
         self._states, self._places = _shared_draws(seeds)
-        self._room = 0
 
-    def grow(self, ordered: np.ndarray, hours: np.ndarray, ranks: np.ndarray) -> tuple[Forest, UnfoldedForest]:
-        """A forest on rows given in ascending order of amount, and the same ready to be walked until the next is grown.
+    @property
+    def at_once(self) -> int:
+        """How many forests are best grown in one call: many, in bounded memory."""
+        return max(1, _ROOM_BYTES // (self._most_leaves(self._max_samples) * _BYTES_PER_LEAF))
+
+    def grow(self, ordered: np.ndarray, hours: np.ndarray, ranks: np.ndarray, offsets: np.ndarray) -> GrownForests:
+        """A forest for each wallet, in one compiled call.
 
         Parameters
         ----------
-        ordered : float32 array of shape (n,), scaled amounts, ascending
+        ordered : float32 array of shape (n,), scaled amounts, ascending within each wallet
         hours : uint8 array of shape (n,), hours of the same rows
-        ranks : int32 array of shape (n,), place in that order of each row as samples count rows
+        ranks : int32 array of shape (n,), place in its wallet's order of each row as samples count rows
+        offsets : int64 array of shape (n_wallets + 1,); wallet ``w`` owns rows ``offsets[w]:offsets[w + 1]``
         """
-        n_rows = len(ordered)
-        sample_size = min(self._max_samples, n_rows)
-        self._make_room(sample_size)
-        samples = self._seeds.samples(n_rows, sample_size) if sample_size < n_rows else _NO_SAMPLES
-        n_nodes, n_amount, n_leaves = _grow(
+        counts, n_trees = np.diff(offsets), len(self._seeds.splitters)
+        sample_sizes = np.minimum(counts, self._max_samples)
+        n_leaves = sum(map(self._most_leaves, sample_sizes.tolist()))
+        features = np.empty(2 * n_leaves, dtype=np.int8)
+        thresholds = np.empty(n_leaves, dtype=np.float32)
+        leaf_samples = np.empty(n_leaves, dtype=np.uint16)
+        right, value = np.empty(len(features), dtype=np.int32), np.empty(len(features))
+        tree_nodes = np.empty((len(counts), n_trees), dtype=np.int32)
+        bounds = _grow_many(
             ordered,
             hours,
             ranks,
-            samples,
+            offsets,
+            *self._samples(counts.tolist()),
             self._seeds.splitters,
             self._states,
             self._places,
-            sample_size,
-            max_depth(sample_size),
-            self._features,
-            self._thresholds,
-            self._leaf_samples,
-            self._tree_nodes,
-            self._right,
-            self._value,
-            average_path_lengths_up_to(sample_size),
+            sample_sizes,
+            features,
+            thresholds,
+            leaf_samples,
+            tree_nodes,
+            right,
+            value,
+            average_path_lengths_up_to(int(sample_sizes.max())),
         )
-        forest = Forest(
-            self._features[:n_nodes].copy(),
-            self._thresholds[:n_amount].copy(),
-            self._leaf_samples[:n_leaves].copy(),
-            self._tree_nodes.copy(),
+        n_nodes, n_amount, n_leaves = bounds[-1].tolist()
+        return GrownForests(
+            features[:n_nodes].copy(),
+            thresholds[:n_amount].copy(),
+            leaf_samples[:n_leaves].copy(),
+            tree_nodes,
+            bounds,
+            right,
+            value,
+            sample_sizes,
         )
-        roots = np.cumsum(self._tree_nodes, dtype=np.int64) - self._tree_nodes
-        return forest, UnfoldedForest(self._features, roots, self._right, self._value, sample_size)
 
-    def _make_room(self, sample_size: int) -> None:
-        n_trees, n_leaves = len(self._seeds.splitters), min(sample_size, 1 << max_depth(sample_size))
-        if n_leaves > self._room:
-            self._room = n_leaves
-            self._features = np.empty(n_trees * (2 * n_leaves - 1), dtype=np.int8)
-            self._thresholds = np.empty(n_trees * (n_leaves - 1), dtype=np.float32)
-            self._leaf_samples = np.empty(n_trees * n_leaves, dtype=np.uint16)
-            self._tree_nodes = np.empty(n_trees, dtype=np.int32)
-            self._right = np.empty(len(self._features), dtype=np.int32)
-            self._value = np.empty(len(self._features))
+    def _most_leaves(self, sample_size: int) -> int:
+        return len(self._seeds.splitters) * min(sample_size, 1 << max_depth(sample_size))
+
+    def _samples(self, counts: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Samples of wallets of so many rows, int32 array of shape (k, n_trees, max_samples), and which are whose."""
+        sampled = sorted({count for count in counts if count > self._max_samples})
+        places = np.searchsorted(sampled, counts) if sampled else np.zeros(len(counts), dtype=np.int64)
+        if not sampled:
+            return _NO_SAMPLES, places
+        return np.stack([self._seeds.samples(count, self._max_samples) for count in sampled]), places
 
 
 @lru_cache(maxsize=8)
@@ -202,6 +272,54 @@ def _look_ahead(state: int, states: np.ndarray, places: np.ndarray) -> None:
 
 
 @compiled
+def _grow_many(
+    ordered: np.ndarray,
+    hours: np.ndarray,
+    ranks: np.ndarray,
+    offsets: np.ndarray,
+    samples: np.ndarray,
+    samples_of: np.ndarray,
+    splitters: np.ndarray,
+    shared_states: np.ndarray,
+    shared_places: np.ndarray,
+    sample_sizes: np.ndarray,
+    features: np.ndarray,
+    thresholds: np.ndarray,
+    leaf_samples: np.ndarray,
+    tree_nodes: np.ndarray,
+    right: np.ndarray,
+    value: np.ndarray,
+    lengths: np.ndarray,
+) -> np.ndarray:
+    """:func:`_grow` for one wallet after the other, each forest behind the one before; returns the bounds."""
+    bounds = np.zeros((sample_sizes.size + 1, 3), np.int64)
+    for wallet in range(sample_sizes.size):
+        first, end = offsets[wallet], offsets[wallet + 1]
+        node, amount, leaf = bounds[wallet, 0], bounds[wallet, 1], bounds[wallet, 2]
+        n_nodes, n_amount, n_leaves = _grow(
+            ordered[first:end],
+            hours[first:end],
+            ranks[first:end],
+            samples[samples_of[wallet]],
+            splitters,
+            shared_states,
+            shared_places,
+            sample_sizes[wallet],
+            features[node:],
+            thresholds[amount:],
+            leaf_samples[leaf:],
+            tree_nodes[wallet],
+            right[node:],
+            value[node:],
+            lengths,
+        )
+        bounds[wallet + 1, 0] = node + n_nodes
+        bounds[wallet + 1, 1] = amount + n_amount
+        bounds[wallet + 1, 2] = leaf + n_leaves
+    return bounds
+
+
+@compiled
 def _grow(  # noqa: PLR0912, PLR0915 - one compiled loop whose state would otherwise be passed around
     ordered: np.ndarray,
     hours: np.ndarray,
@@ -211,7 +329,6 @@ def _grow(  # noqa: PLR0912, PLR0915 - one compiled loop whose state would other
     shared_states: np.ndarray,
     shared_places: np.ndarray,
     sample_size: int,
-    max_depth: int,
     features: np.ndarray,
     thresholds: np.ndarray,
     leaf_samples: np.ndarray,
@@ -227,6 +344,9 @@ def _grow(  # noqa: PLR0912, PLR0915 - one compiled loop whose state would other
     takes place ``t + r % (25 - t)`` (``_look_ahead``), and one below ``n_total`` is a column known to be constant. Of
     those it only matters that they are drawn, so their order is left alone and they are skipped all at once.
     """
+    max_depth = 1
+    while (1 << max_depth) < sample_size:
+        max_depth += 1
     compact = ordered.size > _ROOM * sample_size
     n_places = sample_size if compact else ordered.size
     n_words = (n_places + _WORD - 1) // _WORD

@@ -12,7 +12,13 @@ import numpy as np
 
 from anomaly_assets.domain.detectors.structure import malformed
 from anomaly_assets.domain.errors import ModelFormatError
-from anomaly_assets.domain.portable import ascending, average_path_length, average_path_lengths, compiled, percentile
+from anomaly_assets.domain.portable import (
+    average_path_length,
+    average_path_lengths,
+    compiled,
+    percentiles_within,
+    sorted_within,
+)
 from anomaly_assets.domain.portable import exp2_neg as two_to_minus_one
 from anomaly_assets.domain.portable import exp2_neg_array as two_to_minus
 
@@ -65,31 +71,10 @@ class UnfoldedForest:
     value: np.ndarray
     sample_size: int
 
-    def scores_by_hour(self, ordered: np.ndarray, hours: np.ndarray) -> np.ndarray:
-        """Scores as :func:`scores_of_many` of many rows, ascending by amount: those that go the same way go together.
-
-        Parameters
-        ----------
-        ordered : float32 array of shape (n,), scaled amounts, ascending
-        hours : uint8 array of shape (n,), hours of the same rows
-
-        Returns
-        -------
-        float64 array of shape (n,), in an order of its own: the rows of one hour after those of the hour before
-        """
-        by_hour = np.argsort(hours, kind="stable")
-        ends = np.cumsum(np.bincount(hours, minlength=N_HOURS))
-        return self._from_lengths(
-            _range_lengths(self.features, self.roots, self.right, self.value, ordered[by_hour], ends)
-        )
-
     def score_one(self, amount: float, hour: int) -> float:
         """The score of one row, ``amount`` being a scaled float32 amount; the same as :func:`scores_of_many` gives."""
         length = _path_length(self.features, self.roots, self.right, self.value, amount, hour)
         return float(two_to_minus_one(length / (len(self.roots) * average_path_length(self.sample_size))))
-
-    def _from_lengths(self, lengths: np.ndarray) -> np.ndarray:
-        return np.asarray(two_to_minus(lengths / (len(self.roots) * average_path_length(self.sample_size))))
 
 
 _FAULTS = {
@@ -149,13 +134,55 @@ def scores_of_many(
     return np.asarray(two_to_minus(lengths / np.repeat(np.array(per_forest), np.diff(offsets))))
 
 
-def scores_exceeded_by(training_scores: np.ndarray, *shares: float) -> list[float]:
-    """For each share the score that such a part of the training rows lies above, linear between neighbours.
+def training_scores(
+    features: np.ndarray,
+    tree_nodes: np.ndarray,
+    first_nodes: np.ndarray,
+    right: np.ndarray,
+    value: np.ndarray,
+    sample_sizes: np.ndarray,
+    ordered: np.ndarray,
+    hours: np.ndarray,
+    offsets: np.ndarray,
+) -> np.ndarray:
+    """Scores as :func:`scores_of_many` of many rows of each forest: those that go the same way go together.
+
+    Parameters
+    ----------
+    features : int8 array of shape (n_nodes,), of all forests
+    tree_nodes : int32 array of shape (n_forests, n_trees)
+    first_nodes : int64 array of shape (n_forests + 1,), where the nodes of each forest begin
+    right, value : as of :class:`UnfoldedForest`, of all forests
+    sample_sizes : int64 array of shape (n_forests,)
+    ordered : float32 array of shape (n,), scaled amounts, ascending within each forest's rows
+    hours : uint8 array of shape (n,), hours of the same rows
+    offsets : int64 array of shape (n_forests + 1,); forest ``f`` scores rows ``offsets[f]:offsets[f + 1]``
+
+    Returns
+    -------
+    float64 array of shape (n,), within a forest in an order of its own: by hour, then by amount
+    """
+    lengths = _training_lengths(features, tree_nodes, first_nodes, right, value, ordered, hours, offsets)
+    full = tree_nodes.shape[1] * np.array([average_path_length(size) for size in sample_sizes.tolist()])
+    return np.asarray(two_to_minus(lengths / np.repeat(full, np.diff(offsets))))
+
+
+def scores_exceeded_by(scores: np.ndarray, offsets: np.ndarray, *shares: float) -> np.ndarray:
+    """For each share the score that such a part of a forest's training rows lies above, linear between neighbours.
 
     Of the contamination it is the flag line, minus scikit-learn's ``offset_``; of one half it is a typical score.
+
+    Parameters
+    ----------
+    scores : float64 array of shape (n,)
+    offsets : int64 array of shape (n_forests + 1,); forest ``f`` owns rows ``offsets[f]:offsets[f + 1]``, at least one
+
+    Returns
+    -------
+    float64 array of shape (n_forests, n_shares)
     """
-    mirrored = ascending(-training_scores)
-    return [-percentile(mirrored, 100.0 * share) for share in shares]
+    mirrored = sorted_within(-scores, offsets)
+    return -percentiles_within(mirrored, offsets, np.array([100.0 * share for share in shares]))
 
 
 def unfold(forest: Forest, sample_size: int) -> UnfoldedForest:
@@ -336,6 +363,48 @@ def _lengths_of_many(
 
 
 @compiled
+def _training_lengths(
+    features: np.ndarray,
+    tree_nodes: np.ndarray,
+    first_nodes: np.ndarray,
+    right: np.ndarray,
+    value: np.ndarray,
+    ordered: np.ndarray,
+    hours: np.ndarray,
+    offsets: np.ndarray,
+) -> np.ndarray:
+    """Summed path lengths of each forest's rows, float64, by hour and then by amount."""
+    lengths = np.zeros(ordered.size)
+    roots = np.empty(tree_nodes.shape[1], np.int64)
+    for forest in range(tree_nodes.shape[0]):
+        root = 0
+        for tree in range(roots.size):
+            roots[tree] = root
+            root += tree_nodes[forest, tree]
+        first, end = offsets[forest], offsets[forest + 1]
+        hour_ends = np.zeros(N_HOURS + 1, np.int64)
+        for row in range(first, end):
+            hour_ends[hours[row] + 1] += 1
+        for hour in range(N_HOURS):
+            hour_ends[hour + 1] += hour_ends[hour]
+        by_hour = np.empty(end - first, ordered.dtype)
+        for row in range(first, end):  # hour_ends moves from the first row of an hour to the one after its last
+            by_hour[hour_ends[hours[row]]] = ordered[row]
+            hour_ends[hours[row]] += 1
+        first_node, end_node = first_nodes[forest], first_nodes[forest + 1]
+        _range_lengths(
+            features[first_node:end_node],
+            roots,
+            right[first_node:end_node],
+            value[first_node:end_node],
+            by_hour,
+            hour_ends[:N_HOURS],
+            lengths[first:end],
+        )
+    return lengths
+
+
+@compiled
 def _range_lengths(  # noqa: PLR0912 - one compiled loop
     features: np.ndarray,
     roots: np.ndarray,
@@ -343,13 +412,13 @@ def _range_lengths(  # noqa: PLR0912 - one compiled loop
     value: np.ndarray,
     amounts: np.ndarray,
     hour_ends: np.ndarray,
-) -> np.ndarray:
-    """Summed path length of each row, float64, as :func:`_path_length`.
+    lengths: np.ndarray,
+) -> None:
+    """Add to ``lengths`` the summed path length of each row, as :func:`_path_length`.
 
     The rows of an hour lie together, ascending by amount: those that share a node are a range, which an amount node
     cuts in two by binary search and an hour node sends on whole.
     """
-    lengths = np.zeros(amounts.size)
     waiting = np.empty((64, 3), np.int64)
     begin = 0
     for hour in range(hour_ends.size):
@@ -386,4 +455,3 @@ def _range_lengths(  # noqa: PLR0912 - one compiled loop
                     n_waiting -= 1
                     node, low, high = waiting[n_waiting, 0], waiting[n_waiting, 1], waiting[n_waiting, 2]
         begin = end
-    return lengths

@@ -1,6 +1,6 @@
 """The Isolation Forest detector: how easily an amount at its hour of day is told apart from the wallet's history."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
@@ -27,7 +27,14 @@ from anomaly_assets.domain.detectors.structure import (
     whole,
 )
 from anomaly_assets.domain.detectors.wording import amount_text, hour_text
-from anomaly_assets.domain.portable import ascending, median, percentile, scale_amounts, unscale_amount
+from anomaly_assets.domain.portable import (
+    medians_within,
+    order_within,
+    percentiles_within,
+    scale_amounts,
+    sorted_within,
+    unscale_amount,
+)
 from anomaly_assets.domain.wallet_rows import WalletRows
 
 SMALLEST_SCALE = 10 * float(np.finfo(np.float64).eps)
@@ -35,6 +42,9 @@ SMALLEST_SCALE = 10 * float(np.finfo(np.float64).eps)
 
 FLOAT32_LIMIT = 1e37
 """Scaled amounts are limited to this size: float32 holds it and the difference of two of them."""
+
+_ROWS_AT_ONCE, _PREPARED_AT_ONCE = 1 << 20, 1 << 14
+"""Rows and wallets that are prepared together, at most (a wallet of more rows goes alone)."""
 
 _MICROSECONDS_PER_HOUR = 3_600_000_000
 _ARRAYS = {
@@ -111,57 +121,99 @@ class IsolationForestDetector:
 
     def eligibility(self, window: WalletRows) -> list[DetectorStatus]:
         """Per wallet: JUDGED, INSUFFICIENT_HISTORY, or CONSTANT_HISTORY when its amounts cannot be split."""
-        return [self._eligible(window.amounts[part]) for part in window.slices()]
-
-    def _eligible(self, amounts: np.ndarray) -> DetectorStatus:
-        if len(amounts) < self.min_transactions:
-            return DetectorStatus.INSUFFICIENT_HISTORY
-        ordered = ascending(scale_amounts(amounts, self.amount_scale))
-        scaled = to_float32(ordered[[0, -1]], *robust_scaling(ordered))
-        return DetectorStatus.CONSTANT_HISTORY if is_constant(scaled) else DetectorStatus.JUDGED
+        statuses = [DetectorStatus.INSUFFICIENT_HISTORY] * window.n_wallets
+        enough = np.flatnonzero(window.counts >= self.min_transactions).tolist()
+        for wallets in self._batches(window, enough, _PREPARED_AT_ONCE):
+            rows = window.select(wallets)
+            ordered = sorted_within(scale_amounts(rows.amounts, self.amount_scale), rows.offsets)
+            ends = np.stack([rows.offsets[:-1], rows.offsets[1:] - 1], axis=1)
+            center, scale = robust_scaling(ordered, rows.offsets)
+            extremes = to_float32(ordered[ends], center[:, None], scale[:, None])
+            for wallet, constant in zip(wallets, is_constant(extremes[:, 0], extremes[:, 1]).tolist(), strict=True):
+                statuses[wallet] = DetectorStatus.CONSTANT_HISTORY if constant else DetectorStatus.JUDGED
+        return statuses
 
     def fit(self, window: WalletRows, wallets: Sequence[int]) -> list[Model]:
         """One forest, its scaler, its flag line and its typical score for each wallet."""
-        hours, bounds = window.hours, window.offsets.tolist()
-        parts = {wallet: slice(bounds[wallet], bounds[wallet + 1]) for wallet in wallets}
         grower = Grower(forest_seeds(self.random_state, self.n_estimators), self.max_samples)
-        return [self._fit_one(window.amounts[parts[wallet]], hours[parts[wallet]], grower) for wallet in wallets]
+        batches = self._batches(window, wallets, grower.at_once)
+        return [model for batch in batches for model in self._fit_together(window.select(batch), grower)]
 
-    def _fit_one(self, amounts: np.ndarray, hours: np.ndarray, grower: Grower) -> Model:
-        n_rows = len(amounts)
-        values = scale_amounts(amounts, self.amount_scale)
-        order = np.argsort(values, kind="stable")
-        values, hours = values[order], hours[order]
-        center, scale = robust_scaling(values)
-        ordered = to_float32(values, center, scale)
-        if n_rows < self.min_transactions or is_constant(ordered):
-            raise ValueError(f"a forest cannot be fitted on {n_rows} rows that are too few or all alike")
-        ranks = np.empty(n_rows, dtype=np.int32)
-        ranks[order] = np.arange(n_rows, dtype=np.int32)
-        forest, grown = grower.grow(ordered, hours, ranks)
-        scores = grown.scores_by_hour(ordered, hours)
-        return self.model_of(forest, center, scale, hours, scores)
+    def _batches(self, window: WalletRows, wallets: Sequence[int], at_once: int) -> Iterator[Sequence[int]]:
+        """``wallets`` in order, so many at once, and fewer where they have many rows."""
+        counts, batch, held = window.counts.tolist(), list[int](), 0
+        for wallet in wallets:
+            if batch and (len(batch) == at_once or held + counts[wallet] > _ROWS_AT_ONCE):
+                yield batch
+                batch, held = [], 0
+            batch.append(wallet)
+            held += counts[wallet]
+        if batch:
+            yield batch
 
-    def model_of(
-        self, forest: Forest, center: float, scale: float, hours: np.ndarray, training_scores: np.ndarray
-    ) -> Model:
-        """The model of a grown forest: its scaler, the hours it was trained on, and the lines its scores give."""
-        typical, line = scores_exceeded_by(training_scores, 0.5, self.contamination)
-        arrays = {
-            "features": forest.features,
-            "thresholds": forest.thresholds,
-            "leaf_samples": forest.leaf_samples,
-            "tree_nodes": forest.tree_nodes,
-            "center": np.array([center]),
-            "scale": np.array([scale]),
-            "hours_seen": np.array(
-                [sum(1 << hour for hour in np.flatnonzero(np.bincount(hours)).tolist())], dtype=np.uint32
-            ),
-            "n_transactions": np.array([len(hours)], dtype=np.int64),
-            "typical": np.array([typical]),
-            "flag_line": np.array([line]),
+    def _fit_together(self, rows: WalletRows, grower: Grower) -> list[Model]:
+        """A model for each wallet in ``rows``: every step is taken for all of them before the next."""
+        offsets, counts = rows.offsets, rows.counts
+        if counts.min() < self.min_transactions:
+            raise ValueError(
+                f"a forest cannot be fitted on {counts.min()} rows: min_transactions={self.min_transactions}"
+            )
+        values = scale_amounts(rows.amounts, self.amount_scale)
+        order = order_within(values, offsets)
+        values, hours = values[order], rows.hours[order]
+        center, scale = robust_scaling(values, offsets)
+        ordered = to_float32(values, np.repeat(center, counts), np.repeat(scale, counts))
+        if is_constant(ordered[offsets[:-1]], ordered[offsets[1:] - 1]).any():
+            raise ValueError("a forest cannot be fitted on rows whose amounts are all alike")
+        ranks = np.empty(rows.n_rows, dtype=np.int32)
+        ranks[order] = np.arange(rows.n_rows) - np.repeat(offsets[:-1], counts)
+        grown = grower.grow(ordered, hours, ranks, offsets)
+        scores = grown.training_scores(ordered, hours, offsets)
+        return self.models_of(grown.forests(), center, scale, hours, scores, offsets)
+
+    def models_of(
+        self,
+        forests: Sequence[Forest],
+        center: np.ndarray,
+        scale: np.ndarray,
+        hours: np.ndarray,
+        training_scores: np.ndarray,
+        offsets: np.ndarray,
+    ) -> list[Model]:
+        """The models of grown forests: scalers, the hours they were trained on, and the lines their scores give.
+
+        Parameters
+        ----------
+        forests : one of each wallet
+        center, scale : float64 arrays of shape (n_wallets,)
+        hours : uint8 array of shape (n,), hours of the training rows
+        training_scores : float64 array of shape (n,)
+        offsets : int64 array of shape (n_wallets + 1,); wallet ``w`` owns rows ``offsets[w]:offsets[w + 1]``
+        """
+        lines = scores_exceeded_by(training_scores, offsets, 0.5, self.contamination)
+        scalars = {
+            "center": center,
+            "scale": scale,
+            "hours_seen": np.bitwise_or.reduceat(np.uint32(1) << hours.astype(np.uint32), offsets[:-1]),
+            "n_transactions": np.diff(offsets),
+            "typical": lines[:, 0],
+            "flag_line": lines[:, 1],
         }
-        return Model(self.name, self.fit_parameters, arrays)
+        parameters = self.fit_parameters
+        return [
+            Model(
+                self.name,
+                parameters,
+                {
+                    "features": forest.features,
+                    "thresholds": forest.thresholds,
+                    "leaf_samples": forest.leaf_samples,
+                    "tree_nodes": forest.tree_nodes,
+                    **{name: values[wallet : wallet + 1] for name, values in scalars.items()},
+                },
+            )
+            for wallet, forest in enumerate(forests)
+        ]
 
     def judge(self, rows: WalletRows, models: Sequence[Model | None]) -> Judgement:
         """Forest scores of the rows; see :class:`~anomaly_assets.domain.detectors.base.Detector`."""
@@ -251,10 +303,15 @@ class IsolationForestDetector:
         )
 
 
-def robust_scaling(ordered: np.ndarray) -> tuple[float, float]:
-    """Median and interquartile range of ascending float64 values, as scikit-learn's ``RobustScaler`` has them."""
-    scale = percentile(ordered, 75.0) - percentile(ordered, 25.0)
-    return median(ordered), scale if scale >= SMALLEST_SCALE else 1.0
+def robust_scaling(ordered: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Median and interquartile range of each part of float64 values, as scikit-learn's ``RobustScaler`` has them.
+
+    ``ordered`` is ascending within each part ``offsets[p]:offsets[p + 1]``; returns two float64 arrays of shape
+    (n_parts,).
+    """
+    quartiles = percentiles_within(ordered, offsets, np.array([25.0, 75.0]))
+    scale = quartiles[:, 1] - quartiles[:, 0]
+    return medians_within(ordered, offsets), np.where(scale >= SMALLEST_SCALE, scale, 1.0)
 
 
 def to_float32(values: np.ndarray, center: float | np.ndarray, scale: float | np.ndarray) -> np.ndarray:
@@ -262,9 +319,9 @@ def to_float32(values: np.ndarray, center: float | np.ndarray, scale: float | np
     return np.clip((values - center) / scale, -FLOAT32_LIMIT, FLOAT32_LIMIT).astype(np.float32)
 
 
-def is_constant(scaled: np.ndarray) -> bool:
-    """Whether non-empty float32 scaled amounts are all one to a forest: no two of them can be split."""
-    return bool(scaled.max() <= scaled.min() + SPLIT_THRESHOLD)
+def is_constant(smallest: np.ndarray, largest: np.ndarray) -> np.ndarray:
+    """Whether float32 scaled amounts between these are all one to a forest: no two of them can be split."""
+    return largest <= smallest + SPLIT_THRESHOLD
 
 
 def forest_of(model: Model) -> Forest:

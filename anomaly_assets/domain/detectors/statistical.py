@@ -15,7 +15,13 @@ from anomaly_assets.domain.detectors.structure import (
     whole,
 )
 from anomaly_assets.domain.detectors.wording import amount_text
-from anomaly_assets.domain.portable import ascending, mean_and_std, median, scale_amounts, unscale_amount
+from anomaly_assets.domain.portable import (
+    means_and_stds_within,
+    medians_within,
+    scale_amounts,
+    sorted_within,
+    unscale_amount,
+)
 from anomaly_assets.domain.wallet_rows import WalletRows
 
 SMALLEST_SPREAD = 0.01
@@ -69,20 +75,24 @@ class StatisticalDetector:
 
     def fit(self, window: WalletRows, wallets: Sequence[int]) -> list[Model]:
         """Mean, population standard deviation, median and count of each wallet's scaled amounts."""
-        return [self._fit_one(window.amounts[window.offsets[w] : window.offsets[w + 1]]) for w in wallets]
-
-    def _fit_one(self, amounts: np.ndarray) -> Model:
-        if len(amounts) < self.min_transactions:
-            raise ValueError(f"{len(amounts)} rows are fewer than min_transactions={self.min_transactions}")
-        values = ascending(scale_amounts(amounts, self.amount_scale))
-        mean, std = mean_and_std(values)
-        arrays = {
-            "mean": np.array([mean]),
-            "std": np.array([std]),
-            "median": np.array([median(values)]),
-            "n_transactions": np.array([len(values)], dtype=np.int64),
+        if not wallets:
+            return []
+        rows = window.select(wallets)
+        if rows.counts.min() < self.min_transactions:
+            raise ValueError(f"{rows.counts.min()} rows are fewer than min_transactions={self.min_transactions}")
+        values = sorted_within(scale_amounts(rows.amounts, self.amount_scale), rows.offsets)
+        mean, std = means_and_stds_within(values, rows.offsets)
+        numbers = {
+            "mean": mean,
+            "std": std,
+            "median": medians_within(values, rows.offsets),
+            "n_transactions": rows.counts,
         }
-        return Model(self.name, self.fit_parameters, arrays)
+        parameters = self.fit_parameters
+        return [
+            Model(self.name, parameters, {name: found[wallet : wallet + 1] for name, found in numbers.items()})
+            for wallet in range(rows.n_wallets)
+        ]
 
     def judge(self, rows: WalletRows, models: Sequence[Model | None]) -> Judgement:
         """Z-scores of the rows; see :class:`~anomaly_assets.domain.detectors.base.Detector`."""

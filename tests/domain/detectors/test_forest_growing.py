@@ -41,7 +41,7 @@ def grown(grower: Grower, amounts: np.ndarray, hours: np.ndarray) -> Forest:
     order = np.argsort(amounts, kind="stable")
     ranks = np.empty(len(amounts), dtype=np.int32)
     ranks[order] = np.arange(len(amounts), dtype=np.int32)
-    return grower.grow(amounts[order], hours[order], ranks)[0]
+    return grower.grow(amounts[order], hours[order], ranks, np.array([0, len(amounts)])).forests()[0]
 
 
 def assert_valid(forest: Forest, n_trees: int, sample_size: int) -> None:

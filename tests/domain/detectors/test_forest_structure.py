@@ -62,8 +62,14 @@ def test_a_row_counts_by_itself_whatever_rows_are_scored_with_it() -> None:
 
 def test_the_flag_line_and_the_typical_score_are_mirrored_percentiles() -> None:
     scores = np.array([0.1, 0.5, 0.2, 0.4, 0.3])
-    assert scores_exceeded_by(scores, 0.25, 0.5) == [0.4, 0.3]
-    assert scores_exceeded_by(scores, 0.1) == [-np.percentile(-scores, 10.0)]
+    whole = np.array([0, 5])
+    assert scores_exceeded_by(scores, whole, 0.25, 0.5).tolist() == [[0.4, 0.3]]
+    assert scores_exceeded_by(scores, whole, 0.1).tolist() == [[-np.percentile(-scores, 10.0)]]
+    parts = np.array([0, 2, 5])
+    assert scores_exceeded_by(scores, parts, 0.1)[:, 0].tolist() == [
+        -np.percentile(-scores[:2], 10.0),
+        -np.percentile(-scores[2:], 10.0),
+    ]
 
 
 CRAFTED: dict[str, dict[str, list[int] | list[float]]] = {

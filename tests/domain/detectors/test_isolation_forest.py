@@ -134,7 +134,9 @@ def test_trees_flags_line_and_scores_are_those_of_scikit_learn(n_rows: int, sett
 def test_the_matrix_is_the_one_of_scikit_learns_preprocessing(n_rows: int) -> None:
     window = habits(n_rows, seed=n_rows)
     values = scale_amounts(window.amounts, "log1p")
-    ours = reference_matrix(to_float32(values, *robust_scaling(ascending(values))), window.hours)
+    ours = reference_matrix(
+        to_float32(values, *robust_scaling(ascending(values), np.array([0, len(values)]))), window.hours
+    )
     assert ours.tobytes() == pipeline_matrix(window, window).tobytes()
 
 
@@ -142,7 +144,11 @@ def test_the_matrix_is_the_one_of_scikit_learns_preprocessing(n_rows: int) -> No
 def test_no_interquartile_range_scales_by_one_as_scikit_learn_does(others: int) -> None:
     amounts = np.array([19.99] * (100 - others) + [float(n) for n in range(others)])
     values = scale_amounts(amounts, "log1p")
-    assert robust_scaling(ascending(values))[1] == RobustScaler().fit(values[:, None]).scale_[0] == 1.0
+    assert (
+        robust_scaling(ascending(values), np.array([0, len(values)]))[1][0]
+        == RobustScaler().fit(values[:, None]).scale_[0]
+        == 1.0
+    )
 
 
 def test_thresholds_are_rounded_to_the_float32_below() -> None:
