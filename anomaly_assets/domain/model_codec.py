@@ -24,11 +24,12 @@ import struct
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import version
+from threading import local
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
+import zstandard
 
 from anomaly_assets.domain.detectors.base import Model
 from anomaly_assets.domain.errors import ModelFormatError
@@ -47,7 +48,10 @@ _LITTLE_ENDIAN = {name: np.dtype(name).newbyteorder("<") for name in DTYPES}
 _PREFIX = struct.Struct("<8sHII")
 _CHECKSUM_BYTES = 32
 _START = _PREFIX.size + _CHECKSUM_BYTES
-_HEADER_KEYS = {"detector", "parameters", "arrays", "reference"}
+_ARRAYS, _REST = b'{"arrays":', b',"detector":'
+"""How a header begins, and what comes after its arrays."""
+_REST_KEYS = ["detector", "parameters", "reference"]
+"""Keys of a header beside its arrays."""
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _COMPRESSION_LEVEL = 3
 _REMEDY = "materialize wallet_models of its day again; the stored copy is bad"
@@ -59,17 +63,14 @@ def encode(model: Model, *, reference: Mapping[str, str] = REFERENCE) -> bytes:
     Raises ``ModelFormatError`` for parameters that are not JSON scalars and arrays of types the format does not hold.
     """
     arrays = [(name, np.asarray(model.arrays[name])) for name in sorted(model.arrays)]
-    header = {
-        "detector": model.detector,
-        "parameters": dict(model.parameters),
-        "arrays": [[name, array.dtype.str[1:], list(array.shape)] for name, array in arrays],
-        "reference": dict(reference),
-    }
-    _require_header(header)
-    head = canonical_json(header)
+    layouts = [[name, array.dtype.str[1:], list(array.shape)] for name, array in arrays]
+    rest = {"detector": model.detector, "parameters": dict(model.parameters), "reference": dict(reference)}
+    _require_arrays(layouts)
+    _require_rest(rest)
+    head = canonical_json({"arrays": layouts, **rest})
     parts = [_to_planes(array) for _, array in arrays]
     coarse, fine = (b"".join(part[grade] for part in parts) for grade in (0, 1))
-    body = bytes(_codec().compress(coarse, asbytes=True)) + fine
+    body = _zstd.compressor.compress(coarse) + fine
     if len(head) > MAX_HEADER_BYTES or len(body) >= 2**32:
         raise _refused(f"header of {len(head)} bytes or body of {len(body)} bytes is too long")
     prefix = _PREFIX.pack(MAGIC, FORMAT_VERSION, len(head), len(body))
@@ -162,26 +163,48 @@ def _split(payload: bytes, max_bytes: int) -> tuple[bytes, bytes]:
     return head, body
 
 
-@lru_cache(maxsize=64)  # models without trees all have one header
-def _parse_header(head: bytes) -> tuple[str, Mapping[str, Any], tuple["_Layout", ...]]:
+def _parse_header(head: bytes) -> tuple[str, Mapping[str, Any], list["_Layout"]]:
     """Detector, parameters and arrays of a header, which must be exactly the canonical JSON of what it says."""
+    arrays, separator, rest = head.rpartition(_REST)  # quotes inside JSON strings are escaped: this is no part of one
+    if not separator or not arrays.startswith(_ARRAYS):
+        raise _refused(
+            "its header is not canonical JSON, or has other keys", expected=f"arrays, {', '.join(_REST_KEYS)}"
+        )
+    detector, parameters = _parse_rest(b"{" + _REST[1:] + rest)
+    entries = _canonical(arrays[len(_ARRAYS) :])
+    _require_arrays(entries)
+    return detector, parameters, [_Layout.of(*entry) for entry in entries]
+
+
+@lru_cache(maxsize=64)  # models of one detector and settings all have one
+def _parse_rest(rest: bytes) -> tuple[str, Mapping[str, Any]]:
+    """Detector and parameters of a header without its arrays."""
+    header = _canonical(rest)
+    _require_rest(header)
+    return header["detector"], header["parameters"]
+
+
+def _canonical(text: bytes) -> Any:
+    """What ``text`` says, which must be exactly its canonical JSON."""
     try:
-        header = json.loads(head)
-        canonical = canonical_json(header) == head
+        value = json.loads(text)
+        canonical = canonical_json(value) == text
     except (ValueError, RecursionError):
         canonical = False
     if not canonical:
         raise _refused("its header is not canonical JSON")
-    _require_header(header)
-    return header["detector"], header["parameters"], tuple(_Layout.of(*entry) for entry in header["arrays"])
+    return value
 
 
-def _require_header(header: Any) -> None:
-    if not isinstance(header, dict) or set(header) != _HEADER_KEYS or not isinstance(header["detector"], str):
-        raise _refused("its header has other keys", expected=", ".join(sorted(_HEADER_KEYS)))
-    parameters, reference, arrays = header["parameters"], header["reference"], header["arrays"]
-    if not _is_mapping(parameters, (str, int, float, bool, type(None))) or not _is_mapping(reference, (str,)):
+def _require_rest(header: Any) -> None:
+    if not isinstance(header, dict) or list(header) != _REST_KEYS or not isinstance(header["detector"], str):
+        raise _refused("its header has other keys", expected=f"arrays, {', '.join(_REST_KEYS)}")
+    scalars = (str, int, float, bool, type(None))
+    if not _is_mapping(header["parameters"], scalars) or not _is_mapping(header["reference"], (str,)):
         raise _refused("its parameters or reference are not scalars by name")
+
+
+def _require_arrays(arrays: Any) -> None:
     if not isinstance(arrays, list) or not all(_is_array_entry(entry) for entry in arrays):
         raise _refused("its arrays are not [name, type, shape]", expected=f"types {', '.join(sorted(DTYPES))}")
     names = [name for name, _, _ in arrays]
@@ -207,8 +230,8 @@ def _decompress(frame: bytes, size: int) -> bytes:
     if _frame_content_size(frame) != size:
         raise _refused(f"its compressed part does not say that it holds {size} bytes")
     try:
-        return bytes(_codec().decompress(frame, decompressed_size=size, asbytes=True))
-    except (OSError, pa.ArrowException) as error:
+        return _zstd.decompressor.decompress(frame, allow_extra_data=False)
+    except zstandard.ZstdError as error:
         raise _refused(f"its body cannot be decompressed: {error}") from None
 
 
@@ -226,8 +249,15 @@ def _frame_content_size(frame: bytes) -> int | None:
     return None if len(field) < width else int.from_bytes(field, "little") + (256 if width == 2 else 0)
 
 
-def _codec() -> pa.Codec:
-    return pa.Codec("zstd", compression_level=_COMPRESSION_LEVEL)
+class _Zstd(local):
+    """Compression contexts of a thread: making one takes longer than compressing a small model."""
+
+    def __init__(self) -> None:
+        self.compressor = zstandard.ZstdCompressor(level=_COMPRESSION_LEVEL)
+        self.decompressor = zstandard.ZstdDecompressor()
+
+
+_zstd = _Zstd()
 
 
 def _checksum(prefix: bytes, head: bytes, body: bytes) -> bytes:
