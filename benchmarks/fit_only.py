@@ -24,6 +24,7 @@ from rich.table import Table
 from sklearn.ensemble import IsolationForest
 
 from anomaly_assets.domain.detectors.base import Model
+from anomaly_assets.domain.detectors.forest_sampling import forest_seeds
 from anomaly_assets.domain.detectors.isolation_forest import IsolationForestDetector, robust_scaling, to_float32
 from anomaly_assets.domain.detectors.sklearn_forest import reference_matrix
 from anomaly_assets.domain.detectors.statistical import StatisticalDetector
@@ -83,7 +84,7 @@ def competitors(wallets: WalletRows) -> dict[str, Competitor]:
     everyone = range(wallets.n_wallets)
     work: dict[str, tuple[int, Callable[[], object]]] = {
         SKLEARN: (len(matrices), lambda: [_sklearn_offset(matrix) for matrix in matrices]),
-        ALONE: (wallets.n_wallets, lambda: [FOREST.fit(rows, [0]) for rows in single]),
+        ALONE: (wallets.n_wallets, lambda: [_fit_alone(rows) for rows in single]),
         TOGETHER: (wallets.n_wallets, lambda: FOREST.fit(wallets, everyone)),
         PAIRS: (wallets.n_wallets, lambda: [(model.model_id, encode(model)) for model in _pairs(wallets)]),
     }
@@ -109,6 +110,12 @@ def _timed(units: int, call: Callable[[], object]) -> Competitor:
         return Turn(units, watch.seconds)
 
     return turn
+
+
+def _fit_alone(rows: WalletRows) -> list[Model]:
+    """Fit as if no wallet of so many rows had been fitted before."""
+    forest_seeds(FOREST.random_state, FOREST.n_estimators).forget_samples()
+    return FOREST.fit(rows, [0])
 
 
 def _sklearn_offset(matrix: np.ndarray) -> float:

@@ -85,3 +85,12 @@ def test_fits_are_compared_size_by_size(tmp_path: Path) -> None:
             assert_is_spread(figures["rate_per_second"], 2)
         for ratio in at_size["times_faster_than_scikit_learn"].values():
             assert_is_spread(ratio, 2)
+
+
+def test_sizes_of_models_are_told_by_hours_with_what_their_thresholds_take_at_least(tmp_path: Path) -> None:
+    printed, written = run_quickly("model_sizes", tmp_path)
+    assert set(written["hours"]) == {"3", "24"}
+    for hours, figures in written["hours"].items():
+        assert hours in printed
+        assert 0 < figures["thresholds_at_least_kb"][0] < figures["both_models_kb"][0]
+        assert 0 < figures["thresholds_stored_kb"][0] < figures["both_models_kb"][0]

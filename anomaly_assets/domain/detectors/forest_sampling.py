@@ -62,6 +62,11 @@ class ForestSeeds:
                     self._kept[key] = found
         return found
 
+    def forget_samples(self) -> None:
+        """Give back the memory of samples that were drawn; they are drawn again when asked for."""
+        with self._lock:
+            self._kept.clear()
+
     def _drawn(self, n_rows: int, sample_size: int) -> np.ndarray:
         drawn = np.empty((len(self._seeds), sample_size), dtype=np.int32)
         share = sample_size / n_rows

@@ -260,6 +260,10 @@ def test_samples_that_were_drawn_are_drawn_once_for_everyone_who_asks() -> None:
     first = seeds.samples(1000, 256)
     assert seeds.samples(1000, 256) is first
     assert seeds.samples(1001, 256) is not first
+    seeds.forget_samples()
+    again = seeds.samples(1000, 256)
+    assert again is not first
+    assert again.tobytes() == first.tobytes()
     assert_same_samples(seeds, 1000, 255, 42, 3)
 
 
