@@ -7,41 +7,27 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
-from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from rich import box
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from anomaly_assets.commands.options import Day, as_json, configured, err, out
 from anomaly_assets.domain.days import ONE_DAY, DayRange
 from anomaly_assets.domain.errors import AnomalyAssetsError
-from anomaly_assets.settings import CONFIG_ENV, SETTINGS_FILE, Settings, load_settings
+from anomaly_assets.settings import CONFIG_ENV, SETTINGS_FILE, Settings
 
 DEMO_DAYS, DEMO_SCORED_DAYS, DEMO_FLAGS = 187, 7, 3
 GROUP_PATIENCE_SECONDS, GROUP_POLL_SECONDS = 10.0, 0.1
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-_out, _err = Console(highlight=False), Console(stderr=True, highlight=False)
-
-
-class _Day(click.ParamType):  # type: ignore[type-arg]
-    name = "YYYY-MM-DD"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        """A date, or a usage error."""
-        try:
-            return value if isinstance(value, date) else date.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a date such as 2024-07-01", param, ctx)
 
 
 class _Errors(click.Group):
@@ -62,7 +48,7 @@ class _Errors(click.Group):
 
     @staticmethod
     def _tell(text: str) -> None:
-        _err.print(Text(f"error: {text}", style="red"))
+        err.print(Text(f"error: {text}", style="red"))
         raise click.exceptions.Exit(1) from None
 
 
@@ -73,25 +59,9 @@ def main(debug: bool) -> None:
     """Per-wallet anomaly detection as a Dagster asset graph."""
 
 
-def _configured(command: _Command) -> _Command:
-    """Adds --config and --home and passes the settings they lead to."""
-
-    @click.option("--config", type=click.Path(path_type=Path), help="Settings file [default: anomaly.yaml].")
-    @click.option("--home", type=click.Path(path_type=Path), help="Folder of everything a run writes [default: home].")
-    @wraps(command)
-    def with_settings(config: Path | None, home: Path | None, **arguments: Any) -> Any:
-        overrides = {"home": home.absolute()} if home else {}
-        return command(settings=load_settings(config, overrides=overrides), **arguments)
-
-    return with_settings  # type: ignore[return-value]
-
-
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
-
-
 @main.command()
-@_configured
-@_as_json
+@configured
+@as_json
 def demo(settings: Settings, as_json: bool) -> None:
     """Ingest 187 synthetic days, score the last 7 through Dagster, show what was found."""
     if settings.source.kind != "synthetic":
@@ -101,15 +71,15 @@ def demo(settings: Settings, as_json: bool) -> None:
         raise click.UsageError(f"demo needs {DEMO_DAYS} finished days, but first_day is {settings.first_day}")
     _backfill_and_show(settings, DayRange(end - timedelta(days=DEMO_SCORED_DAYS), end), as_json=as_json)
     if not as_json:
-        _out.print("\nNext: [bold]make ui[/] opens Dagster over this home; the published days are in")
-        _out.print(f"  {settings.home / 'output'}", soft_wrap=True)
+        out.print("\nNext: [bold]make ui[/] opens Dagster over this home; the published days are in")
+        out.print(f"  {settings.home / 'output'}", soft_wrap=True)
 
 
 @main.command()
-@click.option("--from", "first", type=_Day(), required=True, help="First day to score.")
-@click.option("--to", "last", type=_Day(), required=True, help="Last day to score.")
-@_configured
-@_as_json
+@click.option("--from", "first", type=Day(), required=True, help="First day to score.")
+@click.option("--to", "last", type=Day(), required=True, help="Last day to score.")
+@configured
+@as_json
 def backfill(settings: Settings, first: date, last: date, as_json: bool) -> None:
     """Ingest what is missing, then train and score every day of a period; resumable."""
     _backfill_and_show(settings, DayRange(first, last + ONE_DAY), as_json=as_json)
@@ -140,15 +110,15 @@ def _backfill_and_show(settings: Settings, days: DayRange, *, as_json: bool) -> 
         }
         click.echo(json.dumps(shown, default=str))
     else:
-        _out.print(_days_table(summaries, seconds))
-        _out.print(Text(f"publication log head: {home.log.head()}", style="dim"), soft_wrap=True)
+        out.print(_days_table(summaries, seconds))
+        out.print(Text(f"publication log head: {home.log.head()}", style="dim"), soft_wrap=True)
         for flag in flags:
-            _out.print(
+            out.print(
                 Text(f"\n{flag['TX_COMPLETED_AT']:%Y-%m-%d %H:%M} UTC  {flag['TX_ID']}  wallet {flag['WALLET_ID']}")
             )
-            _out.print(Text(f"  {flag['reason']}"))
+            out.print(Text(f"  {flag['reason']}"))
         for (job, day), text in report.failed.items():
-            _err.print(Text(f"{job} of {day} failed: {text}", style="red"))
+            err.print(Text(f"{job} of {day} failed: {text}", style="red"))
     if report.failed:
         raise click.exceptions.Exit(1)
 
@@ -161,7 +131,7 @@ def _progress(*, quiet: bool) -> Iterator[tuple[Any, dict[date, float]]]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     seconds: dict[date, float] = {}
-    with Progress(*columns, console=_err, disable=quiet) as bars:
+    with Progress(*columns, console=err, disable=quiet) as bars:
         tasks: dict[str, Any] = {}
         last = time.monotonic()
 
@@ -197,7 +167,7 @@ def _days_table(summaries: list[Any], seconds: dict[date, float]) -> Table:
 
 @main.command()
 @click.option("--port", default=3000, show_default=True, help="Port of the web pages.")
-@_configured
+@configured
 def ui(settings: Settings, port: int) -> None:
     """Dagster's web pages over the home, with the scheduler and the embedded store."""
     from anomaly_assets.adapters.dagster_home import prepare_dagster_home
@@ -213,7 +183,7 @@ def ui(settings: Settings, port: int) -> None:
     environment["PYTHONWARNINGS"] = ",".join(
         filter(None, [os.environ.get("PYTHONWARNINGS"), "ignore:Function `dev_command` is superseded"])
     )
-    _out.print(
+    out.print(
         f"Dagster starts on http://127.0.0.1:{port} (Ctrl-C ends it; the store goes on: anomaly-assets store stop)",
         soft_wrap=True,
     )
@@ -278,7 +248,7 @@ def _end_group(group: int) -> None:
 
 
 @main.command("dagster-home")
-@_configured
+@configured
 def dagster_home(settings: Settings) -> None:
     """Create the home's DAGSTER_HOME if need be and print its path, for dagster's own commands."""
     from anomaly_assets.adapters.dagster_home import prepare_dagster_home
@@ -289,8 +259,8 @@ def dagster_home(settings: Settings) -> None:
 
 
 @main.command()
-@_configured
-@_as_json
+@configured
+@as_json
 def doctor(settings: Settings, as_json: bool) -> None:
     """What this deployment runs on, and what is wrong with it."""
     from anomaly_assets.doctor import examine
@@ -300,13 +270,13 @@ def doctor(settings: Settings, as_json: bool) -> None:
         click.echo(json.dumps(asdict(examination), default=str))
     else:
         for topic, facts in examination.facts.items():
-            _out.print(f"[bold]{topic}[/]")
+            out.print(f"[bold]{topic}[/]")
             for name, value in facts.items():
-                _out.print(Text(f"  {name}: {value}"), soft_wrap=True)
+                out.print(Text(f"  {name}: {value}"), soft_wrap=True)
         for text, style in [(t, "red") for t in examination.refusals] + [(t, "yellow") for t in examination.warnings]:
-            _out.print(Text(f"problem: {text}", style=style), soft_wrap=True)
+            out.print(Text(f"problem: {text}", style=style), soft_wrap=True)
         if not examination.refusals and not examination.warnings:
-            _out.print("[green]no problems found[/]")
+            out.print("[green]no problems found[/]")
     if examination.refusals:
         raise click.exceptions.Exit(1)
 
@@ -317,22 +287,22 @@ def store() -> None:
 
 
 @store.command()
-@_configured
+@configured
 def start(settings: Settings) -> None:
     """Start the embedded store, or join the running one."""
-    _out.print(Text(_embedded(settings).ensure_running()), soft_wrap=True)
+    out.print(Text(_embedded(settings).ensure_running()), soft_wrap=True)
 
 
 @store.command()
-@_configured
+@configured
 def stop(settings: Settings) -> None:
     """End the embedded store with everything on disk."""
-    _out.print("stopped" if _embedded(settings).stop() else "no store was running")
+    out.print("stopped" if _embedded(settings).stop() else "no store was running")
 
 
 @store.command()
-@_configured
-@_as_json
+@configured
+@as_json
 def status(settings: Settings, as_json: bool) -> None:
     """Whether the embedded store runs; exit code 3 when it does not."""
     found = asdict(_embedded(settings).status())
@@ -340,7 +310,7 @@ def status(settings: Settings, as_json: bool) -> None:
         click.echo(json.dumps(found, default=str))
     else:
         for name, value in found.items():
-            _out.print(Text(f"{name}: {value}"), soft_wrap=True)
+            out.print(Text(f"{name}: {value}"), soft_wrap=True)
     if not found["running"]:
         raise click.exceptions.Exit(3)
 

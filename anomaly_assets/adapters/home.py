@@ -4,6 +4,7 @@
 {root}/lake/                       sealed partitions (and lake/trials/{settings_id}/ for runs with other settings)
 {root}/models/                     archive of model payloads
 {root}/output/                     published days: labeled_transactions_YYYYMMDD.parquet
+{root}/settings/                   settings by their id: what proves results later
 {root}/truth/                      planted anomalies of the synthetic source, never read by the pipeline
 {root}/publication_log.jsonl       chained record of every publication
 {root}/locks/  dagster/  store/    locks, Dagster's own home, the embedded store
@@ -40,6 +41,11 @@ class Home:
     def output(self) -> Path:
         """Folder of the published days."""
         return self.root / "output"
+
+    @property
+    def settings(self) -> Path:
+        """Folder of the settings that results were made with."""
+        return self.root / "settings"
 
     @property
     def truth(self) -> Path:

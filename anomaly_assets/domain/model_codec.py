@@ -21,10 +21,10 @@ import hashlib
 import json
 import math
 import struct
+from collections import deque
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import version
-from threading import local
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -70,7 +70,7 @@ def encode(model: Model, *, reference: Mapping[str, str] = REFERENCE) -> bytes:
     head = canonical_json({"arrays": layouts, **rest})
     parts = [_to_planes(array) for _, array in arrays]
     coarse, fine = (b"".join(part[grade] for part in parts) for grade in (0, 1))
-    body = _zstd.compressor.compress(coarse) + fine
+    body = _compress(coarse) + fine
     if len(head) > MAX_HEADER_BYTES or len(body) >= 2**32:
         raise _refused(f"header of {len(head)} bytes or body of {len(body)} bytes is too long")
     prefix = _PREFIX.pack(MAGIC, FORMAT_VERSION, len(head), len(body))
@@ -230,9 +230,15 @@ def _decompress(frame: bytes, size: int) -> bytes:
     if _frame_content_size(frame) != size:
         raise _refused(f"its compressed part does not say that it holds {size} bytes")
     try:
-        return _zstd.decompressor.decompress(frame, allow_extra_data=False)
+        decompressor = _decompressors.pop()
+    except IndexError:
+        decompressor = zstandard.ZstdDecompressor()
+    try:
+        return decompressor.decompress(frame, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise _refused(f"its body cannot be decompressed: {error}") from None
+    finally:
+        _decompressors.append(decompressor)
 
 
 def _frame_content_size(frame: bytes) -> int | None:
@@ -249,15 +255,19 @@ def _frame_content_size(frame: bytes) -> int | None:
     return None if len(field) < width else int.from_bytes(field, "little") + (256 if width == 2 else 0)
 
 
-class _Zstd(local):
-    """Compression contexts of a thread: making one takes longer than compressing a small model."""
-
-    def __init__(self) -> None:
-        self.compressor = zstandard.ZstdCompressor(level=_COMPRESSION_LEVEL)
-        self.decompressor = zstandard.ZstdDecompressor()
+_compressors: deque[zstandard.ZstdCompressor] = deque()
+_decompressors: deque[zstandard.ZstdDecompressor] = deque()
+"""Contexts nobody is using: making one takes longer than compressing a small model; one serves one call at a time."""
 
 
-_zstd = _Zstd()
+def _compress(content: bytes) -> bytes:
+    try:
+        compressor = _compressors.pop()
+    except IndexError:
+        compressor = zstandard.ZstdCompressor(level=_COMPRESSION_LEVEL)
+    frame = compressor.compress(content)
+    _compressors.append(compressor)
+    return frame
 
 
 def _checksum(prefix: bytes, head: bytes, body: bytes) -> bytes:

@@ -27,6 +27,7 @@ from anomaly_assets.domain.verdict import DetectorVerdict, assemble_verdict
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.settings import Detection
 from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW, Outcome, Run
+from anomaly_assets.steps.settings_record import record_settings
 
 WALLETS_AT_ONCE = 128
 """Wallets of a shard: their models are in memory together."""
@@ -63,6 +64,7 @@ def score_day(run: Run, store: StoreProvider, detection: Detection, day: date) -
     detectors = detection.detectors()
     names = [detector.name for detector in detectors]
     with run.writing(run.lake, SCORED, day) as writer:
+        record_settings(run.home, detection)
         inputs = _inputs(run, detection, day)
         kept = run.home.lake.read(inputs.raw, "transactions")
         window = run.lake.read(inputs.window, "wallets")

@@ -18,6 +18,7 @@ from anomaly_assets.domain.verdicts import Verdict
 from anomaly_assets.domain.window import summarize_window
 from anomaly_assets.settings import CheckSettings, Detection
 from anomaly_assets.steps.run import RAW, WINDOW, Outcome, Run
+from anomaly_assets.steps.settings_record import record_settings
 
 
 def build_window(
@@ -26,6 +27,7 @@ def build_window(
     """Pin the window of ``day``, summarize it per wallet, check and seal it; allots the day's generation."""
     detectors = detection.detectors()
     with run.writing(run.lake, WINDOW, day) as writer:
+        record_settings(run.home, detection)
         days = trailing_window(day, detection.window_days, first_day)
         manifest = pin_window(run.home.lake, RAW, day, days)
         rows, digests = run.read_window_and_digests(manifest)

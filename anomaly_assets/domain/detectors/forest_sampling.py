@@ -9,10 +9,8 @@ sklearn/utils/_random.pyx). None of this depends on the data, so wallets with eq
 
 from collections.abc import Callable
 from functools import lru_cache
-from threading import Lock
 
 import numpy as np
-from cachetools import LRUCache
 
 from anomaly_assets.domain.portable import compiled
 
@@ -20,7 +18,7 @@ _MAX_INT = 2**31 - 1
 _KEPT_DRAWS = 65_536
 """Draws kept in memory per tree; longer streams are made again when needed."""
 _KEPT_SAMPLES_BYTES = 64 * 1024 * 1024
-"""Samples kept in memory per forest, those of the numbers of rows asked for last."""
+"""Samples kept in memory per kind of forest; when it is full they are drawn anew."""
 _LOWEST_PERMUTED, _HIGHEST_PERMUTED = 0.01, 0.99
 """Share of the rows that is sampled between which scikit-learn permutes them all."""
 
@@ -44,28 +42,26 @@ class ForestSeeds:
         first = [np.random.RandomState(seed).randint(0, _MAX_INT) for seed in own]
         self.splitters = np.maximum(np.array(first, dtype=np.uint32), np.uint32(1))
         self._draws = np.empty((n_estimators, 0), dtype=np.uint32)
-        self._kept: LRUCache[tuple[int, int], np.ndarray] = LRUCache(_KEPT_SAMPLES_BYTES, getsizeof=lambda a: a.nbytes)
-        self._lock = Lock()
+        self._kept: dict[tuple[int, int], np.ndarray] = {}
 
     def samples(self, n_rows: int, sample_size: int) -> np.ndarray:
         """Places of the rows each tree is grown on, int32 array of shape (n_estimators, sample_size), in no order.
 
         ``sample_size`` is at most ``n_rows``. The array is shared: it is not for writing.
         """
-        key = (n_rows, sample_size)
-        with self._lock:
-            found = self._kept.get(key)
+        # threads that ask at once may draw the same samples, with the same result
+        kept, key = self._kept, (n_rows, sample_size)
+        found = kept.get(key)
         if found is None:
             found = self._drawn(n_rows, sample_size)
-            if found.nbytes <= _KEPT_SAMPLES_BYTES:
-                with self._lock:
-                    self._kept[key] = found
+            if sum(array.nbytes for array in list(kept.values())) + found.nbytes > _KEPT_SAMPLES_BYTES:
+                self._kept = kept = {}
+            kept[key] = found
         return found
 
     def forget_samples(self) -> None:
         """Give back the memory of samples that were drawn; they are drawn again when asked for."""
-        with self._lock:
-            self._kept.clear()
+        self._kept = {}
 
     def _drawn(self, n_rows: int, sample_size: int) -> np.ndarray:
         drawn = np.empty((len(self._seeds), sample_size), dtype=np.int32)

@@ -1,0 +1,43 @@
+"""What commands share: their options, and where they print."""
+
+from collections.abc import Callable
+from datetime import date
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+
+from anomaly_assets.settings import load_settings
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+out, err = Console(highlight=False), Console(stderr=True, highlight=False)
+"""Where results and messages go; programs read ``--json`` instead."""
+
+
+class Day(click.ParamType):  # type: ignore[type-arg]
+    name = "YYYY-MM-DD"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """A date, or a usage error."""
+        try:
+            return value if isinstance(value, date) else date.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a date such as 2024-07-01", param, ctx)
+
+
+def configured(command: _Command) -> _Command:
+    """Adds --config and --home and passes the settings they lead to."""
+
+    @click.option("--config", type=click.Path(path_type=Path), help="Settings file [default: anomaly.yaml].")
+    @click.option("--home", type=click.Path(path_type=Path), help="Folder of everything a run writes [default: home].")
+    @wraps(command)
+    def with_settings(config: Path | None, home: Path | None, **arguments: Any) -> Any:
+        overrides = {"home": home.absolute()} if home else {}
+        return command(settings=load_settings(config, overrides=overrides), **arguments)
+
+    return with_settings  # type: ignore[return-value]
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
