@@ -1,6 +1,7 @@
 """What every detector of the family keeps, whatever it computes."""
 
 import re
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -245,3 +246,83 @@ def test_every_number_that_leaves_a_detector_is_higher_for_the_more_anomalous(de
     judgement = detector.judge(rows_of([("w", np.array([9, 9]), np.array([usual, 1e9]))]), [model])
     assert judgement.score[0] < judgement.score[1]
     assert judgement.value[0] < judgement.value[1]
+
+
+def histories(scale: str) -> WalletRows:
+    """Wallets with usual, tied and lumpy amounts at many hours or few; refunds where the scale takes them."""
+    random = np.random.default_rng(7)
+    days = np.sort(random.integers(0, 180, 300)) * 24
+    usual = np.round(random.lognormal(3, 0.6, 300), 2)
+    tied = random.choice([9.99, 10.0, 10.01, 50.0], 300)
+    lumpy = np.round(np.where(random.random(300) < 0.5, random.normal(20, 1, 300), random.normal(5000, 50, 300)), 2)
+    if scale != "log1p":
+        usual = usual * random.choice([1.0, -1.0], 300, p=[0.8, 0.2])
+    few, one, many = days + random.choice([9, 21], 300, p=[0.95, 0.05]), days + 12, days + random.integers(0, 24, 300)
+    return rows_of([("few", few, usual), ("lumpy", many, lumpy), ("one", one, tied), ("tied", few, tied)])
+
+
+def probes(bands: list[tuple[float, float]], low: float, seed: int) -> np.ndarray:
+    """Amounts around every edge (neighbouring float64 and cents) and anywhere, between ``low`` and 1e15."""
+    edges = np.array([edge for band in bands for edge in band])
+    cents = np.round(edges[:, None], 2) + np.arange(-5, 6) / 100
+    beside = [edges, np.nextafter(edges, -np.inf), np.nextafter(edges, np.inf), np.round(cents, 2).ravel()]
+    random = np.random.default_rng(seed)
+    sizes = np.concatenate([np.round(random.lognormal(3, 2, 100), 2), 10 ** random.uniform(-3, 15, 30)])
+    amounts = np.concatenate([*beside, sizes, -sizes, [low, 0.0, 0.01, 1e15]])
+    return amounts[(amounts >= low) & (amounts <= 1e15)]
+
+
+BUILDS: list[dict[str, object]] = [{}, {"amount_scale": "none"}, {"amount_scale": "signed_log1p", "two_sided": True}]
+
+
+def built(name: str, settings: dict[str, object]) -> Detector:
+    known = vars(DETECTORS[name]())
+    return DETECTORS[name](**{key: value for key, value in settings.items() if key in known})
+
+
+@pytest.mark.parametrize("settings", BUILDS, ids=str)
+@pytest.mark.parametrize("name", list(DETECTORS))
+def test_an_amount_is_flagged_at_an_hour_exactly_when_it_lies_in_no_normal_band(
+    name: str, settings: dict[str, object]
+) -> None:
+    """Around every edge to the next float64, at all 24 hours, for wallets with ties and with few hours."""
+    detector = built(name, settings)
+    scale = detector.fit_parameters["amount_scale"]
+    rows, low = histories(scale), 0.0 if scale == "log1p" else -1e15
+    seen = set()
+    for model in detector.fit(rows, range(rows.n_wallets)):
+        for hour in range(24):
+            bands = detector.normal_amounts(model, hour=hour)
+            amounts = probes(bands, low, hour)
+            moments = np.full(len(amounts), hour * HOUR_US)
+            judgement = detector.judge(WalletRows(["w"], np.array([0, len(amounts)]), moments, amounts), [model])
+            inside = np.zeros(len(amounts), dtype=bool)
+            for first, last in bands:
+                inside |= (first <= amounts) & (amounts <= last)
+            assert (inside == ~judgement.is_anomaly).all(), amounts[inside == judgement.is_anomaly]
+            some = slice(0, None, 29)
+            alone = [detector.score_one(model, amount=a, completed_at_us=hour * HOUR_US) for a in amounts[some]]
+            assert alone == judgement.score[some].tolist()
+            seen |= {*inside.tolist()}
+    assert seen == {True, False}
+
+
+def test_normal_bands_are_ascending_apart_and_within_what_amounts_can_be(detector: Detector) -> None:
+    for model in detector.fit(histories("log1p"), range(4)):
+        for hour in range(24):
+            bands = detector.normal_amounts(model, hour=hour)
+            assert all(type(edge) is float for band in bands for edge in band)
+            edges = [edge for band in bands for edge in band]
+            assert edges == sorted(edges)
+            assert all(first <= last for first, last in bands)
+            assert all(np.nextafter(before[1], np.inf) < after[0] for before, after in pairwise(bands))
+            assert not edges or (edges[0] >= 0.0 and edges[-1] <= 1e15)
+
+
+def test_every_usual_wallet_has_normal_amounts_at_its_hours_that_hold_most_of_its_history(detector: Detector) -> None:
+    rows = histories("log1p")
+    for part, model in zip(rows.slices(), detector.fit(rows, range(4)), strict=True):
+        bands = {hour: detector.normal_amounts(model, hour=hour) for hour in range(24)}
+        pairs = zip(rows.amounts[part].tolist(), rows.hours[part].tolist(), strict=True)
+        normal = [any(first <= amount <= last for first, last in bands[hour]) for amount, hour in pairs]
+        assert np.mean(normal) >= 0.98

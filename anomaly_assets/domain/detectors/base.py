@@ -132,6 +132,14 @@ class Detector(Protocol):
         """One sentence a person understands on why a row with this amount, time and score was flagged."""
         ...
 
+    def normal_amounts(self, model: Model, *, hour: int) -> list[tuple[float, float]]:
+        """All amounts that a validated model does not flag at a UTC hour of day, 0..23: closed intervals [low, high].
+
+        In the currency, float64, ascending and disjoint, within -1e15..1e15 and what the model's amount scale takes
+        (nothing below 0 on ``log1p``). An edge is not flagged by ``score_one`` and the next float64 beyond it is.
+        """
+        ...
+
 
 class DetectorClass(Protocol):
     """What the registry holds: a detector's class, with its names, and its constructor."""

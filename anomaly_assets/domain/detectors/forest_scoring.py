@@ -76,6 +76,20 @@ class UnfoldedForest:
         length = _path_length(self.features, self.roots, self.right, self.value, amount, hour)
         return float(two_to_minus_one(length / (len(self.roots) * average_path_length(self.sample_size))))
 
+    def scores_at(self, ordered: np.ndarray, hour: int) -> np.ndarray:
+        """:meth:`score_one` of many rows of one hour: ``ordered`` are scaled float32 amounts, ascending."""
+        lengths = self._lengths(ordered, np.full(len(ordered), hour, np.uint8))
+        return np.asarray(two_to_minus(lengths / (len(self.roots) * average_path_length(self.sample_size))))
+
+    def depths(self, ordered: np.ndarray, hours: np.ndarray) -> np.ndarray:
+        """Mean path length over the trees of many rows, ascending by scaled float32 amount; by hour, then by amount."""
+        return self._lengths(ordered, hours) / len(self.roots)
+
+    def _lengths(self, ordered: np.ndarray, hours: np.ndarray) -> np.ndarray:
+        tree_nodes = np.diff(self.roots, append=len(self.features)).astype(np.int32)
+        nodes, rows = (np.array([0, len(part)], np.int64) for part in (self.features, ordered))
+        return _training_lengths(self.features, tree_nodes[None], nodes, self.right, self.value, ordered, hours, rows)
+
 
 _FAULTS = {
     1: "a tree has nodes after its last leaf",

@@ -7,6 +7,12 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pyarrow as pa
 
+from anomaly_assets.domain.detectors.amount_bands import (
+    AmountBand,
+    allowed_amounts,
+    bands_of_steps,
+    last_amounts_where,
+)
 from anomaly_assets.domain.detectors.base import DetectorStatus, Judgement, Model
 from anomaly_assets.domain.detectors.forest_growing import SPLIT_THRESHOLD, Grower
 from anomaly_assets.domain.detectors.forest_sampling import forest_seeds
@@ -259,10 +265,8 @@ class IsolationForestDetector:
 
     def score_one(self, model: Model, *, amount: float, completed_at_us: int) -> float:
         """The isolation score of one transaction."""
-        arrays = model.arrays
-        value = scale_amounts(np.array([amount]), model.parameters["amount_scale"])
-        scaled = to_float32(value, float(arrays["center"][0]), float(arrays["scale"][0]))[0]
-        return self._walkable(model).score_one(float(scaled), completed_at_us // _MICROSECONDS_PER_HOUR % 24)
+        scaled = float(_features(model, np.array([amount]))[0])
+        return self._walkable(model).score_one(scaled, completed_at_us // _MICROSECONDS_PER_HOUR % 24)
 
     def _walkable(self, model: Model) -> UnfoldedForest:
         """The model's forest, validated and unfolded once."""
@@ -301,6 +305,40 @@ class IsolationForestDetector:
             f"{float(model.arrays['flag_line'][0]):.4f}"
             + (f"; the history holds no transaction in {hour_text(hour)}" if unseen else "")
         )
+
+    def normal_amounts(self, model: Model, *, hour: int) -> list[AmountBand]:
+        """The steps of the forest that are not flagged: at one hour its score changes at thresholds of amounts only."""
+        forest, allowed = self._walkable(model), allowed_amounts(model.parameters["amount_scale"])
+        # a row goes left up to a threshold, so a step's last feature stands for the step
+        lasts = np.append(np.unique(model.arrays["thresholds"]), np.float32(np.inf))
+        scores = forest.scores_at(lasts, hour)
+
+        def ends(steps: np.ndarray) -> np.ndarray:
+            return last_amounts_where(lambda amounts: _features(model, amounts) <= lasts[steps], len(steps), allowed)
+
+        return bands_of_steps(scores <= model.arrays["flag_line"][0], ends, allowed)
+
+    def depths(self, model: Model, *, amounts: np.ndarray, hours: np.ndarray) -> np.ndarray:
+        """Mean path length over the trees of each row: splits, and c(n) for a leaf of n training rows.
+
+        Parameters
+        ----------
+        amounts : float64 array of shape (n,), in the currency
+        hours : uint8 array of shape (n,), 0..23
+
+        Returns
+        -------
+        float64 array of shape (n,), ordered by hour and then by amount
+        """
+        features = _features(model, amounts)
+        order = np.argsort(features, kind="stable")
+        return self._walkable(model).depths(features[order], hours[order])
+
+
+def _features(model: Model, amounts: np.ndarray) -> np.ndarray:
+    """Amounts as the trees of a model see them: scaled, float32."""
+    values = scale_amounts(amounts, model.parameters["amount_scale"])
+    return to_float32(values, float(model.arrays["center"][0]), float(model.arrays["scale"][0]))
 
 
 def robust_scaling(ordered: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
+from anomaly_assets.domain.detectors.amount_bands import (
+    AmountBand,
+    allowed_amounts,
+    last_amounts_where,
+    next_amount,
+)
 from anomaly_assets.domain.detectors.base import DetectorStatus, Judgement, Model
 from anomaly_assets.domain.detectors.structure import (
     is_amount_scale,
@@ -141,6 +147,20 @@ class StatisticalDetector:
             f"{'above' if side > 0 else 'below'} this wallet's usual {amount_text(unscale_amount(mean, scale))}; "
             f"the flag line is {amount_text(line)}"
         )
+
+    def normal_amounts(self, model: Model, *, hour: int) -> list[AmountBand]:  # noqa: ARG002 - the z-score knows no time
+        """What lies up to the flag line, or between both: one band, or none."""
+        mean, spread = _mean_and_spread(model)
+        scale = model.parameters["amount_scale"]
+        allowed = allowed_amounts(scale)
+
+        def holds(amounts: np.ndarray) -> np.ndarray:
+            zscores = (scale_amounts(amounts, scale) - mean) / spread
+            return np.asarray([zscores[0] <= self.zscore_threshold, zscores[1] < -self.zscore_threshold])
+
+        high, below = last_amounts_where(holds, 2, allowed).tolist()
+        low = next_amount(below) if self.two_sided else allowed[0]
+        return [(low, high)] if low <= high else []
 
 
 def _mean_and_spread(model: Model) -> tuple[float, float]:
