@@ -21,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from anomaly_assets.commands.gc import gc
 from anomaly_assets.commands.options import Day, as_json, configured, err, out
 from anomaly_assets.domain.days import ONE_DAY, DayRange
 from anomaly_assets.domain.errors import AnomalyAssetsError
@@ -322,3 +323,6 @@ def _embedded(settings: Settings) -> Any:
     if settings.redis.url:
         raise click.UsageError("a store is configured by URL (REDIS_URL or redis.url): the embedded one is not used")
     return StoreProvider.from_settings(settings.redis).embedded(Home(settings.home))
+
+
+main.add_command(gc)

@@ -155,6 +155,15 @@ class RedisSettings(_Section):
     embedded_max_memory_mb: Annotated[int, Ge(16)] = Field(4096, description="Memory limit of the embedded store, MB.")
 
 
+class ArchiveSettings(_Section):
+    """The archive of model payloads."""
+
+    keep_days: Annotated[int, Ge(0)] = Field(
+        14,
+        description="Days before the newest one with models whose payloads `gc` keeps; those that flagged stay longer.",
+    )
+
+
 class NightlySettings(_Section):
     """The nightly schedule."""
 
@@ -206,6 +215,7 @@ class Settings(_Section):
     isolation_forest: IsolationForestSettings = IsolationForestSettings()
     checks: CheckSettings = CheckSettings()
     redis: RedisSettings = RedisSettings()
+    archive: ArchiveSettings = ArchiveSettings()
     compute: ComputeSettings = ComputeSettings()
     nightly: NightlySettings = NightlySettings()
     alerts: AlertSettings = AlertSettings()

@@ -1,20 +1,25 @@
 """The archive of model payloads: files, each payload stored once per model id.
 
 Packs are parquet files ``{root}/{day}/{sha256[:16]}.parquet`` with the payloads that no pack of a nearby day holds yet.
-What Redis serves can always be filled again from here.
+What Redis serves can always be filled again from here. What nobody needs any more is dropped a pack at a time; readers
+that meet a pack while it is replaced find its successor.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from anomaly_assets.adapters.atomic_files import remove_temporary_files, write_atomically
+from anomaly_assets.adapters.atomic_files import fsync_folder, remove_temporary_files, write_atomically
+from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.locks import exclusive
 from anomaly_assets.adapters.parquet_bytes import table_from_bytes, table_to_bytes
 from anomaly_assets.domain.days import day_named
@@ -29,6 +34,36 @@ PACK_BYTES = 64 * 1024 * 1024
 """A pack is closed when its payloads have this size, bytes."""
 NEARBY_DAYS = 14
 """How far packs are searched for a payload that is stored already, days."""
+ARCHIVE = "model_archive"
+
+_Part = TypeVar("_Part")
+
+
+@dataclass(frozen=True)
+class Surplus:
+    """What packs hold that nobody needs.
+
+    Parameters
+    ----------
+    kept, dropped : payloads; one that lies in two packs counts twice
+    dropped_bytes : size of the dropped payloads, bytes
+    rewritten, removed : packs that hold both kinds, and packs that hold nothing needed
+    """
+
+    kept: int = 0
+    dropped: int = 0
+    dropped_bytes: int = 0
+    rewritten: int = 0
+    removed: int = 0
+
+    def __add__(self, other: "Surplus") -> "Surplus":
+        return Surplus(
+            self.kept + other.kept,
+            self.dropped + other.dropped,
+            self.dropped_bytes + other.dropped_bytes,
+            self.rewritten + other.rewritten,
+            self.removed + other.removed,
+        )
 
 
 @dataclass(frozen=True)
@@ -83,24 +118,65 @@ class ModelArchive:
     def stream(self, day: date, model_ids: Iterable[str]) -> Iterator[dict[str, bytes]]:
         """What :meth:`get` returns, a pack at a time: so much memory, whatever the number of models."""
         wanted = set(model_ids)
-        for pack in self._packs(day):
-            if not wanted:
-                return
-            here = wanted & _ids_of(pack)
-            if here:
-                wanted -= here
-                yield _payloads_of(pack, here)
+        parts = self._near(day, lambda pack: _payloads_of(pack, here) if (here := wanted & _ids_of(pack)) else {})
+        while wanted and (part := next(parts, None)) is not None:
+            wanted -= part.keys()
+            if part:
+                yield part
 
     def ids(self, day: date) -> set[str]:
         """Ids of all payloads stored near ``day``."""
-        return set().union(*(_ids_of(pack) for pack in self._packs(day)))
+        return set().union(*self._near(day, _ids_of))
 
-    def _packs(self, day: date) -> list[Path]:
+    def days(self) -> list[date]:
+        """Days with a folder of packs, ascending."""
         if not self.root.exists():
             return []
-        days = [other for folder in self.root.iterdir() if (other := day_named(folder.name)) is not None]
-        near = sorted((abs((day - other).days), other) for other in days if abs((day - other).days) <= NEARBY_DAYS)
-        return [pack for _, other in near for pack in sorted((self.root / other.isoformat()).glob("[!.]*.parquet"))]
+        return sorted(day for folder in self.root.iterdir() if (day := day_named(folder.name)) is not None)
+
+    def surplus(self, day: date, needed: AbstractSet[str]) -> Surplus:
+        """What the packs of ``day`` hold beside the ids ``needed``. Raises ``CorruptFile``."""
+        return sum((_surplus_of(pack, needed) for pack in self._packs_of(day)), start=Surplus())
+
+    def drop(self, day: date, needed: AbstractSet[str], *, timeout_seconds: float = _LOCK_TIMEOUT_SECONDS) -> Surplus:
+        """Remove from the packs of ``day`` whatever is not ``needed``; returns what that was.
+
+        A pack that keeps something is written anew under its new digest before the old one goes, so whoever is killed
+        in between leaves some payloads twice and none nowhere. Raises ``CorruptFile`` and ``Busy``.
+        """
+        found = Surplus()
+        with exclusive(self.root / f"{day.isoformat()}.lock", timeout_seconds=timeout_seconds):
+            remove_temporary_files(self.root / day.isoformat())
+            for pack in self._packs_of(day):
+                of_pack = _surplus_of(pack, needed)
+                found += of_pack
+                if of_pack.dropped:
+                    self._write_pack(day, _payloads_of(pack, needed & _ids_of(pack)))
+                    failpoint(f"{ARCHIVE}.rewritten")
+                    pack.unlink()
+                    fsync_folder(pack.parent)
+        return found
+
+    def _near(self, day: date, read: Callable[[Path], _Part]) -> Iterator[_Part]:
+        """What ``read`` makes of every pack near ``day``, nearest first, each pack once."""
+        tried: set[Path] = set()
+        while waiting := [pack for pack in self._packs(day) if pack not in tried]:
+            for pack in waiting:
+                tried.add(pack)
+                try:
+                    part = read(pack)
+                except FileNotFoundError as error:
+                    if os.path.lexists(pack):
+                        raise _corrupt(pack, "leads nowhere") from error
+                    continue  # replaced meanwhile: its successor is among those listed next
+                yield part
+
+    def _packs(self, day: date) -> list[Path]:
+        near = sorted((abs((day - other).days), other) for other in self.days())
+        return [pack for distance, other in near if distance <= NEARBY_DAYS for pack in self._packs_of(other)]
+
+    def _packs_of(self, day: date) -> list[Path]:
+        return sorted((self.root / day.isoformat()).glob("[!.]*.parquet"))
 
 
 @lru_cache(maxsize=256)
@@ -109,6 +185,8 @@ def _ids_of(pack: Path) -> frozenset[str]:
     try:
         with pq.ParquetFile(pack, page_checksum_verification=True) as file:
             ids, n_rows = file.read(columns=["model_id"]).column(0), file.metadata.num_rows
+    except FileNotFoundError:
+        raise
     except (pa.ArrowException, OSError, ValueError, LookupError) as error:
         raise _corrupt(pack, f"is not readable ({type(error).__name__})") from error
     if ids.type != pa.string() or len(ids) != n_rows:
@@ -116,12 +194,21 @@ def _ids_of(pack: Path) -> frozenset[str]:
     return frozenset(ids.to_pylist())
 
 
-def _payloads_of(pack: Path, model_ids: set[str]) -> dict[str, bytes]:
+def _surplus_of(pack: Path, needed: AbstractSet[str]) -> Surplus:
+    ids = _ids_of(pack)
+    if not (dropped := ids - needed):
+        return Surplus(kept=len(ids))
+    n_bytes = sum(map(len, _payloads_of(pack, dropped).values()))
+    emptied = dropped == ids
+    return Surplus(len(ids) - len(dropped), len(dropped), n_bytes, int(not emptied), int(emptied))
+
+
+def _payloads_of(pack: Path, model_ids: AbstractSet[str]) -> dict[str, bytes]:
     content = pack.read_bytes()
     if not pack.name.startswith(file_digest(content)[:16]):
         raise _corrupt(pack, f"has digest {file_digest(content)}")
     table = table_from_bytes(content)
-    rows = table.filter(pc.is_in(table.column("model_id"), pa.array(sorted(model_ids))))
+    rows = table.filter(pc.is_in(table.column("model_id"), pa.array(sorted(model_ids), pa.string())))
     return dict(zip(rows.column("model_id").to_pylist(), rows.column("payload").to_pylist(), strict=True))
 
 
