@@ -23,6 +23,8 @@ from rich.text import Text
 
 from anomaly_assets.commands.gc import gc
 from anomaly_assets.commands.options import Day, as_json, configured, err, out
+from anomaly_assets.commands.trace import trace
+from anomaly_assets.commands.verify import verify
 from anomaly_assets.domain.days import ONE_DAY, DayRange
 from anomaly_assets.domain.errors import AnomalyAssetsError
 from anomaly_assets.settings import CONFIG_ENV, SETTINGS_FILE, Settings
@@ -325,4 +327,6 @@ def _embedded(settings: Settings) -> Any:
     return StoreProvider.from_settings(settings.redis).embedded(Home(settings.home))
 
 
+main.add_command(trace)
+main.add_command(verify)
 main.add_command(gc)

@@ -6,7 +6,7 @@ last hash (the *head*) fixes the whole history: keep it elsewhere and nothing be
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -66,6 +66,16 @@ class PublicationLog:
                     )
                 previous = entry["hash"]
                 yield entry
+
+    def mentioning(self, texts: Collection[str]) -> Iterator[dict[str, Any]]:
+        """Entries whose line holds one of ``texts``, oldest first, each verified by itself; the chain is not."""
+        if not self.path.exists():
+            return
+        wanted = [text.encode() for text in texts]
+        with self.path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.endswith(b"\n") and any(text in line for text in wanted):
+                    yield _parse(line, f"{self.path.name}, line {number}")
 
     def head(self) -> str:
         """Hash of the last entry; ``GENESIS`` when there is none. Raises ``CorruptFile`` when it was changed."""

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from anomaly_assets.adapters.atomic_files import write_atomically
 from anomaly_assets.adapters.failpoints import failpoint
+from anomaly_assets.adapters.id_index import write_id_index
 from anomaly_assets.adapters.parquet_bytes import table_to_bytes
 from anomaly_assets.adapters.sources.base import TransactionSource
 from anomaly_assets.domain.border import BorderRules, as_input_table, clean_day
@@ -60,9 +61,12 @@ def ingest_day(
             unique_transaction_ids(kept),
             ledger_balances(ledger, kept, quarantine, probe.n_rows),
         )
+        revision = content_digest(clean.kept)
+        # before the seal: a sealed revision is always indexed
+        write_id_index(run.home.lake.folder(RAW, day), revision, clean.kept.column("tx_id"))
         seal, changed = writer.commit(
             staged,
-            revision=content_digest(clean.kept),
+            revision=revision,
             verdicts=verdicts,
             inputs={
                 "source": source.identity,

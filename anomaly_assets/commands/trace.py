@@ -1,0 +1,115 @@
+"""``trace``: a transaction and everything behind its verdict, as a tree."""
+
+import json
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import click
+from rich.markup import escape
+from rich.tree import Tree
+
+from anomaly_assets.commands.options import Day, as_json, configured, out
+from anomaly_assets.settings import Settings
+
+_SHOWN = 16
+
+
+@click.command()
+@click.argument("tx_id")
+@click.option("--day", type=Day(), help="Only this day [default: every day that holds the id].")
+@click.option("--ui", "address", default="http://127.0.0.1:3000", show_default=True, help="Address of Dagster's pages.")
+@configured
+@as_json
+def trace(settings: Settings, tx_id: str, day: date | None, address: str, as_json: bool) -> None:
+    """Everything behind the verdict on a transaction: models, training data, runs, and what changed since."""
+    from anomaly_assets.adapters.home import Home
+    from anomaly_assets.evidence.trace import trace as traced
+
+    found = traced(Home(settings.home), tx_id, day=day, configured=settings.detection)
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    for each in found["days"]:
+        out.print(_tree(tx_id, each, address.rstrip("/")))
+
+
+def _tree(tx_id: str, found: Mapping[str, Any], address: str) -> Tree:
+    tree = Tree(f"[bold]{escape(tx_id)}[/] on {found['day']}")
+    if not found["scored"]:
+        tree.add(f"not scored: {found['remedy']}")
+        return tree
+    row, verdict = found["transaction"], found["verdict"]
+    tree.add(
+        f"transaction: {row['amount']:,.2f} at {row['completed_at']}, wallet {escape(row['wallet_id'])}, "
+        f"organisation {escape(str(row['organisation']))}"
+    )
+    score = "not judged" if verdict["anomaly_score"] is None else f"anomaly score {verdict['anomaly_score']:.4f}"
+    flagged = tree.add(f"{'[red]flagged[/]' if verdict['is_anomaly'] else 'not flagged'}, {score}")
+    if verdict["reason"]:
+        flagged.add(escape(verdict["reason"]))
+    for detector in found["detectors"]:
+        _add_detector(tree, detector)
+    _add_window(tree, found["training_window"])
+    runs = tree.add("runs")
+    for name, run in found["runs"].items():
+        _add_run(runs, name, run, address)
+    _add_since(tree, found["since"])
+    files = tree.add("files")
+    for name, file in found["files"].items():
+        state = "" if file.get("is_these_scores", True) else " [yellow](not these scores)[/]"
+        files.add(f"{name}: {file['file']}{state}")
+    tree.add(f"proof: anomaly-assets verify {escape(tx_id)}; why: anomaly-assets explain {escape(tx_id)}")
+    return tree
+
+
+def _add_detector(tree: Tree, detector: Mapping[str, Any]) -> None:
+    shown = f"{detector['detector']}: {detector['status']}"
+    if detector["score"] is not None:
+        line = "" if detector["flag_line"] is None else f", flag line {detector['flag_line']:.4f}"
+        shown += f", score {detector['score']:.4f}{line}{', [red]flagged[/]' if detector['flagged'] else ''}"
+    branch, model = tree.add(shown), detector["model"]
+    if model is None:
+        return
+    kept = "" if model["archived"] else " (payload not kept any more: verify fits it again)"
+    branch.add(f"model {model['model_id'][:_SHOWN]}, {model['n_bytes']:,} bytes{kept}")
+    branch.add(f"recipe {model['recipe_id'][:_SHOWN]}, fitted on {model['n_transactions']:,} transactions")
+    branch.add("parameters " + escape(", ".join(f"{key}={value}" for key, value in model["parameters"].items())))
+    branch.add("numbers " + escape(", ".join(f"{k}={v:g}" for k, v in json.loads(model["summary"]).items())))
+
+
+def _add_window(tree: Tree, window: Mapping[str, Any]) -> None:
+    missing = f", {len(window['days_missing'])} missing" if window["days_missing"] else ""
+    branch = tree.add(
+        f"training window \\[{window['first']}, {window['end']}): {window['days_pinned']} days pinned{missing}, "
+        f"manifest {window['manifest_id'][:_SHOWN]}, generation {window['generation']}"
+    )
+    wallet = window["wallet"]
+    if wallet is None:
+        branch.add("no transaction of this wallet")
+    else:
+        branch.add(f"{wallet['n_transactions']:,} of this wallet, {wallet['first_at']} to {wallet['last_at']}")
+
+
+def _add_run(tree: Tree, name: str, run: Mapping[str, Any] | None, address: str) -> None:
+    if run is None:
+        tree.add(f"{name}: [yellow]not in the publication log[/]")
+        return
+    again = f", the same again {run['confirmed_again']} times" if run["confirmed_again"] else ""
+    branch = tree.add(f"{name}: {run['run_id']}")
+    branch.add(f"at {run['at']}, log entry {run['log_entry'][:_SHOWN]}{again}")
+    branch.add(f"{address}{run['run_page']}")
+
+
+def _add_since(tree: Tree, since: Mapping[str, Any]) -> None:
+    if since["up_to_date"] and not since["settings_changed"]:
+        tree.add("since: nothing changed, these scores follow from what is current")
+        return
+    branch = tree.add("[yellow]since[/]")
+    if since["raw_days_changed"]:
+        days = since["raw_days_changed"]
+        branch.add(f"{len(days)} raw days of the window were corrected: {', '.join(days[:5])}")
+    for asset in since["newer"]:
+        branch.add(f"a newer {asset} of this day is current")
+    if since["settings_changed"]:
+        branch.add("the configured settings are others than those of these scores")

@@ -1,0 +1,111 @@
+"""``verify``: proof of published flags, or the first link that is broken."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import click
+from rich import box
+from rich.progress import track
+from rich.table import Table
+from rich.text import Text
+
+from anomaly_assets.commands.options import Day, as_json, configured, err, out
+from anomaly_assets.settings import Settings
+
+EXIT_CODES = {"proven": 0, "mismatch": 1, "missing": 2}
+
+
+@click.command()
+@click.argument("tx_id", required=False)
+@click.option("--day", type=Day(), help="All rows of a day (with TX_ID: the day that is meant).")
+@click.option("--from", "first", type=Day(), help="All rows of a period, from this day on.")
+@click.option("--to", "last", type=Day(), help="Last day of the period.")
+@click.option("--sample", type=click.IntRange(1), help="So many flags picked at random from all scored days.")
+@click.option("--seed", help="Which flags are picked [default: others whenever something is published].")
+@click.option("--revision", help="An older revision of the day's scores, by its digest.")
+@click.option("--head", help="Head of the publication log that you kept: the log must have grown from it.")
+@configured
+@as_json
+def verify(settings: Settings, as_json: bool, head: str | None, revision: str | None, **which: Any) -> None:
+    """Prove flags from files alone: intact, re-scored, re-trained.
+
+    Exit code 0: all proven; 1: something does not match; 2: something is missing.
+    """
+    from anomaly_assets.adapters.compute import Compute
+    from anomaly_assets.adapters.home import Home
+    from anomaly_assets.evidence.verify import Verifier
+
+    home = Home(settings.home)
+    compute = Compute.share(settings.compute, runs_at_once=1)
+    verifier = Verifier(home, head=head, compute=compute)
+    wanted = _wanted(home, **which)
+    if revision and len(wanted) != 1:
+        raise click.UsageError("--revision is of one day: name it with --day")
+    steps = track(wanted.items(), "verifying", console=err, disable=as_json or len(wanted) == 1)
+    proofs = [verifier.verify(day, tx_ids, revision=revision) for day, tx_ids in steps]
+    outcomes = [proof.outcome.value for proof in proofs]
+    if as_json:
+        shown = {"outcomes": {name: outcomes.count(name) for name in EXIT_CODES}, "head": home.log.head()}
+        click.echo(json.dumps({**shown, "proofs": [proof.as_json() for proof in proofs]}))
+    else:
+        _print(proofs)
+    code = next((EXIT_CODES[name] for name in ("mismatch", "missing") if name in outcomes), 0)
+    raise click.exceptions.Exit(code)
+
+
+def _wanted(
+    home: Any,
+    *,
+    tx_id: str | None,
+    day: date | None,
+    first: date | None,
+    last: date | None,
+    sample: int | None,
+    seed: str | None,
+) -> Mapping[date, Sequence[str] | None]:
+    """Days to prove, and which of their transactions; None: all."""
+    from anomaly_assets.evidence.lookup import require_days_of
+    from anomaly_assets.evidence.sample import sample_flags
+    from anomaly_assets.steps.run import SCORED
+
+    if (first is None) != (last is None):
+        raise click.UsageError("--from and --to belong together")
+    chosen = [tx_id is not None, first is not None, sample is not None, day is not None and tx_id is None]
+    if sum(chosen) != 1:
+        raise click.UsageError("name a TX_ID, --day, --from and --to, or --sample")
+    if tx_id is not None:
+        days = [day] if day else require_days_of(home, tx_id)
+        return {each: [tx_id] for each in days}
+    if sample is not None:
+        picked = sample_flags(home, home.lake.days(SCORED), sample, seed=seed or home.log.head())
+        if not picked:
+            raise click.UsageError("no flag is published yet: score a day first")
+        return picked
+    if first is not None and last is not None:
+        span = [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
+        return dict.fromkeys(span)
+    return {day: None} if day else {}
+
+
+def _print(proofs: Sequence[Any]) -> None:
+    from anomaly_assets.evidence.proof import Grade
+
+    colours = {"proven": "green", "mismatch": "red", "missing": "yellow", None: "dim"}
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in ("day", "rows", *(grade.value for grade in Grade)):
+        table.add_column(name)
+    for proof in proofs:
+        cells = [str(proof.day), "all" if proof.tx_ids is None else ", ".join(proof.tx_ids)]
+        states = [outcome and outcome.value for outcome in proof.grades().values()]
+        table.add_row(*map(Text, cells), *(Text(state or "not examined", style=colours[state]) for state in states))
+    out.print(table)
+    for proof in proofs:
+        for link in (link for link in proof.links if link.outcome != "proven"):
+            text = f"{proof.day}, {link.grade}, {link.name}: {link.outcome}\n{link.detail}"
+            out.print(Text(text, style=colours[link.outcome.value]), soft_wrap=True)
+        for note in proof.notes:
+            out.print(Text(f"{proof.day}: {note}", style="dim"), soft_wrap=True)
+    proven = sum(proof.outcome.value == "proven" for proof in proofs)
+    out.print(f"{proven} of {len(proofs)} proven ({proven / len(proofs):.0%})")

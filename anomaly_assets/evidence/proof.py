@@ -1,0 +1,107 @@
+"""What was shown of a scored day: its links, one after the other, and what they come to."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from typing import Any
+
+import pyarrow as pa
+
+from anomaly_assets.domain.errors import AnomalyAssetsError, NotSealed
+
+
+class Grade(StrEnum):
+    """How much of a result is shown to be true."""
+
+    INTACT = "intact"
+    RE_SCORED = "re-scored"
+    RE_TRAINED = "re-trained"
+
+
+class Outcome(StrEnum):
+    """What became of a proof."""
+
+    PROVEN = "proven"
+    MISSING = "missing"
+    MISMATCH = "mismatch"
+
+
+@dataclass(frozen=True)
+class Link:
+    """One thing that was shown, or could not be."""
+
+    grade: Grade
+    name: str
+    outcome: Outcome
+    detail: str = ""
+
+
+@dataclass
+class Proof:
+    """What was shown of one day's rows.
+
+    Parameters
+    ----------
+    day : the scored day
+    tx_ids : the transactions it is about; None: all of the day
+    links : in the order in which they were examined; after the first broken one of a grade nothing more of it is
+    """
+
+    day: date
+    tx_ids: Sequence[str] | None = None
+    links: list[Link] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def outcome(self) -> Outcome:
+        """Mismatch when anything mismatched, else missing when anything was missing, else proven."""
+        found = {link.outcome for link in self.links}
+        return next(o for o in (Outcome.MISMATCH, Outcome.MISSING, Outcome.PROVEN) if o in found)
+
+    @property
+    def broken(self) -> Link | None:
+        """The first broken link."""
+        return next((link for link in self.links if link.outcome is not Outcome.PROVEN), None)
+
+    def grades(self) -> dict[Grade, Outcome | None]:
+        """Outcome of each grade; None when it was not reached."""
+        found: dict[Grade, Outcome | None] = dict.fromkeys(Grade)
+        for link in self.links:
+            if found[link.grade] in {None, Outcome.PROVEN}:
+                found[link.grade] = link.outcome
+        return found
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON form."""
+        return {
+            "day": self.day.isoformat(),
+            "transactions": None if self.tx_ids is None else list(self.tx_ids),
+            "outcome": self.outcome.value,
+            "grades": {grade.value: outcome and outcome.value for grade, outcome in self.grades().items()},
+            "links": [
+                {"grade": link.grade.value, "link": link.name, "outcome": link.outcome.value, "detail": link.detail}
+                for link in self.links
+            ],
+            "notes": self.notes,
+        }
+
+    @contextmanager
+    def link(self, grade: Grade, name: str) -> Iterator[None]:
+        """Record what becomes of the block; a broken link ends the grade by ``Stop``."""
+        try:
+            yield
+        except (NotSealed, FileNotFoundError) as error:
+            self._break(grade, name, Outcome.MISSING, error)
+        except (AnomalyAssetsError, pa.ArrowException, ValueError, KeyError) as error:
+            self._break(grade, name, Outcome.MISMATCH, error)
+        self.links.append(Link(grade, name, Outcome.PROVEN))
+
+    def _break(self, grade: Grade, name: str, outcome: Outcome, error: Exception) -> None:
+        self.links.append(Link(grade, name, outcome, str(error)))
+        raise Stop from error
+
+
+class Stop(Exception):
+    """The grade cannot be shown any further."""

