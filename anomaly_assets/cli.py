@@ -23,6 +23,7 @@ from rich.text import Text
 
 from anomaly_assets.commands.gc import gc
 from anomaly_assets.commands.options import Day, as_json, configured, err, out
+from anomaly_assets.commands.stale import stale
 from anomaly_assets.commands.trace import trace
 from anomaly_assets.commands.verify import verify
 from anomaly_assets.domain.days import ONE_DAY, DayRange
@@ -330,3 +331,4 @@ def _embedded(settings: Settings) -> Any:
 main.add_command(trace)
 main.add_command(verify)
 main.add_command(gc)
+main.add_command(stale)

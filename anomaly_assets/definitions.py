@@ -16,6 +16,7 @@ from anomaly_assets.assets.training_window import training_window_asset
 from anomaly_assets.assets.wallet_models import wallet_models_asset
 from anomaly_assets.checks.published_models_match import published_models_match_check
 from anomaly_assets.checks.score_bounds import anomaly_rate_within_bounds_check, coverage_within_bounds_check
+from anomaly_assets.checks.scores_follow import scores_follow_from_current_days_check
 from anomaly_assets.jobs import build_jobs
 from anomaly_assets.partitions import daily_partitions, trailing_window_mapping
 from anomaly_assets.resources.clock import ClockResource
@@ -53,6 +54,7 @@ def build_definitions(settings: Settings, *, runs_at_once: int | None = None) ->
             published_models_match_check(days),
             coverage_within_bounds_check(days),
             anomaly_rate_within_bounds_check(days),
+            scores_follow_from_current_days_check(days),
         ],
         jobs=[ingest, detect, nightly],
         schedules=[nightly_schedule(nightly, settings.first_day, settings.nightly, switched_on=real)],

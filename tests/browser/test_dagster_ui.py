@@ -44,6 +44,7 @@ CHECKS = {
         "unified_flag_is_the_or",
         "coverage_within_bounds",
         "anomaly_rate_within_bounds",
+        "scores_follow_from_current_days",
     ),
 }
 EXPANDED = "%2C".join(f"global%40global%3A{group}" for group in GROUPS)

@@ -51,6 +51,7 @@ CHECKS = {
         "unified_flag_is_the_or",
         "coverage_within_bounds",
         "anomaly_rate_within_bounds",
+        "scores_follow_from_current_days",
     ),
 }
 """Every check by its asset."""

@@ -1,0 +1,48 @@
+"""scores_follow_from_current_days: the scores still follow from the raw days, window and models that are current."""
+
+from datetime import date
+
+import dagster as dg
+
+from anomaly_assets.checks.partitioned import evaluated_apart, result_of
+from anomaly_assets.domain.errors import AnomalyAssetsError
+from anomaly_assets.domain.verdicts import Severity, Verdict
+from anomaly_assets.evidence.stale import current_raw, stale_of_day, window_and_day
+from anomaly_assets.resources.detection import DetectionResource
+from anomaly_assets.resources.home import HomeResource
+from anomaly_assets.steps.run import SCORED
+
+NAME = "scores_follow_from_current_days"
+DESCRIPTION = (
+    "The scores follow from the raw days, window, models and settings that are current. When it fails, a raw day was "
+    "corrected since: run detect_anomalies for this day, or anomaly-assets stale --rematerialize for all such days."
+)
+
+
+def scores_follow_from_current_days_check(days: dg.DailyPartitionsDefinition) -> dg.AssetChecksDefinition:
+    """The check over the graph's partitions."""
+
+    @evaluated_apart(SCORED, NAME, DESCRIPTION, days)
+    def evaluate(
+        context: dg.AssetCheckExecutionContext, home: HomeResource, detection: DetectionResource
+    ) -> dg.AssetCheckResult:
+        return result_of(_on_current(home, detection, date.fromisoformat(context.partition_key)))
+
+    return evaluate
+
+
+def _on_current(home: HomeResource, detection: DetectionResource, day: date) -> Verdict:
+    """The verdict on what this run wrote: the published scores, or the trial's."""
+    parameters, opened = detection.resolve(), home.open()
+    trial = detection.trial(parameters)
+    lake = opened.lake if trial is None else opened.trial_lake(trial)
+    try:
+        current = current_raw(opened.lake, window_and_day(lake, day))
+    except AnomalyAssetsError as error:
+        return Verdict(NAME, False, f"the scores of {day} are not readable: {error}", Severity.WARN)
+    stale = next((item for item in stale_of_day(lake, day, parameters, current) if item.asset == SCORED), None)
+    if stale is None:
+        return Verdict(NAME, True, f"follows from {len(current)} current raw days", Severity.WARN)
+    numbers = {"raw days changed": len(stale.raw_days)}
+    message = f"{stale.because}; run detect_anomalies for {day} again"
+    return Verdict(NAME, False, message, Severity.WARN, numbers=numbers)

@@ -1,0 +1,117 @@
+"""``stale``: what no longer follows from the raw days and settings that are current, and making it again."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich import box
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from anomaly_assets.commands.options import as_json, configured, err, out
+from anomaly_assets.domain.days import ONE_DAY, DayRange
+from anomaly_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from anomaly_assets.evidence.stale import Stale
+
+
+@click.command()
+@click.option("--rematerialize", is_flag=True, help="Train and score exactly those days again, oldest first.")
+@configured
+@as_json
+def stale(settings: Settings, rematerialize: bool, as_json: bool) -> None:
+    """Days that no longer follow from the current raw days and settings; exit code 1 when there are any."""
+    from anomaly_assets.adapters.home import Home
+    from anomaly_assets.evidence.stale import stale_partitions
+
+    home = Home(settings.home)
+    found = stale_partitions(home, settings.detection)
+    made: list[date] = []
+    failed: dict[tuple[str, date], str] = {}
+    if rematerialize and found:
+        if not as_json:
+            _show(found)
+        made, failed = _made_again(settings, sorted({item.day for item in found}), quiet=as_json)
+        found = stale_partitions(home, settings.detection)
+    if as_json:
+        shown = {
+            "stale": [item.as_json() for item in found],
+            "days": sorted({str(item.day) for item in found}),
+            "rematerialized": [str(day) for day in made],
+            "failed": [{"job": job, "day": str(day), "error": text} for (job, day), text in failed.items()],
+        }
+        click.echo(json.dumps(shown))
+    else:
+        if made:
+            out.print(f"\n{len(made)} days made again")
+        _show(found)
+        for (job, day), text in failed.items():
+            err.print(Text(f"{job} of {day} failed: {text}", style="red"))
+    if found or failed:
+        raise click.exceptions.Exit(1)
+
+
+def _show(found: Sequence["Stale"]) -> None:
+    if not found:
+        out.print("[green]nothing is stale[/]: every scored day follows from what is current")
+        return
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("day", no_wrap=True)
+    table.add_column("stale")
+    table.add_column("because")
+    for (day, because), items in groupby(found, lambda item: (item.day, item.because)):
+        table.add_row(str(day), ", ".join(item.asset for item in items), because)
+    out.print(table)
+    days = {item.day for item in found}
+    out.print(f"\n{len(found)} partitions of {len(days)} days are stale; make them again with --rematerialize")
+
+
+def _made_again(
+    settings: Settings, days: Sequence[date], *, quiet: bool
+) -> tuple[list[date], dict[tuple[str, date], str]]:
+    """Run these days again, a backfill for every row of days that follow each other."""
+    from anomaly_assets.backfill import backfill
+
+    made: list[date] = []
+    failed: dict[tuple[str, date], str] = {}
+    with _progress(quiet=quiet) as progress:
+        for period in _periods(days):
+            report = backfill(settings, period, progress, today=datetime.now(UTC).date())
+            made += report.detected
+            failed |= report.failed
+    return made, failed
+
+
+def _periods(days: Sequence[date]) -> Iterator[DayRange]:
+    first = last = None
+    for day in days:
+        if first is None or last is None or day - last != ONE_DAY:
+            if first is not None and last is not None:
+                yield DayRange(first, last + ONE_DAY)
+            first = day
+        last = day
+    if first is not None and last is not None:
+        yield DayRange(first, last + ONE_DAY)
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[Any]:
+    from anomaly_assets.backfill import Progress as Receiver
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, disable=quiet) as bars:
+        tasks: dict[str, Any] = {}
+
+        def start(job: str, total: int) -> None:
+            tasks[job] = bars.add_task(job, total=total)
+
+        def advance(job: str, day: date, succeeded: bool) -> None:
+            bars.update(tasks[job], advance=1, description=job if succeeded else f"{job} ({day} failed)")
+
+        yield Receiver(start, advance)
