@@ -15,6 +15,7 @@ from anomaly_assets.assets.scored_transactions import scored_transactions_asset
 from anomaly_assets.assets.training_window import training_window_asset
 from anomaly_assets.assets.wallet_models import wallet_models_asset
 from anomaly_assets.checks.published_models_match import published_models_match_check
+from anomaly_assets.checks.sampled_flags_verify import sampled_flags_verify_check
 from anomaly_assets.checks.score_bounds import anomaly_rate_within_bounds_check, coverage_within_bounds_check
 from anomaly_assets.checks.scores_follow import scores_follow_from_current_days_check
 from anomaly_assets.jobs import build_jobs
@@ -55,6 +56,7 @@ def build_definitions(settings: Settings, *, runs_at_once: int | None = None) ->
             coverage_within_bounds_check(days),
             anomaly_rate_within_bounds_check(days),
             scores_follow_from_current_days_check(days),
+            sampled_flags_verify_check(days),
         ],
         jobs=[ingest, detect, nightly],
         schedules=[nightly_schedule(nightly, settings.first_day, settings.nightly, switched_on=real)],

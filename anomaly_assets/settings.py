@@ -138,6 +138,9 @@ class CheckSettings(_Section):
     max_anomaly_rate: Annotated[float, Ge(0), Le(1)] = Field(
         0.1, description="Ceiling of the share of judged rows that are flagged."
     )
+    verified_flags: Annotated[int, Ge(0), Le(10_000)] = Field(
+        5, description="Flags, picked at random from all scored days, that the nightly run verifies."
+    )
 
 
 class RedisSettings(_Section):

@@ -1,6 +1,7 @@
 """What the Dagster pages show of a partition: tables, column schemas, links."""
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
@@ -53,7 +54,7 @@ def flag_list(flagged: pa.Table, rows: int = PREVIEW_ROWS) -> dg.MarkdownMetadat
         return dg.MetadataValue.md("no flags")
     items = [
         f"1. **{row['anomaly_score']:.3f}** {row['TX_COMPLETED_AT']:%H:%M:%S} UTC, wallet {_text(row['WALLET_ID'])}, "
-        f"transaction {_text(row['TX_ID'])}: {row['reason']}"
+        f"transaction {_text(row['TX_ID'])}: {row['reason']} (`anomaly-assets trace {_shell(row['TX_ID'])}`)"
         for row in flagged.slice(0, rows).to_pylist()
     ]
     return dg.MetadataValue.md("\n".join(items) + _more(flagged, rows))
@@ -109,6 +110,11 @@ def _text(text: str) -> str:
     short = text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
     shown = "".join(char if char.isprintable() and char not in "`|" else f"\\u{ord(char):04x}" for char in short)
     return f"`{shown}`" if shown else ""
+
+
+def _shell(text: str) -> str:
+    """An argument for a command line that is shown; what cannot stand in code is left out."""
+    return shlex.quote("".join(char for char in text if char.isprintable() and char not in "`|"))
 
 
 def _more(table: pa.Table, rows: int) -> str:

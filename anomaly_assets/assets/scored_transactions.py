@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.assets import plots
@@ -20,6 +21,9 @@ from anomaly_assets.resources.home import HomeResource
 from anomaly_assets.settings import Detection
 from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW, Outcome
 from anomaly_assets.steps.score import score_day
+
+RECENT_MATERIALIZATIONS = 20
+"""So many materializations of a day's models are looked through for the one that judged."""
 
 DESCRIPTION = """Every transaction of day D with the verdict of each detector, the unified flag, the ids of the models
 that judged it and, when flagged, the reason. D's models are used and no others. Published as
@@ -65,9 +69,28 @@ def scored_transactions_asset(graph: Graph, detection: Detection) -> dg.AssetsDe
                 )
             return outcome
 
-        yield from publish(score, _describe)
+        yield from publish(score, lambda outcome: {**_describe(outcome), **_judged_by(context, outcome)})
 
     return scored_transactions
+
+
+def _judged_by(context: dg.AssetExecutionContext, outcome: Outcome) -> Mapping[str, Any]:
+    """The materialization of wallet_models whose models judged the day, as it is recorded, and the pinned window."""
+    day, inputs = outcome.seal.day, outcome.seal.inputs
+    wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(MODELS), asset_partitions=[day.isoformat()])
+    records = context.instance.fetch_materializations(wanted, limit=RECENT_MATERIALIZATIONS).records
+    found: dict[str, Any] = {
+        "window manifest": inputs["manifest_id"],
+        "models revision": inputs["models"],
+        "models data version": outcome.numbers["models data version"],
+    }
+    for record in records:  # newest first: a trial or a later training may have come between
+        event = record.asset_materialization
+        if event and (event.tags or {}).get(DATA_VERSION_TAG) == outcome.numbers["models data version"]:
+            found["models trained by"] = dg.MetadataValue.dagster_run(record.run_id)
+            found["models event"] = record.storage_id
+            break
+    return found
 
 
 def _describe(outcome: Outcome) -> Mapping[str, Any]:
@@ -78,7 +101,7 @@ def _describe(outcome: Outcome) -> Mapping[str, Any]:
     top = scored.filter(flagged).sort_by([("anomaly_score", "descending"), ("TX_ID", "ascending")])
     return {
         "dagster/partition_row_count": scored.num_rows,
-        **figures(outcome.numbers),
+        **figures({name: value for name, value in outcome.numbers.items() if name != "models data version"}),
         "top flags": flag_list(top),
         "preview": markdown_table(scored),
         "distributions": plots.picture(

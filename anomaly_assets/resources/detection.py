@@ -89,6 +89,7 @@ class BoundsResource(dg.ConfigurableResource):
     min_eligible_transactions: float
     min_coverage: float
     max_anomaly_rate: float
+    verified_flags: int
 
     @classmethod
     def from_settings(cls, checks: CheckSettings) -> "BoundsResource":

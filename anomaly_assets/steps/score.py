@@ -16,7 +16,7 @@ from anomaly_assets.adapters.shards import map_shards
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.errors import CorruptFile, NotSealed, StoreRefused, StoreUnavailable, Superseded
-from anomaly_assets.domain.identity import file_digest, table_digest
+from anomaly_assets.domain.identity import digest_of, file_digest, table_digest
 from anomaly_assets.domain.judging import ScoringShard, judge_shard, places_of
 from anomaly_assets.domain.metrics import ratio
 from anomaly_assets.domain.predicates import every_transaction_judged_once, unified_flag_is_the_or
@@ -109,6 +109,7 @@ def score_day(run: Run, store: StoreProvider, detection: Detection, day: date) -
         **_figures(written, names),
         "models": n_models,
         "models from store": from_store,
+        "models data version": digest_of([inputs.models.inputs["manifest_id"], inputs.models.inputs["fit_id"]]),
         "models rejected": sum(part.rejected for part in judged.values()),
     }
     return Outcome(seal, changed, seal.revision, verdicts, {"scored": written}, numbers, head)

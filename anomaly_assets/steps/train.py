@@ -19,7 +19,7 @@ from anomaly_assets.adapters.shards import map_shards
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.days import ONE_DAY
 from anomaly_assets.domain.detectors.base import Detector
-from anomaly_assets.domain.errors import CorruptFile, NotSealed
+from anomaly_assets.domain.errors import CorruptFile, ModelConflict, NotSealed
 from anomaly_assets.domain.identity import digest_of, table_digest
 from anomaly_assets.domain.manifest import WindowManifest
 from anomaly_assets.domain.model_codec import FORMAT_VERSION
@@ -166,6 +166,7 @@ def _make(
         held, told = 0, 0
         for results in map_shards(fit_shard, shards_of(rows, recipes, to_fit), threads=run.compute.threads):
             for index, model_id, payload, summary in results:
+                _require_one_model(recipes[index], known.get(recipes[index].recipe_id), model_id)
                 made[index] = Made(recipes[index], model_id, len(payload), summary, fitted=True)
                 if held < FRESH_BYTES:
                     fresh[model_id] = payload
@@ -178,6 +179,18 @@ def _make(
 
     run.home.models.put(writer.day, fitted())
     return [made[index] for index in range(len(recipes))], fresh
+
+
+def _require_one_model(recipe: Recipe, before: tuple[str, int, str] | None, model_id: str) -> None:
+    """Raise ``ModelConflict`` when a recipe gave another model before."""
+    if before is not None and before[0] != model_id:
+        raise ModelConflict(
+            f"the recipe {recipe.recipe_id[:16]} ({recipe.detector.name}, wallet {recipe.wallet_id!r}) gives model "
+            f"{model_id[:16]}, and gave {before[0][:16]} before",
+            expected="one model per recipe",
+            remedy="raise algorithm_version if the detector was changed; else verify the day: something was forged or "
+            "this machine computes wrongly. Nothing was published",
+        )
 
 
 def prepare_kernels(run: Run, detectors: Iterable[Detector]) -> None:

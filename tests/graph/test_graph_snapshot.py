@@ -10,7 +10,7 @@ import pytest
 
 from anomaly_assets.definitions import build_definitions
 from anomaly_assets.settings import Settings, load_settings
-from graph.deployment import CHECKS
+from graph.deployment import CHECKS, NIGHTLY_CHECKS
 from graph.snapshot import snapshot_of
 
 SNAPSHOT = Path(__file__).parent / "graph_snapshot.json"
@@ -55,7 +55,9 @@ def test_the_snapshot_sees_an_edge_that_became_shorter(tmp_path: Path, shipped: 
 
 def test_every_check_of_the_design_exists_and_is_partitioned_by_day(shipped: Settings) -> None:
     checks = snapshot_of(build_definitions(shipped))["checks"]
-    assert set(checks) == {f"{asset}:{name}" for asset, names in CHECKS.items() for name in names}
+    assert set(checks) == {
+        f"{asset}:{name}" for part in (CHECKS, NIGHTLY_CHECKS) for asset, names in part.items() for name in names
+    }
     days = snapshot_of(build_definitions(shipped))["assets"]["raw_transactions"]["partitions"]
     assert all(check["partitions"] == days and check["described"] for check in checks.values())
 

@@ -63,6 +63,21 @@ def test_the_schedule_is_on_when_a_real_source_is_configured(
     assert definitions.resolve_sensor_def("late_arrivals_sensor").default_status is watching
 
 
+def test_the_night_proves_flags_and_a_simulation_does_not(own: Deployment) -> None:
+    own.detect(DAY)
+    assert own.evaluation("sampled_flags_verify", DAY) is None
+    assert own.run(NIGHTLY, DAY).success
+    evaluation = own.evaluation("sampled_flags_verify", DAY)
+    assert evaluation is not None
+    assert evaluation.passed, evaluation.description
+    n_flags = sum(own.published(DAY).column("is_anomaly").to_pylist())
+    if n_flags:
+        assert evaluation.metadata["pass rate"].value == 1.0
+        assert evaluation.metadata["flags verified"].value == min(5, n_flags)
+    else:
+        assert "not applicable" in (evaluation.description or "")
+
+
 def test_late_rows_are_ingested_again_under_their_own_days(own: Deployment, deliveries: Path) -> None:
     """Events and checks belong to the late days, and the run names the scored days that became stale."""
     own.detect(DAY)
