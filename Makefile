@@ -48,6 +48,7 @@ bench: dev ## how fast: against scikit-learn, by the day, and as data grows (abo
 	$(BIN)/python -m benchmarks.backfill_days
 	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.model_sizes
+	$(BIN)/python -m benchmarks.years_of_days
 
 bench-big: dev ## one day of a million wallets (about twenty minutes, 16 GB)
 	$(BIN)/python -m benchmarks.million_wallets

@@ -4,6 +4,7 @@
 never trusted: a hit is looked up in the sealed day, and what has no hit at all is looked for in all sealed days.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -20,21 +21,27 @@ def write_id_index(folder: Path, revision: str, ids: pa.ChunkedArray) -> None:
     write_atomically(folder / _name(revision), np.sort(hashes(ids)).astype("<u8").tobytes(), locked=True)
 
 
-def may_hold(folder: Path, revision: str, tx_id: str) -> bool | None:
-    """Whether the indexed day may hold the id; None when there is no index."""
-    path = folder / _name(revision)
-    try:
-        size = path.stat().st_size
-    except FileNotFoundError:
+def may_hold(folder: Path, hashed: np.uint64) -> bool | None:
+    """Whether a revision of the indexed day may hold an id of this hash; None when there is no index.
+
+    A sealed revision is indexed before it is sealed, so where there is any index the current revision has one.
+    """
+    found = [entry for entry in os.scandir(folder) if entry.name.startswith("ids-") and entry.name.endswith(".u64")]
+    if not found or any(entry.stat().st_size % 8 for entry in found):
         return None
-    if size == 0:
-        return False
-    if size % 8:
-        return None
+    return any(_holds(entry.path, hashed) for entry in found if entry.stat().st_size)
+
+
+def hash_of(tx_id: str) -> np.uint64:
+    """The hash of one id."""
+    hashed: np.uint64 = hashes(pa.chunked_array([pa.array([tx_id], pa.string())]))[0]
+    return hashed
+
+
+def _holds(path: str, hashed: np.uint64) -> bool:
     stored = np.memmap(path, dtype="<u8", mode="r")
-    wanted = hashes(pa.chunked_array([pa.array([tx_id], pa.string())]))[0]
-    place = int(np.searchsorted(stored, wanted))
-    return place < len(stored) and bool(stored[place] == wanted)
+    place = int(np.searchsorted(stored, hashed))
+    return place < len(stored) and bool(stored[place] == hashed)
 
 
 def hashes(ids: pa.ChunkedArray) -> np.ndarray:

@@ -5,7 +5,7 @@ from datetime import date
 import pyarrow.compute as pc
 
 from anomaly_assets.adapters.home import Home
-from anomaly_assets.adapters.id_index import may_hold
+from anomaly_assets.adapters.id_index import hash_of, may_hold
 from anomaly_assets.domain.errors import NotSealed
 from anomaly_assets.steps.run import RAW
 
@@ -15,8 +15,8 @@ def days_of(home: Home, tx_id: str) -> list[date]:
 
     Raises ``CorruptFile`` when a day that has to be read is damaged.
     """
-    days = home.lake.days(RAW)
-    likely = [day for day in days if _may_hold(home, day, tx_id) is not False]
+    days, hashed = home.lake.days(RAW), hash_of(tx_id)
+    likely = [day for day in days if may_hold(home.lake.folder(RAW, day), hashed) is not False]
     return [day for day in likely if _holds(home, day, tx_id)] or [day for day in days if _holds(home, day, tx_id)]
 
 
@@ -30,11 +30,6 @@ def require_days_of(home: Home, tx_id: str) -> list[date]:
             remedy="check the id and --home; it may be in a day's quarantine, which is beside the raw day",
         )
     return days
-
-
-def _may_hold(home: Home, day: date, tx_id: str) -> bool | None:
-    seal = home.lake.find(RAW, day)
-    return False if seal is None else may_hold(home.lake.folder(RAW, day), seal.revision, tx_id)
 
 
 def _holds(home: Home, day: date, tx_id: str) -> bool:

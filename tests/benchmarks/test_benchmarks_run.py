@@ -94,3 +94,9 @@ def test_sizes_of_models_are_told_by_hours_with_what_their_thresholds_take_at_le
         assert hours in printed
         assert 0 < figures["thresholds_at_least_kb"][0] < figures["both_models_kb"][0]
         assert 0 < figures["thresholds_stored_kb"][0] < figures["both_models_kb"][0]
+
+
+def test_tracing_among_many_days_is_measured_with_and_without_the_index(tmp_path: Path) -> None:
+    printed, written = run_quickly("years_of_days", tmp_path)
+    assert set(written["competitors"]) == {"trace", "look up by index", "look up without"}
+    assert "20 days" in printed

@@ -18,10 +18,13 @@ import pytest
 from sklearn.ensemble import IsolationForest
 from sklearn.preprocessing import RobustScaler
 
+from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.backfill import Progress, Report, backfill
 from anomaly_assets.domain.days import DayRange
+from anomaly_assets.evidence.proof import Grade, Outcome
+from anomaly_assets.evidence.verify import Verifier
 from anomaly_assets.settings import Settings, load_settings
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "sparkov_2019.parquet"
@@ -114,6 +117,16 @@ def test_flags_are_those_of_one_scikit_learn_pipeline_per_wallet(scored: Scored,
         assert (row["zscore"] is None) is (zscore is None)
         assert zscore is None or row["zscore"] == pytest.approx(zscore, rel=1e-9, abs=1e-9)
         assert row["is_anomaly"] is (statistical or forest)
+
+
+def test_every_flag_is_proved_down_to_the_bytes_of_its_models(scored: Scored) -> None:
+    home = Home(scored.settings.home)
+    verifier = Verifier(home, head=home.log.head(), compute=Compute(2))
+    for day in DAYS:
+        flags = [tx_id for tx_id, row in scored.rows(day).items() if row["is_anomaly"]]
+        proof = verifier.verify(day, flags)
+        assert len(flags) > 0
+        assert proof.grades() == dict.fromkeys(Grade, Outcome.PROVEN), proof.broken
 
 
 def expected_flags(day: date) -> tuple[list[str], list[tuple[float | None, bool, bool]]]:
