@@ -21,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from anomaly_assets.commands.compare import compare
 from anomaly_assets.commands.gc import gc
 from anomaly_assets.commands.options import Day, as_json, configured, err, out
 from anomaly_assets.commands.stale import stale
@@ -332,3 +333,4 @@ main.add_command(trace)
 main.add_command(verify)
 main.add_command(gc)
 main.add_command(stale)
+main.add_command(compare)

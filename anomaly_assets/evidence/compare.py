@@ -1,0 +1,274 @@
+"""What other settings would have flagged on scored days: judged and fitted in memory, nothing stored or published."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import ValidationError
+
+from anomaly_assets.adapters.compute import Compute
+from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.parquet_bytes import table_from_bytes
+from anomaly_assets.adapters.shards import map_shards
+from anomaly_assets.domain.detectors import DETECTORS
+from anomaly_assets.domain.detectors.base import Detector, DetectorStatus, Model
+from anomaly_assets.domain.errors import CorruptFile, SettingsError
+from anomaly_assets.domain.metrics import ratio
+from anomaly_assets.domain.published import anomaly_column, status_column
+from anomaly_assets.domain.raw_day import to_wallet_rows
+from anomaly_assets.domain.training import COST_OF_A_MODEL, SHARD_COST, balanced
+from anomaly_assets.domain.verdict import DetectorVerdict, judge_wallets
+from anomaly_assets.domain.wallet_rows import WalletRows
+from anomaly_assets.evidence.case import Case
+from anomaly_assets.settings import Detection
+from anomaly_assets.settings_reading import explain, put
+
+SHOWN = {
+    "TX_ID": "tx_id",
+    "WALLET_ID": "wallet_id",
+    "TX_COMPLETED_AT": "tx_completed_at",
+    "TOTAL_AMOUNT": "total_amount",
+    "ORG_NAME": "org_name",
+}
+"""What is told of a transaction: published column to its name."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Rows of a group under the settings of then and of now.
+
+    Parameters
+    ----------
+    rows : all rows
+    judged_then, judged_now : rows that some detector judged
+    flagged_then, flagged_now : rows that some detector flagged
+    added, removed : rows flagged only now, and only then
+    planted : rows that the synthetic truth calls anomalous; None where there is no truth
+    found_then, found_now : planted rows that are flagged
+    """
+
+    rows: int = 0
+    judged_then: int = 0
+    judged_now: int = 0
+    flagged_then: int = 0
+    flagged_now: int = 0
+    added: int = 0
+    removed: int = 0
+    planted: int | None = 0
+    found_then: int | None = 0
+    found_now: int | None = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        pairs = {field.name: (getattr(self, field.name), getattr(other, field.name)) for field in fields(self)}
+        sums: dict[str, Any] = {name: None if None in pair else sum(pair) for name, pair in pairs.items()}
+        return Counts(**sums)
+
+    def as_json(self) -> dict[str, Any]:
+        """Counts, and recall and precision over all rows, judged or not; null without truth and for 0/0."""
+        rates: dict[str, float | None] = {}
+        for when in ("then", "now"):
+            found, flagged = getattr(self, f"found_{when}"), getattr(self, f"flagged_{when}")
+            rates[f"recall_{when}"] = None if found is None else ratio(found, self.planted or 0)
+            rates[f"precision_{when}"] = None if found is None else ratio(found, flagged)
+        return {**{field.name: getattr(self, field.name) for field in fields(self)}, **rates}
+
+
+@dataclass(frozen=True)
+class ComparedDay:
+    """One day: counts per organisation (None: rows without one), and the transactions whose flag differs."""
+
+    day: date
+    by_organisation: Mapping[str | None, Counts]
+    added: Sequence[Mapping[str, Any]]
+    removed: Sequence[Mapping[str, Any]]
+
+
+def other_settings(detection: Detection, changes: Mapping[str, str]) -> Detection:
+    """``detection`` with other detector settings (dotted key to value).
+
+    Raises ``SettingsError`` for a key that is none of a detector, or a value that is not allowed.
+    """
+    values = detection.model_dump()
+    for key, value in changes.items():
+        section, *rest = key.split(".")
+        if section not in DETECTORS or not rest:
+            raise SettingsError(
+                f"{key} cannot be compared",
+                expected=f"a setting of a detector: {', '.join(f'{name}.*' for name in DETECTORS)}",
+                remedy="amounts.scale and window.days belong to the home: score the period in another --home for those",
+            )
+        put(values, key.split("."), value)
+    try:
+        return Detection.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(explain(error, Detection)) from None
+
+
+def compare_day(home: Home, day: date, changes: Mapping[str, str], *, compute: Compute | None = None) -> ComparedDay:
+    """The day's published flags against those that the day's own settings with ``changes`` give.
+
+    Detectors whose fit settings stay judge with the day's own models; others are fitted on the pinned window of the
+    day's wallets. Raises ``NotSealed``, ``CorruptFile`` and ``SettingsError``.
+    """
+    case = Case.of(home, day, compute=compute)
+    before, after = case.detectors, other_settings(case.detection, changes).detectors()
+    published = case.published
+    kept = home.lake.read(case.raw, "transactions")
+    rows = to_wallet_rows(kept)
+    if not published.column("TX_ID").equals(kept.column("tx_id")):
+        raise CorruptFile(
+            f"the scores of {day} are of other transactions than its raw day", remedy=f"verify {day}, then run it again"
+        )
+    then, now = _unified(published, before, {}), _unified(published, after, _verdicts(case, before, after, rows))
+    return ComparedDay(
+        day,
+        _counted(published.column("ORG_NAME"), then, now, _planted(home, day, published)),
+        _told(published, np.flatnonzero(now.flagged & ~then.flagged), now.reasons),
+        _told(published, np.flatnonzero(then.flagged & ~now.flagged), published.column("reason").to_pylist()),
+    )
+
+
+@dataclass(frozen=True)
+class _Flags:
+    """What all detectors together say of each row: bool arrays of shape (n_rows,), and why."""
+
+    judged: np.ndarray
+    flagged: np.ndarray
+    reasons: Sequence[str | None]
+
+
+def _unified(published: pa.Table, detectors: Sequence[Detector], judged_again: Mapping[str, DetectorVerdict]) -> _Flags:
+    """Published verdicts, but those of ``judged_again`` (by detector) where it has one."""
+    judged, flagged = np.zeros(published.num_rows, np.bool_), np.zeros(published.num_rows, np.bool_)
+    reasons: list[list[str]] = [[] for _ in range(published.num_rows)]
+    for detector in detectors:
+        verdict = judged_again.get(detector.name)
+        if verdict is None:
+            judged |= pc.equal(published.column(status_column(detector.name)), DetectorStatus.JUDGED.value).to_numpy()
+            flagged |= published.column(anomaly_column(detector.name)).to_numpy()
+        else:
+            judged |= verdict.judgement.judged
+            flagged |= verdict.judgement.is_anomaly
+            for row, sentence in verdict.reasons.items():
+                reasons[row].append(sentence)
+    return _Flags(judged, flagged, ["; ".join(sentences) or None for sentences in reasons])
+
+
+def _verdicts(
+    case: Case, before: Sequence[Detector], after: Sequence[Detector], rows: WalletRows
+) -> dict[str, DetectorVerdict]:
+    """Verdicts of the detectors whose settings differ."""
+    changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+    kept = [new for old, new in changed if old.fit_parameters == new.fit_parameters]
+    models: dict[tuple[str, str], Model] = case.models_of(rows.wallet_ids) if kept else {}
+    window = None
+    for old, new in changed:
+        if old.fit_parameters != new.fit_parameters:
+            window = window or case.window_rows(rows.wallet_ids)[0]
+            models = {key: model for key, model in models.items() if key[0] != new.name} | _fitted(new, window, case)
+    return {
+        new.name: judge_wallets(new, rows, [models.get((new.name, wallet)) for wallet in rows.wallet_ids])
+        for _, new in changed
+    }
+
+
+def _fitted(detector: Detector, window: WalletRows, case: Case) -> dict[tuple[str, str], Model]:
+    """A model of every wallet that is eligible under the detector's settings."""
+    eligible = [w for w, status in enumerate(detector.eligibility(window)) if status is DetectorStatus.JUDGED]
+    costs = [COST_OF_A_MODEL + int(window.counts[wallet]) for wallet in eligible]
+    shards = [[eligible[item] for item in shard] for shard in balanced(costs, shard_cost=SHARD_COST)]
+    fitted = map_shards(lambda shard: detector.fit(window, shard), shards, threads=case.compute.threads)
+    return {
+        (detector.name, window.wallet_ids[wallet]): model
+        for shard, models in zip(shards, fitted, strict=True)
+        for wallet, model in zip(shard, models, strict=True)
+    }
+
+
+def _planted(home: Home, day: date, published: pa.Table) -> np.ndarray | None:
+    """Where the published rows are planted anomalies; None for a home without truth of that day."""
+    path = home.truth / f"planted_anomalies_{day:%Y%m%d}.parquet"
+    try:
+        truth = table_from_bytes(path.read_bytes(), ["tx_id"])
+    except FileNotFoundError:
+        return None
+    except (pa.ArrowException, ValueError) as error:
+        raise CorruptFile(f"{path.name} is not readable: {error}", remedy=f"ingest {day} again") from None
+    planted: np.ndarray = pc.is_in(published.column("TX_ID"), truth.column("tx_id").combine_chunks()).to_numpy()
+    return planted
+
+
+def _counted(
+    organisations: pa.ChunkedArray, then: _Flags, now: _Flags, planted: np.ndarray | None
+) -> dict[str | None, Counts]:
+    codes = organisations.combine_chunks().dictionary_encode(null_encoding="encode")
+    indices, names = codes.indices.to_numpy(), codes.dictionary.to_pylist()
+    return {name: _counts(indices == code, then, now, planted) for code, name in enumerate(names)}
+
+
+def _counts(group: np.ndarray, then: _Flags, now: _Flags, planted: np.ndarray | None) -> Counts:
+    def count(*conditions: np.ndarray) -> int:
+        return int(np.count_nonzero(np.logical_and.reduce([group, *conditions])))
+
+    return Counts(
+        count(),
+        count(then.judged),
+        count(now.judged),
+        count(then.flagged),
+        count(now.flagged),
+        count(now.flagged, ~then.flagged),
+        count(then.flagged, ~now.flagged),
+        *(
+            [None] * 3
+            if planted is None
+            else [count(planted), count(planted, then.flagged), count(planted, now.flagged)]
+        ),
+    )
+
+
+def _told(published: pa.Table, places: np.ndarray, reasons: Sequence[str | None]) -> list[dict[str, Any]]:
+    chosen = published.select(list(SHOWN)).rename_columns(list(SHOWN.values())).take(pa.array(places, pa.int64()))
+    return [{**row, "reason": reasons[place]} for row, place in zip(chosen.to_pylist(), places.tolist(), strict=True)]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several compared days together."""
+
+    days: Sequence[ComparedDay]
+
+    @property
+    def by_organisation(self) -> dict[str | None, Counts]:
+        """Counts per organisation, by name, rows without one last."""
+        names = {name for day in self.days for name in day.by_organisation}
+        return {
+            name: sum((day.by_organisation.get(name, Counts()) for day in self.days), start=Counts())
+            for name in sorted(names, key=lambda name: (name is None, name))
+        }
+
+    @property
+    def total(self) -> Counts:
+        """Counts of all rows."""
+        return sum(self.by_organisation.values(), start=Counts())
+
+    def changed(self, how: str) -> Iterator[dict[str, Any]]:
+        """Transactions ``added`` or ``removed``, with their day."""
+        return ({"day": day.day.isoformat(), **row} for day in self.days for row in getattr(day, how))
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON form; times are ISO 8601."""
+        return {
+            "days": [day.day.isoformat() for day in self.days],
+            "total": self.total.as_json(),
+            "by_organisation": [
+                {"org_name": name, **counts.as_json()} for name, counts in self.by_organisation.items()
+            ],
+            **{
+                how: [{**row, "tx_completed_at": row["tx_completed_at"].isoformat()} for row in self.changed(how)]
+                for how in ("added", "removed")
+            },
+        }
