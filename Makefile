@@ -42,7 +42,7 @@ quality: dev ## what the detectors find, on the third-party transactions and on 
 	$(BIN)/python benchmarks/planted_anomalies.py
 	$(BIN)/python benchmarks/sparkov.py
 
-bench: dev ## how fast: against scikit-learn, by the day, and as data grows (about ten minutes)
+bench: dev ## how fast: against scikit-learn, by the day, and as data grows (about fifteen minutes)
 	$(BIN)/python -m benchmarks.straightforward
 	$(BIN)/python -m benchmarks.fit_only
 	$(BIN)/python -m benchmarks.backfill_days
