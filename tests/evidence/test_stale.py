@@ -203,7 +203,7 @@ def test_the_check_warns_on_the_page_of_a_day_after_a_correction(deployed: Deplo
 
 
 def test_a_correction_within_a_year_of_days_reaches_exactly_the_days_whose_windows_hold_it(tmp_path: Path) -> None:
-    """365 days with windows of 180, the last raw day of which was never sealed."""
+    """365 days, windows of 180."""
     home, days, window_days = Home(tmp_path), days_from(date(2024, 1, 1), 365), 180
     detection = load_settings(environ={}).detection
     revisions = {day: f"{day:%Y%m%d}" * 8 for day in days}
