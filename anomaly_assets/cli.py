@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from anomaly_assets.commands.compare import compare
+from anomaly_assets.commands.explain import explain
 from anomaly_assets.commands.gc import gc
 from anomaly_assets.commands.options import Day, as_json, configured, err, out
 from anomaly_assets.commands.stale import stale
@@ -329,6 +330,7 @@ def _embedded(settings: Settings) -> Any:
     return StoreProvider.from_settings(settings.redis).embedded(Home(settings.home))
 
 
+main.add_command(explain)
 main.add_command(trace)
 main.add_command(verify)
 main.add_command(gc)

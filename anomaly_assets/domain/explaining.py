@@ -105,12 +105,20 @@ def nearest_hour(bands_by_hour: Sequence[Sequence[AmountBand]], amount: float, h
     return next((other for other in near if band_of(bands_by_hour[other], amount) is not None), None)
 
 
-def _nearest_cents(band: AmountBand, amount: float) -> float | None:
-    """The amount in whole cents of a band nearest to this one: beside it, or else at an end of the band."""
+def whole_cents(band: AmountBand) -> AmountBand | None:
+    """The lowest and the highest amount in whole cents that lie in a band; None when none does."""
     low, high = band
     first, last = math.ceil(Fraction(low) * CENTS), math.floor(Fraction(high) * CENTS)
     # cents are read as the nearest float64, which may be the edge itself
     first, last = first - ((first - 1) / CENTS >= low), last + ((last + 1) / CENTS <= high)
+    return (first / CENTS, last / CENTS) if first <= last else None
+
+
+def _nearest_cents(band: AmountBand, amount: float) -> float | None:
+    """The amount in whole cents of a band nearest to this one: beside it, or else at an end of the band."""
+    within = whole_cents(band)
+    if within is None:
+        return None
     below = math.floor(Fraction(amount) * CENTS)
-    near = [min(max(cents, first), last) / CENTS for cents in (below, below + 1)]
-    return min(near, key=lambda value: (abs(Fraction(value) - Fraction(amount)), value)) if first <= last else None
+    near = [min(max(cents / CENTS, within[0]), within[1]) for cents in (below, below + 1)]
+    return min(near, key=lambda value: (abs(Fraction(value) - Fraction(amount)), value))

@@ -1,0 +1,156 @@
+"""``explain``: why a transaction was flagged or not, and what would not have been, in words, numbers and a picture."""
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import date
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from anomaly_assets.commands.options import Day, as_json, configured, err, out
+from anomaly_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from anomaly_assets.adapters.home import Home
+    from anomaly_assets.domain.detectors.amount_bands import AmountBand
+    from anomaly_assets.evidence.explain import DetectorExplanation, Explanation
+
+
+@click.command()
+@click.argument("tx_id")
+@click.option("--day", type=Day(), help="The day that was scored [default: the day that holds the id].")
+@click.option("--png", type=click.Path(path_type=Path, dir_okay=False), help="Write a map of hours and amounts here.")
+@configured
+@as_json
+def explain(settings: Settings, tx_id: str, day: date | None, png: Path | None, as_json: bool) -> None:
+    """Why a transaction was flagged or not, and which amounts and hours would not have been."""
+    from anomaly_assets.adapters.home import Home
+    from anomaly_assets.evidence.case import Case
+    from anomaly_assets.evidence.explain import explain as explained
+
+    home = Home(settings.home)
+    found = explained(Case.of(home, day or _only_day_of(home, tx_id)), tx_id)
+    if png:
+        from anomaly_assets.evidence.explain_picture import picture
+
+        png.write_bytes(picture(found))
+    if as_json:
+        click.echo(json.dumps(found.as_json()))
+        return
+    for line in _lines(found):
+        out.print(line, soft_wrap=True)
+    if found.normal_by_hour is not None:
+        out.print(_hours(found))
+    if png:
+        err.print(Text(f"picture: {png}"), soft_wrap=True)
+
+
+def _only_day_of(home: "Home", tx_id: str) -> date:
+    from anomaly_assets.evidence.lookup import require_days_of
+
+    days = require_days_of(home, tx_id)
+    if len(days) > 1:
+        raise click.UsageError(f"{tx_id!r} is on {', '.join(map(str, days))}; choose one with --day")
+    return days[0]
+
+
+def _lines(found: "Explanation") -> Iterator[Text]:
+    """What there is to say, before the hours."""
+    from anomaly_assets.domain.detectors.wording import amount_text, hour_text
+
+    row = found.row
+    organisation = f" ({row['ORG_NAME']})" if row["ORG_NAME"] else ""
+    yield Text.assemble(
+        (row["TX_ID"], "bold"),
+        f"  {amount_text(found.amount)} at {row['TX_COMPLETED_AT']:%Y-%m-%d %H:%M} UTC, "
+        f"wallet {row['WALLET_ID']}{organisation}",
+    )
+    if row["anomaly_score"] is None:
+        yield Text("not judged: no detector could say anything of it", "yellow")
+    else:
+        style = "red" if row["is_anomaly"] else "green"
+        yield Text.assemble(_flag(row["is_anomaly"], style), f", anomaly score {row['anomaly_score']:.4f}")
+    for detector in found.detectors:
+        yield from _detector(detector)
+    if found.normal is not None:
+        yield Text.assemble(
+            f"\namounts that no detector flags in {hour_text(found.hour)}: ", (_bands(found.normal), "bold")
+        )
+        yield Text(_change(found) if row["is_anomaly"] else _room(found))
+
+
+def _detector(said: "DetectorExplanation") -> Iterator[Text]:
+    if said.value is None or said.threshold is None:
+        yield Text.assemble(f"\n{said.detector}: ", (f"{said.status}, {said.sentence}", "yellow"))
+        return
+    numbers = f", {said.value:.4f} against the threshold {said.threshold:.4f} (a typical row has {said.typical:.4f})"
+    yield Text.assemble(f"\n{said.detector}: ", _flag(said.flagged, "red" if said.flagged else "green"), numbers)
+    if said.sentence:
+        yield Text(f"  {said.sentence}")
+    if said.shares:
+        parts = said.shares
+        yield Text(
+            f"  told apart after {parts.found:.2f} splits, this wallet's rows after {parts.usual:.2f} on average: "
+            f"{parts.amount:+.2f} by its amount, {parts.hour:+.2f} by its hour"
+        )
+
+
+def _flag(flagged: bool, style: str) -> tuple[str, str]:
+    return ("flagged" if flagged else "not flagged", style)
+
+
+def _change(found: "Explanation") -> str:
+    from anomaly_assets.domain.detectors.wording import amount_text, hour_text
+
+    amount, hour = found.nearest_amount, found.nearest_hour
+    told = [
+        "no amount at this hour" if amount is None else f"{amount_text(amount)} at this hour",
+        "at no other hour with this amount" if hour is None else f"this amount in {hour_text(hour)}",
+    ]
+    return f"nearest that would not have been flagged: {told[0]}; {told[1]}"
+
+
+def _room(found: "Explanation") -> str:
+    if found.room is None:
+        return "this amount lies beyond those that are searched"
+    return f"it would not have been flagged at this hour with an amount of {_bands([found.room])}"
+
+
+def _bands(bands: "Sequence[AmountBand]") -> str:
+    """Bands in whole cents, rounded to their inside."""
+    from anomaly_assets.domain.explaining import whole_cents
+
+    return "; ".join(_band(cents) for band in bands if (cents := whole_cents(band))) or "no amount"
+
+
+def _band(band: "AmountBand") -> str:
+    from anomaly_assets.domain.detectors.amount_bands import LARGEST_AMOUNT
+    from anomaly_assets.domain.detectors.wording import amount_text
+
+    low, high = band
+    if high == LARGEST_AMOUNT:
+        return "any amount" if low in {0.0, -LARGEST_AMOUNT} else f"{amount_text(low)} and more"
+    if low in {0.0, -LARGEST_AMOUNT}:
+        return f"up to {amount_text(high)}"
+    return amount_text(low) if low == high else f"{amount_text(low)} to {amount_text(high)}"
+
+
+def _hours(found: "Explanation") -> Table:
+    """Hours of the day with what no detector flags at them, those alike together."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("hours, UTC")
+    table.add_column("in the window", justify="right")
+    table.add_column("amounts that no detector flags")
+    shown = [_bands(bands) for bands in found.normal_by_hour or []]
+    counts = found.rows_by_hour
+    for told, group in groupby(range(len(shown)), key=lambda hour: (shown[hour], counts[hour] > 0)):
+        hours = list(group)
+        name = f"{hours[0]:02d}" if len(hours) == 1 else f"{hours[0]:02d}-{hours[-1]:02d}"
+        mark = " *" if found.hour in hours else ""
+        table.add_row(name + mark, f"{sum(counts[hour] for hour in hours):,}", told[0])
+    return table

@@ -1,0 +1,222 @@
+"""Why a transaction was flagged or not, and what would have changed it: by the models that judged it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from anomaly_assets.domain.detectors.amount_bands import AmountBand, allowed_amounts
+from anomaly_assets.domain.detectors.base import Detector, DetectorStatus, Model
+from anomaly_assets.domain.detectors.isolation_forest import IsolationForestDetector
+from anomaly_assets.domain.errors import CorruptFile
+from anomaly_assets.domain.explaining import (
+    N_HOURS,
+    Shares,
+    band_of,
+    intersection,
+    nearest_amount,
+    nearest_hour,
+    shares,
+)
+from anomaly_assets.domain.published import anomaly_column, status_column
+from anomaly_assets.domain.wallet_rows import WalletRows
+from anomaly_assets.evidence.case import Case
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class DetectorExplanation:
+    """What one detector says of the transaction. Numbers and bands are None where it did not judge.
+
+    Parameters
+    ----------
+    detector, status : its name, and whether it judged the row
+    flagged : its flag
+    score, value, typical, threshold : the published score, what is compared with the threshold, and a typical row's
+    sentence : why it was flagged, or why it was not judged; None for a row that was judged and not flagged
+    normal_by_hour : for hours 0..23 the amounts it does not flag
+    flag_lines : amounts at which its flags begin at the row's hour, as far as there are such amounts
+    shares : of amount and hour in the row's depth, of the Isolation Forest only
+    """
+
+    detector: str
+    status: str
+    flagged: bool
+    score: float | None = None
+    value: float | None = None
+    typical: float | None = None
+    threshold: float | None = None
+    sentence: str | None = None
+    normal_by_hour: list[list[AmountBand]] | None = None
+    flag_lines: list[float] | None = None
+    shares: Shares | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """A scored transaction, what each detector says of it, and what no detector would have flagged.
+
+    Parameters
+    ----------
+    row : the published row
+    day : the scored day
+    hour : UTC hour of the transaction, 0..23
+    history : the wallet's rows of the training window
+    detectors : in order of publication
+    normal_by_hour : for hours 0..23 the amounts that no detector flags; None when no detector judged the row
+    nearest_amount : of a flagged row, the nearest amount in whole cents that would not have been flagged at its hour
+    nearest_hour : of a flagged row, the nearest hour at which its amount would not have been flagged
+    """
+
+    row: Mapping[str, Any]
+    day: date
+    hour: int
+    history: WalletRows
+    detectors: list[DetectorExplanation]
+    normal_by_hour: list[list[AmountBand]] | None
+    nearest_amount: float | None
+    nearest_hour: int | None
+
+    @property
+    def amount(self) -> float:
+        """Amount of the transaction."""
+        return float(self.row["TOTAL_AMOUNT"])
+
+    @property
+    def normal(self) -> list[AmountBand] | None:
+        """Amounts that no detector flags at the transaction's hour; None when no detector judged it."""
+        return None if self.normal_by_hour is None else self.normal_by_hour[self.hour]
+
+    @property
+    def room(self) -> AmountBand | None:
+        """Of a row that was not flagged, how far its amount could go before it would be."""
+        return None if self.normal is None else band_of(self.normal, self.amount)
+
+    @property
+    def rows_by_hour(self) -> list[int]:
+        """Rows of the window at each of hours 0..23."""
+        return np.bincount(self.history.hours, minlength=N_HOURS).tolist()
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything as JSON values; bands are pairs [low, high]."""
+        row = self.row
+        return {
+            "tx_id": row["TX_ID"],
+            "day": self.day.isoformat(),
+            "transaction": {
+                "wallet_id": row["WALLET_ID"],
+                "completed_at": row["TX_COMPLETED_AT"].isoformat(),
+                "hour": self.hour,
+                "amount": self.amount,
+                "organisation": row["ORG_NAME"],
+            },
+            "verdict": {key: row[key] for key in ("is_anomaly", "anomaly_score", "reason")},
+            "window": {"n_transactions": self.history.n_rows, "by_hour": self.rows_by_hour},
+            "detectors": [asdict(detector) for detector in self.detectors],
+            "normal_amounts": self.normal,
+            "normal_amounts_by_hour": self.normal_by_hour,
+            "room": self.room,
+            "smallest_change": {"amount": self.nearest_amount, "hour": self.nearest_hour},
+        }
+
+
+def explain(case: Case, tx_id: str) -> Explanation:
+    """The explanation of one scored transaction of a case, flagged or not.
+
+    Raises ``NotSealed`` when the day has no such transaction, ``CorruptFile`` when its models give another verdict than
+    the published one or something that is needed was changed.
+    """
+    row = case.row(tx_id)
+    wallet, amount = row["WALLET_ID"], float(row["TOTAL_AMOUNT"])
+    history, _ = case.window_rows([wallet])
+    models = case.models_of([wallet])
+    one = _alone(row)
+    hour = int(one.hours[0])
+    said = [
+        _said(case, detector, models.get((detector.name, wallet)), row, one, history) for detector in case.detectors
+    ]
+    judged = [each.normal_by_hour for each in said if each.normal_by_hour is not None]
+    normal = [intersection([bands[h] for bands in judged]) for h in range(N_HOURS)] if judged else None
+    changes = normal if normal is not None and row["is_anomaly"] else None
+    return Explanation(
+        row=row,
+        day=case.day,
+        hour=hour,
+        history=history,
+        detectors=said,
+        normal_by_hour=normal,
+        nearest_amount=None if changes is None else nearest_amount(changes[hour], amount),
+        nearest_hour=None if changes is None else nearest_hour(changes, amount, hour),
+    )
+
+
+def _alone(row: Mapping[str, Any]) -> WalletRows:
+    """The transaction as the only row of its wallet."""
+    moment = (row["TX_COMPLETED_AT"] - _EPOCH) // timedelta(microseconds=1)
+    amounts = np.array([row["TOTAL_AMOUNT"]], dtype=np.float64)
+    return WalletRows([row["WALLET_ID"]], np.array([0, 1]), np.array([moment], dtype=np.int64), amounts)
+
+
+def _said(
+    case: Case, detector: Detector, model: Model | None, row: Mapping[str, Any], one: WalletRows, history: WalletRows
+) -> DetectorExplanation:
+    """What a detector says of the row; that it is what was published is made sure of."""
+    status, flagged = row[status_column(detector.name)], bool(row[anomaly_column(detector.name)])
+    judgement = detector.judge(one, [model])
+    score, published = float(judgement.score[0]), row[detector.score_column]
+    again = (bool(judgement.is_anomaly[0]), score if judgement.judged[0] else None)
+    if again != (flagged, published):
+        raise CorruptFile(
+            f"the {detector.name} model of {case.day} gives {row['TX_ID']!r} {again}",
+            expected=f"the published (flag, score) {(flagged, published)}",
+            remedy=f"verify {case.day}: its scores, its models or its settings were changed",
+        )
+    if model is None:
+        return DetectorExplanation(detector.name, status, flagged, sentence=_why_not_judged(status, detector, history))
+    amount, moment, hour = float(one.amounts[0]), int(one.completed_at_us[0]), int(one.hours[0])
+    normal = [detector.normal_amounts(model, hour=h) for h in range(N_HOURS)]
+    reason = detector.reason(model, amount=amount, completed_at_us=moment, score=score) if flagged else None
+    return DetectorExplanation(
+        detector=detector.name,
+        status=status,
+        flagged=flagged,
+        score=score,
+        value=float(judgement.value[0]),
+        typical=float(judgement.typical[0]),
+        threshold=float(judgement.flag_line[0]),
+        sentence=reason,
+        normal_by_hour=normal,
+        flag_lines=_flag_lines(normal[hour], allowed_amounts(case.detection.amount_scale)),
+        shares=_shares(detector, model, amount, hour, history),
+    )
+
+
+def _flag_lines(bands: Sequence[AmountBand], allowed: AmountBand) -> list[float]:
+    """Edges of bands beyond which there are flagged amounts."""
+    return [edge for band in bands for edge, end in zip(band, allowed, strict=True) if edge != end]
+
+
+def _shares(detector: Detector, model: Model, amount: float, hour: int, history: WalletRows) -> Shares | None:
+    if not isinstance(detector, IsolationForestDetector):
+        return None
+    return shares(
+        lambda amounts, hours: detector.depths(model, amounts=amounts, hours=hours),
+        amount=amount,
+        hour=hour,
+        background_amounts=history.amounts,
+        background_hours=history.hours,
+    )
+
+
+def _why_not_judged(status: str, detector: Detector, history: WalletRows) -> str:
+    count, minimum = history.n_rows, detector.fit_parameters.get("min_transactions", 1)
+    return {
+        DetectorStatus.NO_HISTORY: "the wallet has no transaction in the training window",
+        DetectorStatus.INSUFFICIENT_HISTORY: f"the wallet has {count:,} transactions in the training window, "
+        f"and {minimum:,} are needed",
+        DetectorStatus.CONSTANT_HISTORY: f"the wallet's {count:,} amounts in the training window are all alike, "
+        "so nothing can be told apart",
+    }.get(DetectorStatus(status), "there was no model")
