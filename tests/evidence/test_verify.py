@@ -11,10 +11,12 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+from cli.conftest import empty_folder
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.adapters.sources.synthetic import SyntheticSource
+from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.border import BorderRules
 from anomaly_assets.domain.detectors.base import Model
 from anomaly_assets.domain.identity import digest_of, table_digest
@@ -25,8 +27,13 @@ from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.proof import Grade, Outcome, Proof
 from anomaly_assets.evidence.sample import sample_flags
 from anomaly_assets.evidence.verify import Verifier, _scored_again, _Subject
+from anomaly_assets.settings import CheckSettings, RedisSettings
 from anomaly_assets.steps.ingest import ingest_day
+from anomaly_assets.steps.measure import measure_day
 from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW, Run
+from anomaly_assets.steps.score import score_day
+from anomaly_assets.steps.train import train_models
+from anomaly_assets.steps.window import build_window
 from evidence.conftest import DAYS, EVIDENCE
 
 DAY = DAYS[-1]
@@ -220,6 +227,25 @@ def test_flags_still_verify_against_the_revision_of_a_raw_day_that_was_corrected
     ingest_day(run_in(home), other, BorderRules(), corrected)
     assert home.lake.require(RAW, corrected).revision != before
     assert Verifier(home).verify(DAY).grades() == PROVEN
+
+
+def test_scores_of_an_older_revision_are_proved_after_the_day_was_scored_again(proved: Path) -> None:
+    """A raw day of the window is corrected and the day made again: both revisions are proved by inputs of their own."""
+    with empty_folder() as folder:
+        shutil.copytree(proved / "home", folder / "home", ignore=shutil.ignore_patterns("store", "dagster", "locks"))
+        home = Home(folder / "home")
+        before, detection = home.lake.require(SCORED, DAY).revision, Case.of(home, DAY).detection
+        run, store = run_in(home), StoreProvider.from_settings(RedisSettings())
+        other = SyntheticSource(seed=99, wallets=40, transactions_per_day=200, first_day=date(2024, 1, 1))
+        ingest_day(run, other, BorderRules(), date(2024, 1, 9))
+        build_window(run, detection, CheckSettings(), DAY, first_day=date(2024, 1, 1), max_missing_days=0)
+        train_models(run, store, detection, DAY)
+        score_day(run, store, detection, DAY)
+        measure_day(run, detection, DAY)
+        assert home.lake.require(SCORED, DAY).revision != before
+        for revision in (None, before):
+            proof = Verifier(home).verify(DAY, revision=revision)
+            assert proof.grades() == PROVEN, proof.broken
 
 
 def verdict_of(proofs: str) -> list[str]:
