@@ -17,8 +17,10 @@ _OFFSET_BASIS, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 
 
 def write_id_index(folder: Path, revision: str, ids: pa.ChunkedArray) -> None:
-    """Index the ids of one revision of a raw day; the caller holds the day's lock."""
-    write_atomically(folder / _name(revision), np.sort(hashes(ids)).astype("<u8").tobytes(), locked=True)
+    """Index the ids of one revision of a raw day, unless it is; the caller holds the day's lock."""
+    path, content = folder / _name(revision), np.sort(hashes(ids)).astype("<u8").tobytes()
+    if not path.exists() or path.read_bytes() != content:
+        write_atomically(path, content, locked=True)
 
 
 def may_hold(folder: Path, hashed: np.uint64) -> bool | None:

@@ -88,7 +88,8 @@ def test_flags_are_listed_with_score_place_and_reason() -> None:
         }
     )
     assert flag_list(flagged).value == (
-        "1. **0.626** 21:04:05 UTC, wallet `W1`, transaction `t*1`: amount 5,000.00 is 7.1 standard deviations above"
+        "1. **0.626** 21:04:05 UTC, wallet `W1`, transaction `t*1`: amount 5,000.00 is 7.1 standard deviations above "
+        "(`anomaly-assets trace 't*1'`)"
     )
     assert flag_list(flagged.slice(1)).value == "no flags"
 

@@ -45,6 +45,7 @@ CHECKS = {
         "coverage_within_bounds",
         "anomaly_rate_within_bounds",
         "scores_follow_from_current_days",
+        "sampled_flags_verify",
     ),
 }
 EXPANDED = "%2C".join(f"global%40global%3A{group}" for group in GROUPS)
@@ -166,8 +167,7 @@ def test_figures_are_numbers_that_dagster_plots(ui: RunningUi, page: Page, shoot
 @pytest.mark.parametrize("asset", CHECKS)
 def test_checks_passed_and_keep_their_result_for_each_day(ui: RunningUi, page: Page, shoot: Shoot, asset: str) -> None:
     page.goto(f"{ui.url}/assets/{asset}?view=checks&checkDetail={CHECKS[asset][0]}")
-    only_nightly = 1 if asset == "scored_transactions" else 0
-    expect(page.get_by_text(f"Checks ({len(CHECKS[asset]) + only_nightly})")).to_be_visible()
+    expect(page.get_by_text(f"Checks ({len(CHECKS[asset])})")).to_be_visible()
     expect(page.get_by_text("Succeeded", exact=True)).to_have_count(len(CHECKS[asset]))
     expect(page.get_by_text("This is a blocking asset check.")).to_be_visible()
     shoot(page, f"{asset}_checks")
