@@ -24,7 +24,7 @@ def build_jobs() -> list[AssetJob]:
         ),
         NIGHTLY: ([RAW, *detection], "Ingest a day, then train and score it: what the schedule runs for yesterday."),
     }
-    # proving flags of all times belongs to the night, not to every day of a simulation
+    # proving flags of all times belongs to the night; backfills from Dagster's pages evaluate every check all the same
     proofs = dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey(SCORED), PROOF_CHECK))
     return [
         dg.define_asset_job(

@@ -49,7 +49,7 @@ CHECKS = {
     ),
 }
 NOT_OF_EVERY_DAY = "sampled_flags_verify"
-"""Only the night evaluates it, so most days of a backfill have no result of it."""
+"""Runs of detect_anomalies leave it out; backfills that Dagster's pages start evaluate every check of an asset."""
 EXPANDED = "%2C".join(f"global%40global%3A{group}" for group in GROUPS)
 TOAST = "[class*=Toaster_toastInner]"
 """A message in the corner: Dagster's way to tell errors too."""

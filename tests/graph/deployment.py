@@ -56,7 +56,7 @@ CHECKS = {
 }
 """Every check by its asset, as each run of a day evaluates them."""
 NIGHTLY_CHECKS = {"scored_transactions": ("sampled_flags_verify",)}
-"""What only the nightly run evaluates."""
+"""What runs of detect_anomalies leave out."""
 
 Files = dict[str, tuple[str, int]]
 Deploy = Callable[..., "Deployment"]
