@@ -198,8 +198,9 @@ def test_the_check_warns_on_the_page_of_a_day_after_a_correction(deployed: Deplo
         deployment.detect(day)
         assert outcome(day)[0]
         assert outcome(DAYS[4]) == (True, f"follows from {WINDOW_DAYS + 1} current raw days"), "out of its reach"
-        deployment.settings.home.rename(deployed.folder / "elsewhere")
+        moved = deployment.settings.home.rename(deployed.folder / "elsewhere")
         assert not outcome(day)[0]
+        moved.rename(deployment.settings.home)  # where its store is found and stopped
 
 
 def test_a_correction_within_a_year_of_days_reaches_exactly_the_days_whose_windows_hold_it(tmp_path: Path) -> None:
