@@ -84,6 +84,8 @@ def _wanted(
             raise click.UsageError("no flag is published yet: score a day first")
         return picked
     if first is not None and last is not None:
+        if last < first:
+            raise click.UsageError(f"--to {last} is before --from {first}")
         span = [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
         return dict.fromkeys(span)
     return {day: None} if day else {}

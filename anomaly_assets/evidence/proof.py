@@ -7,9 +7,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Any
 
-import pyarrow as pa
-
-from anomaly_assets.domain.errors import AnomalyAssetsError, NotSealed
+from anomaly_assets.domain.errors import NotSealed
 
 
 class Grade(StrEnum):
@@ -47,18 +45,23 @@ class Proof:
     day : the scored day
     tx_ids : the transactions it is about; None: all of the day
     links : in the order in which they were examined; after the first broken one of a grade nothing more of it is
+    examined : grades that were examined to their end
     """
 
     day: date
     tx_ids: Sequence[str] | None = None
     links: list[Link] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    examined: set[Grade] = field(default_factory=set)
 
     @property
     def outcome(self) -> Outcome:
-        """Mismatch when anything mismatched, else missing when anything was missing, else proven."""
+        """Mismatch when anything mismatched; proven only when every grade was examined to its end; else missing."""
         found = {link.outcome for link in self.links}
-        return next(o for o in (Outcome.MISMATCH, Outcome.MISSING, Outcome.PROVEN) if o in found)
+        if Outcome.MISMATCH in found:
+            return Outcome.MISMATCH
+        complete = self.examined == set(Grade) and found == {Outcome.PROVEN}
+        return Outcome.PROVEN if complete else Outcome.MISSING
 
     @property
     def broken(self) -> Link | None:
@@ -66,11 +69,13 @@ class Proof:
         return next((link for link in self.links if link.outcome is not Outcome.PROVEN), None)
 
     def grades(self) -> dict[Grade, Outcome | None]:
-        """Outcome of each grade; None when it was not reached."""
+        """Outcome of each grade; None when it was not examined to its end and nothing of it is broken."""
         found: dict[Grade, Outcome | None] = dict.fromkeys(Grade)
         for link in self.links:
-            if found[link.grade] in {None, Outcome.PROVEN}:
+            if link.outcome is not Outcome.PROVEN and found[link.grade] is None:
                 found[link.grade] = link.outcome
+        for grade in self.examined:
+            found[grade] = found[grade] or Outcome.PROVEN
         return found
 
     def as_json(self) -> dict[str, Any]:
@@ -92,9 +97,9 @@ class Proof:
         """Record what becomes of the block; a broken link ends the grade by ``Stop``."""
         try:
             yield
-        except (NotSealed, FileNotFoundError) as error:
+        except (NotSealed, OSError) as error:  # what cannot be read is not there for whoever asks
             self._break(grade, name, Outcome.MISSING, error)
-        except (AnomalyAssetsError, pa.ArrowException, ValueError, KeyError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever changed data provokes is a broken link, never a way out
             self._break(grade, name, Outcome.MISMATCH, error)
         self.links.append(Link(grade, name, Outcome.PROVEN))
 

@@ -19,8 +19,9 @@ import pyarrow.compute as pc
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
+from anomaly_assets.domain.days import trailing_window
 from anomaly_assets.domain.detectors.base import Model
-from anomaly_assets.domain.errors import AnomalyAssetsError, CorruptFile
+from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.domain.identity import digest_of, file_digest, table_digest
 from anomaly_assets.domain.model_codec import decode, encode
 from anomaly_assets.domain.raw_day import content_digest, to_wallet_rows, wallet_days
@@ -63,13 +64,13 @@ class Verifier:
         subject: _Subject | None = None
         with suppress(Stop):
             subject = self._intact(proof, case, tx_ids, current=revision is None)
-        for grade in (self._re_scored, self._re_trained):
-            try:
-                grade(proof, case, subject or _Subject.of(case, tx_ids))
-            except Stop:
-                continue
-            except (AnomalyAssetsError, OSError, pa.ArrowException) as error:
-                proof.notes.append(f"not examined further: {error}")
+            proof.examined.add(Grade.INTACT)
+        for grade, examine in ((Grade.RE_SCORED, self._re_scored), (Grade.RE_TRAINED, self._re_trained)):
+            with suppress(Stop):
+                with proof.link(grade, "rows to prove"):
+                    wanted = subject or _Subject.of(case, tx_ids)
+                examine(proof, case, wanted)
+                proof.examined.add(grade)
         return proof
 
     def _seals(self, case: Case, *, current: bool) -> None:
@@ -111,6 +112,7 @@ class Verifier:
             _require_same("the manifest", case.window.inputs["manifest_id"], manifest_id)
             _require_same("the models' manifest", case.models.inputs["manifest_id"], manifest_id)
             _require_same("the window's day", case.window.day, case.manifest.day)
+            self._is_the_window(case)
             revision = digest_of([table_digest(case.window_table), manifest_id, fit_id])
             _require_same("the revision", case.window.revision, revision)
         with proof.link(Grade.INTACT, "wallet_models"):
@@ -132,6 +134,27 @@ class Verifier:
                     _require_same("the metrics' scores", metrics.inputs["scored"], case.scored.revision)
                     lake.read_bytes(metrics, "metrics")
         return subject
+
+    def _is_the_window(self, case: Case) -> None:
+        """The pinned days are those that the settings and the home's first day give, each of them pinned or missing."""
+        record, manifest = self._home.record(), case.manifest
+        if record is None:
+            raise NotSealed("home.json is gone", remedy="restore it from a copy")
+        first = date.fromisoformat(record["first_day"])
+        days = trailing_window(case.day, case.detection.window_days, first)
+        _require_same(
+            "the window", (str(manifest.days.first), str(manifest.days.end)), (str(days.first), str(days.end))
+        )
+        _require_same("the pinned days", sorted(map(str, manifest.revisions)), sorted(map(str, days)))
+        _require_same("the missing days", case.window.counts["missing_days"], len(manifest.missing))
+        hidden = [day for day in manifest.missing if self._home.lake.find(RAW, day) is not None]
+        if hidden:
+            proof_note = ", ".join(map(str, hidden[:3]))
+            raise CorruptFile(
+                f"{len(hidden)} days of the window are pinned as missing and have a raw day now: {proof_note}",
+                expected="every sealed day of the window to be pinned",
+                remedy=f"run detect_anomalies for {case.day} again",
+            )
 
     def _raw_day(self, day: date, revision: str) -> None:
         """One revision of a raw day: sealed, named, whole, and its digests follow from its rows."""
@@ -158,8 +181,8 @@ class Verifier:
             rows, digests = case.window_rows(subject.wallets)
             again = summarize_window(rows, [digests[wallet] for wallet in rows.wallet_ids], case.detectors)
             _require_same_rows(_of_wallets(case.window_table, "wallet_id", subject.wallets), again)
-        listed = case.listed(subject.wallets)
         with proof.link(Grade.RE_TRAINED, "recipes"):
+            listed = case.listed(subject.wallets)
             self._recipes(case, again, listed)
         with proof.link(Grade.RE_TRAINED, "models"):
             self._models(case, listed, case.fitted(list(listed)))
