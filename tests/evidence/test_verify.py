@@ -144,6 +144,27 @@ def test_a_raw_day_whose_revision_is_gone_is_missing(home: Home) -> None:
     assert proof.grades()[Grade.RE_SCORED] is Outcome.PROVEN
 
 
+def test_a_window_that_settings_and_first_day_do_not_give_is_a_mismatch(home: Home) -> None:
+    """The seals are consistent, but a window from this first day would begin later."""
+    record = home.root / "home.json"
+    record.write_text(record.read_text().replace("2024-01-01", "2024-01-08"))
+    proof = Verifier(home).verify(DAY)
+    assert proof.outcome is Outcome.MISMATCH
+    assert proof.broken is not None
+    assert proof.broken.name == "training_window"
+    assert "[2024-01-08, 2024-01-18)" in proof.broken.detail
+
+
+def test_a_grade_that_could_not_be_examined_to_its_end_is_not_proven(home: Home) -> None:
+    """A file that cannot be read, here because a folder lies in its place."""
+    path = _file(MODELS, "models")(home)
+    path.unlink()
+    path.mkdir()
+    proof = Verifier(home).verify(DAY)
+    assert proof.outcome is Outcome.MISSING
+    assert Outcome.PROVEN not in proof.grades().values()
+
+
 def test_models_whose_payloads_are_gone_are_fitted_again_and_proved(home: Home) -> None:
     shutil.rmtree(home.models.root)
     proof = Verifier(home).verify(DAY)
@@ -302,7 +323,8 @@ def test_verify_works_from_files_alone_and_tells_by_its_exit_code(home: Home) ->
 
 
 def test_verify_wants_one_subject(untouched: Home) -> None:
-    for wrong in ((), ("--from", "2024-01-15"), ("--day", "2024-01-15", "--sample", "3")):
+    reversed_period = ("--from", "2024-01-16", "--to", "2024-01-15", "--json")
+    for wrong in ((), ("--from", "2024-01-15"), ("--day", "2024-01-15", "--sample", "3"), reversed_period):
         done = alone("verify", *wrong, "--home", str(untouched.root))
         assert done.returncode == 2
         assert "Usage" in done.stderr
