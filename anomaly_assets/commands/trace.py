@@ -1,6 +1,7 @@
 """``trace``: a transaction and everything behind its verdict, as a tree."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
@@ -59,7 +60,8 @@ def _tree(tx_id: str, found: Mapping[str, Any], address: str) -> Tree:
     for name, file in found["files"].items():
         state = "" if file.get("is_these_scores", True) else " [yellow](not these scores)[/]"
         files.add(f"{name}: {file['file']}{state}")
-    tree.add(f"proof: anomaly-assets verify {escape(tx_id)}; why: anomaly-assets explain {escape(tx_id)}")
+    quoted = escape(shlex.quote(tx_id))  # ids are foreign text, and the line is there to be copied
+    tree.add(f"proof: anomaly-assets verify -- {quoted}; why: anomaly-assets explain -- {quoted}")
     return tree
 
 
@@ -96,9 +98,9 @@ def _add_run(tree: Tree, name: str, run: Mapping[str, Any] | None, address: str)
         tree.add(f"{name}: [yellow]not in the publication log[/]")
         return
     again = f", the same again {run['confirmed_again']} times" if run["confirmed_again"] else ""
-    branch = tree.add(f"{name}: {run['run_id']}")
-    branch.add(f"at {run['at']}, log entry {run['log_entry'][:_SHOWN]}{again}")
-    branch.add(f"{address}{run['run_page']}")
+    branch = tree.add(f"{name}: {escape(run['run_id'])}")
+    branch.add(f"at {escape(run['at'])}, log entry {escape(run['log_entry'][:_SHOWN])}{again}")
+    branch.add(escape(f"{address}{run['run_page']}"))
 
 
 def _add_since(tree: Tree, since: Mapping[str, Any]) -> None:

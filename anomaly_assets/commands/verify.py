@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from anomaly_assets.commands.options import Day, as_json, configured, err, out
+from anomaly_assets.domain.errors import NotSealed
 from anomaly_assets.settings import Settings
 
 EXIT_CODES = {"proven": 0, "mismatch": 1, "missing": 2}
@@ -40,7 +41,11 @@ def verify(settings: Settings, as_json: bool, head: str | None, revision: str | 
     home = Home(settings.home)
     compute = Compute.share(settings.compute, runs_at_once=1)
     verifier = Verifier(home, head=head, compute=compute)
-    wanted = _wanted(home, **which)
+    try:
+        wanted = _wanted(home, **which)
+    except NotSealed as error:
+        err.print(Text(f"missing: {error}", style="yellow"))
+        raise click.exceptions.Exit(EXIT_CODES["missing"]) from None
     if revision and len(wanted) != 1:
         raise click.UsageError("--revision is of one day: name it with --day")
     steps = track(wanted.items(), "verifying", console=err, disable=as_json or len(wanted) == 1)

@@ -318,7 +318,7 @@ def test_verify_works_from_files_alone_and_tells_by_its_exit_code(home: Home) ->
     assert anchored.returncode == 1
     assert "does not hold the entry" in anchored.stdout
     unknown = alone("verify", "no-such-id", *where)
-    assert unknown.returncode == 1
+    assert unknown.returncode == 2
     assert "no raw day" in unknown.stderr
 
 
