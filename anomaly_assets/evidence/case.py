@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -22,6 +23,8 @@ from anomaly_assets.settings import Detection
 from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.steps.settings_record import recorded_settings
 from anomaly_assets.steps.window import manifest_of
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -169,3 +172,10 @@ class Case:
                 ) from None
             models |= dict(zip([(detector.name, wallet) for wallet in wallets], fitted, strict=True))
         return models
+
+
+def alone(row: Mapping[str, Any]) -> WalletRows:
+    """A published row as the only row of its wallet, as detectors judge it."""
+    moment = (row["TX_COMPLETED_AT"] - _EPOCH) // timedelta(microseconds=1)
+    amounts = np.array([row["TOTAL_AMOUNT"]], dtype=np.float64)
+    return WalletRows([row["WALLET_ID"]], np.array([0, 1]), np.array([moment], dtype=np.int64), amounts)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -22,9 +22,7 @@ from anomaly_assets.domain.explaining import (
 )
 from anomaly_assets.domain.published import anomaly_column, status_column
 from anomaly_assets.domain.wallet_rows import WalletRows
-from anomaly_assets.evidence.case import Case
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from anomaly_assets.evidence.case import Case, alone
 
 
 @dataclass(frozen=True)
@@ -133,7 +131,7 @@ def explain(case: Case, tx_id: str) -> Explanation:
     wallet, amount = row["WALLET_ID"], float(row["TOTAL_AMOUNT"])
     history, _ = case.window_rows([wallet])
     models = case.models_of([wallet])
-    one = _alone(row)
+    one = alone(row)
     hour = int(one.hours[0])
     said = [
         _said(case, detector, models.get((detector.name, wallet)), row, one, history) for detector in case.detectors
@@ -151,13 +149,6 @@ def explain(case: Case, tx_id: str) -> Explanation:
         nearest_amount=None if changes is None else nearest_amount(changes[hour], amount),
         nearest_hour=None if changes is None else nearest_hour(changes, amount, hour),
     )
-
-
-def _alone(row: Mapping[str, Any]) -> WalletRows:
-    """The transaction as the only row of its wallet."""
-    moment = (row["TX_COMPLETED_AT"] - _EPOCH) // timedelta(microseconds=1)
-    amounts = np.array([row["TOTAL_AMOUNT"]], dtype=np.float64)
-    return WalletRows([row["WALLET_ID"]], np.array([0, 1]), np.array([moment], dtype=np.int64), amounts)
 
 
 def _said(

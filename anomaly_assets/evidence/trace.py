@@ -5,7 +5,6 @@ from contextlib import suppress
 from datetime import date
 from typing import Any
 
-import numpy as np
 import pyarrow.compute as pc
 
 from anomaly_assets.adapters.home import Home
@@ -15,8 +14,7 @@ from anomaly_assets.domain.detectors.base import Detector, Model
 from anomaly_assets.domain.errors import NotSealed
 from anomaly_assets.domain.identity import file_digest
 from anomaly_assets.domain.published import anomaly_column, model_id_column, status_column
-from anomaly_assets.domain.wallet_rows import WalletRows
-from anomaly_assets.evidence.case import Case
+from anomaly_assets.evidence.case import Case, alone
 from anomaly_assets.evidence.lookup import require_days_of
 from anomaly_assets.settings import Detection
 from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW
@@ -89,7 +87,7 @@ def _detector(
         return found
     model = archived.get(model_id)
     if model is not None:
-        judgement = detector.judge(_as_rows(row), [model])
+        judgement = detector.judge(alone(row), [model])
         found |= {"flag_line": float(judgement.flag_line[0]), "typical": float(judgement.typical[0])}
     keys = ("recipe_id", "n_transactions", "n_bytes", "summary")
     found["model"] = {
@@ -99,11 +97,6 @@ def _detector(
         "parameters": detector.fit_parameters,
     }
     return found
-
-
-def _as_rows(row: Mapping[str, Any]) -> WalletRows:
-    moment = np.datetime64(row["TX_COMPLETED_AT"].replace(tzinfo=None), "us").astype(np.int64)
-    return WalletRows([row["WALLET_ID"]], np.array([0, 1]), np.array([moment]), np.array([row["TOTAL_AMOUNT"]]))
 
 
 def _window(case: Case, wallet: str) -> dict[str, Any]:

@@ -80,7 +80,7 @@ class GrownForests:
     sample_sizes: np.ndarray
 
     def forests(self) -> list[Forest]:
-        """Each forest with arrays of its own (views of all)."""
+        """Each forest; its arrays are views of these, so one that is kept keeps all."""
         return [
             Forest(
                 self.features[first[0] : end[0]],
@@ -182,10 +182,10 @@ class Grower:
     def _samples(self, counts: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Samples of wallets of so many rows, int32 array of shape (k, n_trees, max_samples), and which are whose."""
         sampled = sorted({count for count in counts if count > self._max_samples})
-        places = np.searchsorted(sampled, counts) if sampled else np.zeros(len(counts), dtype=np.int64)
         if not sampled:
-            return _NO_SAMPLES, places
-        return np.stack([self._seeds.samples(count, self._max_samples) for count in sampled]), places
+            return _NO_SAMPLES, np.zeros(len(counts), dtype=np.int64)
+        samples = np.stack([self._seeds.samples(count, self._max_samples) for count in sampled])
+        return samples, np.searchsorted(sampled, counts)
 
 
 @lru_cache(maxsize=8)
