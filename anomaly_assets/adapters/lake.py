@@ -4,6 +4,7 @@
     {root}/{asset}/{day}/seals/{revision}.json         the newest seal of every revision that was ever current
     {root}/{asset}/{day}/seals/all/{seal_id}.json      every seal that was ever current, as the publication log names it
     {root}/{asset}/{day}/{role}-{sha256[:16]}.parquet  files, shared by revisions with equal content
+    {root}/{asset}/{day}/erased.json                   what took the place of files that held erased wallets
 
 A writer holds the lock of its day and asset, stages files under temporary names, has them checked, and only then
 renames them and replaces the seal. Whoever is killed leaves the old revision current.
@@ -12,7 +13,7 @@ renames them and replaces the seal. Whoever is killed leaves the old revision cu
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -21,24 +22,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from anomaly_assets.adapters.atomic_files import (
-    fsync_file,
     make_folder,
-    naming,
     remove_temporary_files,
     replace_durably,
     temporary_path,
     write_atomically,
 )
+from anomaly_assets.adapters.erased_files import ERASED_FILE, ErasedFiles
 from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.locks import Lease, exclusive
 from anomaly_assets.adapters.parquet_bytes import table_from_bytes
+from anomaly_assets.adapters.partition_files import write_table
 from anomaly_assets.adapters.seal import Seal, StoredFile
 from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.errors import BlockedByCheck, CorruptFile, NotSealed, Superseded
 from anomaly_assets.domain.identity import file_digest
 from anomaly_assets.domain.verdicts import Verdict
 
-ROW_GROUP_ROWS = 131_072
 SEAL_FILE = "seal.json"
 
 
@@ -92,11 +92,26 @@ class Lake:
 
     def path_of(self, seal: Seal, role: str) -> Path:
         """Path of one file of a sealed partition."""
-        return self.folder(seal.asset, seal.day) / seal.files[role].name
+        return self.folder(seal.asset, seal.day) / self.stored(seal, role).name
+
+    def erased(self, asset: str, day: date) -> ErasedFiles:
+        """What is left of files of this partition from which wallets were erased. Raises ``CorruptFile``."""
+        try:
+            content = (self.folder(asset, day) / ERASED_FILE).read_bytes()
+        except FileNotFoundError:
+            return ErasedFiles(asset, day)
+        return ErasedFiles.from_bytes(content, asset, day)
+
+    def stored(self, seal: Seal, role: str) -> StoredFile:
+        """One file as it lies there now: the sealed one, or what is left of it."""
+        sealed = seal.files[role]
+        remainder = self.erased(seal.asset, seal.day).remainders.get(sealed.sha256)
+        return sealed if remainder is None else remainder.file
 
     def read_bytes(self, seal: Seal, role: str) -> bytes:
         """Bytes of one file, verified against the seal. Raises ``CorruptFile``."""
-        stored, path = seal.files[role], self.path_of(seal, role)
+        stored = self.stored(seal, role)
+        path = self.folder(seal.asset, seal.day) / stored.name
         try:
             content = path.read_bytes()
         except FileNotFoundError:
@@ -184,11 +199,7 @@ class PartitionWriter:
         files = {}
         for role, table in tables.items():
             temporary = temporary_path(folder / role)
-            with naming(temporary):
-                # pages end where chunks end, so equal rows in other chunks would be other bytes
-                pq.write_table(table.combine_chunks(), temporary, compression="zstd", row_group_size=ROW_GROUP_ROWS)
-            fsync_file(temporary)
-            files[role] = describe(temporary, role, table.num_rows)
+            files[role] = write_table(table, temporary, role)
         failpoint(f"{self.asset}.staged")
         return Staged(folder, files)
 
@@ -222,7 +233,7 @@ class PartitionWriter:
             self.asset,
             self.day,
             revision,
-            {role: replace(file, name=final_name(role, file.sha256)) for role, file in staged.files.items()},
+            staged.files,
             checks={verdict.check: verdict.as_json() for verdict in verdicts},
             **sealed,
         )
@@ -241,6 +252,17 @@ class PartitionWriter:
         write_atomically(staged.folder / SEAL_FILE, seal.to_bytes(), locked=True)
         failpoint(f"{self.asset}.sealed")
         return seal, True
+
+    def rest_of(self, staged: Staged, verdicts: Sequence[Verdict]) -> Seal | None:
+        """The current seal, when erasures left of its files exactly the staged ones: the same day, less a wallet.
+
+        None when nothing was erased, when anything else differs, and when a blocking verdict failed.
+        """
+        current = self.current()
+        if current is None or not self.lake.erased(self.asset, self.day).remainders or any(v.blocks for v in verdicts):
+            return None
+        left = {role: self.lake.stored(current, role).sha256 for role in current.files}
+        return current if left == {role: file.sha256 for role, file in staged.files.items()} else None
 
     def _check_still_ours(self, made_from: Sequence[Seal]) -> None:
         """Raise ``Superseded`` when the lock was taken over or an input is not current any more."""
@@ -269,20 +291,9 @@ class PartitionWriter:
     def _rename(self, staged: Staged, seal: Seal) -> None:
         for role, file in staged.files.items():
             self.lease.check()
-            if describe(staged.path(role), role, file.n_rows).sha256 != file.sha256:
+            if file_digest(staged.path(role).read_bytes()) != file.sha256:
                 raise CorruptFile(
                     f"the staged {role} of {self.asset}/{self.day} changed between check and publication",
                     remedy="run again; if it repeats, examine the disk",
                 )
-            replace_durably(staged.path(role), self.lake.path_of(seal, role))
-
-
-def describe(path: Path, role: str, n_rows: int) -> StoredFile:
-    """Name, digest, size and rows of a file as it lies on disk."""
-    content = path.read_bytes()
-    return StoredFile(role, file_digest(content), len(content), n_rows)
-
-
-def final_name(role: str, sha256: str) -> str:
-    """Content-addressed file name of a role."""
-    return f"{role}-{sha256[:16]}.parquet"
+            replace_durably(staged.path(role), staged.folder / seal.files[role].name)

@@ -17,12 +17,24 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class StoredFile:
-    """One file of a partition: its name beside the seal, its SHA-256, its size in bytes and its rows."""
+    """One file of a partition.
+
+    Parameters
+    ----------
+    name : its name beside the seal
+    sha256, n_bytes, n_rows : digest and size of the file, and its rows
+    root : root over the leaves of its wallets (``domain.wallet_leaves``); None for a table without wallets
+    """
 
     name: str
     sha256: str
     n_bytes: int
     n_rows: int
+    root: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON form; ``StoredFile(**value)`` is the inverse."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -53,7 +65,8 @@ class Seal:
     @property
     def content(self) -> dict[str, Any]:
         """Everything sealed, as JSON."""
-        return {"format": FORMAT_VERSION, **asdict(self), "day": self.day.isoformat()}
+        files = {role: file.as_json() for role, file in self.files.items()}
+        return {"format": FORMAT_VERSION, **asdict(self), "day": self.day.isoformat(), "files": files}
 
     @property
     def seal_id(self) -> str:

@@ -6,7 +6,7 @@ little-endian IEEE 754 with -0.0 made 0.0; text is UTF-8.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -50,14 +50,27 @@ def canonical_array(array: np.ndarray) -> bytes:
 def table_digest(table: pa.Table, *, context: Mapping[str, Any] | None = None) -> str:
     """Hex SHA-256 of a table's content: names, types, validity and values, not its file or chunk layout."""
     parts = [canonical_json({"rows": table.num_rows, "context": dict(context or {})})]
-    for name in table.column_names:
-        column = table.column(name)
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
+    for name, column in zip(table.column_names, _plain_columns(table), strict=True):
         parts.append(canonical_json([name, str(column.type)]))
         parts.append(_validity(column))
         parts.extend(_values(column))
     return digest(*parts)
+
+
+def canonical_columns(table: pa.Table) -> Iterator[tuple[np.ndarray, bytes, bytes | None]]:
+    """Of each column: whether each row has a value, uint8 (n_rows,); the canonical bytes of its values (of text: their
+    lengths, int64, little-endian); the text, None for a column that is none.
+    """
+    for column in _plain_columns(table):
+        valid: np.ndarray = pc.is_valid(column).to_numpy().astype("u1")
+        values, *text = _values(column)
+        yield valid, values, text[0] if text else None
+
+
+def _plain_columns(table: pa.Table) -> Iterator[pa.ChunkedArray]:
+    for column in table.columns:
+        is_encoded = pa.types.is_dictionary(column.type)
+        yield column.cast(column.type.value_type) if is_encoded else column
 
 
 def _validity(column: pa.ChunkedArray) -> bytes:

@@ -1,0 +1,35 @@
+"""Files of a partition: one way to write a table, so that equal rows are equal bytes, and what a file is called."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from anomaly_assets.adapters.atomic_files import fsync_file, naming
+from anomaly_assets.adapters.seal import StoredFile
+from anomaly_assets.domain.identity import file_digest
+from anomaly_assets.domain.wallet_leaves import root_of, wallet_column, wallet_leaves
+
+ROW_GROUP_ROWS = 131_072
+
+
+def write_table(table: pa.Table, temporary: Path, role: str) -> StoredFile:
+    """Write ``table`` durably under a temporary name; what the file will be."""
+    with naming(temporary):
+        # pages end where chunks end, so equal rows in other chunks would be other bytes
+        pq.write_table(table.combine_chunks(), temporary, compression="zstd", row_group_size=ROW_GROUP_ROWS)
+    fsync_file(temporary)
+    root = None if wallet_column(table) is None else root_of(table.schema, wallet_leaves(table).values())
+    content = temporary.read_bytes()
+    sha256 = file_digest(content)
+    return StoredFile(final_name(role, sha256), sha256, len(content), table.num_rows, root)
+
+
+def final_name(role: str, sha256: str) -> str:
+    """Content-addressed file name of a role."""
+    return f"{role}-{sha256[:16]}.parquet"
+
+
+def role_of(path: Path) -> str:
+    """The role in a content-addressed file name."""
+    return path.stem.rpartition("-")[0]
