@@ -100,7 +100,7 @@ def is_up_to_date(home: Home, settings: Settings, day: date) -> bool:
         and (scored.inputs["raw"], scored.inputs["models"]) == (raw.revision, models.revision)
         and metrics.inputs["scored"] == scored.revision
         and models.inputs["fit_id"] == detection.fit_id
-        and file_digest(published) == scored.files["scored"].sha256
+        and file_digest(published) == lake.stored(scored, "scored").sha256
     )
 
 

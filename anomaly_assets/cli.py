@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from anomaly_assets.commands.compare import compare
+from anomaly_assets.commands.erase import erase
 from anomaly_assets.commands.explain import explain
 from anomaly_assets.commands.gc import gc
 from anomaly_assets.commands.options import Day, as_json, configured, err, out
@@ -334,5 +335,6 @@ main.add_command(explain)
 main.add_command(trace)
 main.add_command(verify)
 main.add_command(gc)
+main.add_command(erase)
 main.add_command(stale)
 main.add_command(compare)

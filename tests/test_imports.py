@@ -23,7 +23,7 @@ LAYERS = [
     {"assets", "checks"},
     {"jobs", "schedules", "sensors"},
     {"definitions"},
-    {"backfill", "dagster_runs", "doctor", "reporting"},
+    {"backfill", "dagster_erasure", "dagster_runs", "doctor", "reporting"},
     {"commands"},
     {"cli", "dashboard"},
 ]

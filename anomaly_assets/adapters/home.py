@@ -5,6 +5,7 @@
 {root}/models/                     archive of model payloads
 {root}/output/                     published days: labeled_transactions_YYYYMMDD.parquet
 {root}/settings/                   settings by their id: what proves results later
+{root}/erasures/                   which wallets were erased, by salted digests
 {root}/truth/                      planted anomalies of the synthetic source, never read by the pipeline
 {root}/publication_log.jsonl       chained record of every publication
 {root}/locks/  dagster/  store/    locks, Dagster's own home, the embedded store
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from anomaly_assets.adapters.atomic_files import write_atomically
+from anomaly_assets.adapters.erasures import Erasures
 from anomaly_assets.adapters.lake import Lake
 from anomaly_assets.adapters.locks import exclusive
 from anomaly_assets.adapters.model_archive import ModelArchive
@@ -71,6 +73,17 @@ class Home:
         """A lake apart, for detection runs whose settings differ from the home's."""
         name = settings_id[:16]
         return Lake(self.root / "lake" / "trials" / name, self.root / "locks" / "trials" / name, base=self.lake)
+
+    @property
+    def lakes(self) -> list[Lake]:
+        """The published lake, then those of trials."""
+        trials = sorted(path.name for path in (self.lake.root / "trials").glob("*") if path.is_dir())
+        return [self.lake, *map(self.trial_lake, trials)]
+
+    @property
+    def erasures(self) -> Erasures:
+        """Wallets that were erased."""
+        return Erasures(self.root / "erasures", salt=str((self.record() or {}).get("home_id", "")))
 
     @property
     def models(self) -> ModelArchive:

@@ -128,6 +128,10 @@ class ModelArchive:
         """Ids of all payloads stored near ``day``."""
         return set().union(*self._near(day, _ids_of))
 
+    def ids_of(self, day: date) -> set[str]:
+        """Ids of the payloads in the packs of ``day`` itself. Raises ``CorruptFile``."""
+        return set[str]().union(*map(_ids_of, self._packs_of(day)))
+
     def days(self) -> list[date]:
         """Days with a folder of packs, ascending."""
         if not self.root.exists():

@@ -7,6 +7,7 @@ that was killed is resumed by the next run.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, NoReturn, TypeVar
 
 from anomaly_assets.adapters.publication import (
     KeySpace,
+    ModelKey,
     Publication,
     PublishedModel,
     PublishOutcome,
@@ -68,6 +70,17 @@ class ModelPublisher:
         except Superseded:
             return PublishOutcome.SUPERSEDED
         return PublishOutcome.PUBLISHED if changed else PublishOutcome.UNCHANGED
+
+    def erase(self, keys: Sequence[ModelKey]) -> int:
+        """See ``ModelStore.erase``."""
+        members = [self._keys.member(key) for key in keys]
+        names = [self._keys.published, self._keys.updates, *(self._keys.key_of(member) for member in members)]
+        script = (Path(__file__).parent / "publication_erase.lua").read_bytes()
+        patience = self._connection.patience()
+        deleted = int(self._connection.command(("EVAL", script, len(names), *names, *members), patience))
+        with suppress(StoreRefused):  # a server without such files, or that lets nobody rewrite them
+            self._connection.command(("BGREWRITEAOF",), patience)
+        return deleted
 
     def _require_small(self, model: PublishedModel) -> PublishedModel:
         require_storable(model.key, len(model.payload), self._max_payload_bytes)

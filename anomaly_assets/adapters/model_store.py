@@ -118,6 +118,15 @@ class ModelStore:
         self._require_publishable()
         return self._publisher.publish(publication, models, now=now, checkpoint=checkpoint)
 
+    def erase(self, keys: Sequence[ModelKey]) -> int:
+        """Delete models of an erased wallet, whatever publication they belong to; returns how many there were.
+
+        A server of its own forgets them on disk as well; another one does so when it next rewrites its files.
+        """
+        if not self._published(self._connection.patience()):
+            return 0
+        return self._publisher.erase(keys)
+
     def published(self) -> Published | None:
         """The publication the store holds, complete or being written; None when it holds none."""
         return self._published(self._connection.patience())

@@ -62,7 +62,8 @@ class WindowReader:
 
     def _day(self, pinned: tuple[date, str]) -> DecodedDay:
         cache, lock = _cache(self.compute.window_cache_bytes)
-        key = (self.lake.root, self.asset, *pinned)
+        erased = self.lake.erased(self.asset, pinned[0])  # an erasure leaves the revision as it was
+        key = (self.lake.root, self.asset, *pinned, erased.record_id if erased.remainders else None)
         with lock:
             found = cache.get(key)
         if found is None:

@@ -101,6 +101,7 @@ def _describe(outcome: Outcome) -> Mapping[str, Any]:
         "kept": ledger["n_kept"],
         "quarantined": ledger["n_quarantined"],
         "duplicate": ledger["n_duplicate"],
+        **({"erased": ledger["n_erased"]} if ledger.get("n_erased") else {}),
         "wallets": outcome.numbers["wallets"],
         "ledger": numbers_table({**{k: v for k, v in ledger.items() if k != "by_reason"}, **ledger["by_reason"]}),
         "preview": markdown_table(kept),

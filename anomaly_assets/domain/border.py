@@ -3,7 +3,7 @@
 Nothing depends on the order of the rows, and the ledger accounts for each of them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -43,6 +43,8 @@ _TEXT_COLUMNS = {
     ),
 }
 _SORT_ORDER = [("wallet_id", "ascending"), ("tx_completed_at", "ascending"), ("tx_id", "ascending")]
+ErasedWallets = Callable[[pa.Array], np.ndarray]
+"""Which of these wallet ids were erased, bool array of the same length."""
 _LARGEST_CHUNK = 2**31 - 1
 """Bytes an Arrow string array can address."""
 
@@ -56,7 +58,8 @@ class Ledger:
     n_in : delivered by the source
     n_kept, n_quarantined, n_duplicate : what became of them
     by_reason : quarantined rows by the value of their ``Refusal``, only those that occur, in order of declaration
-    n_ambiguous_times : delivered rows whose local time happened twice and was read by the rule
+    n_ambiguous_times : rows whose local time happened twice and was read by the rule
+    n_erased : rows of wallets that were erased: they are not even quarantined
     """
 
     n_in: int
@@ -65,11 +68,12 @@ class Ledger:
     n_duplicate: int
     by_reason: Mapping[str, int]
     n_ambiguous_times: int
+    n_erased: int = 0
 
     @property
     def balances(self) -> bool:
         """Whether every delivered row is accounted for exactly once."""
-        placed = self.n_kept + self.n_quarantined + self.n_duplicate
+        placed = self.n_kept + self.n_quarantined + self.n_duplicate + self.n_erased
         return self.n_in == placed and self.n_quarantined == sum(self.by_reason.values())
 
 
@@ -98,7 +102,7 @@ class _Normalised:
     n_ambiguous_times: int
 
 
-def clean_day(table: pa.Table, day: date, rules: BorderRules) -> CleanDay:
+def clean_day(table: pa.Table, day: date, rules: BorderRules, *, erased: ErasedWallets | None = None) -> CleanDay:
     """Validate, normalise and de-duplicate the delivered rows of one UTC day.
 
     Parameters
@@ -106,6 +110,7 @@ def clean_day(table: pa.Table, day: date, rules: BorderRules) -> CleanDay:
     table : columns of ``INPUT_COLUMNS`` of any type and in any row order, see :func:`as_input_table`
     day : the UTC day that was asked for; other rows are refused
     rules : what is refused
+    erased : says which wallets of an array were erased, a mask; their rows leave no trace but a count
 
     Exact duplicates (equal in all five normalised columns) are dropped and counted. Of an id that comes with
     different contents every version is quarantined, because keeping one would depend on the order of the rows.
@@ -114,6 +119,11 @@ def clean_day(table: pa.Table, day: date, rules: BorderRules) -> CleanDay:
     """
     _require_columns(table.column_names)
     delivered = pa.table({name: one_array(table.column(name)) for name in INPUT_COLUMNS})
+    n_in = delivered.num_rows
+    if erased is not None:
+        wallets, _ = text_column(delivered.column("wallet_id"), _TEXT_COLUMNS["wallet_id"], rules.max_id_bytes)
+        gone = erased(wallets)
+        delivered = delivered.filter(pa.array(~gone)) if gone.any() else delivered
     normalised = _normalise(delivered, DayRange.of(day), rules)
     passed = np.flatnonzero(normalised.codes == FINE)
     repeats = resolve_repeats(delivered, normalised.table, passed)
@@ -122,12 +132,13 @@ def clean_day(table: pa.Table, day: date, rules: BorderRules) -> CleanDay:
     codes = np.concatenate([normalised.codes[refused], _conflict_codes(len(repeats.conflicting))])
     quarantine = _quarantine(delivered, np.concatenate([refused, repeats.conflicting]), codes)
     ledger = Ledger(
-        n_in=table.num_rows,
+        n_in=n_in,
         n_kept=kept.num_rows,
         n_quarantined=quarantine.num_rows,
         n_duplicate=len(passed) - len(repeats.once) - len(repeats.conflicting),
         by_reason=_count_reasons(codes),
         n_ambiguous_times=normalised.n_ambiguous_times,
+        n_erased=n_in - delivered.num_rows,
     )
     return CleanDay(_plain(kept, TRANSACTIONS.arrow), quarantine, ledger)
 

@@ -47,15 +47,16 @@ def unique_transaction_ids(kept: pa.Table) -> Verdict:
 
 
 def ledger_balances(ledger: Mapping[str, int], kept: pa.Table, quarantine: pa.Table, source_rows: int) -> Verdict:
-    """Rows in = kept + quarantined + duplicate, with what lies on disk and what the source counted itself."""
-    n_in, n_duplicate = int(ledger["n_in"]), int(ledger["n_duplicate"])
-    out = kept.num_rows + quarantine.num_rows + n_duplicate
+    """Rows in = kept + quarantined + duplicate + erased, with what lies on disk and what the source counted itself."""
+    n_in, n_duplicate, n_erased = (int(ledger[name]) for name in ("n_in", "n_duplicate", "n_erased"))
+    out = kept.num_rows + quarantine.num_rows + n_duplicate + n_erased
     numbers = {
         "rows_in": n_in,
         "source_count": source_rows,
         "kept": kept.num_rows,
         "quarantined": quarantine.num_rows,
         "duplicate": n_duplicate,
+        "erased": n_erased,
     }
     if n_in != source_rows:
         message = f"the source counted {source_rows} rows but delivered {n_in}; ingest the day again"
@@ -63,6 +64,7 @@ def ledger_balances(ledger: Mapping[str, int], kept: pa.Table, quarantine: pa.Ta
         message = f"{n_in} rows came in but {out} are accounted for"
     else:
         message = f"{n_in} in = {kept.num_rows} kept + {quarantine.num_rows} quarantined + {n_duplicate} duplicate"
+        message += f" + {n_erased} of erased wallets" if n_erased else ""
     return Verdict("ledger_balances", n_in == out == source_rows, message, blocking=True, numbers=numbers)
 
 

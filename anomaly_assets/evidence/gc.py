@@ -50,7 +50,7 @@ def collect(home: Home, *, keep_days: int, timeout_seconds: float, dry_run: bool
     Raises ``CorruptFile`` or ``NotSealed`` when anything that says what is needed cannot be read; nothing is dropped
     then. Raises ``Busy`` when a run trains for longer than ``timeout_seconds``; what was not dropped is next time.
     """
-    published, *trials = lakes = _lakes(home)
+    published, *trials = lakes = home.lakes
     newest = max(_days(published, MODELS) or [day for lake in trials for day in _days(lake, MODELS)], default=None)
     if newest is None:
         return Collected(None, None, Surplus())
@@ -115,12 +115,6 @@ def _recorded(lake: Lake, asset: str, day: date) -> dict[str, Seal]:
     paths = sorted((lake.folder(asset, day) / "seals" / "all").glob("*.json"))
     seals = [Seal.from_bytes(path.read_bytes(), f"{asset}/{day}/seals/all/{path.name}") for path in paths]
     return {seal.seal_id: seal for seal in [*seals, *([current] if current else [])]}
-
-
-def _lakes(home: Home) -> list[Lake]:
-    """The published lake, then those of trials."""
-    trials = sorted(path.name for path in (home.lake.root / "trials").glob("*") if path.is_dir())
-    return [home.lake, *map(home.trial_lake, trials)]
 
 
 def _days(lake: Lake, asset: str) -> set[date]:

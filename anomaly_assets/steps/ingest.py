@@ -51,7 +51,8 @@ def ingest_day(
     days = DayRange.of(day)
     with run.writing(run.home.lake, RAW, day) as writer:
         probe = source.probe(days, known_at=known_at)
-        clean = clean_day(as_input_table(source.batches(days, known_at=known_at)), day, rules)
+        table = as_input_table(source.batches(days, known_at=known_at))
+        clean = clean_day(table, day, rules, erased=run.home.erasures.among)
         tables = {"transactions": clean.kept, "wallets": wallet_days(clean.kept), "quarantine": clean.quarantine}
         staged = writer.stage(tables)
         kept, quarantine = staged.read("transactions"), staged.read("quarantine")
@@ -61,21 +62,18 @@ def ingest_day(
             unique_transaction_ids(kept),
             ledger_balances(ledger, kept, quarantine, probe.n_rows),
         )
-        revision = content_digest(clean.kept)
-        # before the seal: a sealed revision is always indexed
-        write_id_index(run.home.lake.folder(RAW, day), revision, clean.kept.column("tx_id"))
-        seal, changed = writer.commit(
-            staged,
-            revision=revision,
-            verdicts=verdicts,
-            inputs={
+        seal, changed = writer.rest_of(staged, verdicts), False
+        if seal is None:
+            revision = content_digest(clean.kept)
+            # before the seal: a sealed revision is always indexed
+            write_id_index(run.home.lake.folder(RAW, day), revision, clean.kept.column("tx_id"))
+            inputs = {
                 "source": source.identity,
                 "source_rows": probe.n_rows,
                 "source_fingerprint": probe.fingerprint,
                 "rules": asdict(rules),
-            },
-            counts=ledger,
-        )
+            }
+            seal, changed = writer.commit(staged, revision=revision, verdicts=verdicts, inputs=inputs, counts=ledger)
         if isinstance(source, HasTruth):
             _write_truth(run, source, day)
         head = run.log(seal)
@@ -86,5 +84,7 @@ def ingest_day(
 
 def _write_truth(run: Run, source: HasTruth, day: date) -> None:
     """The planted anomalies lie apart from the transactions, for those who measure detectors."""
-    content = table_to_bytes(source.truth(day), compression="zstd")
+    truth = source.truth(day)
+    gone = run.home.erasures.among(truth.column("wallet_id").combine_chunks())
+    content = table_to_bytes(truth.filter(pa.array(~gone)), compression="zstd")
     write_atomically(run.home.truth / f"planted_anomalies_{day:%Y%m%d}.parquet", content, locked=True)

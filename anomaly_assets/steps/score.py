@@ -16,7 +16,7 @@ from anomaly_assets.adapters.shards import map_shards
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.errors import CorruptFile, NotSealed, StoreRefused, StoreUnavailable, Superseded
-from anomaly_assets.domain.identity import digest_of, file_digest, table_digest
+from anomaly_assets.domain.identity import digest_of, table_digest
 from anomaly_assets.domain.judging import ScoringShard, judge_shard, places_of
 from anomaly_assets.domain.metrics import ratio
 from anomaly_assets.domain.predicates import every_transaction_judged_once, unified_flag_is_the_or
@@ -233,7 +233,7 @@ def _models_of(models: pa.Table, kept: pa.Table) -> dict[str, dict[str, str]]:
 def _publish_file(run: Run, seal: Seal) -> None:
     """Put the sealed bytes at their published path, unless they lie there already."""
     target, content = run.home.published_path(seal.day), run.lake.read_bytes(seal, "scored")
-    if not target.exists() or file_digest(target.read_bytes()) != seal.files["scored"].sha256:
+    if not target.exists() or target.read_bytes() != content:
         write_atomically(target, content, locked=True)
 
 

@@ -463,3 +463,25 @@ def test_batches_keep_order_and_both_bounds(sizes: list[int], count: int, size: 
 def test_a_generation_the_server_cannot_compare_exactly_is_no_generation(generation: int) -> None:
     with pytest.raises(ValueError, match="generation"):
         publication([], generation=generation)
+
+
+def test_erased_models_are_gone_and_the_others_are_served_as_before(store: ModelStore, server: Redis) -> None:
+    kept, gone = models(0, 3), [model("w:gone", "statistical"), model("w:gone", "isolation_forest")]
+    publish(store, [*kept, *gone])
+    keys = [ModelKey("statistical", "w:gone"), ModelKey("isolation_forest", "w:gone"), ModelKey("other", "w:gone")]
+    assert store.erase(keys) == 2
+    assert store.erase(keys) == 0
+    assert store.published_model_ids(as_of=DAY, generation=1) == {each.key: each.model_id for each in kept}
+    published = store.published()
+    assert published is not None
+    assert published.count == len(kept) == store.count()
+    assert not [key for key in server.scan_iter() if b"gone" in key]
+    # the same generation without them is the one that is served
+    assert publish(store, kept) is PublishOutcome.UNCHANGED
+
+
+def test_nothing_is_erased_from_a_store_of_another_home(store: ModelStore, store_url: str) -> None:
+    publish(store, [model("w", "statistical")])
+    with ModelStore.connect(store_url, home_id="another") as other, pytest.raises(HomeMismatch):
+        other.erase([ModelKey("statistical", "w")])
+    assert store.count() == 1

@@ -380,3 +380,19 @@ def test_the_third_party_transactions_are_kept_to_the_row() -> None:
         rows = table.filter(pc.equal(days, pa.scalar(day)))
         ledger = clean_day(rows, day, BorderRules()).ledger
         assert (ledger.n_kept, ledger.n_in) == (rows.num_rows, rows.num_rows)
+
+
+def test_rows_of_erased_wallets_are_counted_and_leave_no_trace() -> None:
+    rows = [
+        good_row(),
+        good_row(tx_id="t-2", wallet_id="gone"),
+        good_row(tx_id="t-3", wallet_id="gone", total_amount="not a number"),
+        good_row(tx_id="t-1", wallet_id="gone"),
+        good_row(tx_id="t-4", wallet_id=" gone"),
+        good_row(tx_id="t-5", wallet_id=None),
+    ]
+    day = clean_day(table_of(*rows), DAY, BorderRules(), erased=lambda wallets: np.array(wallets) == "gone")
+    assert [(row["tx_id"], row["wallet_id"]) for row in day.kept.to_pylist()] == [("t-4", " gone"), ("t-1", "w-1")]
+    assert reasons(day) == ["missing_wallet_id"]
+    assert (day.ledger.n_in, day.ledger.n_erased) == (6, 3)
+    assert day.ledger.balances

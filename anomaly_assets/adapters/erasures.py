@@ -1,0 +1,124 @@
+"""Which wallets were erased from a home: enough to refuse their rows and to answer for their transactions, no more.
+
+``{home}/erasures/{mark[:16]}.json``, one file a wallet. Wallets and transactions are named by salted digests, so the
+files tell nobody who does not know the id already which ids they were.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from anomaly_assets.adapters.atomic_files import write_atomically
+from anomaly_assets.domain.errors import CorruptFile
+from anomaly_assets.domain.identity import canonical_json, digest, digest_of
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ErasedWallet:
+    """One erased wallet.
+
+    Parameters
+    ----------
+    mark : salted digest of the wallet's id
+    transactions : per day the salted digests of the ids of its transactions, ascending
+    """
+
+    mark: str
+    transactions: Mapping[date, tuple[str, ...]]
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """Everything recorded, as JSON."""
+        days = {day.isoformat(): list(marks) for day, marks in sorted(self.transactions.items())}
+        return {"format": FORMAT_VERSION, "mark": self.mark, "transactions": days}
+
+    @property
+    def record_id(self) -> str:
+        """Hex SHA-256 of the record, as the publication log names it."""
+        return digest_of(self.content)
+
+    def and_also(self, transactions: Mapping[date, Iterable[str]]) -> "ErasedWallet":
+        """The record with further transactions."""
+        days = sorted({*self.transactions, *transactions})
+        both = {day: {*self.transactions.get(day, ()), *transactions.get(day, ())} for day in days}
+        return ErasedWallet(self.mark, {day: tuple(sorted(marks)) for day, marks in both.items()})
+
+
+@dataclass(frozen=True)
+class Erasures:
+    """The erased wallets under ``root``; ``salt`` goes into every digest."""
+
+    root: Path
+    salt: str
+
+    def mark_of(self, kind: str, text: str) -> str:
+        """Salted digest of an id; ``kind`` is ``wallet`` or ``transaction``."""
+        return digest(self.salt.encode(), kind.encode(), text.encode())
+
+    def find(self, wallet_id: str) -> ErasedWallet | None:
+        """The record of a wallet; None when it was not erased. Raises ``CorruptFile``."""
+        mark = self.mark_of("wallet", wallet_id)
+        return self._read(path) if (path := self._path(mark)).exists() else None
+
+    def with_transaction(self, tx_id: str) -> list[tuple[ErasedWallet, date]]:
+        """Erased wallets that had a transaction of this id, and its days. Raises ``CorruptFile``."""
+        wanted = self.mark_of("transaction", tx_id)
+        return [
+            (wallet, day)
+            for wallet in self.wallets()
+            for day, marks in sorted(wallet.transactions.items())
+            if wanted in marks
+        ]
+
+    def wallets(self) -> list[ErasedWallet]:
+        """Every record. Raises ``CorruptFile``."""
+        return [self._read(path) for path in sorted(self.root.glob("*.json"))]
+
+    def among(self, wallets: pa.Array) -> np.ndarray:
+        """Which of these wallet ids (nulls allowed) were erased, bool array of shape (n,).
+
+        Raises ``CorruptFile`` when a record cannot be read: a row of an erased wallet must not slip in.
+        """
+        marks = {wallet.mark for wallet in self.wallets()}
+        if not marks:
+            return np.zeros(len(wallets), dtype=bool)
+        present = [wallet for wallet in pc.unique(wallets).to_pylist() if wallet is not None]
+        gone = [wallet for wallet in present if self.mark_of("wallet", wallet) in marks]
+        found: np.ndarray = pc.is_in(wallets, pa.array(gone, wallets.type)).to_numpy(zero_copy_only=False)
+        return found
+
+    def write(self, wallet: ErasedWallet) -> None:
+        """Record a wallet, durably. The caller holds the home's erasure lock."""
+        content = canonical_json({**wallet.content, "record_id": wallet.record_id}) + b"\n"
+        path = self._path(wallet.mark)
+        if not path.exists() or path.read_bytes() != content:
+            write_atomically(path, content, locked=True)
+
+    def _path(self, mark: str) -> Path:
+        return self.root / f"{mark[:16]}.json"
+
+    def _read(self, path: Path) -> ErasedWallet:
+        content = path.read_bytes()
+        try:
+            value = json.loads(content)
+            days = {date.fromisoformat(day): tuple(marks) for day, marks in value["transactions"].items()}
+            found = ErasedWallet(value["mark"], days)
+            intact = content == canonical_json({**found.content, "record_id": found.record_id}) + b"\n"
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            intact = False
+        if not intact or self._path(found.mark) != path:
+            raise CorruptFile(
+                f"erasures/{path.name} is not the record that was written there",
+                expected="canonical JSON with the digest of its content",
+                remedy="restore it from a copy, or erase the wallet again",
+            )
+        return found

@@ -1,0 +1,81 @@
+"""``erase``: forget a wallet, and keep what proves all others."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import click
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from anomaly_assets.commands.options import as_json, configured, err, out
+from anomaly_assets.domain.errors import NotSealed
+from anomaly_assets.settings import Settings
+
+
+@click.command()
+@click.argument("wallet_id")
+@click.option("--yes", is_flag=True, help="Do not ask. Nothing brings the wallet's data back.")
+@configured
+@as_json
+def erase(settings: Settings, wallet_id: str, yes: bool, as_json: bool) -> None:
+    """Erase a wallet from data, models, scores, store and Dagster's records; its flags answer "erased" then.
+
+    Every other wallet stays provable. Rows of an erased wallet that the source still delivers are counted and dropped.
+
+    Exit code 2: the home holds nothing of this wallet.
+    """
+    from anomaly_assets.adapters.home import Home
+    from anomaly_assets.adapters.store_provider import StoreProvider
+    from anomaly_assets.dagster_erasure import erase_from_dagster
+    from anomaly_assets.steps.erase import erase_wallet
+    from anomaly_assets.steps.run import Run
+
+    if not yes:
+        click.confirm(f"erase everything of wallet {wallet_id} from {settings.home}, for good?", abort=True)
+    home = Home(settings.home)
+    run = Run(
+        home,
+        f"erase-{uuid4().hex[:12]}",
+        lambda: datetime.now(UTC),
+        lambda sentence: err.print(Text(sentence, style="dim")),
+        lock_timeout_seconds=settings.lock_timeout_seconds,
+    )
+    store = StoreProvider.from_settings(settings.redis)
+    names = [detector.name for detector in settings.detection.detectors()]
+    try:
+        done = erase_wallet(run, store, wallet_id, detectors=names)
+    except NotSealed as error:
+        err.print(Text(str(error), style="yellow"))
+        raise click.exceptions.Exit(2) from None
+    run.say("looking for the wallet in Dagster's records")
+    records = erase_from_dagster(home, {wallet_id, *done.tx_ids}, done.record)
+    shown = {
+        "transactions": done.transactions,
+        "files": dict(done.files),
+        "payloads": done.payloads,
+        "served": done.served,
+        "dagster_records": records,
+        "head": done.head,
+    }
+    if as_json:
+        click.echo(json.dumps(shown))
+    else:
+        _print(shown)
+
+
+def _print(shown: dict[str, Any]) -> None:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("erased")
+    table.add_column("count", justify="right")
+    for asset, count in shown["files"].items():
+        table.add_row(f"files of {asset} written anew", f"{count:,}")
+    table.add_row("transactions that answer erased", f"{shown['transactions']:,}")
+    table.add_row("archived models", f"{shown['payloads']:,}")
+    table.add_row("models in the store", f"{shown['served']:,}")
+    table.add_row("records of Dagster", f"{shown['dagster_records']:,}")
+    out.print(table)
+    out.print(f"head of the publication log: {shown['head']}")
+    out.print("The source still has what it had: what it delivers of this wallet is dropped from now on.")
