@@ -23,6 +23,19 @@ _BLOCK_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where reading the log ended: the offset behind its last entry, the number of that entry, and its hash."""
+
+    offset: int = 0
+    number: int = 0
+    hash: str = GENESIS
+
+    def behind(self, entry: Mapping[str, Any]) -> "Place":
+        """The place behind the next ``entry``, whose line is canonical JSON."""
+        return Place(self.offset + len(canonical_json(entry)) + 1, entry["sequence"], entry["hash"])
+
+
+@dataclass(frozen=True)
 class PublicationLog:
     """The log at ``path``, one canonical JSON object a line."""
 
@@ -47,13 +60,21 @@ class PublicationLog:
             self._write(canonical_json(line) + b"\n", end)
         return str(line["hash"])
 
-    def entries(self) -> Iterator[dict[str, Any]]:
-        """Every entry, oldest first. Raises ``CorruptFile`` at the first broken link."""
-        if not self.path.exists():
+    def entries(self, after: Place = Place()) -> Iterator[dict[str, Any]]:
+        """Every entry behind ``after``, oldest first. Raises ``CorruptFile`` at the first broken link."""
+        size = self.path.stat().st_size if self.path.exists() else 0
+        if size < after.offset:
+            raise CorruptFile(
+                f"{self.path.name} has {size} bytes",
+                expected=f"{after.offset} bytes at least, which were read of it before",
+                remedy="the log was cut meanwhile: restore it from a copy",
+            )
+        if size == after.offset:
             return
-        previous = GENESIS
+        previous = after.hash
         with self.path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
+            lines.seek(after.offset)
+            for number, line in enumerate(lines, start=after.number + 1):
                 if not line.endswith(b"\n"):
                     _refuse_unless_torn(line, f"{self.path.name}, line {number}")
                     return

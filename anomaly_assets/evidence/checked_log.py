@@ -1,44 +1,72 @@
-"""The publication log, read once with its whole chain proved, and asked many times."""
+"""The publication log, read with its whole chain proved, and asked many times."""
 
-from dataclasses import dataclass
+from collections import defaultdict
+from datetime import date
 from typing import Any
 
-from anomaly_assets.adapters.publication_log import GENESIS, PublicationLog
+from anomaly_assets.adapters.publication_log import GENESIS, Place, PublicationLog
 from anomaly_assets.adapters.seal import Seal
-from anomaly_assets.domain.errors import CorruptFile
+from anomaly_assets.domain.errors import CorruptFile, NotSealed
 
 
-@dataclass(frozen=True)
 class CheckedLog:
-    """Seals that the log names, by seal id: asset, day, revision, digests of files."""
+    """What the log of a home names, and in which order.
 
-    named: dict[str, tuple[str, str, str, dict[str, str]]]
-    hashes: frozenset[str]
-    head: str
+    It is read once. What is published meanwhile is read, and its chain followed, when somebody asks for it.
+    """
 
-    @classmethod
-    def read(cls, log: PublicationLog) -> "CheckedLog":
-        """Follow the chain to its end. Raises ``CorruptFile`` at the first broken link."""
-        named, hashes, last = {}, {GENESIS}, GENESIS
-        for entry in log.entries():
-            last = entry["hash"]
-            hashes.add(last)
-            named[entry["seal_id"]] = _content(entry)
-        return cls(named, frozenset(hashes), last)
+    def __init__(self, log: PublicationLog) -> None:
+        """Follow the chain to its end.
+
+        Raises ``CorruptFile`` at the first broken link, ``NotSealed`` when there is no log.
+        """
+        if not log.path.exists():
+            raise NotSealed(
+                f"{log.path.name} is gone",
+                expected="the record of every publication of this home",
+                remedy="restore it from a copy; without it nothing tells what was published by a run",
+            )
+        self._log, self._place = log, Place()
+        self._named: dict[str, tuple[str, str, str, dict[str, str]]] = {}
+        self._first: dict[str, int] = {}
+        self._revisions: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
+        self._hashes = {GENESIS}
+        self._read_on()
 
     def require(self, head: str | None) -> None:
         """Raise ``CorruptFile`` unless the log grew from ``head``, which somebody kept (None: nobody did)."""
-        if head is not None and head not in self.hashes:
+        if head is None or head in self._hashes:
+            return
+        self._read_on()
+        if head not in self._hashes:
             raise CorruptFile(
-                f"the publication log, whose head is {self.head}, does not hold the entry {head}",
+                f"the publication log, whose head is {self._place.hash}, does not hold the entry {head}",
                 expected="a log that grew from the head that was kept",
                 remedy="the log was rewritten or cut: restore it from a copy that holds that entry",
             )
 
     def names(self, seal: Seal) -> bool:
-        """Whether an entry names this very seal with its files."""
-        files = {role: file.sha256 for role, file in seal.files.items()}
-        return self.named.get(seal.seal_id) == (seal.asset, seal.day.isoformat(), seal.revision, files)
+        """Whether an entry names this very seal with its files. Raises ``CorruptFile`` when the log goes on broken."""
+        wanted = (seal.asset, seal.day.isoformat(), seal.revision, {r: file.sha256 for r, file in seal.files.items()})
+        if self._named.get(seal.seal_id) != wanted:
+            self._read_on()
+        return self._named.get(seal.seal_id) == wanted
+
+    def first_naming(self, seal: Seal) -> int | None:
+        """Number of the first entry that names the seal; None when none does."""
+        return self._first.get(seal.seal_id)
+
+    def revisions(self, asset: str, day: date) -> list[tuple[int, str]]:
+        """(number of the entry, revision) of every publication of a partition, in order."""
+        return self._revisions.get((asset, day.isoformat()), [])
+
+    def _read_on(self) -> None:
+        for entry in self._log.entries(self._place):
+            self._place = self._place.behind(entry)
+            self._hashes.add(self._place.hash)
+            self._named[entry["seal_id"]] = _content(entry)
+            self._first.setdefault(entry["seal_id"], self._place.number)
+            self._revisions[entry["asset"], entry["day"]].append((self._place.number, entry["revision"]))
 
 
 def _content(entry: dict[str, Any]) -> tuple[str, str, str, dict[str, str]]:

@@ -53,7 +53,7 @@ class Verifier:
         """Prove the current scores of ``day`` (or those of ``revision``): these transactions, or all."""
         proof = Proof(day, None if tx_ids is None else sorted(tx_ids))
         with suppress(Stop), proof.link(Grade.INTACT, "publication log"):
-            self._log = self._log or CheckedLog.read(self._home.log)
+            self._log = self._log or CheckedLog(self._home.log)
             self._log.require(self._head)
         try:
             with proof.link(Grade.INTACT, "seals"):

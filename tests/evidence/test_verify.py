@@ -269,6 +269,40 @@ def test_scores_of_an_older_revision_are_proved_after_the_day_was_scored_again(p
             assert proof.grades() == PROVEN, proof.broken
 
 
+def test_a_day_that_is_published_after_the_log_was_read_is_named_by_what_was_added_to_it(home: Home) -> None:
+    verifier = Verifier(home)
+    assert verifier.verify(DAYS[0]).grades() == PROVEN
+    others = Case.of(home, DAY).detection.model_copy(update={"window_days": 7})
+    measured = measure_day(run_in(home), others, DAY)
+    assert measured.changed
+    proof = verifier.verify(DAY)
+    assert proof.grades() == PROVEN, proof.broken
+
+
+def test_a_log_that_is_cut_or_goes_on_broken_while_days_are_verified_is_a_mismatch(home: Home) -> None:
+    verifier, content = Verifier(home), home.log.path.read_bytes()
+    assert verifier.verify(DAYS[0]).grades() == PROVEN
+    others = Case.of(home, DAY).detection.model_copy(update={"window_days": 7})
+    measure_day(run_in(home), others, DAY)
+    grown = home.log.path.read_bytes()
+    for damaged, found in ((content[:-1], "was cut"), (grown[:-9] + b"x" + grown[-8:], "not the entry that was")):
+        home.log.path.write_bytes(damaged)
+        proof = verifier.verify(DAY)
+        assert proof.outcome is Outcome.MISMATCH
+        assert proof.broken is not None
+        assert found in proof.broken.detail
+
+
+def test_a_log_that_is_gone_is_missing_and_has_to_be_restored(home: Home) -> None:
+    home.log.path.unlink()
+    proof = Verifier(home, head="f" * 64).verify(DAY)
+    assert proof.outcome is Outcome.MISSING
+    assert proof.broken is not None
+    assert proof.broken.name == "publication log"
+    assert "restore it from a copy" in proof.broken.detail
+    assert proof.grades()[Grade.RE_TRAINED] is Outcome.PROVEN
+
+
 def verdict_of(proofs: str) -> list[str]:
     return [proof["outcome"] for proof in json.loads(proofs)["proofs"]]
 
