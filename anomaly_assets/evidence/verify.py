@@ -19,9 +19,8 @@ import pyarrow.compute as pc
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
-from anomaly_assets.domain.days import trailing_window
 from anomaly_assets.domain.detectors.base import Model
-from anomaly_assets.domain.errors import CorruptFile, NotSealed
+from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.identity import digest_of, file_digest, table_digest
 from anomaly_assets.domain.model_codec import decode, encode
 from anomaly_assets.domain.raw_day import content_digest, to_wallet_rows, wallet_days
@@ -31,7 +30,10 @@ from anomaly_assets.domain.verdict import judge_wallets
 from anomaly_assets.domain.window import summarize_window
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.checked_log import CheckedLog
+from anomaly_assets.evidence.pinned import require_window
 from anomaly_assets.evidence.proof import Grade, Proof, Stop
+from anomaly_assets.evidence.same import require_same as _require_same
+from anomaly_assets.evidence.same import require_same_rows as _require_same_rows
 from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
 
 
@@ -112,7 +114,7 @@ class Verifier:
             _require_same("the manifest", case.window.inputs["manifest_id"], manifest_id)
             _require_same("the models' manifest", case.models.inputs["manifest_id"], manifest_id)
             _require_same("the window's day", case.window.day, case.manifest.day)
-            self._is_the_window(proof, case)
+            proof.notes += require_window(case, self._log)
             revision = digest_of([table_digest(case.window_table), manifest_id, fit_id])
             _require_same("the revision", case.window.revision, revision)
         with proof.link(Grade.INTACT, "wallet_models"):
@@ -134,19 +136,6 @@ class Verifier:
                     _require_same("the metrics' scores", metrics.inputs["scored"], case.scored.revision)
                     lake.read_bytes(metrics, "metrics")
         return subject
-
-    def _is_the_window(self, proof: Proof, case: Case) -> None:
-        """The pinned days are those that the settings and the home's first day give, each pinned or missing."""
-        record, manifest = self._home.record(), case.manifest
-        if record is None:
-            raise NotSealed("home.json is gone", remedy="restore it from a copy")
-        first = date.fromisoformat(record["first_day"])
-        days = trailing_window(case.day, case.detection.window_days, first)
-        pinned = manifest.days
-        _require_same("the window", f"[{pinned.first}, {pinned.end})", f"[{days.first}, {days.end})")
-        _require_same("the pinned days", sorted(map(str, manifest.revisions)), sorted(map(str, days)))
-        if late := [day for day in manifest.missing if self._home.lake.find(RAW, day) is not None]:
-            proof.notes.append(f"{len(late)} days pinned as missing have a raw day now, the first is {late[0]}")
 
     def _raw_day(self, day: date, revision: str) -> None:
         """One revision of a raw day: sealed, named, whole, and its digests follow from its rows."""
@@ -244,27 +233,3 @@ def _scored_again(case: Case, subject: _Subject, models: Mapping[tuple[str, str]
 
 def _of_wallets(table: pa.Table, column: str, wallets: Sequence[str]) -> pa.Table:
     return table.filter(pc.is_in(table.column(column), pa.array(wallets, pa.string())))
-
-
-def _require_same(what: str, recorded: object, found: object) -> None:
-    if recorded != found:
-        raise CorruptFile(
-            f"{what} comes out as {str(found)[:64]}",
-            expected=f"what is recorded, {str(recorded)[:64]}",
-            remedy="something was changed after it was published: restore it from a copy, or run the day again",
-        )
-
-
-def _require_same_rows(recorded: pa.Table, again: pa.Table) -> None:
-    """Raise ``CorruptFile`` naming the first row and column that differ, bit by bit."""
-    if table_digest(recorded) == table_digest(again):
-        return
-    key = recorded.column_names[0]
-    _require_same("the number of rows", recorded.num_rows, again.num_rows)
-    for name in recorded.column_names:
-        if table_digest(recorded.select([name])) != table_digest(again.select([name])):
-            pairs = zip(recorded.column(name).to_pylist(), again.column(name).to_pylist(), strict=True)
-            place = next((place for place, (old, new) in enumerate(pairs) if old != new), 0)
-            who = recorded.column(key)[place].as_py()
-            _require_same(f"{name} of {who!r}", recorded.column(name)[place].as_py(), again.column(name)[place].as_py())
-    raise CorruptFile("the rows come out in another form", expected="the columns that are recorded")

@@ -11,6 +11,7 @@ from anomaly_assets.adapters.lake import PartitionWriter
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.adapters.windows import pin_window
 from anomaly_assets.domain.days import trailing_window
+from anomaly_assets.domain.errors import Superseded
 from anomaly_assets.domain.identity import digest_of, table_digest
 from anomaly_assets.domain.manifest import WindowManifest
 from anomaly_assets.domain.predicates import eligibility, no_look_ahead, window_complete
@@ -39,6 +40,7 @@ def build_window(
             no_look_ahead(manifest, window),
             *_eligibilities(detection, bounds, window),
         )
+        _require_still_missing(run, manifest)
         revision = digest_of([table_digest(window), manifest.manifest_id, detection.fit_id])
         seal, changed = writer.commit(
             staged,
@@ -59,6 +61,16 @@ def manifest_of(window: Seal) -> WindowManifest:
     """The manifest a window's seal pins."""
     pinned: dict[str, Any] = window.inputs["manifest"]
     return WindowManifest.from_json(pinned)
+
+
+def _require_still_missing(run: Run, manifest: WindowManifest) -> None:
+    """Raise ``Superseded`` when a day counted as missing arrived since: the log would say that it was left out."""
+    again = pin_window(run.home.lake, RAW, manifest.day, manifest.days)
+    if arrived := sorted(set(manifest.missing) - set(again.missing)):
+        raise Superseded(
+            f"{RAW} of {arrived[0]} was published while the window of {manifest.day} was made without it",
+            remedy="nothing was published; run again",
+        )
 
 
 def _generation(writer: PartitionWriter, revision: str, settings_id: str) -> int:

@@ -19,6 +19,7 @@ from anomaly_assets.adapters.sources.synthetic import SyntheticSource
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.border import BorderRules
 from anomaly_assets.domain.detectors.base import Model
+from anomaly_assets.domain.errors import Superseded
 from anomaly_assets.domain.identity import digest_of, table_digest
 from anomaly_assets.domain.model_codec import encode
 from anomaly_assets.domain.published import with_provenance
@@ -301,6 +302,50 @@ def test_a_log_that_is_gone_is_missing_and_has_to_be_restored(home: Home) -> Non
     assert proof.broken.name == "publication log"
     assert "restore it from a copy" in proof.broken.detail
     assert proof.grades()[Grade.RE_TRAINED] is Outcome.PROVEN
+
+
+def test_a_day_that_a_window_left_out_is_told_from_one_that_was_not_there(proved: Path) -> None:
+    """A raw day is away while a window is pinned; then it is back as it was, then it is published again."""
+    left_out, detection = date(2024, 1, 9), Case.of(Home(proved / "home"), DAY).detection
+    with empty_folder() as folder:
+        shutil.copytree(proved / "home", folder / "home", ignore=shutil.ignore_patterns("store", "dagster", "locks"))
+        home = Home(folder / "home")
+        raw, away = home.lake.folder(RAW, left_out), folder / "away"
+        raw.rename(away)
+        run, store = run_in(home), StoreProvider.from_settings(RedisSettings())
+        build_window(run, detection, CheckSettings(), DAY, first_day=date(2024, 1, 1), max_missing_days=1)
+        train_models(run, store, detection, DAY)
+        score_day(run, store, detection, DAY)
+        measure_day(run, detection, DAY)
+        gone = Verifier(home).verify(DAY)
+        assert gone.grades() == PROVEN, gone.broken
+        assert gone.notes == []
+        shutil.copytree(away, raw)
+        proof = Verifier(home).verify(DAY)
+        assert proof.outcome is Outcome.MISMATCH
+        assert proof.broken is not None
+        assert f"leaves {left_out} out" in proof.broken.detail
+        run.log(home.lake.require(RAW, left_out))
+        repaired = Verifier(home).verify(DAY)
+        assert repaired.grades() == PROVEN, repaired.broken
+        assert "1 days pinned as missing have a raw day now" in " ".join(repaired.notes)
+        (raw / "seal.json").write_bytes(b"damaged")
+        assert Verifier(home).verify(DAY).grades() == PROVEN
+
+
+def test_a_window_is_not_published_when_a_day_it_lacks_arrives_meanwhile(home: Home) -> None:
+    detection, lake, late = Case.of(home, DAY).detection, home.lake, date(2024, 1, 9)
+    before, away = lake.require(WINDOW, DAY), home.root / "away"
+    lake.folder(RAW, late).rename(away)
+
+    def arrives(said: str) -> None:
+        if said.startswith("window ["):
+            away.rename(lake.folder(RAW, late))
+
+    run = replace(run_in(home), say=arrives)
+    with pytest.raises(Superseded, match=f"{late} was published while"):
+        build_window(run, detection, CheckSettings(), DAY, first_day=date(2024, 1, 1), max_missing_days=1)
+    assert lake.require(WINDOW, DAY) == before
 
 
 def verdict_of(proofs: str) -> list[str]:

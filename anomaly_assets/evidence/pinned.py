@@ -1,0 +1,52 @@
+"""Whether the days that a window pins are those it should have: no other days, and none left out that was there."""
+
+from datetime import date
+
+from anomaly_assets.domain.days import trailing_window
+from anomaly_assets.domain.errors import CorruptFile, NotSealed
+from anomaly_assets.evidence.case import Case
+from anomaly_assets.evidence.checked_log import CheckedLog
+from anomaly_assets.evidence.same import require_same
+from anomaly_assets.steps.run import RAW
+
+
+def require_window(case: Case, log: CheckedLog | None) -> list[str]:
+    """Raise ``CorruptFile`` unless settings, home and log give the pinned days; what is worth knowing otherwise.
+
+    Raises ``NotSealed`` when the home's record is gone.
+    """
+    record, manifest = case.home.record(), case.manifest
+    if record is None:
+        raise NotSealed("home.json is gone", remedy="restore it from a copy")
+    days = trailing_window(case.day, case.detection.window_days, date.fromisoformat(record["first_day"]))
+    pinned = manifest.days
+    require_same("the window", f"[{pinned.first}, {pinned.end})", f"[{days.first}, {days.end})")
+    require_same("the pinned days", sorted(map(str, manifest.revisions)), sorted(map(str, days)))
+    late = [day for day in manifest.missing if _is_there_now(case, log, day)]
+    return [f"{len(late)} days pinned as missing have a raw day now, the first is {late[0]}"] if late else []
+
+
+def _is_there_now(case: Case, log: CheckedLog | None, day: date) -> bool:
+    """Whether a day that is pinned as missing has a raw day now. Raises ``CorruptFile`` when it was there then too.
+
+    The log tells the order. A raw day that was published only after the window came late. One that was published before
+    and once more afterwards may have been damaged in between, when it counted as missing, and repaired. But one whose
+    only publications lie before the window, and which is that revision still, was whole when the window was pinned.
+    One that is damaged now may have been damaged then.
+    """
+    try:
+        seal = case.home.lake.find(RAW, day)
+    except (CorruptFile, NotSealed):
+        return False
+    if seal is None:
+        return False
+    pinned_at = log.first_naming(case.window) if log else None
+    published = log.revisions(RAW, day) if log else []
+    known = seal.revision in (revision for _, revision in published)
+    if known and pinned_at is not None and published[-1][0] < pinned_at:
+        raise CorruptFile(
+            f"the window leaves {day} out as missing, but its raw day was published before the window and not since",
+            expected=f"revision {seal.revision[:16]} pinned",
+            remedy=f"materialize training_window for {case.day} and what follows from it again",
+        )
+    return True
