@@ -35,7 +35,7 @@ from anomaly_assets.adapters.parquet_bytes import table_from_bytes
 from anomaly_assets.adapters.partition_files import write_table
 from anomaly_assets.adapters.seal import Seal, StoredFile
 from anomaly_assets.domain.days import day_named
-from anomaly_assets.domain.errors import BlockedByCheck, CorruptFile, NotSealed, Superseded
+from anomaly_assets.domain.errors import BlockedByCheck, CorruptFile, MissingFile, NotSealed, Superseded
 from anomaly_assets.domain.identity import file_digest
 from anomaly_assets.domain.verdicts import Verdict
 
@@ -109,18 +109,19 @@ class Lake:
         return sealed if remainder is None else remainder.file
 
     def read_bytes(self, seal: Seal, role: str) -> bytes:
-        """Bytes of one file, verified against the seal. Raises ``CorruptFile``."""
-        stored = self.stored(seal, role)
+        """Bytes of one file, verified against the seal. Raises ``CorruptFile``, ``MissingFile`` when it is gone."""
+        stored, error = self.stored(seal, role), CorruptFile
         path = self.folder(seal.asset, seal.day) / stored.name
         try:
             content = path.read_bytes()
         except FileNotFoundError:
             found = "is missing"
+            error = CorruptFile if os.path.lexists(path) else MissingFile
         else:
             if file_digest(content) == stored.sha256:
                 return content
             found = f"has {len(content)} bytes with digest {file_digest(content)}"
-        raise CorruptFile(
+        raise error(
             f"{seal.asset}/{seal.day}/{stored.name} {found}",
             expected=f"{stored.n_bytes} bytes with digest {stored.sha256}",
             remedy=f"materialize {seal.asset} for {seal.day} again",

@@ -8,6 +8,7 @@ AnomalyAssetsError
 │   ├── HomeMismatch          the home belongs to another source or first day
 │   ├── NotSealed             a partition has no good seal, so it must not be read
 │   ├── CorruptFile           stored bytes differ from their digest
+│   │   └── MissingFile       there are none at all
 │   ├── ModelFormatError      a stored model is malformed or of another format version
 │   ├── BlockedByCheck        a blocking check failed on the staged result
 │   ├── ModelConflict         one recipe gave two models
@@ -65,6 +66,10 @@ class NotSealed(PermanentError):
 
 class CorruptFile(PermanentError):
     """Stored bytes differ from their digest."""
+
+
+class MissingFile(CorruptFile):
+    """A file that is sealed is not there at all."""
 
 
 class ModelFormatError(PermanentError):

@@ -7,7 +7,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Any
 
-from anomaly_assets.domain.errors import NotSealed
+from anomaly_assets.domain.errors import MissingFile, NotSealed
 
 
 class Grade(StrEnum):
@@ -97,7 +97,7 @@ class Proof:
         """Record what becomes of the block; a broken link ends the grade by ``Stop``."""
         try:
             yield
-        except (NotSealed, OSError) as error:  # what cannot be read is not there for whoever asks
+        except (NotSealed, MissingFile, OSError) as error:  # what cannot be read is not there for whoever asks
             self._break(grade, name, Outcome.MISSING, error)
         except Exception as error:  # noqa: BLE001 - whatever changed data provokes is a broken link, never a way out
             self._break(grade, name, Outcome.MISMATCH, error)

@@ -127,13 +127,31 @@ def test_a_changed_byte_of_a_model_is_found_whichever_pack_holds_it(home: Home) 
     assert proof.broken.name == "model payloads"
 
 
-@pytest.mark.parametrize(("asset", "role"), [(RAW, "transactions"), (MODELS, "models"), (SCORED, "scored")])
-def test_a_file_that_is_gone_is_a_mismatch_that_names_it(home: Home, asset: str, role: str) -> None:
-    path = _file(asset, role)(home)
+@pytest.mark.parametrize(
+    "path_of",
+    [
+        _file(RAW, "transactions"),
+        _file(RAW, "wallets", date(2024, 1, 9)),
+        _file(MODELS, "models"),
+        _file(SCORED, "scored"),
+        _file("anomaly_metrics", "metrics"),
+        lambda home: home.published_path(DAY),
+    ],
+)
+def test_a_file_that_is_gone_is_missing_and_named(home: Home, path_of: Callable[[Home], Path]) -> None:
+    path = path_of(home)
     path.unlink()
     proof = Verifier(home).verify(DAY)
+    assert proof.outcome is Outcome.MISSING
     assert proof.broken is not None
     assert path.name in proof.broken.detail
+
+
+def test_a_link_that_leads_nowhere_in_place_of_a_file_is_a_mismatch(home: Home) -> None:
+    path = _file(SCORED, "scored")(home)
+    path.unlink()
+    path.symlink_to("nowhere")
+    assert Verifier(home).verify(DAY).outcome is Outcome.MISMATCH
 
 
 def test_a_raw_day_whose_revision_is_gone_is_missing(home: Home) -> None:
