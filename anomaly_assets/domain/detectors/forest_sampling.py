@@ -16,7 +16,9 @@ from anomaly_assets.domain.portable import compiled
 
 _MAX_INT = 2**31 - 1
 _KEPT_DRAWS = 65_536
-"""Draws kept in memory per tree; longer streams are made again when needed."""
+"""Draws kept in memory per tree, at most; longer streams are made again when needed."""
+_KEPT_DRAWS_BYTES = 64 * 1024 * 1024
+"""Draws kept in memory of all trees of a kind of forest together, at most: many trees keep fewer each."""
 _KEPT_SAMPLES_BYTES = 64 * 1024 * 1024
 """Samples kept in memory per kind of forest; when it is full they are drawn anew."""
 _LOWEST_PERMUTED, _HIGHEST_PERMUTED = 0.01, 0.99
@@ -41,8 +43,14 @@ class ForestSeeds:
         own = [np.random.RandomState(seed).randint(_MAX_INT) for seed in self._seeds]
         first = [np.random.RandomState(seed).randint(0, _MAX_INT) for seed in own]
         self.splitters = np.maximum(np.array(first, dtype=np.uint32), np.uint32(1))
+        self._kept_draws = min(_KEPT_DRAWS, _KEPT_DRAWS_BYTES // (4 * n_estimators))
         self._draws = np.empty((n_estimators, 0), dtype=np.uint32)
         self._kept: dict[tuple[int, int], np.ndarray] = {}
+
+    @property
+    def kept_bytes(self) -> int:
+        """Memory of what is kept to be used again: samples and the draws they are made from."""
+        return self._draws.nbytes + sum(array.nbytes for array in list(self._kept.values()))
 
     def samples(self, n_rows: int, sample_size: int) -> np.ndarray:
         """Places of the rows each tree is grown on, int32 array of shape (n_estimators, sample_size), in no order.
@@ -54,14 +62,17 @@ class ForestSeeds:
         found = kept.get(key)
         if found is None:
             found = self._drawn(n_rows, sample_size)
+            if found.nbytes > _KEPT_SAMPLES_BYTES:
+                return found
             if sum(array.nbytes for array in list(kept.values())) + found.nbytes > _KEPT_SAMPLES_BYTES:
                 self._kept = kept = {}
             kept[key] = found
         return found
 
     def forget_samples(self) -> None:
-        """Give back the memory of samples that were drawn; they are drawn again when asked for."""
+        """Give back the memory of samples and draws; they are drawn again when asked for."""
         self._kept = {}
+        self._draws = self._draws[:, :0].copy()
 
     def _drawn(self, n_rows: int, sample_size: int) -> np.ndarray:
         drawn = np.empty((len(self._seeds), sample_size), dtype=np.int32)
@@ -76,7 +87,7 @@ class ForestSeeds:
         n_done = 0
         while n_done < len(self._seeds):
             # all trees at once, or one by one when their streams are too long to be kept
-            more = drawn[n_done:] if length <= _KEPT_DRAWS else drawn[n_done : n_done + 1]
+            more = drawn[n_done:] if length <= self._kept_draws else drawn[n_done : n_done + 1]
             n_more = draw(self._streams(n_done, len(more), length), n_rows, more)
             n_done += n_more
             if n_more < len(more):
@@ -85,12 +96,14 @@ class ForestSeeds:
 
     def _streams(self, first: int, n_trees: int, length: int) -> np.ndarray:
         """At least ``length`` 32-bit outputs of the generators that draw the rows of ``n_trees`` trees, a row each."""
-        if length > _KEPT_DRAWS:
+        if length > self._kept_draws:
             return np.stack([self._first_draws(tree, length) for tree in range(first, first + n_trees)])
         kept = self._draws
         if kept.shape[1] < length:
-            enough = max(1024, 1 << (length - 1).bit_length())
-            kept = np.stack([self._first_draws(each, enough) for each in range(len(self._seeds))])
+            enough = min(max(1024, 1 << (length - 1).bit_length()), self._kept_draws)
+            kept = np.empty((len(self._seeds), enough), dtype=np.uint32)
+            for each, row in enumerate(kept):
+                row[:] = self._first_draws(each, enough)
             self._draws = kept  # two threads may do this at once, with the same result
         return kept[first : first + n_trees]
 

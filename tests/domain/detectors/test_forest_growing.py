@@ -13,6 +13,8 @@ from sklearn.utils.random import sample_without_replacement
 
 from anomaly_assets.domain.detectors.forest_growing import SPLIT_THRESHOLD, Grower
 from anomaly_assets.domain.detectors.forest_sampling import (
+    _KEPT_DRAWS_BYTES,
+    _KEPT_SAMPLES_BYTES,
     ForestSeeds,
     _draw_distinct,
     _draw_reservoir,
@@ -260,11 +262,27 @@ def test_samples_that_were_drawn_are_drawn_once_for_everyone_who_asks() -> None:
     first = seeds.samples(1000, 256)
     assert seeds.samples(1000, 256) is first
     assert seeds.samples(1001, 256) is not first
+    assert seeds.kept_bytes > 0
     seeds.forget_samples()
+    assert seeds.kept_bytes == 0
     again = seeds.samples(1000, 256)
     assert again is not first
     assert again.tobytes() == first.tobytes()
     assert_same_samples(seeds, 1000, 255, 42, 3)
+
+
+def test_many_trees_keep_no_more_than_a_stated_number_of_bytes_and_draw_the_same() -> None:
+    seeds, few = ForestSeeds(3, 2_000), ForestSeeds(3, 5)
+    for n_rows in (300, 10_000):  # streams of ten thousand rows are too long to be kept for so many trees
+        assert (seeds.samples(n_rows, 256)[:5] == few.samples(n_rows, 256)).all()
+    assert 0 < seeds.kept_bytes <= _KEPT_DRAWS_BYTES + _KEPT_SAMPLES_BYTES
+
+
+def test_samples_larger_than_all_that_may_be_kept_are_not_kept() -> None:
+    seeds = ForestSeeds(3, 20)
+    large = _KEPT_SAMPLES_BYTES // (4 * 20) + 1
+    assert seeds.samples(large, large).nbytes > _KEPT_SAMPLES_BYTES
+    assert seeds.kept_bytes <= _KEPT_DRAWS_BYTES
 
 
 Draw = Callable[[np.ndarray, int, np.ndarray], int]
