@@ -90,6 +90,10 @@ class Lake:
         names = (path.parent.name for path in (self.root / asset).glob(f"*/{SEAL_FILE}"))
         return sorted(day for name in names if (day := day_named(name)) is not None)
 
+    def revisions(self, asset: str, day: date) -> list[str]:
+        """Digests of all revisions of a partition that were ever current and are recorded, in no order of time."""
+        return sorted(path.stem for path in (self.folder(asset, day) / "seals").glob("*.json"))
+
     def path_of(self, seal: Seal, role: str) -> Path:
         """Path of one file of a sealed partition."""
         return self.folder(seal.asset, seal.day) / self.stored(seal, role).name

@@ -8,26 +8,43 @@ from typing import Any
 
 import click
 from rich.markup import escape
+from rich.text import Text
 from rich.tree import Tree
 
-from anomaly_assets.commands.options import Day, as_json, configured, out
+from anomaly_assets.commands.options import Day, as_json, configured, err, out
+from anomaly_assets.domain.errors import NotSealed
 from anomaly_assets.settings import Settings
 
-_SHOWN = 16
+MISSING = 2
+"""Exit code, as that of ``verify``."""
+_SHOWN, _DAYS_SHOWN = 16, 5
+_RAW_DAYS = {
+    "raw_days_changed": "were corrected",
+    "raw_days_arrived": "were missing and are here now",
+    "raw_days_unreadable": "have no seal now that can be read",
+}
 
 
 @click.command()
 @click.argument("tx_id")
 @click.option("--day", type=Day(), help="Only this day [default: every day that holds the id].")
+@click.option("--revision", help="An older revision of the day's scores, by its digest.")
 @click.option("--ui", "address", default="http://127.0.0.1:3000", show_default=True, help="Address of Dagster's pages.")
 @configured
 @as_json
-def trace(settings: Settings, tx_id: str, day: date | None, address: str, as_json: bool) -> None:
-    """Everything behind the verdict on a transaction: models, training data, runs, and what changed since."""
+def trace(settings: Settings, tx_id: str, day: date | None, revision: str | None, address: str, as_json: bool) -> None:
+    """Everything behind the verdict on a transaction: models, training data, runs, and what changed since.
+
+    Exit code 2: no day holds the transaction, or something behind it is gone.
+    """
     from anomaly_assets.adapters.home import Home
     from anomaly_assets.evidence.trace import trace as traced
 
-    found = traced(Home(settings.home), tx_id, day=day, configured=settings.detection)
+    try:
+        found = traced(Home(settings.home), tx_id, day=day, revision=revision, configured=settings.detection)
+    except NotSealed as error:
+        err.print(Text(f"missing: {error}", style="yellow"), soft_wrap=True)
+        raise click.exceptions.Exit(MISSING) from None
     if as_json:
         click.echo(json.dumps(found))
         return
@@ -37,9 +54,10 @@ def trace(settings: Settings, tx_id: str, day: date | None, address: str, as_jso
 
 def _tree(tx_id: str, found: Mapping[str, Any], address: str) -> Tree:
     tree = Tree(f"[bold]{escape(tx_id)}[/] on {found['day']}")
+    _add_where(tree, found)
     if not found["scored"]:
-        tree.add(f"not scored: {found['remedy']}")
         return tree
+    tree.add(f"scores of revision {found['revision']}")
     row, verdict = found["transaction"], found["verdict"]
     tree.add(
         f"transaction: {row['amount']:,.2f} at {row['completed_at']}, wallet {escape(row['wallet_id'])}, "
@@ -63,6 +81,19 @@ def _tree(tx_id: str, found: Mapping[str, Any], address: str) -> Tree:
     quoted = escape(shlex.quote(tx_id))  # ids are foreign text, and the line is there to be copied
     tree.add(f"proof: anomaly-assets verify -- {quoted}; why: anomaly-assets explain -- {quoted}")
     return tree
+
+
+def _add_where(tree: Tree, found: Mapping[str, Any]) -> None:
+    held = found["held_by"]
+    if not found["scored"]:
+        tree.add(f"not scored: {found['remedy']}")
+    elif not held["current_scores"]:
+        tree.add("[yellow]the current scores of this day do not hold it[/]")
+    if held["current_raw"] is None:
+        tree.add("[yellow]the current raw day cannot be read[/]")
+    elif not held["current_raw"]:
+        revisions = ", ".join(revision[:_SHOWN] for revision in held["earlier_raw_revisions"])
+        tree.add(f"[yellow]the current raw day does not hold it[/], earlier revisions do: {revisions}")
 
 
 def _add_detector(tree: Tree, detector: Mapping[str, Any]) -> None:
@@ -108,10 +139,13 @@ def _add_since(tree: Tree, since: Mapping[str, Any]) -> None:
         tree.add("since: nothing changed, these scores follow from what is current")
         return
     branch = tree.add("[yellow]since[/]")
-    if since["raw_days_changed"]:
-        days = since["raw_days_changed"]
-        branch.add(f"{len(days)} raw days of the window were corrected: {', '.join(days[:5])}")
+    for kind, told in _RAW_DAYS.items():
+        if days := since[kind]:
+            more = ", ..." if len(days) > _DAYS_SHOWN else ""
+            branch.add(f"{len(days)} raw days of the window {told}: {', '.join(days[:_DAYS_SHOWN])}{more}")
     for asset in since["newer"]:
-        branch.add(f"a newer {asset} of this day is current")
+        branch.add(f"another {asset} of this day is current")
+    for asset in since["unreadable"]:
+        branch.add(f"{asset} of this day has no seal now that can be read")
     if since["settings_changed"]:
         branch.add("the configured settings are others than those of these scores")

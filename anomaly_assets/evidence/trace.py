@@ -1,6 +1,6 @@
 """Everything behind one transaction: its verdict, its models, their training data, the runs, and what changed since."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from typing import Any
@@ -9,40 +9,101 @@ import pyarrow.compute as pc
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
-from anomaly_assets.adapters.windows import pin_window
 from anomaly_assets.domain.detectors.base import Detector, Model
-from anomaly_assets.domain.errors import NotSealed
+from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.domain.identity import file_digest
 from anomaly_assets.domain.published import anomaly_column, model_id_column, status_column
 from anomaly_assets.evidence.case import Case, alone
-from anomaly_assets.evidence.lookup import require_days_of
+from anomaly_assets.evidence.lookup import Place, require_places_of
+from anomaly_assets.evidence.since import since
 from anomaly_assets.settings import Detection
 from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW
 
 
-def trace(home: Home, tx_id: str, *, day: date | None = None, configured: Detection | None = None) -> dict[str, Any]:
-    """What is known of a transaction, on every day that holds its id (or on ``day``), as JSON.
+def trace(
+    home: Home,
+    tx_id: str,
+    *,
+    day: date | None = None,
+    revision: str | None = None,
+    configured: Detection | None = None,
+) -> dict[str, Any]:
+    """What is known of a transaction, on every day that holds its id or held it (or on ``day``), as JSON.
 
-    ``configured`` are the deployment's settings now, to say whether the scores were made with others.
+    Parameters
+    ----------
+    revision : an older revision of the scores of the day, by its digest, instead of the current one
+    configured : the deployment's settings now, to say whether the scores were made with others
 
-    Raises ``NotSealed`` when no day holds the id, ``CorruptFile`` when something that is needed was changed.
+    Raises ``NotSealed`` when no day holds the id (in that revision), ``CorruptFile`` when something that is needed was
+    changed.
     """
-    days = [day] if day else require_days_of(home, tx_id)
-    return {"tx_id": tx_id, "days": [_on_day(home, tx_id, found, configured) for found in days]}
+    places = require_places_of(home, tx_id, day)
+    if revision is not None:
+        return {"tx_id": tx_id, "days": [_in_revision(home, tx_id, places, revision, configured)]}
+    return {"tx_id": tx_id, "days": [_on_day(home, tx_id, place, configured) for place in places]}
 
 
-def _on_day(home: Home, tx_id: str, day: date, configured: Detection | None) -> dict[str, Any]:
-    if home.lake.find(SCORED, day) is None:
-        return {"day": day.isoformat(), "scored": False, "remedy": f"run detect_anomalies for {day}"}
-    case = Case.of(home, day)
-    try:
-        row = case.row(tx_id)
-    except NotSealed:  # the day was corrected and not scored again
-        return {"day": day.isoformat(), "scored": False, "remedy": f"run detect_anomalies for {day} again"}
+def _in_revision(
+    home: Home, tx_id: str, places: Sequence[Place], revision: str, configured: Detection | None
+) -> dict[str, Any]:
+    for place in places:
+        if revision in home.lake.revisions(SCORED, place.day):
+            return _scored(Case.of(home, place.day, revision=revision), tx_id, place, configured)
+    raise NotSealed(
+        f"no scores of revision {revision} of {', '.join(str(place.day) for place in places)}",
+        expected="the digest of a revision of the scores of a day that holds the id, 64 characters",
+        remedy="see the pages of scored_transactions in Dagster, or the publication log, for the revisions of a day",
+    )
+
+
+def _on_day(home: Home, tx_id: str, place: Place, configured: Detection | None) -> dict[str, Any]:
+    if place.in_scores is not False:  # scores that cannot be read are an error, and not an answer
+        return _scored(Case.of(home, place.day), tx_id, place, configured)
+    detect = f"run detect_anomalies for {place.day}"
+    scores = _scores_made_from(home, place)
+    if not place.in_raw:
+        remedy = "a correction of the raw day removed it"
+        remedy += f"; scores that hold it: trace it with --day {place.day} --revision {scores[0]}" if scores else ""
+    else:  # scores that do not hold it are those of the day before it was corrected
+        remedy = f"{detect} again" if home.lake.find(SCORED, place.day) else detect
+    return {
+        "day": place.day.isoformat(),
+        "scored": False,
+        "held_by": _held_by(place),
+        "earlier_scores": scores,
+        "remedy": remedy,
+    }
+
+
+def _held_by(place: Place) -> dict[str, Any]:
+    """Where the id is; null for what cannot be read."""
+    return {
+        "current_raw": place.in_raw,
+        "current_scores": place.in_scores,
+        "earlier_raw_revisions": list(place.earlier_raw),
+    }
+
+
+def _scores_made_from(home: Home, place: Place) -> list[str]:
+    """Revisions of the day's scores that were made from a raw revision that holds the id and is not current."""
+    found = []
+    for revision in home.lake.revisions(SCORED, place.day):
+        with suppress(CorruptFile, NotSealed):
+            seal = home.lake.find(SCORED, place.day, revision)
+            if seal is not None and seal.inputs["raw"] in place.earlier_raw:
+                found.append(revision)
+    return found
+
+
+def _scored(case: Case, tx_id: str, place: Place, configured: Detection | None) -> dict[str, Any]:
+    row = case.row(tx_id)
     wallet = row["WALLET_ID"]
     return {
-        "day": day.isoformat(),
+        "day": case.day.isoformat(),
         "scored": True,
+        "revision": case.scored.revision,
+        "held_by": _held_by(place),
         "transaction": {
             "wallet_id": wallet,
             "completed_at": row["TX_COMPLETED_AT"].isoformat(),
@@ -55,8 +116,10 @@ def _on_day(home: Home, tx_id: str, day: date, configured: Detection | None) -> 
         "raw_revision": case.raw.revision,
         "settings": {"settings_id": case.scored.settings_id, **case.detection.model_dump(mode="json")},
         "files": _files(case),
-        "runs": _runs(home, {"scored": case.scored, "trained": case.models, "window": case.window, "raw": case.raw}),
-        "since": _since(case, configured),
+        "runs": _runs(
+            case.home, {"scored": case.scored, "trained": case.models, "window": case.window, "raw": case.raw}
+        ),
+        "since": since(case, configured),
     }
 
 
@@ -161,19 +224,3 @@ def _runs(home: Home, seals: Mapping[str, Seal]) -> dict[str, Any]:
         else:
             runs[name]["confirmed_again"] += 1
     return runs
-
-
-def _since(case: Case, configured: Detection | None) -> dict[str, Any]:
-    """What is current now that the scores were not made from."""
-    lake, manifest = case.home.lake, case.manifest
-    now = pin_window(lake, RAW, case.day, manifest.days).revisions
-    current = {asset: lake.find(asset, case.day) for asset in (RAW, WINDOW, MODELS)}
-    changed = [day.isoformat() for day in manifest.days if now.get(day) != manifest.revisions.get(day)]
-    made_from = {RAW: case.raw, WINDOW: case.window, MODELS: case.models}
-    return {
-        "raw_days_changed": changed,
-        "newer": [asset for asset, seal in current.items() if seal and seal.revision != made_from[asset].revision],
-        "settings_changed": configured is not None and configured.settings_id != case.scored.settings_id,
-        "up_to_date": not changed
-        and all(seal is not None and seal.revision == made_from[asset].revision for asset, seal in current.items()),
-    }

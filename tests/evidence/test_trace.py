@@ -1,25 +1,87 @@
 """`trace`: from a transaction to its models, its training data, its runs, and what changed since."""
 
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
-from cli.conftest import Shell
+from cli.conftest import Shell, empty_folder
 
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.id_index import hash_of, hashes
 from anomaly_assets.adapters.sources.synthetic import SyntheticSource
+from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.border import BorderRules
-from anomaly_assets.domain.errors import NotSealed
+from anomaly_assets.domain.days import DayRange
+from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.domain.model_codec import decode
-from anomaly_assets.evidence.lookup import days_of
+from anomaly_assets.evidence.lookup import Place, days_of, places_of, require_days_of
 from anomaly_assets.evidence.trace import trace
+from anomaly_assets.settings import load_settings
 from anomaly_assets.steps.ingest import ingest_day
 from anomaly_assets.steps.run import MODELS, RAW, SCORED, Run
+from anomaly_assets.steps.score import score_day
+from anomaly_assets.steps.train import train_models
+from anomaly_assets.steps.window import build_window
 from evidence.conftest import DAYS, EVIDENCE
 
 DAY = DAYS[-1]
+
+
+OTHER = SyntheticSource(seed=99, wallets=40, transactions_per_day=200, first_day=date(2024, 1, 1))
+"""None of its ids is one of the home's."""
+AS_CONFIGURED = SyntheticSource(
+    seed=7, wallets=40, transactions_per_day=200, anomalies_per_day=6, first_day=date(2024, 1, 1)
+)
+"""The home's own source."""
+
+
+class _Repeating(SyntheticSource):
+    """Delivers one id of another day among its own."""
+
+    def __init__(self, tx_id: str) -> None:
+        super().__init__(seed=99, wallets=40, transactions_per_day=200, first_day=date(2024, 1, 1))
+        self._tx_id = tx_id
+
+    def batches(self, days: DayRange, *, known_at: datetime | None = None) -> Iterator[pa.RecordBatch]:
+        first, *others = super().batches(days, known_at=known_at)
+        ids = [self._tx_id, *first.column("tx_id").to_pylist()[1:]]
+        place = first.schema.get_field_index("tx_id")
+        yield first.set_column(place, "tx_id", pa.array(ids, first.schema.field(place).type))
+        yield from others
+
+
+@pytest.fixture
+def served(proved: Path) -> Iterator[Home]:
+    """A home of its own whose store can be started, so that days can be trained again."""
+    with empty_folder() as folder:
+        shutil.copytree(proved / "home", folder / "home", ignore=shutil.ignore_patterns("dagster", "locks"))
+        yield Home(folder / "home")
+
+
+def a_run(home: Home) -> Run:
+    return Run(home, "correction", lambda: datetime(2024, 2, 1, tzinfo=UTC), lambda _: None, 5)
+
+
+def ingest(home: Home, source: SyntheticSource, day: date) -> None:
+    ingest_day(a_run(home), source, BorderRules(), day)
+
+
+def detect(home: Home, day: date) -> None:
+    """Train and score the day on what is current now."""
+    settings = load_settings(environ=EVIDENCE, overrides={"home": home.root})
+    run, store = a_run(home), StoreProvider.from_settings(settings.redis)
+    build_window(run, settings.detection, settings.checks, day, first_day=settings.first_day, max_missing_days=1)
+    train_models(run, store, settings.detection, day)
+    score_day(run, store, settings.detection, day)
+
+
+def ids_of(home: Home, day: date) -> pa.ChunkedArray:
+    return home.lake.read(home.lake.require(RAW, day), "transactions", ["tx_id"]).column("tx_id")
 
 
 def a_flag(home: Home, detector: str = "statistical") -> str:
@@ -75,31 +137,117 @@ def test_an_id_that_no_day_holds_is_an_error_that_says_where_it_was_looked_for(u
         trace(untouched, "no-such-id")
 
 
-def test_ids_are_found_without_their_index_and_with_a_damaged_one(home: Home) -> None:
-    tx_id = a_flag(home)
-    assert days_of(home, tx_id) == [DAY]
-    indexes = list(home.lake.root.glob(f"{RAW}/*/ids-*.u64"))
-    assert len(indexes) == len(home.lake.days(RAW))
-    damages: tuple[Callable[[Path], object], ...] = (
-        lambda path: path.write_bytes(path.read_bytes()[8:]),
-        lambda path: path.write_bytes(b""),
-        Path.unlink,
-    )
-    for damage in damages:
-        for path in indexes:
-            damage(path)
-        assert days_of(home, tx_id) == [DAY]
+def test_every_day_that_holds_an_id_is_found_without_its_index_and_with_a_damaged_one(home: Home) -> None:
+    """Two days hold the id; the index of one is damaged so that it does not tell of it."""
+    tx_id, other_day = a_flag(home), date(2024, 1, 9)
+    ingest(home, _Repeating(tx_id), other_day)
+    assert days_of(home, tx_id) == [other_day, DAY]
+    (index,) = home.lake.folder(RAW, DAY).glob("ids-*.u64")
+    whole, hashed = index.read_bytes(), hash_of(tx_id).tobytes()
+    damages: dict[str, Callable[[], object]] = {
+        "lost an id": lambda: index.write_bytes(whole.replace(hashed, b"")),
+        "changed an id": lambda: index.write_bytes(whole.replace(hashed, bytes(8))),
+        "without checksums": lambda: index.write_bytes(np.sort(hashes(ids_of(home, DAY))).tobytes()),
+        "empty": lambda: index.write_bytes(b""),
+        "gone": index.unlink,
+    }
+    for damage in damages.values():
+        damage()
+        assert days_of(home, tx_id) == [other_day, DAY]
         assert days_of(home, "no-such-id") == []
 
 
-def test_a_correction_of_a_raw_day_is_told_as_changed_since(home: Home) -> None:
-    tx_id, corrected = a_flag(home), date(2024, 1, 9)
-    other = SyntheticSource(seed=99, wallets=40, transactions_per_day=200, first_day=date(2024, 1, 1))
-    now = datetime(2024, 2, 1, tzinfo=UTC)
-    ingest_day(Run(home, "correction", lambda: now, lambda _: None, 5), other, BorderRules(), corrected)
+def test_an_index_of_a_version_without_checksums_is_replaced_when_the_day_is_ingested_again(home: Home) -> None:
+    (index,) = home.lake.folder(RAW, DAY).glob("ids-*.u64")
+    whole = index.read_bytes()
+    index.write_bytes(np.sort(hashes(ids_of(home, DAY))).tobytes())
+    ingest(home, AS_CONFIGURED, DAY)
+    assert index.read_bytes() == whole
+
+
+def test_a_published_row_whose_id_a_correction_removed_is_found_and_says_so(home: Home) -> None:
+    tx_id, before = a_flag(home), home.lake.require(RAW, DAY).revision
+    ingest(home, OTHER, DAY)
+    assert require_days_of(home, tx_id) == [DAY]
+    assert places_of(home, tx_id) == [Place(DAY, in_raw=False, in_scores=True, earlier_raw=(before,))]
+    (found,) = trace(home, tx_id)["days"]
+    assert found["held_by"] == {
+        "current_raw": False,
+        "current_scores": True,
+        "earlier_raw_revisions": [before],
+    }
+    assert found["verdict"]["is_anomaly"]
+    assert found["since"]["newer"] == [RAW]
+
+
+def test_a_row_that_only_earlier_revisions_hold_is_traced_in_its_revision(served: Home) -> None:
+    """The raw day is corrected and scored again: neither holds the id now, and both once did."""
+    home = served
+    tx_id, scored, raw = a_flag(home), home.lake.require(SCORED, DAY), home.lake.require(RAW, DAY)
+    ingest(home, OTHER, DAY)
+    detect(home, DAY)
+    (found,) = trace(home, tx_id)["days"]
+    assert (found["day"], found["scored"], found["earlier_scores"]) == (str(DAY), False, [scored.revision])
+    assert found["held_by"]["earlier_raw_revisions"] == [raw.revision]
+    assert f"--revision {scored.revision}" in found["remedy"]
+    with pytest.raises(NotSealed, match=f"removed by a correction of {DAY}"):
+        require_days_of(home, tx_id)
+    (older,) = trace(home, tx_id, revision=scored.revision)["days"]
+    assert (older["scored"], older["revision"], older["raw_revision"]) == (True, scored.revision, raw.revision)
+    assert older["since"]["newer"] == [RAW, SCORED]
+    assert not older["since"]["up_to_date"]
+    with pytest.raises(NotSealed, match="no scores of revision"):
+        trace(home, tx_id, revision="0" * 64)
+
+
+def test_a_damaged_raw_day_is_told_and_does_not_hide_the_published_row(home: Home) -> None:
+    tx_id, raw = a_flag(home), home.lake.require(RAW, DAY)
+    home.lake.path_of(raw, "transactions").write_bytes(b"damaged")
+    (found,) = trace(home, tx_id)["days"]
+    assert found["held_by"]["current_raw"] is None
+    assert found["held_by"]["current_scores"]
+    home.lake.path_of(home.lake.require(SCORED, DAY), "scored").write_bytes(b"damaged")
+    with pytest.raises(CorruptFile, match="transactions"):
+        trace(home, tx_id)
+
+
+def test_an_id_that_the_named_day_does_not_hold_is_an_error_and_not_a_row_to_be_scored(untouched: Home) -> None:
+    for day in (DAYS[0], date(2024, 1, 9), date(2030, 1, 1)):  # scored, not scored, not ingested
+        with pytest.raises(NotSealed, match=f"{RAW} of {day} does not hold"):
+            trace(untouched, a_flag(untouched), day=day)
+
+
+def test_what_happened_to_the_days_of_the_window_is_told_apart(home: Home) -> None:
+    corrected, damaged, gone = date(2024, 1, 9), date(2024, 1, 10), date(2024, 1, 11)
+    tx_id = a_flag(home)
+    ingest(home, OTHER, corrected)
+    (home.lake.folder(RAW, damaged) / "seal.json").write_bytes(b"damaged")
+    (home.lake.folder(RAW, gone) / "seal.json").unlink()
     since = trace(home, tx_id)["days"][0]["since"]
     assert since["raw_days_changed"] == [str(corrected)]
+    assert since["raw_days_unreadable"] == [str(damaged), str(gone)]
+    assert since["raw_days_arrived"] == []
     assert not since["up_to_date"]
+
+
+def test_a_day_that_was_missing_when_the_window_was_pinned_is_told_as_arrived(served: Home) -> None:
+    home = served
+    late = date(2024, 1, 9)
+    seal = home.lake.folder(RAW, late) / "seal.json"
+    content = seal.read_bytes()
+    seal.unlink()
+    detect(home, DAY)
+    seal.write_bytes(content)
+    since = trace(home, a_flag(home))["days"][0]["since"]
+    assert since["raw_days_arrived"] == [str(late)]
+    assert since["raw_days_changed"] == since["raw_days_unreadable"] == []
+    assert not since["up_to_date"]
+
+
+def test_a_damaged_seal_of_the_day_is_told_and_the_trace_goes_on(home: Home) -> None:
+    (home.lake.folder(MODELS, DAY) / "seal.json").write_bytes(b"damaged")
+    since = trace(home, a_flag(home))["days"][0]["since"]
+    assert (since["newer"], since["unreadable"], since["up_to_date"]) == ([], [MODELS], False)
 
 
 def test_the_command_shows_a_tree_and_json(proved: Path, untouched: Home) -> None:
@@ -112,3 +260,33 @@ def test_the_command_shows_a_tree_and_json(proved: Path, untouched: Home) -> Non
     assert json.loads(shell.run("trace", tx_id, "--json", **EVIDENCE).stdout)["tx_id"] == tx_id
     changed = shell.run("trace", tx_id, **{**EVIDENCE, "ANOMALY_STATISTICAL__ZSCORE_THRESHOLD": "4"})
     assert "the configured settings are others" in " ".join(changed.stdout.split())
+
+
+def test_the_command_ends_with_its_own_code_when_no_day_or_not_the_named_one_holds_the_id(
+    proved: Path, untouched: Home
+) -> None:
+    shell = Shell(proved)
+    for arguments in (("no-such-id",), (a_flag(untouched), "--day", str(DAYS[0])), ("no-such-id", "--day", str(DAY))):
+        refused = shell.run("trace", *arguments, **EVIDENCE)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert "missing: " in refused.stderr
+        assert "check the id" in refused.stderr
+
+
+def test_the_command_tells_of_a_removed_row_and_traces_its_revision(home: Home, tmp_path: Path) -> None:
+    tx_id, scored = a_flag(home), home.lake.require(SCORED, DAY)
+    ingest(home, OTHER, DAY)
+    ingest(home, OTHER, date(2024, 1, 9))
+    (home.lake.folder(RAW, date(2024, 1, 10)) / "seal.json").unlink()
+    shell = Shell(tmp_path)
+    shown = " ".join(shell.run("trace", tx_id, "--revision", scored.revision, **EVIDENCE).stdout.split())
+    for expected in (
+        f"scores of revision {scored.revision}",
+        "the current raw day does not hold it",
+        "1 raw days of the window were corrected: 2024-01-09",
+        "1 raw days of the window have no seal now that can be read: 2024-01-10",
+        f"another {RAW} of this day is current",
+    ):
+        assert expected in shown.replace("│ ", "").replace("├── ", "").replace("└── ", "")
+    unknown = shell.run("trace", tx_id, "--revision", "0" * 64, **EVIDENCE)
+    assert (unknown.returncode, "no scores of revision" in unknown.stderr) == (2, True)
