@@ -66,6 +66,7 @@ def provenance(outcome: Outcome) -> dict[str, Any]:
     return {
         "revision": seal.revision,
         "seal": seal.seal_id,
+        **({"settings": seal.settings_id} if seal.settings_id else {}),
         "written": "yes" if outcome.changed else "no: equal content is not written again",
         **({"publication log head": outcome.head} if outcome.head else {"trial": "published nowhere"}),
         "files": dg.MetadataValue.md(
@@ -75,6 +76,12 @@ def provenance(outcome: Outcome) -> dict[str, Any]:
             )
         ),
     }
+
+
+def reported_seal(event: dg.AssetMaterialization) -> tuple[object, bool]:
+    """Which seal a materialization told of (None when of none), and whether it was a trial's."""
+    seal = event.metadata.get("seal")
+    return (seal.value if seal else None), "trial" in event.metadata
 
 
 def log_for_partition(

@@ -6,13 +6,12 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.assets import plots
 from anomaly_assets.assets.graph import DETECTION, Graph, others
 from anomaly_assets.assets.metadata import column_schema, figures, flag_list, markdown_table, neighbours
-from anomaly_assets.assets.publishing import Events, publish
+from anomaly_assets.assets.publishing import Events, publish, reported_seal
 from anomaly_assets.checks.partitioned import evaluated_by_asset
 from anomaly_assets.domain.published import published_schema
 from anomaly_assets.resources.clock import ClockResource
@@ -24,6 +23,9 @@ from anomaly_assets.steps.score import score_day
 
 RECENT_MATERIALIZATIONS = 20
 """So many materializations of a day's models are looked through for the one that judged."""
+
+IDS = {"models seal", "models data version"}
+"""What an outcome's numbers hold that is no figure."""
 
 DESCRIPTION = """Every transaction of day D with the verdict of each detector, the unified flag, the ids of the models
 that judged it and, when flagged, the reason. D's models are used and no others. Published as
@@ -69,13 +71,19 @@ def scored_transactions_asset(graph: Graph, detection: Detection) -> dg.AssetsDe
                 )
             return outcome
 
-        yield from publish(score, lambda outcome: {**_describe(outcome), **_judged_by(context, outcome)})
+        yield from publish(
+            score, lambda outcome: {**_describe(outcome), **_judged_by(context, outcome, trial=run.trial is not None)}
+        )
 
     return scored_transactions
 
 
-def _judged_by(context: dg.AssetExecutionContext, outcome: Outcome) -> Mapping[str, Any]:
-    """The materialization of wallet_models whose models judged the day, as it is recorded, and the pinned window."""
+def _judged_by(context: dg.AssetExecutionContext, outcome: Outcome, *, trial: bool) -> Mapping[str, Any]:
+    """The materialization of wallet_models whose models judged the day, as it is recorded, and the pinned window.
+
+    It is the newest that reported the very seal that was read, from the lake it was read from: a trial with other
+    decision settings trains the same models, but its seal and its lake are its own.
+    """
     day, inputs = outcome.seal.day, outcome.seal.inputs
     wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(MODELS), asset_partitions=[day.isoformat()])
     records = context.instance.fetch_materializations(wanted, limit=RECENT_MATERIALIZATIONS).records
@@ -84,9 +92,9 @@ def _judged_by(context: dg.AssetExecutionContext, outcome: Outcome) -> Mapping[s
         "models revision": inputs["models"],
         "models data version": outcome.numbers["models data version"],
     }
-    for record in records:  # newest first: a trial or a later training may have come between
+    for record in records:
         event = record.asset_materialization
-        if event and (event.tags or {}).get(DATA_VERSION_TAG) == outcome.numbers["models data version"]:
+        if event and reported_seal(event) == (outcome.numbers["models seal"], trial):
             found["models trained by"] = dg.MetadataValue.dagster_run(record.run_id)
             found["models event"] = record.storage_id
             break
@@ -101,7 +109,7 @@ def _describe(outcome: Outcome) -> Mapping[str, Any]:
     top = scored.filter(flagged).sort_by([("anomaly_score", "descending"), ("TX_ID", "ascending")])
     return {
         "dagster/partition_row_count": scored.num_rows,
-        **figures({name: value for name, value in outcome.numbers.items() if name != "models data version"}),
+        **figures({name: value for name, value in outcome.numbers.items() if name not in IDS}),
         "top flags": flag_list(top),
         "preview": markdown_table(scored),
         "distributions": plots.picture(

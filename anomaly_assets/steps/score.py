@@ -109,6 +109,7 @@ def score_day(run: Run, store: StoreProvider, detection: Detection, day: date) -
         **_figures(written, names),
         "models": n_models,
         "models from store": from_store,
+        "models seal": inputs.models.seal_id,
         "models data version": digest_of([inputs.models.inputs["manifest_id"], inputs.models.inputs["fit_id"]]),
         "models rejected": sum(part.rejected for part in judged.values()),
     }

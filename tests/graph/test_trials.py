@@ -77,3 +77,26 @@ def test_settings_out_of_range_are_refused_before_anything_is_written(detected: 
     assert not result.success
     assert "zscore_threshold" in error_of(result)
     assert detected.files() == before
+
+
+def test_scores_name_the_training_whose_models_judged_and_not_a_trial_of_the_same_models(detected: Deployment) -> None:
+    """Other decision settings train the same models: the trial in between is not what the published scores follow."""
+
+    def trained_by() -> tuple[Any, Any]:
+        metadata = detected.materializations("scored_transactions", DAY)[0].metadata
+        return metadata["models trained by"].value, metadata["settings"].value
+
+    trained = detected.run(DETECT, DAY)
+    trial = detected.run(DETECT, DAY, config=launchpad(zscore_threshold=0.5))
+    assert trained.success
+    assert trial.success
+    tried, published = detected.materializations("wallet_models", DAY)[:2]
+    assert tried.metadata["revision"] == published.metadata["revision"]
+    assert trained_by()[0] == trial.run_id
+
+    assert detected.run(DETECT, DAY, only=["scored_transactions"]).success
+    assert trained_by() == (trained.run_id, detected.settings.detection.settings_id)
+    again = detected.run(DETECT, DAY, only=["scored_transactions"], config=launchpad(zscore_threshold=0.5))
+    assert again.success
+    assert trained_by()[0] == trial.run_id
+    assert trained_by()[1] != detected.settings.detection.settings_id
