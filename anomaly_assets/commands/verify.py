@@ -15,7 +15,7 @@ from anomaly_assets.commands.options import Day, as_json, configured, err, out
 from anomaly_assets.domain.errors import NotSealed
 from anomaly_assets.settings import Settings
 
-EXIT_CODES = {"proven": 0, "mismatch": 1, "missing": 2}
+EXIT_CODES = {"proven": 0, "erased": 0, "mismatch": 1, "missing": 2}
 
 
 @click.command()
@@ -71,7 +71,7 @@ def _wanted(
     seed: str | None,
 ) -> Mapping[date, Sequence[str] | None]:
     """Days to prove, and which of their transactions; None: all."""
-    from anomaly_assets.evidence.lookup import require_days_of
+    from anomaly_assets.evidence.lookup import days_of, erased_days_of, require_days_of
     from anomaly_assets.evidence.sample import sample_flags
     from anomaly_assets.steps.run import SCORED
 
@@ -81,8 +81,8 @@ def _wanted(
     if sum(chosen) != 1:
         raise click.UsageError("name a TX_ID, --day, --from and --to, or --sample")
     if tx_id is not None:
-        days = [day] if day else require_days_of(home, tx_id)
-        return {each: [tx_id] for each in days}
+        days = [day] if day else erased_days_of(home, tx_id) + days_of(home, tx_id) or require_days_of(home, tx_id)
+        return {each: [tx_id] for each in sorted(set(days))}
     if sample is not None:
         picked = sample_flags(home, home.lake.days(SCORED), sample, seed=seed or home.log.head())
         if not picked:
@@ -99,7 +99,7 @@ def _wanted(
 def _print(proofs: Sequence[Any]) -> None:
     from anomaly_assets.evidence.proof import Grade
 
-    colours = {"proven": "green", "mismatch": "red", "missing": "yellow", None: "dim"}
+    colours = {"proven": "green", "erased": "green", "mismatch": "red", "missing": "yellow", None: "dim"}
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in ("day", "rows", *(grade.value for grade in Grade)):
         table.add_column(name)

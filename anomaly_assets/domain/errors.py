@@ -7,6 +7,7 @@ AnomalyAssetsError
 │   │   └── OutsideCoverage   the day is not one the source covers
 │   ├── HomeMismatch          the home belongs to another source or first day
 │   ├── NotSealed             a partition has no good seal, so it must not be read
+│   │   └── Erased             what is asked for went with a wallet that was erased
 │   ├── CorruptFile           stored bytes differ from their digest
 │   │   └── MissingFile       there are none at all
 │   ├── ModelFormatError      a stored model is malformed or of another format version
@@ -62,6 +63,10 @@ class HomeMismatch(PermanentError):
 
 class NotSealed(PermanentError):
     """A partition has no good seal, so it must not be read."""
+
+
+class Erased(NotSealed):
+    """What is asked for went with a wallet that was erased."""
 
 
 class CorruptFile(PermanentError):

@@ -4,6 +4,9 @@ from collections import defaultdict
 from datetime import date
 from typing import Any
 
+from anomaly_assets.adapters.erased_files import ErasedFiles
+from anomaly_assets.adapters.erasing import ERASURE
+from anomaly_assets.adapters.erasures import ErasedWallet
 from anomaly_assets.adapters.publication_log import GENESIS, Place, PublicationLog
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
@@ -30,6 +33,7 @@ class CheckedLog:
         self._named: dict[str, tuple[str, str, str, dict[str, str]]] = {}
         self._first: dict[str, int] = {}
         self._revisions: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
+        self._erasures: set[tuple[str, str]] = set()
         self._hashes = {GENESIS}
         self._read_on()
 
@@ -52,6 +56,19 @@ class CheckedLog:
             self._read_on()
         return self._named.get(seal.seal_id) == wanted
 
+    def names_erasure(self, wallet: ErasedWallet) -> bool:
+        """Whether an entry names the record of an erased wallet as it is now."""
+        return self._names_erasure(wallet.mark, wallet.record_id)
+
+    def names_erased(self, files: ErasedFiles) -> bool:
+        """Whether an entry names what is left of a partition as it is now."""
+        return self._names_erasure(f"{files.asset}/{files.day}", files.record_id)
+
+    def _names_erasure(self, of: str, record_id: str) -> bool:
+        if (of, record_id) not in self._erasures:
+            self._read_on()
+        return (of, record_id) in self._erasures
+
     def first_naming(self, seal: Seal) -> int | None:
         """Number of the first entry that names the seal; None when none does."""
         return self._first.get(seal.seal_id)
@@ -64,6 +81,9 @@ class CheckedLog:
         for entry in self._log.entries(self._place):
             self._place = self._place.behind(entry)
             self._hashes.add(self._place.hash)
+            if entry["asset"] == ERASURE:
+                self._erasures |= {(entry["wallet"], entry["record"]), *entry["partitions"].items()}
+                continue
             self._named[entry["seal_id"]] = _content(entry)
             self._first.setdefault(entry["seal_id"], self._place.number)
             self._revisions[entry["asset"], entry["day"]].append((self._place.number, entry["revision"]))

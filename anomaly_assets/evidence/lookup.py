@@ -1,5 +1,6 @@
 """Where a transaction is: the days whose raw transactions or scores hold its id, now or in an earlier revision."""
 
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -10,7 +11,7 @@ import pyarrow.compute as pc
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.id_index import hash_of, may_hold
 from anomaly_assets.adapters.lake import Lake
-from anomaly_assets.domain.errors import CorruptFile, NotSealed
+from anomaly_assets.domain.errors import CorruptFile, Erased, NotSealed
 from anomaly_assets.steps.run import RAW, SCORED
 
 _IDS = {RAW: ("transactions", "tx_id"), SCORED: ("scored", "TX_ID")}
@@ -51,8 +52,13 @@ def places_of(home: Home, tx_id: str, day: date | None = None) -> list[Place]:
 
 
 def require_places_of(home: Home, tx_id: str, day: date | None = None) -> list[Place]:
-    """Like :func:`places_of`, but raises ``NotSealed`` when no day (or not ``day``) holds the id in any revision."""
+    """Like :func:`places_of`, but raises ``NotSealed`` when no day (or not ``day``) holds the id in any revision.
+
+    ``Erased`` when one did, of a wallet that was erased since.
+    """
     places = places_of(home, tx_id, day)
+    if not places and (gone := [when for when in erased_days_of(home, tx_id) if day in {None, when}]):
+        raise erased(tx_id, gone)
     if not places:
         where = f"no raw day of {home.root} holds" if day is None else f"raw_transactions of {day} does not hold"
         raise NotSealed(
@@ -84,6 +90,20 @@ def require_days_of(home: Home, tx_id: str) -> list[date]:
             "--revision",
         )
     return days
+
+
+def erased_days_of(home: Home, tx_id: str) -> list[date]:
+    """Days that held the id, of wallets that were erased since, ascending. Raises ``CorruptFile``."""
+    return sorted({day for _, day in home.erasures.with_transaction(tx_id)})
+
+
+def erased(tx_id: str, days: Collection[date]) -> Erased:
+    """The error of who asks for a transaction of an erased wallet."""
+    return Erased(
+        f"{tx_id!r} was erased with its wallet (it was of {', '.join(map(str, sorted(days)))})",
+        expected="a transaction of a wallet that was not erased",
+        remedy="nothing: what stays is in the publication log and in erasures/, by digests",
+    )
 
 
 def _place(home: Home, day: date, tx_id: str, hashed: np.uint64) -> Place | None:

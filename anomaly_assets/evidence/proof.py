@@ -7,7 +7,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Any
 
-from anomaly_assets.domain.errors import MissingFile, NotSealed
+from anomaly_assets.domain.errors import Erased, MissingFile, NotSealed
 
 
 class Grade(StrEnum):
@@ -22,6 +22,7 @@ class Outcome(StrEnum):
     """What became of a proof."""
 
     PROVEN = "proven"
+    ERASED = "erased"
     MISSING = "missing"
     MISMATCH = "mismatch"
 
@@ -56,10 +57,15 @@ class Proof:
 
     @property
     def outcome(self) -> Outcome:
-        """Mismatch when anything mismatched; proven only when every grade was examined to its end; else missing."""
+        """Mismatch when anything mismatched; proven only when every grade was examined to its end; else missing.
+
+        Erased when the row went with its wallet, which ends the proof, and all before that was found in order.
+        """
         found = {link.outcome for link in self.links}
         if Outcome.MISMATCH in found:
             return Outcome.MISMATCH
+        if Outcome.ERASED in found:
+            return Outcome.MISSING if Outcome.MISSING in found else Outcome.ERASED
         complete = self.examined == set(Grade) and found == {Outcome.PROVEN}
         return Outcome.PROVEN if complete else Outcome.MISSING
 
@@ -97,6 +103,8 @@ class Proof:
         """Record what becomes of the block; a broken link ends the grade by ``Stop``."""
         try:
             yield
+        except Erased as error:
+            self._break(grade, name, Outcome.ERASED, error)
         except (NotSealed, MissingFile, OSError) as error:  # what cannot be read is not there for whoever asks
             self._break(grade, name, Outcome.MISSING, error)
         except Exception as error:  # noqa: BLE001 - whatever changed data provokes is a broken link, never a way out

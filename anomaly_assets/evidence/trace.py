@@ -187,18 +187,19 @@ def _files(case: Case) -> dict[str, Any]:
     published = case.home.published_path(case.day)
     in_place = False
     with suppress(FileNotFoundError):
-        in_place = file_digest(published.read_bytes()) == case.scored.files["scored"].sha256
+        in_place = file_digest(published.read_bytes()) == case.home.lake.stored(case.scored, "scored").sha256
     named = {
         SCORED: (case.scored, "scored"),
         MODELS: (case.models, "models"),
         WINDOW: (case.window, "wallets"),
         RAW: (case.raw, "transactions"),
     }
+    stored = {asset: (seal, case.home.lake.stored(seal, role)) for asset, (seal, role) in named.items()}
     return {
         "published": {"file": published.name, "is_these_scores": in_place},
         **{
-            asset: {"file": f"{seal.asset}/{seal.day}/{seal.files[role].name}", "sha256": seal.files[role].sha256}
-            for asset, (seal, role) in named.items()
+            asset: {"file": f"{seal.asset}/{seal.day}/{file.name}", "sha256": file.sha256}
+            for asset, (seal, file) in stored.items()
         },
     }
 

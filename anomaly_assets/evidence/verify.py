@@ -7,10 +7,11 @@
 Nothing but files is used: no Dagster, no store, no network.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -32,6 +33,7 @@ from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.checked_log import CheckedLog
 from anomaly_assets.evidence.pinned import require_window
 from anomaly_assets.evidence.proof import Grade, Proof, Stop
+from anomaly_assets.evidence.remains import require_content, require_not_erased
 from anomaly_assets.evidence.same import require_same as _require_same
 from anomaly_assets.evidence.same import require_same_rows as _require_same_rows
 from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
@@ -58,6 +60,9 @@ class Verifier:
             self._log = self._log or CheckedLog(self._home.log)
             self._log.require(self._head)
         try:
+            if tx_ids is not None and self._home.erasures.wallets():
+                with proof.link(Grade.INTACT, "erased wallets"):
+                    require_not_erased(self._home, self._log, day, tx_ids)
             with proof.link(Grade.INTACT, "seals"):
                 case = Case.of(self._home, day, revision=revision, compute=self._compute)
                 self._seals(case, current=revision is None)
@@ -99,31 +104,31 @@ class Verifier:
     def _intact(self, proof: Proof, case: Case, tx_ids: Collection[str] | None, *, current: bool) -> "_Subject":
         lake = self._home.lake
         with proof.link(Grade.INTACT, "scored_transactions"):
-            _require_same("the revision", case.scored.revision, table_digest(case.published))
+            self._content(proof, case.scored, "scored", case.published, lambda: table_digest(case.published))
             subject = _Subject.of(case, tx_ids)
         if current:
             with proof.link(Grade.INTACT, "published file"):
                 path = self._home.published_path(case.day)
-                _require_same(path.name, case.scored.files["scored"].sha256, file_digest(path.read_bytes()))
+                _require_same(path.name, lake.stored(case.scored, "scored").sha256, file_digest(path.read_bytes()))
         with proof.link(Grade.INTACT, "settings"):
             _require_same("the fit settings", case.models.inputs["fit_id"], case.detection.fit_id)
         with proof.link(Grade.INTACT, "raw_transactions"):
-            self._raw_day(case.day, case.raw.revision)
+            self._raw_day(proof, case.day, case.raw.revision)
         with proof.link(Grade.INTACT, "training_window"):
             manifest_id, fit_id = case.manifest.manifest_id, case.models.inputs["fit_id"]
             _require_same("the manifest", case.window.inputs["manifest_id"], manifest_id)
             _require_same("the models' manifest", case.models.inputs["manifest_id"], manifest_id)
             _require_same("the window's day", case.window.day, case.manifest.day)
             proof.notes += require_window(case, self._log)
-            revision = digest_of([table_digest(case.window_table), manifest_id, fit_id])
-            _require_same("the revision", case.window.revision, revision)
+            revision = partial(_revision_of, case.window_table, manifest_id, fit_id)
+            self._content(proof, case.window, "wallets", case.window_table, revision)
         with proof.link(Grade.INTACT, "wallet_models"):
             _require_same("the models' window", case.models.inputs["window"], case.window.revision)
-            revision = digest_of([table_digest(case.models_table), case.window.revision])
-            _require_same("the revision", case.models.revision, revision)
+            revision = partial(_revision_of, case.models_table, case.window.revision)
+            self._content(proof, case.models, "models", case.models_table, revision)
         with proof.link(Grade.INTACT, "raw days of the window"):
-            for day, revision in case.manifest.present:
-                self._raw_day(day, revision)
+            for day, pinned in case.manifest.present:
+                self._raw_day(proof, day, pinned)
         with proof.link(Grade.INTACT, "model payloads"):
             listed = {row["model_id"] for row in case.listed(subject.wallets).values()}
             kept, _ = case.archived(sorted(listed))
@@ -137,17 +142,22 @@ class Verifier:
                     lake.read_bytes(metrics, "metrics")
         return subject
 
-    def _raw_day(self, day: date, revision: str) -> None:
+    def _content(self, proof: Proof, seal: Seal, role: str, table: pa.Table, revision: Callable[[], str]) -> None:
+        notes = require_content(self._home, self._log, seal, role, table, revision)
+        proof.notes += [note for note in notes if note not in proof.notes]
+
+    def _raw_day(self, proof: Proof, day: date, revision: str) -> None:
         """One revision of a raw day: sealed, named, whole, and its digests follow from its rows."""
         if (day, revision) in self._raw_days:
             return
         seal = self._home.lake.require(RAW, day, revision)
         self._named(seal)
-        for role in seal.files:
-            self._home.lake.read_bytes(seal, role)
-        kept = self._home.lake.read(seal, "transactions")
-        _require_same(f"the revision of {day}", seal.revision, content_digest(kept))
-        if not self._home.lake.read(seal, "wallets").equals(wallet_days(kept)):
+        tables = {role: self._home.lake.read(seal, role) for role in seal.files}
+        kept = tables["transactions"]
+        self._content(proof, seal, "transactions", kept, lambda: content_digest(kept))
+        for role in ("wallets", "quarantine"):  # their bytes are what was sealed, unless a wallet was erased
+            self._content(proof, seal, role, tables[role], lambda: seal.revision)
+        if not tables["wallets"].equals(wallet_days(kept)):
             raise CorruptFile(f"the digests by wallet of {RAW} of {day} do not follow from its rows")
         self._raw_days.add((day, revision))
 
@@ -220,6 +230,10 @@ class _Subject:
             wallets = {case.row(tx_id)["WALLET_ID"] for tx_id in tx_ids}
         ordered = sorted(wallets, key=str.encode)
         return cls(ordered, _of_wallets(case.published, "WALLET_ID", ordered))
+
+
+def _revision_of(table: pa.Table, *made_from: str) -> str:
+    return digest_of([table_digest(table), *made_from])
 
 
 def _scored_again(case: Case, subject: _Subject, models: Mapping[tuple[str, str], Model]) -> pa.Table:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from anomaly_assets.adapters.atomic_files import write_atomically
 from anomaly_assets.adapters.erased_files import ErasedFiles
-from anomaly_assets.adapters.erasing import erase_from, files_with
+from anomaly_assets.adapters.erasing import ERASURE, erase_from, files_with
 from anomaly_assets.adapters.erasures import ErasedWallet
 from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.home import Home
@@ -30,8 +30,6 @@ from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.errors import NotSealed
 from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW, Run
-
-ERASURE = "erasure"
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 import json
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +18,10 @@ from anomaly_assets.adapters import failpoints
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.wallet_leaves import root_of, wallet_leaves
+from anomaly_assets.evidence import remains
 from anomaly_assets.evidence.case import Case
+from anomaly_assets.evidence.proof import Grade, Outcome
+from anomaly_assets.evidence.verify import Verifier
 from anomaly_assets.resources.source import source_resource
 from anomaly_assets.settings import CheckSettings, RedisSettings, load_settings
 from anomaly_assets.steps.ingest import ingest_day
@@ -117,6 +121,92 @@ def test_nothing_of_the_wallet_is_found_anywhere_and_everything_else_is_as_it_wa
         assert len(served) == published_now.count == store.count()
         assert wallet not in {key.wallet_id for key in served}
     assert_roots_hold(home)
+
+
+def test_every_other_wallet_is_still_proved_and_the_flags_of_this_one_answer_erased(shell: Shell) -> None:
+    home = Home(shell.home)
+    tx_id, wallet = flag_of(home)
+    kept_head = home.log.head()
+    shell.json("erase", wallet, "--yes", **EVIDENCE)
+    verifier = Verifier(home, head=kept_head)
+    for day in DAYS:
+        proof = verifier.verify(day)
+        assert proof.grades() == dict.fromkeys(Grade, Outcome.PROVEN), proof.broken
+        assert proof.notes == [remains.NOTE]
+    assert verifier.verify(DAYS[-1], [tx_id]).outcome is Outcome.ERASED
+    for arguments in ((tx_id,), (tx_id, "--day", str(DAYS[-1]))):
+        report = shell.json("verify", *arguments, **EVIDENCE)
+        assert report["outcomes"] == {"proven": 0, "erased": 1, "mismatch": 0, "missing": 0}
+        assert "erased with its wallet" in report["proofs"][0]["links"][-1]["detail"]
+    shown = shell.run("verify", tx_id, **EVIDENCE)
+    assert (shown.returncode, "erased" in shown.stdout) == (0, True)
+    for command in ("trace", "explain"):
+        refused = shell.run(command, "--", tx_id, **EVIDENCE)
+        assert refused.returncode != 0
+        assert "erased with its wallet (it was of 2024-01-18)" in refused.stderr
+
+
+def _another_row(table: pa.Table) -> pa.Table:
+    column = "total_amount" if "total_amount" in table.column_names else "TOTAL_AMOUNT"
+    amounts = table.column(column).to_pylist()
+    amounts[0] += 1
+    return table.set_column(table.column_names.index(column), column, pa.array(amounts))
+
+
+@pytest.mark.parametrize(("asset", "role"), [(RAW, "transactions"), (SCORED, "scored")])
+@pytest.mark.parametrize("change", [_another_row, lambda table: table.slice(1)])
+def test_rows_changed_or_taken_under_cover_of_an_erasure_are_found(
+    shell: Shell, asset: str, role: str, change: Callable[[pa.Table], pa.Table]
+) -> None:
+    """Every digest is made to fit, and the log too: the root that was sealed long before does not."""
+    home = Home(shell.home)
+    _, wallet = flag_of(home)
+    shell.json("erase", wallet, "--yes", **EVIDENCE)
+    day = DAYS[-1]
+    seal, record = home.lake.require(asset, day), home.lake.erased(asset, day)
+    sealed = seal.files[role].sha256
+    with home.lake.writing(asset, day, timeout_seconds=5) as writer:
+        forged = writer.stage({role: change(home.lake.read(seal, role))})
+        file = forged.files[role]
+        forged.path(role).rename(home.lake.folder(asset, day) / file.name)
+        again = replace(record, remainders={**record.remainders, sealed: replace(record.remainders[sealed], file=file)})
+        (home.lake.folder(asset, day) / "erased.json").write_bytes(again.to_bytes())
+    home.log.append(
+        {"asset": "erasure", "wallet": "", "record": "", "partitions": {f"{asset}/{day}": again.record_id}},
+        run_id="forger",
+        at=datetime(2024, 2, 1, tzinfo=UTC),
+    )
+    if asset == SCORED:
+        home.published_path(day).write_bytes(home.lake.read_bytes(seal, role))
+    proof = Verifier(home).verify(day)
+    assert proof.outcome is Outcome.MISMATCH
+    assert proof.broken is not None
+    assert f"the root of the {role} of {asset} of {day}" in proof.broken.detail
+
+
+def test_rows_that_are_gone_without_an_entry_of_the_log_are_a_mismatch(shell: Shell) -> None:
+    home = Home(shell.home)
+    tx_id, wallet = flag_of(home)
+    shell.run("erase", wallet, "--yes", **EVIDENCE, **{failpoints.ENV: "erasure.done=kill"})
+    for proof in (Verifier(home).verify(DAYS[-1]), Verifier(home).verify(DAYS[-1], [tx_id])):
+        assert proof.outcome is Outcome.MISMATCH
+        assert proof.broken is not None
+        assert "by an erasure that the publication log does not name" in proof.broken.detail
+
+
+def test_an_erased_row_that_was_put_back_is_a_mismatch(shell: Shell) -> None:
+    home = Home(shell.home)
+    tx_id, wallet = flag_of(home)
+    folder = home.lake.folder(RAW, DAYS[-1])
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    shell.json("erase", wallet, "--yes", **EVIDENCE)
+    (folder / "erased.json").unlink()
+    for name, content in before.items():
+        (folder / name).write_bytes(content)
+    proof = Verifier(home).verify(DAYS[-1], [tx_id])
+    assert proof.outcome is Outcome.MISMATCH
+    assert proof.broken is not None
+    assert "is still in a file" in proof.broken.detail
 
 
 def test_a_day_ingested_again_does_not_bring_the_wallet_back_and_makes_nothing_stale(shell: Shell) -> None:
