@@ -1,7 +1,7 @@
 """What the Dagster pages show of a partition: tables, column schemas, links."""
 
 import re
-import shlex
+import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
@@ -9,11 +9,16 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from anomaly_assets.domain.detectors.wording import amount_text
 from anomaly_assets.domain.schema import TableSchema
+from anomaly_assets.domain.shell_words import command_for
 
 PREVIEW_ROWS = 10
 MAX_TEXT = 80
 """Longest text of one cell, characters; the rest of a longer one is left out."""
+MAX_WALLET, MAX_REASON = 24, 110
+"""The same for wallets and reasons of the flags, which share the page with commands that must be whole."""
+FLAG_COLUMNS = ("score", "UTC", "wallet", "amount", "reason", "trace it")
 DIALOG_CHARACTERS = 1000
 """Markdown from this length on opens in a dialog; shorter one stands in a narrow cell that cuts tables off."""
 _DIGEST = re.compile("[0-9a-f]{64}")
@@ -48,16 +53,30 @@ def markdown_table(
     return dg.MetadataValue.md(("\n".join(lines) + _more(table, rows)).ljust(DIALOG_CHARACTERS))
 
 
-def flag_list(flagged: pa.Table, rows: int = PREVIEW_ROWS) -> dg.MarkdownMetadataValue:
-    """The first published rows with their reasons; sentences wrap in a list, the cells of a table they would burst."""
+def flag_table(flagged: pa.Table, rows: int = PREVIEW_ROWS) -> dg.MarkdownMetadataValue:
+    """The first published rows as a markdown table: which, how far out, why, and the command that traces each."""
     if flagged.num_rows == 0:
         return dg.MetadataValue.md("no flags")
-    items = [
-        f"1. **{row['anomaly_score']:.3f}** {row['TX_COMPLETED_AT']:%H:%M:%S} UTC, wallet {_text(row['WALLET_ID'])}, "
-        f"transaction {_text(row['TX_ID'])}: {row['reason']} (`anomaly-assets trace {_shell(row['TX_ID'])}`)"
-        for row in flagged.slice(0, rows).to_pylist()
+    lines = [_line(FLAG_COLUMNS), _line(["---:", "---", "---", "---:", "---", "---"])]
+    lines += [_line(_flag_cells(row)) for row in flagged.slice(0, rows).to_pylist()]
+    return dg.MetadataValue.md(("\n".join(lines) + _more(flagged, rows)).ljust(DIALOG_CHARACTERS))
+
+
+def _flag_cells(row: Mapping[str, Any]) -> list[str]:
+    return [
+        f"**{row['anomaly_score']:.3f}**",
+        f"{row['TX_COMPLETED_AT']:%H:%M:%S}",
+        _text(row["WALLET_ID"], MAX_WALLET),
+        amount_text(row["TOTAL_AMOUNT"]),
+        _first_clause(row["reason"]),
+        _code(command_for("trace", row["TX_ID"])),
     ]
-    return dg.MetadataValue.md("\n".join(items) + _more(flagged, rows))
+
+
+def _first_clause(reason: str) -> str:
+    """What stands apart; the numbers behind it and what other detectors say follow in the trace."""
+    clause = re.split("[;:] ", reason, maxsplit=1)[0]
+    return textwrap.shorten(clause, MAX_REASON, placeholder=" …").replace("|", "\\|")
 
 
 def numbers_table(numbers: dict[str, Any]) -> dg.MarkdownMetadataValue:
@@ -103,18 +122,20 @@ def _cell(value: object) -> str:
     return _text(value.hex() if isinstance(value, bytes) else str(value))
 
 
-def _text(text: str) -> str:
+def _text(text: str, longest: int = MAX_TEXT) -> str:
     """Foreign text as code: no markup, no link, no column separator and nothing invisible takes effect."""
     if _DIGEST.fullmatch(text):
         return f"`{text[:_SHOWN_DIGEST]}…`"
-    short = text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
+    short = text if len(text) <= longest else f"{text[:longest]}…"
     shown = "".join(char if char.isprintable() and char not in "`|" else f"\\u{ord(char):04x}" for char in short)
     return f"`{shown}`" if shown else ""
 
 
-def _shell(text: str) -> str:
-    """An argument for a command line that is shown; what cannot stand in code is left out."""
-    return shlex.quote("".join(char for char in text if char.isprintable() and char not in "`|"))
+def _code(text: str) -> str:
+    """Printable text as a code span inside a table's cell: a fence that is longer than any inside, bars escaped."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    space = " " if text[:1] == "`" or text[-1:] == "`" else ""
+    return f"{fence}{space}{text}{space}{fence}".replace("|", "\\|")
 
 
 def _more(table: pa.Table, rows: int) -> str:

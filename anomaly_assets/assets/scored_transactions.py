@@ -10,7 +10,7 @@ import numpy as np
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.assets import plots
 from anomaly_assets.assets.graph import DETECTION, Graph, others
-from anomaly_assets.assets.metadata import column_schema, figures, flag_list, markdown_table, neighbours
+from anomaly_assets.assets.metadata import column_schema, figures, flag_table, markdown_table, neighbours
 from anomaly_assets.assets.publishing import Events, publish, reported_seal
 from anomaly_assets.checks.partitioned import evaluated_by_asset
 from anomaly_assets.domain.published import published_schema
@@ -110,7 +110,7 @@ def _describe(outcome: Outcome) -> Mapping[str, Any]:
     return {
         "dagster/partition_row_count": scored.num_rows,
         **figures({name: value for name, value in outcome.numbers.items() if name not in IDS}),
-        "top flags": flag_list(top),
+        "top flags": flag_table(top),
         "preview": markdown_table(scored),
         "distributions": plots.picture(
             plots.histogram(scores, title="judged transactions by score", of="anomaly score", flag_line=0.5),

@@ -1,7 +1,6 @@
 """``trace``: a transaction and everything behind its verdict, as a tree."""
 
 import json
-import shlex
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
@@ -13,6 +12,7 @@ from rich.tree import Tree
 
 from anomaly_assets.commands.options import Day, as_json, configured, err, out
 from anomaly_assets.domain.errors import NotSealed
+from anomaly_assets.domain.shell_words import command_for
 from anomaly_assets.settings import Settings
 
 MISSING = 2
@@ -78,8 +78,9 @@ def _tree(tx_id: str, found: Mapping[str, Any], address: str) -> Tree:
     for name, file in found["files"].items():
         state = "" if file.get("is_these_scores", True) else " [yellow](not these scores)[/]"
         files.add(f"{name}: {file['file']}{state}")
-    quoted = escape(shlex.quote(tx_id))  # ids are foreign text, and the line is there to be copied
-    tree.add(f"proof: anomaly-assets verify -- {quoted}; why: anomaly-assets explain -- {quoted}")
+    # ids are foreign text, and the lines are there to be copied
+    tree.add(f"proof: {escape(command_for('verify', tx_id))}")
+    tree.add(f"why: {escape(command_for('explain', tx_id))}")
     return tree
 
 

@@ -2,17 +2,19 @@
 
 import base64
 import io
+import re
 from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from browser.hostile_flags import flags
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from anomaly_assets.assets import plots
-from anomaly_assets.assets.metadata import DIALOG_CHARACTERS, figures, flag_list, markdown_table
+from anomaly_assets.assets.metadata import DIALOG_CHARACTERS, figures, flag_table, markdown_table
 
 AT = datetime(2024, 3, 5, 21, 4, 5, tzinfo=UTC)
 
@@ -77,21 +79,43 @@ def test_no_text_leaves_its_cell_or_its_code_span(text: str) -> None:
     assert foreign == "" if not text else (foreign[0], foreign[-1], foreign.count("`")) == ("`", "`", 2)
 
 
-def test_flags_are_listed_with_score_place_and_reason() -> None:
-    flagged = pa.table(
-        {
-            "anomaly_score": [0.62578],
-            "TX_COMPLETED_AT": [AT],
-            "WALLET_ID": ["W1"],
-            "TX_ID": ["t*1"],
-            "reason": ["amount 5,000.00 is 7.1 standard deviations above"],
-        }
+def test_flags_are_a_table_of_score_place_reason_and_the_command_that_traces_them() -> None:
+    header, _, first, *others = flag_table(flags("t*1", "t2")).value.splitlines()
+    assert header == "| score | UTC | wallet | amount | reason | trace it |"
+    assert first == (
+        "| **0.626** | 21:04:05 | `W1` | 5,000.00 | amount 5,000.00 is 7.1 standard deviations above "
+        "| `anomaly-assets trace 't*1'` |"
     )
-    assert flag_list(flagged).value == (
-        "1. **0.626** 21:04:05 UTC, wallet `W1`, transaction `t*1`: amount 5,000.00 is 7.1 standard deviations above "
-        "(`anomaly-assets trace 't*1'`)"
-    )
-    assert flag_list(flagged.slice(1)).value == "no flags"
+    assert others[0].rstrip().endswith("| `anomaly-assets trace t2` |")
+    assert "5 more rows" in flag_table(flags(*map(str, range(15)))).value
+    assert flag_table(flags()).value == "no flags"
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("amount 9.00 is 7.1 standard deviations above 1.00; the flag line is 2.00; amount 9.00 in hour 3", 49),
+        ("amount 9.00 stands apart: its isolation score is 0.7", 24),
+    ],
+)
+def test_the_reason_of_a_flag_is_its_first_clause(reason: str, shown: int) -> None:
+    assert cells(flag_table(flags("t", reason=reason)).value)[4] == reason[:shown]
+
+
+def test_a_reason_without_end_is_cut_at_a_word() -> None:
+    shown = cells(flag_table(flags("t", reason="word " * 100)).value)[4]
+    assert (len(shown) <= 110, shown.removesuffix(" …").split()) == (True, ["word"] * 21)
+
+
+@given(st.text(min_size=1, max_size=300))
+def test_no_id_leaves_the_cell_of_its_command(tx_id: str) -> None:
+    """A bar ends a cell unless an odd number of backslashes is before it; code ends at a fence of its length."""
+    _, _, line, *_ = flag_table(flags(tx_id)).value.splitlines()
+    *_, command, after = re.split(r"(?<!\\)(?:\\\\)*\|", line)
+    fence = re.match(" (`+)", command)
+    assert after.strip() == ""
+    assert fence
+    assert re.findall("`+", command).count(fence[1]) == 2
 
 
 def test_figures_stay_numbers_and_leave_out_what_does_not_apply() -> None:
