@@ -73,14 +73,19 @@ def published_schema(detectors: Sequence[Detector]) -> TableSchema:
     )
 
 
-def with_provenance(table: pa.Table, *, day: date, manifest_id: str, settings_id: str) -> pa.Table:
-    """The table with the schema metadata every published file carries: no run, no clock."""
+def with_provenance(
+    table: pa.Table, *, day: date, manifest_id: str, settings_id: str, content_digest: str | None = None
+) -> pa.Table:
+    """The table with the schema metadata every published file carries: no run, no clock.
+
+    ``content_digest`` is that of the table, unless another one is given.
+    """
     return table.replace_schema_metadata(
         {
             "anomaly_assets.format_version": str(FORMAT_VERSION),
             "anomaly_assets.day": day.isoformat(),
             "anomaly_assets.window_manifest": manifest_id,
             "anomaly_assets.settings_id": settings_id,
-            "anomaly_assets.content_digest": table_digest(table),
+            "anomaly_assets.content_digest": content_digest or table_digest(table),
         }
     )

@@ -1,6 +1,7 @@
 """One scored day with everything it was made from, as its seals pin it: the ground that all evidence stands on."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -13,17 +14,23 @@ import pyarrow.compute as pc
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
+from anomaly_assets.adapters.shards import map_shards
 from anomaly_assets.adapters.windows import WindowReader
 from anomaly_assets.domain.detectors.base import Detector, Model
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.domain.judging import genuine
 from anomaly_assets.domain.manifest import WindowManifest
+from anomaly_assets.domain.model_codec import decode
+from anomaly_assets.domain.recipes import Recipe
+from anomaly_assets.domain.training import Fitted, fit_shard, shards_of
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.settings import Detection
 from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.steps.settings_record import recorded_settings
 from anomaly_assets.steps.window import manifest_of
 
+Key = tuple[str, str]
+"""Detector and wallet."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -102,18 +109,34 @@ class Case:
         row: dict[str, Any] = found[0]
         return row
 
-    def listed(self, wallets: Sequence[str]) -> dict[tuple[str, str], dict[str, Any]]:
-        """Rows of ``wallet_models`` by (detector, wallet), of these wallets."""
-        wanted = pa.array(sorted(set(wallets)), pa.string())
-        rows = self.models_table.filter(pc.is_in(self.models_table.column("wallet_id"), wanted)).to_pylist()
-        return {(row["detector"], row["wallet_id"]): row for row in rows}
+    def listed(self, wallets: Sequence[str] | None) -> dict[Key, dict[str, Any]]:
+        """Rows of ``wallet_models`` by (detector, wallet), of these wallets, or of all.
 
-    def window_rows(self, wallets: Sequence[str]) -> tuple[WalletRows, dict[str, str]]:
-        """Rows of the pinned window of these wallets, as far as they have any, and the digest of each one's rows.
+        Raises ``CorruptFile`` when a wallet has two models of one detector.
+        """
+        rows = of_wallets(self.models_table, "wallet_id", wallets).to_pylist()
+        listed = {(row["detector"], row["wallet_id"]): row for row in rows}
+        if len(listed) < len(rows):
+            (detector, wallet), count = Counter((row["detector"], row["wallet_id"]) for row in rows).most_common(1)[0]
+            raise CorruptFile(
+                f"wallet_models of {self.day} lists {count} {detector} models of wallet {wallet!r}",
+                expected="one",
+                remedy=f"materialize wallet_models for {self.day} again",
+            )
+        return listed
+
+    @cached_property
+    def _window(self) -> tuple[WalletRows, list[str]]:
+        return WindowReader(self.home.lake, RAW, self.compute).rows_and_digests(self.manifest)
+
+    def window_rows(self, wallets: Sequence[str] | None) -> tuple[WalletRows, dict[str, str]]:
+        """Rows of the pinned window of these wallets (None: of all), as far as they have any, and each one's digest.
 
         Raises ``CorruptFile`` when a pinned day is not what was sealed, ``NotSealed`` when one is gone.
         """
-        rows, digests = WindowReader(self.home.lake, RAW, self.compute).rows_and_digests(self.manifest)
+        rows, digests = self._window
+        if wallets is None:
+            return rows, dict(zip(rows.wallet_ids, digests, strict=True))
         place = {wallet: index for index, wallet in enumerate(rows.wallet_ids)}
         chosen = [place[wallet] for wallet in sorted(set(wallets), key=str.encode) if wallet in place]
         return rows.select(chosen), {rows.wallet_ids[index]: digests[index] for index in chosen}
@@ -133,7 +156,7 @@ class Case:
             )
         return {model_id: model for model_id, model in models.items() if model is not None}, payloads
 
-    def models_of(self, wallets: Sequence[str]) -> dict[tuple[str, str], Model]:
+    def models_of(self, wallets: Sequence[str]) -> dict[Key, Model]:
         """The models of these wallets by (detector, wallet): from the archive, else fitted from their recipes again.
 
         Raises ``CorruptFile`` when fitting gives another model than the listed one.
@@ -142,36 +165,49 @@ class Case:
         archived, _ = self.archived([row["model_id"] for row in listed.values()])
         found = {key: archived[row["model_id"]] for key, row in listed.items() if row["model_id"] in archived}
         if gone := [key for key in listed if key not in found]:
-            fitted = self.fitted(gone)
-            for key in gone:
-                if fitted[key].model_id != listed[key]["model_id"]:
-                    raise CorruptFile(
-                        f"fitting the {key[0]} model of wallet {key[1]!r} again gives {fitted[key].model_id[:16]}",
-                        expected=f"the listed model {listed[key]['model_id'][:16]}",
-                        remedy=f"verify {self.day}: its raw days, its settings or its list of models were changed",
-                    )
-            found |= fitted
+            for key, fitted in self.fit(gone):
+                self.require_listed(key, listed[key], fitted.model_id)
+                found[key] = decode(fitted.payload)
         return found
 
-    def fitted(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Model]:
+    def require_listed(self, key: Key, listed: Mapping[str, Any], fitted: str) -> None:
+        """Raise ``CorruptFile`` unless the model that fitting gave has the id of the listed one."""
+        if fitted != listed["model_id"]:
+            raise CorruptFile(
+                f"fitting the {key[0]} model of wallet {key[1]!r} again gives {fitted[:16]}",
+                expected=f"the listed model {listed['model_id'][:16]}",
+                remedy=f"verify {self.day}: its raw days, its settings or its list of models were changed",
+            )
+
+    def fit(self, keys: Sequence[Key]) -> Iterator[tuple[Key, Fitted]]:
         """Models of (detector, wallet) pairs, fitted now on the pinned window. Nothing stored is used but raw days.
 
+        They come as they are made, in an order that depends on the window alone, and few are in memory together.
         Raises ``CorruptFile`` when a wallet cannot be fitted, having too few rows or all alike.
         """
-        rows, _ = self.window_rows([wallet for _, wallet in keys])
+        if not keys:
+            return
+        rows, _ = self._window
         place = {wallet: index for index, wallet in enumerate(rows.wallet_ids)}
-        models: dict[tuple[str, str], Model] = {}
-        for detector in self.detectors:
-            wallets = [wallet for name, wallet in keys if name == detector.name]
-            try:
-                fitted = detector.fit(rows, [place[wallet] for wallet in wallets])
-            except (KeyError, ValueError) as error:
-                raise CorruptFile(
-                    f"a {detector.name} model of {self.day} cannot be fitted on the window it names: {error}",
-                    remedy=f"verify {self.day}: a model is listed for a wallet without enough history",
-                ) from None
-            models |= dict(zip([(detector.name, wallet) for wallet in wallets], fitted, strict=True))
-        return models
+        detectors = {detector.name: detector for detector in self.detectors}
+        try:
+            recipes = [Recipe(place[wallet], wallet, detectors[name], "", 0) for name, wallet in keys]
+            shards = shards_of(rows, recipes, range(len(recipes)))
+            for results in map_shards(fit_shard, shards, threads=self.compute.threads):
+                for fitted in results:
+                    yield keys[fitted.recipe], fitted
+        except (KeyError, ValueError) as error:
+            raise CorruptFile(
+                f"a model of {self.day} cannot be fitted on the window it names: {error}",
+                remedy=f"verify {self.day}: a model is listed for a wallet without enough history",
+            ) from None
+
+
+def of_wallets(table: pa.Table, column: str, wallets: Sequence[str] | None) -> pa.Table:
+    """The rows of ``table`` of these wallets, or all."""
+    if wallets is None:
+        return table
+    return table.filter(pc.is_in(table.column(column), pa.array(wallets, pa.string())))
 
 
 def alone(row: Mapping[str, Any]) -> WalletRows:

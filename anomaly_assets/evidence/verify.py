@@ -7,32 +7,27 @@
 Nothing but files is used: no Dagster, no store, no network.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
-from anomaly_assets.domain.detectors.base import Model
 from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.identity import digest_of, file_digest, table_digest
-from anomaly_assets.domain.model_codec import decode, encode
-from anomaly_assets.domain.raw_day import content_digest, to_wallet_rows, wallet_days
-from anomaly_assets.domain.recipes import recipe_id, summary_of
-from anomaly_assets.domain.scoring import published_table
-from anomaly_assets.domain.verdict import judge_wallets
+from anomaly_assets.domain.raw_day import content_digest, wallet_days
 from anomaly_assets.domain.window import summarize_window
-from anomaly_assets.evidence.case import Case
+from anomaly_assets.evidence.again import kept_payloads, require_models, require_recipes, scored_again
+from anomaly_assets.evidence.case import Case, of_wallets
 from anomaly_assets.evidence.checked_log import CheckedLog
 from anomaly_assets.evidence.pinned import require_window
 from anomaly_assets.evidence.proof import Grade, Proof, Stop
+from anomaly_assets.evidence.published import require_metrics, require_provenance
 from anomaly_assets.evidence.remains import require_content, require_not_erased
 from anomaly_assets.evidence.same import require_same as _require_same
 from anomaly_assets.evidence.same import require_same_rows as _require_same_rows
@@ -45,10 +40,19 @@ class Verifier:
     Parameters
     ----------
     head : hash that the publication log must contain, kept elsewhere by whoever asks; None: the log vouches for itself
+    compute : threads that fit and judge; what is found does not depend on them
+    say : receives progress of whole days, one sentence at a time
     """
 
-    def __init__(self, home: Home, *, head: str | None = None, compute: Compute | None = None) -> None:
-        self._home, self._compute = home, compute or Compute()
+    def __init__(
+        self,
+        home: Home,
+        *,
+        head: str | None = None,
+        compute: Compute | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        self._home, self._compute, self._say = home, compute or Compute(), say or _say_nothing
         self._head = head
         self._log: CheckedLog | None = None
         self._raw_days: set[tuple[date, str]] = set()
@@ -102,14 +106,16 @@ class Verifier:
             )
 
     def _intact(self, proof: Proof, case: Case, tx_ids: Collection[str] | None, *, current: bool) -> "_Subject":
-        lake = self._home.lake
         with proof.link(Grade.INTACT, "scored_transactions"):
             self._content(proof, case.scored, "scored", case.published, lambda: table_digest(case.published))
+            require_provenance(case)
             subject = _Subject.of(case, tx_ids)
         if current:
             with proof.link(Grade.INTACT, "published file"):
                 path = self._home.published_path(case.day)
-                _require_same(path.name, lake.stored(case.scored, "scored").sha256, file_digest(path.read_bytes()))
+                _require_same(
+                    path.name, self._home.lake.stored(case.scored, "scored").sha256, file_digest(path.read_bytes())
+                )
         with proof.link(Grade.INTACT, "settings"):
             _require_same("the fit settings", case.models.inputs["fit_id"], case.detection.fit_id)
         with proof.link(Grade.INTACT, "raw_transactions"):
@@ -118,6 +124,7 @@ class Verifier:
             manifest_id, fit_id = case.manifest.manifest_id, case.models.inputs["fit_id"]
             _require_same("the manifest", case.window.inputs["manifest_id"], manifest_id)
             _require_same("the models' manifest", case.models.inputs["manifest_id"], manifest_id)
+            _require_same("the scores' manifest", case.scored.inputs["manifest_id"], manifest_id)
             _require_same("the window's day", case.window.day, case.manifest.day)
             proof.notes += require_window(case, self._log)
             revision = partial(_revision_of, case.window_table, manifest_id, fit_id)
@@ -131,15 +138,11 @@ class Verifier:
                 self._raw_day(proof, day, pinned)
         with proof.link(Grade.INTACT, "model payloads"):
             listed = {row["model_id"] for row in case.listed(subject.wallets).values()}
-            kept, _ = case.archived(sorted(listed))
-            if gone := len(listed - kept.keys()):
+            if gone := len(listed) - kept_payloads(case, listed):
                 proof.notes.append(f"{gone} of {len(listed)} payloads are not kept any more: fitted again")
         if current:
             with proof.link(Grade.INTACT, "anomaly_metrics"):
-                metrics = lake.find(METRICS, case.day)
-                if metrics is not None:
-                    _require_same("the metrics' scores", metrics.inputs["scored"], case.scored.revision)
-                    lake.read_bytes(metrics, "metrics")
+                proof.notes += require_metrics(case)
         return subject
 
     def _content(self, proof: Proof, seal: Seal, role: str, table: pa.Table, revision: Callable[[], str]) -> None:
@@ -163,87 +166,43 @@ class Verifier:
 
     def _re_scored(self, proof: Proof, case: Case, subject: "_Subject") -> None:
         with proof.link(Grade.RE_SCORED, "verdicts"):
-            models = case.models_of(subject.wallets)
-            again = _scored_again(case, subject, models)
-            _require_same_rows(subject.published, again)
+            _require_same_rows(subject.published, scored_again(case, subject.wallets, subject.telling(self._say)))
 
     def _re_trained(self, proof: Proof, case: Case, subject: "_Subject") -> None:
         with proof.link(Grade.RE_TRAINED, "window"):
             rows, digests = case.window_rows(subject.wallets)
             again = summarize_window(rows, [digests[wallet] for wallet in rows.wallet_ids], case.detectors)
-            _require_same_rows(_of_wallets(case.window_table, "wallet_id", subject.wallets), again)
+            _require_same_rows(of_wallets(case.window_table, "wallet_id", subject.wallets), again)
         with proof.link(Grade.RE_TRAINED, "recipes"):
             listed = case.listed(subject.wallets)
-            self._recipes(case, again, listed)
+            require_recipes(case, again, listed)
         with proof.link(Grade.RE_TRAINED, "models"):
-            self._models(case, listed, case.fitted(list(listed)))
-
-    @staticmethod
-    def _recipes(case: Case, window: pa.Table, listed: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
-        wanted = {
-            (detector.name, row["wallet_id"]): (
-                recipe_id(detector, row["wallet_id"], row["rows_digest"]),
-                row["n_transactions"],
-            )
-            for detector in case.detectors
-            for row in window.to_pylist()
-            if row[f"{detector.name}_eligible"]
-        }
-        found = {key: (row["recipe_id"], row["n_transactions"]) for key, row in listed.items()}
-        if odd := sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key)):
-            detector, wallet = odd[0]
-            raise CorruptFile(
-                f"wallet_models of {case.day} lists for the {detector} model of {wallet!r}: {found.get(odd[0])}",
-                expected=f"{wanted.get(odd[0])} (recipe and rows), as the pinned rows give it",
-                remedy=f"materialize wallet_models for {case.day} again",
-            )
-
-    @staticmethod
-    def _models(
-        case: Case, listed: Mapping[tuple[str, str], Mapping[str, Any]], fitted: Mapping[tuple[str, str], Model]
-    ) -> None:
-        payloads = case.home.models.get(case.day, [row["model_id"] for row in listed.values()])
-        for key, model in fitted.items():
-            row, (detector, wallet) = listed[key], key
-            what = f"the {detector} model of wallet {wallet!r}"
-            _require_same(what, row["model_id"], model.model_id)
-            _require_same(f"the numbers of {what}", row["summary"], summary_of(model))
-            payload = payloads.get(row["model_id"])
-            if payload is not None and payload != encode(model):
-                # another version of a library compresses or is named differently: the content must still be the same
-                _require_same(what, decode(payload).model_id, model.model_id)
+            proof.notes += require_models(case, listed, subject.telling(self._say))
 
 
 @dataclass(frozen=True)
 class _Subject:
-    """The wallets whose rows are proved, and their published rows."""
+    """The wallets whose rows are proved (None: all of the day, its window and its models), and their published rows."""
 
-    wallets: list[str]
+    wallets: list[str] | None
     published: pa.Table
 
     @classmethod
     def of(cls, case: Case, tx_ids: Collection[str] | None) -> "_Subject":
-        """All wallets of the day, or those of some transactions. Raises ``NotSealed`` when one is not scored."""
+        """Everything of the day, or the wallets of some transactions. Raises ``NotSealed`` when one is not scored."""
         if tx_ids is None:
-            wallets = set(case.published.column("WALLET_ID").to_pylist())
-        else:
-            wallets = {case.row(tx_id)["WALLET_ID"] for tx_id in tx_ids}
-        ordered = sorted(wallets, key=str.encode)
-        return cls(ordered, _of_wallets(case.published, "WALLET_ID", ordered))
+            return cls(None, case.published)
+        wallets = sorted({case.row(tx_id)["WALLET_ID"] for tx_id in tx_ids}, key=str.encode)
+        return cls(wallets, of_wallets(case.published, "WALLET_ID", wallets))
+
+    def telling(self, say: Callable[[str], None]) -> Callable[[str], None]:
+        """Who is told how far the work is; some transactions are little work."""
+        return say if self.wallets is None else _say_nothing
 
 
 def _revision_of(table: pa.Table, *made_from: str) -> str:
     return digest_of([table_digest(table), *made_from])
 
 
-def _scored_again(case: Case, subject: _Subject, models: Mapping[tuple[str, str], Model]) -> pa.Table:
-    kept = _of_wallets(case.home.lake.read(case.raw, "transactions"), "wallet_id", subject.wallets)
-    rows = to_wallet_rows(kept)
-    of = {d.name: [models.get((d.name, wallet)) for wallet in rows.wallet_ids] for d in case.detectors}
-    verdicts = {d.name: judge_wallets(d, rows, of[d.name]) for d in case.detectors}
-    ids = {name: [model.model_id if model else None for model in found] for name, found in of.items()}
-    return published_table(case.detectors, kept, rows, case.window_table, verdicts, ids)
-
-
-def _of_wallets(table: pa.Table, column: str, wallets: Sequence[str]) -> pa.Table:
-    return table.filter(pc.is_in(table.column(column), pa.array(wallets, pa.string())))
+def _say_nothing(_: str) -> None:
+    pass

@@ -16,7 +16,7 @@ def record_settings(home: Home, detection: Detection) -> None:
     """Keep ``detection`` under its id, unless it is there."""
     path = _path(home, detection.settings_id)
     if not path.exists():
-        write_atomically(path, canonical_json(detection.model_dump(mode="json")) + b"\n")
+        write_atomically(path, _record_of(detection))
 
 
 def recorded_settings(home: Home, settings_id: str) -> Detection:
@@ -26,7 +26,8 @@ def recorded_settings(home: Home, settings_id: str) -> Detection:
     """
     path = _path(home, settings_id)
     try:
-        detection = Detection.model_validate(json.loads(path.read_bytes()))
+        content = path.read_bytes()
+        detection = Detection.model_validate(json.loads(content))
     except FileNotFoundError:
         raise NotSealed(
             f"the settings {settings_id[:16]} are not recorded in {path.parent.name}/",
@@ -39,7 +40,17 @@ def recorded_settings(home: Home, settings_id: str) -> Detection:
         raise CorruptFile(
             f"{path.name} holds settings {detection.settings_id}", expected=settings_id, remedy="restore it from a copy"
         )
+    if content != _record_of(detection):
+        raise CorruptFile(
+            f"{path.name} holds its settings in other bytes than were recorded",
+            expected="canonical JSON and a newline",
+            remedy="restore it from a copy",
+        )
     return detection
+
+
+def _record_of(detection: Detection) -> bytes:
+    return canonical_json(detection.model_dump(mode="json")) + b"\n"
 
 
 def _path(home: Home, settings_id: str) -> Path:

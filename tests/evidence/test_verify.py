@@ -24,10 +24,11 @@ from anomaly_assets.domain.identity import digest_of, table_digest
 from anomaly_assets.domain.model_codec import encode
 from anomaly_assets.domain.published import with_provenance
 from anomaly_assets.domain.recipes import summary_of
+from anomaly_assets.evidence.again import scored_again
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.proof import Grade, Outcome, Proof
 from anomaly_assets.evidence.sample import sample_flags
-from anomaly_assets.evidence.verify import Verifier, _scored_again, _Subject
+from anomaly_assets.evidence.verify import Verifier
 from anomaly_assets.settings import CheckSettings, RedisSettings
 from anomaly_assets.steps.ingest import ingest_day
 from anomaly_assets.steps.measure import measure_day
@@ -218,10 +219,8 @@ def _forge(home: Home) -> str:
     case = Case.of(home, DAY)
     flagged = case.published.filter(case.published.column("statistical_anomaly")).to_pylist()[0]
     key = ("statistical", flagged["WALLET_ID"])
-    models = dict(case.models_of(case.published.column("WALLET_ID").to_pylist()))
-    honest = models[key]
+    honest = case.models_of([flagged["WALLET_ID"]])[key]
     forged = Model("statistical", honest.parameters, {**honest.arrays, "std": honest.arrays["std"] * 50})
-    models[key] = forged
     home.models.put(DAY, [(forged.model_id, encode(forged))])
     rows = case.models_table.to_pylist()
     for row in rows:
@@ -236,7 +235,7 @@ def _forge(home: Home) -> str:
         sealed = {k: getattr(seal, k) for k in ("inputs", "counts", "settings_id", "generation")}
         new_models, _ = writer.commit(staged, revision=seal.revision, verdicts=(), **sealed)
     forged_case = Case(home, case.scored, case.raw, case.window, new_models, case.compute)
-    scored = _scored_again(forged_case, _Subject.of(forged_case, None), models)
+    scored = scored_again(forged_case, None, print)
     with run.writing(home.lake, SCORED, DAY) as writer:
         manifest, settings_id = case.manifest.manifest_id, case.scored.settings_id or ""
         staged = writer.stage(
@@ -281,8 +280,11 @@ def test_scores_of_an_older_revision_are_proved_after_the_day_was_scored_again(p
         build_window(run, detection, CheckSettings(), DAY, first_day=date(2024, 1, 1), max_missing_days=0)
         train_models(run, store, detection, DAY)
         score_day(run, store, detection, DAY)
-        measure_day(run, detection, DAY)
         assert home.lake.require(SCORED, DAY).revision != before
+        not_measured_yet = Verifier(home).verify(DAY)
+        assert not_measured_yet.grades() == PROVEN, not_measured_yet.broken
+        assert not_measured_yet.notes == [f"the metrics are older than the scores: they measure revision {before[:16]}"]
+        measure_day(run, detection, DAY)
         for revision in (None, before):
             proof = Verifier(home).verify(DAY, revision=revision)
             assert proof.grades() == PROVEN, proof.broken

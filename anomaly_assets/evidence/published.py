@@ -1,0 +1,56 @@
+"""What is published of a day beside its rows: what the file says of itself, and the day's metrics."""
+
+from anomaly_assets.domain.errors import CorruptFile
+from anomaly_assets.domain.identity import table_digest
+from anomaly_assets.domain.metrics import daily_metrics
+from anomaly_assets.domain.published import with_provenance
+from anomaly_assets.evidence.case import Case
+from anomaly_assets.evidence.same import require_same, require_same_rows
+from anomaly_assets.steps.run import METRICS, SCORED, WINDOW
+
+
+def require_provenance(case: Case) -> None:
+    """Raise ``CorruptFile`` unless the schema metadata of the published rows is that of the case."""
+    settings_id, manifest_id = case.scored.settings_id or "", case.manifest.manifest_id
+    wanted = with_provenance(
+        case.published,
+        day=case.day,
+        manifest_id=manifest_id,
+        settings_id=settings_id,
+        content_digest=case.scored.revision,  # what an erasure left has another one
+    )
+    due, found = wanted.schema.metadata, case.published.schema.metadata or {}
+    for key in sorted(due.keys() | found.keys()):
+        told, follows = (found.get(key, b"").decode(errors="replace"), due.get(key, b"").decode())
+        require_same(f"{key.decode(errors='replace')} of the published file", told, follows)
+    if not case.published.schema.equals(wanted.schema, check_metadata=True):
+        raise CorruptFile(
+            f"the metadata of the published file of {case.day} says something twice",
+            expected="each key once",
+            remedy="something was changed after it was published: restore it from a copy, or run the day again",
+        )
+
+
+def require_metrics(case: Case) -> list[str]:
+    """Raise ``CorruptFile`` unless the day's current metrics follow from the scores they name; notes otherwise.
+
+    Raises ``NotSealed`` or ``MissingFile`` when those scores, or their window, are not kept. A day without metrics is
+    not measured yet.
+    """
+    lake = case.home.lake
+    seal = lake.find(METRICS, case.day)
+    if seal is None:
+        return []
+    metrics = lake.read(seal, "metrics")
+    require_same("the revision", seal.revision, table_digest(metrics))
+    scored = lake.require(SCORED, case.day, seal.inputs["scored"])
+    require_same("the metrics' window", seal.inputs["window"], scored.inputs["window"])
+    window = lake.read(lake.require(WINDOW, case.day, scored.inputs["window"]), "wallets")
+    current = scored.revision == case.scored.revision
+    notes = [] if current else [f"the metrics are older than the scores: they measure revision {scored.revision[:16]}"]
+    if lake.stored(scored, "scored") != scored.files["scored"]:
+        return [*notes, "the metrics count rows that were erased: they are as sealed, and are not computed again"]
+    rows = case.published if current else lake.read(scored, "scored")
+    names = [detector.name for detector in case.detectors]
+    require_same_rows(metrics, daily_metrics(case.day, rows, window, names))
+    return notes
