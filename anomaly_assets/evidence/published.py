@@ -8,6 +8,8 @@ from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.same import require_same, require_same_rows
 from anomaly_assets.steps.run import METRICS, SCORED, WINDOW
 
+METRICS_NOTE = "the metrics count wallets that were erased: they are as they were sealed, and are not computed again"
+
 
 def require_provenance(case: Case) -> None:
     """Raise ``CorruptFile`` unless the schema metadata of the published rows is that of the case."""
@@ -45,12 +47,12 @@ def require_metrics(case: Case) -> list[str]:
     require_same("the revision", seal.revision, table_digest(metrics))
     scored = lake.require(SCORED, case.day, seal.inputs["scored"])
     require_same("the metrics' window", seal.inputs["window"], scored.inputs["window"])
-    window = lake.read(lake.require(WINDOW, case.day, scored.inputs["window"]), "wallets")
+    window = lake.require(WINDOW, case.day, scored.inputs["window"])
     current = scored.revision == case.scored.revision
     notes = [] if current else [f"the metrics are older than the scores: they measure revision {scored.revision[:16]}"]
-    if lake.stored(scored, "scored") != scored.files["scored"]:
-        return [*notes, "the metrics count rows that were erased: they are as sealed, and are not computed again"]
+    if any(lake.stored(of, role) != of.files[role] for of, role in ((scored, "scored"), (window, "wallets"))):
+        return [*notes, METRICS_NOTE]
     rows = case.published if current else lake.read(scored, "scored")
     names = [detector.name for detector in case.detectors]
-    require_same_rows(metrics, daily_metrics(case.day, rows, window, names))
+    require_same_rows(metrics, daily_metrics(case.day, rows, lake.read(window, "wallets"), names))
     return notes

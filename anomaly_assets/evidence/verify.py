@@ -112,10 +112,8 @@ class Verifier:
             subject = _Subject.of(case, tx_ids)
         if current:
             with proof.link(Grade.INTACT, "published file"):
-                path = self._home.published_path(case.day)
-                _require_same(
-                    path.name, self._home.lake.stored(case.scored, "scored").sha256, file_digest(path.read_bytes())
-                )
+                path, stored = self._home.published_path(case.day), self._home.lake.stored(case.scored, "scored")
+                _require_same(path.name, stored.sha256, file_digest(path.read_bytes()))
         with proof.link(Grade.INTACT, "settings"):
             _require_same("the fit settings", case.models.inputs["fit_id"], case.detection.fit_id)
         with proof.link(Grade.INTACT, "raw_transactions"):

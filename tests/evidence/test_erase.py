@@ -18,7 +18,7 @@ from anomaly_assets.adapters import failpoints
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.wallet_leaves import root_of, wallet_leaves
-from anomaly_assets.evidence import remains
+from anomaly_assets.evidence import published, remains
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.proof import Grade, Outcome
 from anomaly_assets.evidence.verify import Verifier
@@ -110,8 +110,8 @@ def test_nothing_of_the_wallet_is_found_anywhere_and_everything_else_is_as_it_wa
     assert files_naming(shell.home, [wallet, *tx_ids]) == []
     assert rows_of(home, SCORED, "scored") == rest
     for day in DAYS:
-        published = pq.read_table(home.published_path(day), partitioning=None).to_pylist()
-        assert published == rows_of_day(home, day, SCORED, "scored")
+        file = pq.read_table(home.published_path(day), partitioning=None).to_pylist()
+        assert file == rows_of_day(home, day, SCORED, "scored")
     assert not home.models.ids(DAYS[-1]) & (own_models - others)
     with StoreProvider.from_settings(RedisSettings()).open(home) as store:
         published_now = store.published()
@@ -132,7 +132,7 @@ def test_every_other_wallet_is_still_proved_and_the_flags_of_this_one_answer_era
     for day in DAYS:
         proof = verifier.verify(day)
         assert proof.grades() == dict.fromkeys(Grade, Outcome.PROVEN), proof.broken
-        assert proof.notes == [remains.NOTE]
+        assert proof.notes == [remains.NOTE, published.METRICS_NOTE]
     assert verifier.verify(DAYS[-1], [tx_id]).outcome is Outcome.ERASED
     for arguments in ((tx_id,), (tx_id, "--day", str(DAYS[-1]))):
         report = shell.json("verify", *arguments, **EVIDENCE)
