@@ -6,6 +6,7 @@ may run twice with the same effect, so an attempt whose outcome is unknown is si
 that was killed is resumed by the next run.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
@@ -31,6 +32,8 @@ BATCH_MODELS = 200
 BATCH_BYTES = 8 * 1024 * 1024
 DELETE_BATCH = 500
 SCAN_COUNT = 1000
+REWRITE_SECONDS, REWRITE_POLL_SECONDS = 120.0, 0.05
+"""How long an erasure waits until the server has written its files without what was erased."""
 
 Checkpoint = Callable[[str], None]
 """Called at ``begin``, ``batch`` (after each), ``delete`` (after each batch of deletions) and ``complete``."""
@@ -78,9 +81,25 @@ class ModelPublisher:
         script = (Path(__file__).parent / "publication_erase.lua").read_bytes()
         patience = self._connection.patience()
         deleted = int(self._connection.command(("EVAL", script, len(names), *names, *members), patience))
-        with suppress(StoreRefused):  # a server without such files, or that lets nobody rewrite them
-            self._connection.command(("BGREWRITEAOF",), patience)
+        with suppress(StoreRefused):  # who may not ask leaves it to the server's own time
+            self._rewrite_files()
         return deleted
+
+    def _rewrite_files(self) -> None:
+        """Let the server write its append-only file anew, as far as it has one and lets us ask; wait for it."""
+        patience, deadline = self._connection.patience(), time.monotonic() + REWRITE_SECONDS
+        asked = False
+        while time.monotonic() < deadline:
+            found = self._connection.ask(lambda client: client.info("persistence"), patience)
+            if not found.get("aof_enabled"):
+                return
+            if not (found.get("aof_rewrite_in_progress") or found.get("aof_rewrite_scheduled")):
+                if asked:
+                    return
+                # one that was under way may have begun before the deletion: another one is asked for
+                self._connection.command(("BGREWRITEAOF",), patience)
+                asked = True
+            time.sleep(REWRITE_POLL_SECONDS)
 
     def _require_small(self, model: PublishedModel) -> PublishedModel:
         require_storable(model.key, len(model.payload), self._max_payload_bytes)

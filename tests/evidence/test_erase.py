@@ -2,11 +2,11 @@
 
 import json
 import shutil
-import signal
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,16 +14,21 @@ import pyarrow.parquet as pq
 import pytest
 from cli.conftest import Shell, empty_folder
 
-from anomaly_assets.adapters import failpoints
+from anomaly_assets.adapters.failpoints import armed
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.store_provider import StoreProvider
+from anomaly_assets.domain.errors import Erased as ErasedError
 from anomaly_assets.domain.wallet_leaves import root_of, wallet_leaves
 from anomaly_assets.evidence import published, remains
 from anomaly_assets.evidence.case import Case
+from anomaly_assets.evidence.lookup import require_days_of
 from anomaly_assets.evidence.proof import Grade, Outcome
+from anomaly_assets.evidence.stale import stale_partitions
+from anomaly_assets.evidence.trace import trace
 from anomaly_assets.evidence.verify import Verifier
 from anomaly_assets.resources.source import source_resource
 from anomaly_assets.settings import CheckSettings, RedisSettings, load_settings
+from anomaly_assets.steps.erase import Erased, erase_wallet
 from anomaly_assets.steps.ingest import ingest_day
 from anomaly_assets.steps.measure import measure_day
 from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW, Run
@@ -35,19 +40,73 @@ from evidence.conftest import DAYS, EVIDENCE
 DETECTORS = ("statistical", "isolation_forest")
 
 
-@pytest.fixture
-def shell(proved: Path) -> Iterator[Shell]:
-    """The scored home with its store and Dagster's records, to be erased from."""
+@dataclass(frozen=True)
+class Before:
+    """What is known of the wallet and of the others before the wallet goes."""
+
+    wallet: str
+    tx_id: str
+    tx_ids: list[str]
+    own_models: set[object]
+    others_scored: list[dict[str, object]]
+    head: str
+
+    @classmethod
+    def of(cls, home: Home) -> "Before":
+        scored = home.lake.read(home.lake.require(SCORED, DAYS[-1]), "scored")
+        flagged = scored.filter(scored.column("is_anomaly")).slice(0, 1).to_pylist()[0]
+        tx_id, wallet = flagged["TX_ID"], flagged["WALLET_ID"]
+        listed = rows_of(home, MODELS, "models")
+        own, others = ({row["model_id"] for row in listed if (row["wallet_id"] == wallet) is mine} for mine in (1, 0))
+        return cls(
+            wallet,
+            tx_id,
+            [str(row["tx_id"]) for row in rows_of(home, RAW, "transactions") if row["wallet_id"] == wallet],
+            own - others,
+            [row for row in rows_of(home, SCORED, "scored") if row["WALLET_ID"] != wallet],
+            home.log.head(),
+        )
+
+
+class Erasure(NamedTuple):
+    """A home from which the real command erased a wallet."""
+
+    shell: Shell
+    before: Before
+    done: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def erasure(proved: Path) -> Iterator[Erasure]:
+    """Erased from files, store and Dagster's records; only to be read."""
     with empty_folder() as folder:
         shutil.copytree(proved / "home", folder / "home")
-        yield Shell(folder)
+        shell, before = Shell(folder), Before.of(Home(folder / "home"))
+        assert files_naming(shell.home / "dagster", [before.wallet]), "or nothing could be erased there"
+        assert files_naming(shell.home / "dagster", [before.tx_id])
+        assert files_naming(shell.home / "store", [before.wallet])
+        yield Erasure(shell, before, shell.json("erase", before.wallet, "--yes", **EVIDENCE))
 
 
-def flag_of(home: Home) -> tuple[str, str]:
-    """Id and wallet of a flagged transaction of the last day."""
-    scored = home.lake.read(home.lake.require(SCORED, DAYS[-1]), "scored")
-    flagged = scored.filter(scored.column("is_anomaly"))
-    return flagged.column("TX_ID")[0].as_py(), flagged.column("WALLET_ID")[0].as_py()
+@pytest.fixture
+def changeable(erasure: Erasure, tmp_path: Path) -> Home:
+    """The files of it, to be tampered with."""
+    left_out = shutil.ignore_patterns("store", "dagster", "locks")
+    shutil.copytree(erasure.shell.home, tmp_path / "home", ignore=left_out)
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+def whole(proved: Path) -> Iterator[Home]:
+    """The scored home with its store, nothing erased yet."""
+    with empty_folder() as folder:
+        shutil.copytree(proved / "home", folder / "home", ignore=shutil.ignore_patterns("dagster"))
+        yield Home(folder / "home")
+
+
+def erase(home: Home, wallet: str) -> Erased:
+    """The step by itself."""
+    return erase_wallet(run_in(home), StoreProvider.from_settings(RedisSettings()), wallet, detectors=DETECTORS)
 
 
 def files_naming(folder: Path, texts: list[str]) -> list[str]:
@@ -60,6 +119,12 @@ def files_naming(folder: Path, texts: list[str]) -> list[str]:
         if any(text.encode() in content for text in texts):
             found.append(str(path.relative_to(folder)))
     return found
+
+
+def contents(home: Home) -> dict[str, bytes]:
+    """Every file of results."""
+    files = [path for part in ("lake", "output", "models", "truth") for path in (home.root / part).rglob("*")]
+    return {str(path): path.read_bytes() for path in files if path.is_file()}
 
 
 def run_in(home: Home) -> Run:
@@ -90,60 +155,44 @@ def assert_roots_hold(home: Home) -> None:
     assert erased > len(DAYS)
 
 
-def test_nothing_of_the_wallet_is_found_anywhere_and_everything_else_is_as_it_was(shell: Shell) -> None:
+def test_nothing_of_the_wallet_is_found_anywhere_and_everything_else_is_as_it_was(erasure: Erasure) -> None:
+    shell, before, done = erasure
     home = Home(shell.home)
-    tx_id, wallet = flag_of(home)
-    tx_ids = [str(row["tx_id"]) for row in rows_of(home, RAW, "transactions") if row["wallet_id"] == wallet]
-    listed = rows_of(home, MODELS, "models")
-    own_models, others = ({row["model_id"] for row in listed if (row["wallet_id"] == wallet) is own} for own in (1, 0))
-    rest = [row for row in rows_of(home, SCORED, "scored") if row["WALLET_ID"] != wallet]
-    assert tx_id in tx_ids
-    assert files_naming(shell.home / "dagster", [wallet, tx_id])
-    assert files_naming(shell.home / "store", [wallet])
-
-    done = shell.json("erase", wallet, "--yes", **EVIDENCE)
-
-    assert done["transactions"] == len(set(tx_ids))
+    assert done["transactions"] == len(set(before.tx_ids))
     assert done["served"] == len(DETECTORS)
     assert done["dagster_records"] > 0
-    assert done["head"] == home.log.head()
-    assert files_naming(shell.home, [wallet, *tx_ids]) == []
-    assert rows_of(home, SCORED, "scored") == rest
+    assert done["payloads"] >= len(before.own_models)
+    assert files_naming(shell.home, [before.wallet, *before.tx_ids]) == []
+    assert rows_of(home, SCORED, "scored") == before.others_scored
     for day in DAYS:
         file = pq.read_table(home.published_path(day), partitioning=None).to_pylist()
         assert file == rows_of_day(home, day, SCORED, "scored")
-    assert not home.models.ids(DAYS[-1]) & (own_models - others)
+    assert not home.models.ids(DAYS[-1]) & before.own_models
     with StoreProvider.from_settings(RedisSettings()).open(home) as store:
         published_now = store.published()
         assert published_now is not None
         served = store.published_model_ids(as_of=published_now.as_of, generation=published_now.generation)
         assert served is not None
         assert len(served) == published_now.count == store.count()
-        assert wallet not in {key.wallet_id for key in served}
+        assert before.wallet not in {key.wallet_id for key in served}
     assert_roots_hold(home)
 
 
-def test_every_other_wallet_is_still_proved_and_the_flags_of_this_one_answer_erased(shell: Shell) -> None:
+def test_every_other_wallet_is_still_proved_and_the_flags_of_this_one_answer_erased(erasure: Erasure) -> None:
+    shell, before, _ = erasure
     home = Home(shell.home)
-    tx_id, wallet = flag_of(home)
-    kept_head = home.log.head()
-    shell.json("erase", wallet, "--yes", **EVIDENCE)
-    verifier = Verifier(home, head=kept_head)
+    verifier = Verifier(home, head=before.head)
     for day in DAYS:
         proof = verifier.verify(day)
         assert proof.grades() == dict.fromkeys(Grade, Outcome.PROVEN), proof.broken
         assert proof.notes == [remains.NOTE, published.METRICS_NOTE]
-    assert verifier.verify(DAYS[-1], [tx_id]).outcome is Outcome.ERASED
-    for arguments in ((tx_id,), (tx_id, "--day", str(DAYS[-1]))):
-        report = shell.json("verify", *arguments, **EVIDENCE)
-        assert report["outcomes"] == {"proven": 0, "erased": 1, "mismatch": 0, "missing": 0}
-        assert "erased with its wallet" in report["proofs"][0]["links"][-1]["detail"]
-    shown = shell.run("verify", tx_id, **EVIDENCE)
-    assert (shown.returncode, "erased" in shown.stdout) == (0, True)
-    for command in ("trace", "explain"):
-        refused = shell.run(command, "--", tx_id, **EVIDENCE)
-        assert refused.returncode != 0
-        assert "erased with its wallet (it was of 2024-01-18)" in refused.stderr
+    assert verifier.verify(DAYS[-1], [before.tx_id]).outcome is Outcome.ERASED
+    report = shell.json("verify", before.tx_id, **EVIDENCE)
+    assert report["outcomes"] == {"proven": 0, "erased": 1, "mismatch": 0, "missing": 0}
+    assert "erased with its wallet" in report["proofs"][0]["links"][-1]["detail"]
+    for ask in (lambda: trace(home, before.tx_id), lambda: require_days_of(home, before.tx_id)):
+        with pytest.raises(ErasedError, match=r"erased with its wallet \(it was of 2024-01-18\)"):
+            ask()
 
 
 def _another_row(table: pa.Table) -> pa.Table:
@@ -156,13 +205,10 @@ def _another_row(table: pa.Table) -> pa.Table:
 @pytest.mark.parametrize(("asset", "role"), [(RAW, "transactions"), (SCORED, "scored")])
 @pytest.mark.parametrize("change", [_another_row, lambda table: table.slice(1)])
 def test_rows_changed_or_taken_under_cover_of_an_erasure_are_found(
-    shell: Shell, asset: str, role: str, change: Callable[[pa.Table], pa.Table]
+    changeable: Home, asset: str, role: str, change: Callable[[pa.Table], pa.Table]
 ) -> None:
     """Every digest is made to fit, and the log too: the root that was sealed long before does not."""
-    home = Home(shell.home)
-    _, wallet = flag_of(home)
-    shell.json("erase", wallet, "--yes", **EVIDENCE)
-    day = DAYS[-1]
+    home, day = changeable, DAYS[-1]
     seal, record = home.lake.require(asset, day), home.lake.erased(asset, day)
     sealed = seal.files[role].sha256
     with home.lake.writing(asset, day, timeout_seconds=5) as writer:
@@ -184,107 +230,91 @@ def test_rows_changed_or_taken_under_cover_of_an_erasure_are_found(
     assert f"the root of the {role} of {asset} of {day}" in proof.broken.detail
 
 
-def test_rows_that_are_gone_without_an_entry_of_the_log_are_a_mismatch(shell: Shell) -> None:
-    home = Home(shell.home)
-    tx_id, wallet = flag_of(home)
-    shell.run("erase", wallet, "--yes", **EVIDENCE, **{failpoints.ENV: "erasure.done=kill"})
-    for proof in (Verifier(home).verify(DAYS[-1]), Verifier(home).verify(DAYS[-1], [tx_id])):
+def test_rows_that_are_gone_without_an_entry_of_the_log_are_a_mismatch(changeable: Home, erasure: Erasure) -> None:
+    lines = changeable.log.path.read_bytes().splitlines(keepends=True)
+    changeable.log.path.write_bytes(b"".join(lines[:-1]))
+    for tx_ids in (None, [erasure.before.tx_id]):
+        proof = Verifier(changeable).verify(DAYS[-1], tx_ids)
         assert proof.outcome is Outcome.MISMATCH
         assert proof.broken is not None
         assert "by an erasure that the publication log does not name" in proof.broken.detail
 
 
-def test_an_erased_row_that_was_put_back_is_a_mismatch(shell: Shell) -> None:
-    home = Home(shell.home)
-    tx_id, wallet = flag_of(home)
-    folder = home.lake.folder(RAW, DAYS[-1])
-    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-    shell.json("erase", wallet, "--yes", **EVIDENCE)
-    (folder / "erased.json").unlink()
-    for name, content in before.items():
-        (folder / name).write_bytes(content)
-    proof = Verifier(home).verify(DAYS[-1], [tx_id])
+def test_an_erased_row_that_was_put_back_is_a_mismatch(changeable: Home, erasure: Erasure, proved: Path) -> None:
+    folder = changeable.lake.folder(RAW, DAYS[-1])
+    shutil.rmtree(folder)
+    shutil.copytree(Home(proved / "home").lake.folder(RAW, DAYS[-1]), folder)
+    proof = Verifier(changeable).verify(DAYS[-1], [erasure.before.tx_id])
     assert proof.outcome is Outcome.MISMATCH
     assert proof.broken is not None
     assert "is still in a file" in proof.broken.detail
 
 
-def test_a_day_ingested_again_does_not_bring_the_wallet_back_and_makes_nothing_stale(shell: Shell) -> None:
-    home = Home(shell.home)
-    _, wallet = flag_of(home)
-    shell.json("erase", wallet, "--yes", **EVIDENCE)
-    before = shell.results()
-    settings = load_settings(overrides={"home": shell.home}, environ=EVIDENCE)
+def test_a_day_ingested_again_does_not_bring_the_wallet_back_and_makes_nothing_stale(changeable: Home) -> None:
+    before = contents(changeable)
+    settings = load_settings(overrides={"home": changeable.root}, environ=EVIDENCE)
     source = source_resource(settings).open()
     for day in (DAYS[0], DAYS[-1]):
-        outcome = ingest_day(run_in(home), source, settings.border_rules, day)
+        outcome = ingest_day(run_in(changeable), source, settings.border_rules, day)
         assert not outcome.changed
         assert outcome.numbers["n_erased"] > 0
-    assert shell.results() == before
-    assert shell.json("stale", **EVIDENCE)["stale"] == []
+    assert contents(changeable) == before
+    assert stale_partitions(changeable, settings.detection) == []
 
 
-def test_days_are_scored_again_without_the_wallet(shell: Shell) -> None:
-    home = Home(shell.home)
-    _, wallet = flag_of(home)
-    shell.json("erase", wallet, "--yes", **EVIDENCE)
-    before = {day: rows_of_day(home, day, SCORED, "scored") for day in DAYS}
+def test_days_are_scored_again_without_the_wallet(whole: Home) -> None:
+    before = Before.of(whole)
+    erase(whole, before.wallet)
     run, store, detection = (
-        run_in(home),
+        run_in(whole),
         StoreProvider.from_settings(RedisSettings()),
-        Case.of(home, DAYS[-1]).detection,
+        Case.of(whole, DAYS[-1]).detection,
     )
     for day in DAYS:
         build_window(run, detection, CheckSettings(), day, first_day=date(2024, 1, 1), max_missing_days=0)
         assert train_models(run, store, detection, day).numbers["fitted"] == 0
         score_day(run, store, detection, day)
         measure_day(run, detection, day)
-    assert {day: rows_of_day(home, day, SCORED, "scored") for day in DAYS} == before
-    following = DAYS[-1] + timedelta(days=1)
-    shell.json("backfill", "--from", str(DAYS[0]), "--to", str(following), **EVIDENCE)
-    assert {row["WALLET_ID"] for row in rows_of_day(home, following, SCORED, "scored")}
-    assert files_naming(shell.home, [wallet]) == []
+        proof = Verifier(whole).verify(day)
+        assert proof.grades() == dict.fromkeys(Grade, Outcome.PROVEN), proof.broken
+    assert rows_of(whole, SCORED, "scored") == before.others_scored
+    assert files_naming(whole.root, [before.wallet]) == []
 
 
 @pytest.mark.parametrize("point", ["decided", "staged", "recorded", "done"])
-def test_killed_anywhere_and_erased_again_nothing_is_found(shell: Shell, point: str) -> None:
-    home = Home(shell.home)
-    _, wallet = flag_of(home)
-    tx_ids = [str(row["tx_id"]) for row in rows_of(home, RAW, "transactions") if row["wallet_id"] == wallet]
-    killed = shell.run("erase", wallet, "--yes", **EVIDENCE, **{failpoints.ENV: f"erasure.{point}=kill"})
-    assert killed.returncode == -signal.SIGKILL
-    done = shell.json("erase", wallet, "--yes", **EVIDENCE)
-    assert done["transactions"] == len(set(tx_ids))
-    assert files_naming(shell.home, [wallet, *tx_ids]) == []
-    assert_roots_hold(home)
+def test_stopped_anywhere_and_erased_again_nothing_is_found(whole: Home, point: str) -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    before = Before.of(whole)
+    with armed(f"erasure.{point}", stop), pytest.raises(KeyboardInterrupt):
+        erase(whole, before.wallet)
+    done = erase(whole, before.wallet)
+    assert done.transactions == len(set(before.tx_ids))
+    assert files_naming(whole.root, [before.wallet, *before.tx_ids]) == []
+    assert_roots_hold(whole)
+    assert Verifier(whole).verify(DAYS[-1], [before.tx_id]).outcome is Outcome.ERASED
 
 
-def test_a_model_that_another_wallet_has_too_is_kept(shell: Shell) -> None:
-    home = Home(shell.home)
-    _, wallet = flag_of(home)
-    seal = home.lake.require(MODELS, DAYS[-1])
-    models = home.lake.read(seal, "models")
+def test_a_model_that_another_wallet_has_too_is_kept(whole: Home) -> None:
+    wallet = Before.of(whole).wallet
+    models = whole.lake.read(whole.lake.require(MODELS, DAYS[-1]), "models")
     own = models.filter(pc.equal(models.column("wallet_id"), wallet))
     twin = own.set_column(own.column_names.index("wallet_id"), "wallet_id", pa.array(["twin"] * own.num_rows))
-    with home.lake.writing(MODELS, DAYS[-1], timeout_seconds=5) as writer:
+    with whole.lake.writing(MODELS, DAYS[-1], timeout_seconds=5) as writer:
         staged = writer.stage({"models": pa.concat_tables([models, twin.cast(models.schema)])})
         writer.commit(staged, revision="0" * 64, verdicts=[])
-    kept = set(own.column("model_id").to_pylist())
-    shell.json("erase", wallet, "--yes", **EVIDENCE)
-    assert kept <= home.models.ids(DAYS[-1])
+    erase(whole, wallet)
+    assert set(own.column("model_id").to_pylist()) <= whole.models.ids(DAYS[-1])
 
 
-def test_an_unknown_wallet_and_a_second_erasure_change_nothing(shell: Shell) -> None:
-    _, wallet = flag_of(Home(shell.home))
-    before = shell.results()
+def test_an_unknown_wallet_is_refused_and_a_second_erasure_changes_nothing(erasure: Erasure) -> None:
+    shell, before, first = erasure
+    was = shell.results()
     unknown = shell.run("erase", "nobody", "--yes", **EVIDENCE)
     assert unknown.returncode == 2
     assert "holds wallet 'nobody'" in unknown.stderr
-    refused = shell.run("erase", wallet, **EVIDENCE)
-    assert refused.returncode == 1, "without --yes it asks, and nobody answers"
-    assert shell.results() == before
-    first = shell.json("erase", wallet, "--yes", **EVIDENCE)
-    after = shell.results()
-    second = shell.json("erase", wallet, "--yes", **EVIDENCE)
-    assert (second["transactions"], second["files"], second["served"]) == (first["transactions"], {}, 0)
-    assert shell.results() == after
+    assert shell.run("erase", before.wallet, **EVIDENCE).returncode == 1, "without --yes it asks, and nobody answers"
+    again = erase(Home(shell.home), before.wallet)
+    assert (again.transactions, again.files, again.served) == (first["transactions"], {}, 0)
+    assert shell.results() == was
