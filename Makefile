@@ -9,7 +9,7 @@ UV_VERSION := 0.13.9
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo ui test lint format screenshots quality bench bench-big lock clean
+.PHONY: help install dev demo ui test lint format screenshots pictures quality bench bench-big lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,6 +37,9 @@ format: dev ## put the code in order
 
 screenshots: dev ## drive Dagster's pages in a real browser; pictures go to screenshots/
 	$(BIN)/python -m pytest -m browser tests/browser
+
+pictures: dev ## take the pictures of docs/lineage.md again, from Dagster's pages over the home of the demo
+	PYTHONPATH=tests $(BIN)/python -m browser.docs_pictures
 
 quality: dev ## what the detectors find, on the third-party transactions and on planted anomalies
 	$(BIN)/python benchmarks/planted_anomalies.py

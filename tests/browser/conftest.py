@@ -1,30 +1,18 @@
 """A small prepared home, Dagster's pages over it, and a real Chromium that may talk to this machine only."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Page
 
 from browser.dagster_ui import RunningUi, alive, prepare, running_ui, stop_store, write_settings
+from browser.pages import NO_CHROMIUM, browsing, chromium_path
 
-CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-)
 LOCAL = {"127.0.0.1", ""}
 """Hosts pages may name; data: and blob: addresses have none."""
-WAIT_MILLISECONDS = 60_000
 SCREENSHOTS_ENV = "SCREENSHOTS"
 
 Shoot = Callable[[Page, str], None]
@@ -33,10 +21,7 @@ Shoot = Callable[[Page, str], None]
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Path of the browser; without one, tests that need it say so."""
-    for name in CHROMIUM_NAMES:
-        if path := shutil.which(name):
-            return path
-    pytest.skip(f"none of {', '.join(CHROMIUM_NAMES)} is installed (Debian: apt-get install chromium)")
+    return chromium_path() or pytest.skip(NO_CHROMIUM)
 
 
 @pytest.fixture(scope="session")
@@ -87,15 +72,8 @@ def context(chromium: str, ui: RunningUi) -> Iterator[BrowserContext]:
     It holds an event loop in this thread, where runs of Dagster need one of their own: so the home is ready before,
     and the browser is gone before any other module's tests.
     """
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
-        context = browser.new_context(
-            viewport={"width": 1500, "height": 950}, timezone_id="UTC", locale="en-US", reduced_motion="reduce"
-        )
-        context.set_default_timeout(WAIT_MILLISECONDS)
-        expect.set_options(timeout=WAIT_MILLISECONDS)
+    with browsing(chromium) as context:
         yield context
-        browser.close()
 
 
 @pytest.fixture(scope="module")

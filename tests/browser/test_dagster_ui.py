@@ -1,9 +1,9 @@
 """What a user sees and can do on Dagster's pages. Every test leaves pictures of what it saw."""
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -13,12 +13,13 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 from anomaly_assets.assets.metadata import PREVIEW_ROWS, flag_table
 from browser.conftest import Shoot
 from browser.dagster_ui import SCORED, TO_SCORE, RunningUi
+from browser.docs_pictures import PICTURES, take
 from browser.hostile_flags import HOSTILE, flags, given_to_the_command
+from browser.pages import GROUPS, LINEAGE, entry, open_day, opened, visible
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 DAY = SCORED[1].isoformat()
-GROUPS = ("ingest", "detection")
 PLOTS = {
     "raw_transactions": "distributions",
     "training_window": "distributions",
@@ -54,7 +55,6 @@ CHECKS = {
 }
 NOT_OF_EVERY_DAY = "sampled_flags_verify"
 """Runs of detect_anomalies leave it out; backfills that Dagster's pages start evaluate every check of an asset."""
-EXPANDED = "%2C".join(f"global%40global%3A{group}" for group in GROUPS)
 TOAST = "[class*=Toaster_toastInner]"
 """A message in the corner: Dagster's way to tell errors too."""
 BACKFILL_MILLISECONDS = 150_000
@@ -91,7 +91,7 @@ def test_the_lineage_page_shows_five_assets_in_two_groups(ui: RunningUi, page: P
         expect(visible(graph.get_by_text(group, exact=True))).to_have_count(1)
     shoot(page, "lineage_groups")
     page.set_viewport_size({"width": 2300, "height": 950})
-    page.goto(f"{ui.url}/asset-groups?expanded={EXPANDED}")
+    page.goto(f"{ui.url}{LINEAGE}")
     for name in (*GROUPS, *PLOTS):
         label = visible(graph.get_by_text(name, exact=True))
         expect(label).to_have_count(1)
@@ -119,7 +119,7 @@ def test_a_first_visit_meets_no_dialog_and_no_alarm(ui: RunningUi, page: Page, p
 def test_a_day_of_an_asset_shows_figures_rows_and_a_picture(
     ui: RunningUi, page: Page, shoot: Shoot, asset: str
 ) -> None:
-    open_day(page, ui, asset, DAY)
+    open_day(page, ui.url, asset, DAY)
     for name in (*SHOWN[asset], *PROVENANCE):
         expect(entry(page, name)).to_be_visible()
     page.set_viewport_size({"width": 1500, "height": 1600})
@@ -141,7 +141,7 @@ def test_a_day_of_an_asset_shows_figures_rows_and_a_picture(
 def test_the_top_flags_of_a_day_are_a_table_with_the_command_that_traces_each(
     ui: RunningUi, page: Page, shoot: Shoot
 ) -> None:
-    open_day(page, ui, "scored_transactions", DAY)
+    open_day(page, ui.url, "scored_transactions", DAY)
     with opened(page, "top flags") as dialog:
         assert dialog.locator("th").all_inner_texts() == ["score", "UTC", "wallet", "amount", "reason", "trace it"]
         rows = [row.locator("td").all_inner_texts() for row in dialog.locator("tbody tr").all()]
@@ -161,7 +161,7 @@ def test_the_command_of_any_id_arrives_on_the_page_as_the_shell_needs_it(
     for begin in range(0, len(HOSTILE), PREVIEW_ROWS):
         tx_ids = HOSTILE[begin : begin + PREVIEW_ROWS]
         report(ui, day, {"top flags": flag_table(flags(*tx_ids)), "revision": "invented"})
-        open_day(page, ui, "scored_transactions", day)
+        open_day(page, ui.url, "scored_transactions", day)
         with opened(page, "top flags") as dialog:
             commands = dialog.locator("tbody tr td:last-child").all_inner_texts()
             assert [given_to_the_command(command) for command in commands] == [["trace", tx_id] for tx_id in tx_ids]
@@ -185,7 +185,7 @@ def require_it_fits(dialog: Locator) -> None:
 
 @pytest.mark.parametrize(("asset", "neighbour"), list(pairwise([*PLOTS, next(iter(PLOTS))])))
 def test_a_click_leads_to_the_same_day_of_a_neighbour(ui: RunningUi, page: Page, asset: str, neighbour: str) -> None:
-    open_day(page, ui, asset, DAY)
+    open_day(page, ui.url, asset, DAY)
     with page.expect_popup() as popup:
         entry(page, f"same day: {neighbour}").get_by_role("link").first.click()
     arrived = popup.value
@@ -273,33 +273,10 @@ def test_a_backfill_by_clicks_makes_one_run_for_each_chosen_day(
     expect(page.get_by_text("Success", exact=True)).to_have_count(len(TO_SCORE))
     shoot(page, "backfill_3_runs")
     for asset in ("training_window", "wallet_models", "scored_transactions", "anomaly_metrics"):
-        open_day(page, ui, asset, TO_SCORE[-1].isoformat())
+        open_day(page, ui.url, asset, TO_SCORE[-1].isoformat())
     shoot(page, "backfill_4_materialized")
 
 
-def open_day(page: Page, ui: RunningUi, asset: str, day: str) -> None:
-    """Go to the page of one partition, which must be materialized."""
-    page.goto(f"{ui.url}/assets/{asset}?view=partitions&partition={day}")
-    expect(page.get_by_text("Materialized", exact=True)).to_be_visible()
-    expect(entry(page, "revision")).to_be_visible()
-
-
-def entry(page: Page, name: str) -> Locator:
-    """The row of one metadata entry."""
-    return page.locator(f"xpath=//tr[td[1][normalize-space()='{name}']]").first
-
-
-def visible(label: Locator) -> Locator:
-    """Without the hidden copies by which Dagster measures texts."""
-    return label.filter(visible=True)
-
-
-@contextmanager
-def opened(page: Page, name: str) -> Iterator[Locator]:
-    """The dialog of one metadata entry."""
-    entry(page, name).get_by_text("[Show Markdown]").click()
-    dialog = page.get_by_role("dialog")
-    expect(dialog).to_be_visible()
-    yield dialog
-    dialog.get_by_role("button", name="Close").click()
-    expect(dialog).to_have_count(0)
+def test_the_pictures_of_the_docs_are_taken_from_these_pages(ui: RunningUi, page: Page, tmp_path: Path) -> None:
+    take(page, ui.url, DAY, tmp_path)
+    assert {path.stem for path in tmp_path.iterdir()} == set(PICTURES)

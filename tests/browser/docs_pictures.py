@@ -1,0 +1,114 @@
+"""The pictures of docs/lineage.md, taken from Dagster's pages over the home of the demo.
+
+PYTHONPATH=tests python -m browser.docs_pictures [--home home] [--day 2024-06-30] [--to docs/pictures]
+"""
+
+import argparse
+import io
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import FloatRect, Page, ViewportSize, expect
+
+from anomaly_assets.adapters.home import Home
+from anomaly_assets.domain.days import day_named
+from anomaly_assets.evidence.stale import ASSETS
+from anomaly_assets.steps.run import MODELS, RAW, SCORED
+from browser.dagster_ui import COMMAND, UNTOUCHED, running_ui, stop_store
+from browser.pages import LINEAGE, NO_CHROMIUM, browsing, chromium_path, entry, open_day, opened, visible
+
+ROOT = Path(__file__).parents[2]
+COLOURS = 64
+"""Enough for pages of text and a plot, at a third of the bytes."""
+
+
+def main() -> int:
+    """Start the pages, take all pictures, end what was started."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--home", type=Path, default=ROOT / "home", help="home of the demo [home]")
+    parser.add_argument("--day", default="2024-06-30", help="a scored day [2024-06-30, of the flag that is walked]")
+    parser.add_argument("--to", type=Path, default=ROOT / "docs" / "pictures", help="folder [docs/pictures]")
+    arguments = parser.parse_args()
+    chromium, day = chromium_path(), day_named(arguments.day)
+    if chromium is None:
+        parser.error(NO_CHROMIUM)
+    if day is None or Home(arguments.home).lake.find(SCORED, day) is None:
+        parser.error(f"{arguments.home} holds no scores of {arguments.day}: run `make demo` first, or name another day")
+    with tempfile.TemporaryDirectory(prefix="aap-", dir="/tmp") as folder:
+        config = Path(folder) / "anomaly.yaml"
+        config.write_text(f"home: {arguments.home.absolute()}\n", encoding="utf-8")
+        status = [str(COMMAND), "store", "status", "--config", str(config)]
+        store_ran = subprocess.run(status, env=UNTOUCHED, check=False, capture_output=True).returncode == 0
+        try:
+            with running_ui(config, Path(folder)) as ui, browsing(chromium) as context:
+                take(context.new_page(), ui.url, arguments.day, arguments.to)
+        finally:
+            if not store_ran:
+                stop_store(config)
+    return 0
+
+
+def take(page: Page, url: str, day: str, folder: Path) -> None:
+    """Every picture, as a PNG below ``folder``, from the pages at ``url`` about ``day``."""
+    for name, (size, picture) in PICTURES.items():
+        page.set_viewport_size(size)
+        content = io.BytesIO()
+        Image.open(io.BytesIO(picture(page, url, day))).convert("RGB").quantize(COLOURS).save(
+            content, "PNG", optimize=True
+        )
+        (folder / f"{name}.png").write_bytes(content.getvalue())
+
+
+def _lineage(page: Page, url: str, day: str) -> bytes:
+    page.goto(f"{url}{LINEAGE}")
+    names = [visible(page.get_by_text(name, exact=True)).last for name in (RAW, *ASSETS)]
+    for name in names:
+        expect(name).to_be_visible()
+    expect(visible(page.get_by_text(" Passed")).first).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    return _part(page, [box for name in names if (box := name.bounding_box())], margins=(150, 150))
+
+
+def _day_of(asset: str) -> Callable[[Page, str, str], bytes]:
+    def picture(page: Page, url: str, day: str) -> bytes:
+        open_day(page, url, asset, day)
+        shown = [page.get_by_text("Materialized", exact=True), entry(page, "publication log head")]
+        page.mouse.move(0, 0)
+        return _part(page, [box for part in shown if (box := part.bounding_box())], margins=(20, 8))
+
+    return picture
+
+
+def _top_flags(page: Page, url: str, day: str) -> bytes:
+    open_day(page, url, SCORED, day)
+    with opened(page, "top flags") as dialog:
+        expect(dialog.locator("tbody tr").first).to_be_visible()
+        box = dialog.bounding_box()
+        return _part(page, [box] if box else [], margins=(-2, -2))
+
+
+def _part(page: Page, boxes: Sequence[FloatRect], *, margins: tuple[int, int]) -> bytes:
+    """What is around all ``boxes``, so many pixels to the sides and above and below."""
+    aside, above = margins
+    left, top = min(box["x"] for box in boxes) - aside, min(box["y"] for box in boxes) - above
+    right = max(box["x"] + box["width"] for box in boxes) + aside
+    bottom = max(box["y"] + box["height"] for box in boxes) + above
+    clip: FloatRect = {"x": left, "y": top, "width": right - left, "height": bottom - top}
+    return page.screenshot(animations="disabled", clip=clip)
+
+
+PICTURES: Mapping[str, tuple[ViewportSize, Callable[[Page, str, str], bytes]]] = {
+    "lineage_graph": ({"width": 2000, "height": 900}, _lineage),
+    "scored_transactions_day": ({"width": 1500, "height": 1900}, _day_of(SCORED)),
+    "top_flags": ({"width": 1300, "height": 900}, _top_flags),
+    "wallet_models_day": ({"width": 1500, "height": 1900}, _day_of(MODELS)),
+}
+"""Name of a picture to the size of the window, pixels, and how it is taken."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""A real Chromium that may talk to this machine only, and what there is on Dagster's pages."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import BrowserContext, Locator, Page, expect, sync_playwright
+
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+)
+NO_CHROMIUM = f"none of {', '.join(CHROMIUM_NAMES)} is installed (Debian: apt-get install chromium)"
+WAIT_MILLISECONDS = 60_000
+GROUPS = ("ingest", "detection")
+LINEAGE = "/asset-groups?expanded=" + "%2C".join(f"global%40global%3A{group}" for group in GROUPS)
+"""Path of the graph of all assets."""
+
+
+def chromium_path() -> str | None:
+    """Where the browser is, if there is one."""
+    return next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+
+
+@contextmanager
+def browsing(chromium: str) -> Iterator[BrowserContext]:
+    """A started browser, ended at the end."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        context = browser.new_context(
+            viewport={"width": 1500, "height": 950}, timezone_id="UTC", locale="en-US", reduced_motion="reduce"
+        )
+        context.set_default_timeout(WAIT_MILLISECONDS)
+        expect.set_options(timeout=WAIT_MILLISECONDS)
+        yield context
+        browser.close()
+
+
+def open_day(page: Page, url: str, asset: str, day: str) -> None:
+    """Go to the page of one partition, which must be materialized."""
+    page.goto(f"{url}/assets/{asset}?view=partitions&partition={day}")
+    expect(page.get_by_text("Materialized", exact=True)).to_be_visible()
+    expect(entry(page, "revision")).to_be_visible()
+
+
+def entry(page: Page, name: str) -> Locator:
+    """The row of one metadata entry."""
+    return page.locator(f"xpath=//tr[td[1][normalize-space()='{name}']]").first
+
+
+def visible(label: Locator) -> Locator:
+    """Without the hidden copies by which Dagster measures texts."""
+    return label.filter(visible=True)
+
+
+@contextmanager
+def opened(page: Page, name: str) -> Iterator[Locator]:
+    """The dialog of one metadata entry."""
+    entry(page, name).get_by_text("[Show Markdown]").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    yield dialog
+    dialog.get_by_role("button", name="Close").click()
+    expect(dialog).to_have_count(0)
