@@ -1,7 +1,8 @@
 """``verify``: proof of published flags, or the first link that is broken."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import Any
 
@@ -12,13 +13,56 @@ from rich.table import Table
 from rich.text import Text
 
 from anomaly_assets.commands.options import Day, as_json, configured, err, out
-from anomaly_assets.domain.errors import NotSealed
+from anomaly_assets.domain.errors import AnomalyAssetsError, NotSealed, SettingsError
 from anomaly_assets.settings import Settings
 
 EXIT_CODES = {"proven": 0, "erased": 0, "mismatch": 1, "missing": 2}
+COLOURS = {"proven": "green", "erased": "green", "mismatch": "red", "missing": "yellow", None: "dim"}
+EXIT_USAGE, EXIT_FAILED, EXIT_INTERRUPTED = 64, 70, 130
+"""As sysexits.h numbers wrong usage and internal errors; and what shells make of an interrupt."""
 
 
-@click.command()
+class _Wrong(click.UsageError):
+    """Wrong usage, told as click tells it."""
+
+    exit_code = EXIT_USAGE
+
+
+class _Verify(click.Command):
+    """Keeps exit codes 0, 1 and 2 for what was found: nothing else ends with them."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Parse; what cannot be parsed ends with ``EXIT_USAGE``."""
+        with _apart():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run; wrong usage ends with ``EXIT_USAGE``, an error of the command itself with ``EXIT_FAILED``."""
+        with _apart():
+            try:
+                return super().invoke(ctx)
+            except (click.ClickException, click.exceptions.Exit, click.Abort):
+                raise
+            except (Exception, KeyboardInterrupt) as error:
+                if ctx.find_root().params.get("debug"):
+                    raise
+                code = EXIT_USAGE if isinstance(error, SettingsError) else EXIT_FAILED
+                told = str(error) if isinstance(error, AnomalyAssetsError) else f"{type(error).__name__}: {error}"
+                err.print(Text(f"error: {told}", style="red"))
+                raise click.exceptions.Exit(
+                    EXIT_INTERRUPTED if isinstance(error, KeyboardInterrupt) else code
+                ) from None
+
+
+@contextmanager
+def _apart() -> Iterator[None]:
+    try:
+        yield
+    except click.ClickException as error:
+        raise _Wrong(error.format_message(), getattr(error, "ctx", None)) from None
+
+
+@click.command(cls=_Verify)
 @click.argument("tx_id", required=False)
 @click.option("--day", type=Day(), help="All rows of a day (with TX_ID: the day that is meant).")
 @click.option("--from", "first", type=Day(), help="All rows of a period, from this day on.")
@@ -32,32 +76,52 @@ EXIT_CODES = {"proven": 0, "erased": 0, "mismatch": 1, "missing": 2}
 def verify(settings: Settings, as_json: bool, head: str | None, revision: str | None, **which: Any) -> None:
     """Prove flags from files alone: intact, re-scored, re-trained.
 
-    Exit code 0: all proven; 1: something does not match; 2: something is missing.
+    Exit code 0: all proven, or erased; 1: something does not match; 2: something is missing; 64: wrong usage or
+    settings; 70: the command itself failed, so nothing is said.
     """
     from anomaly_assets.adapters.compute import Compute
     from anomaly_assets.adapters.home import Home
+    from anomaly_assets.evidence.proof import outcome_of
     from anomaly_assets.evidence.verify import Verifier
 
     home = Home(settings.home)
     compute = Compute.share(settings.compute, runs_at_once=1)
-    verifier = Verifier(home, head=head, compute=compute)
     try:
-        wanted = _wanted(home, **which)
-    except NotSealed as error:
-        err.print(Text(f"missing: {error}", style="yellow"))
-        raise click.exceptions.Exit(EXIT_CODES["missing"]) from None
-    if revision and len(wanted) != 1:
+        wanted, proofs = _wanted(home, **which)
+    except click.ClickException:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever changed data provokes is an outcome with a report
+        outcome = outcome_of(error).value
+        err.print(Text(f"{outcome}: {error}", style=COLOURS[outcome]))
+        if as_json:
+            click.echo(json.dumps({**_summary(home, [outcome]), "error": str(error), "proofs": []}))
+        raise click.exceptions.Exit(EXIT_CODES[outcome]) from None
+    if revision and (which["sample"] or len(wanted) != 1):
         raise click.UsageError("--revision is of one day: name it with --day")
-    steps = track(wanted.items(), "verifying", console=err, disable=as_json or len(wanted) == 1)
-    proofs = [verifier.verify(day, tx_ids, revision=revision) for day, tx_ids in steps]
+    several = len(wanted) > 1
+    verifier = Verifier(home, head=head, compute=compute, say=None if several else _say)
+    steps = track(wanted.items(), "verifying", console=err, disable=as_json or not several)
+    proofs = [*proofs, *(verifier.verify(day, tx_ids, revision=revision) for day, tx_ids in steps)]
     outcomes = [proof.outcome.value for proof in proofs]
     if as_json:
-        shown = {"outcomes": {name: outcomes.count(name) for name in EXIT_CODES}, "head": home.log.head()}
-        click.echo(json.dumps({**shown, "proofs": [proof.as_json() for proof in proofs]}))
+        click.echo(json.dumps({**_summary(home, outcomes), "proofs": [proof.as_json() for proof in proofs]}))
     else:
         _print(proofs)
     code = next((EXIT_CODES[name] for name in ("mismatch", "missing") if name in outcomes), 0)
     raise click.exceptions.Exit(code)
+
+
+def _say(sentence: str) -> None:
+    err.print(Text(sentence, style="dim"), soft_wrap=True)
+
+
+def _summary(home: Any, outcomes: Sequence[str]) -> dict[str, Any]:
+    """How many proofs came to what, and the log's head now; when it cannot be read, why."""
+    counted = {"outcomes": {name: outcomes.count(name) for name in EXIT_CODES}}
+    try:
+        return {**counted, "head": home.log.head()}
+    except (AnomalyAssetsError, OSError) as error:
+        return {**counted, "head": None, "head_error": str(error)}
 
 
 def _wanted(
@@ -69,8 +133,8 @@ def _wanted(
     last: date | None,
     sample: int | None,
     seed: str | None,
-) -> Mapping[date, Sequence[str] | None]:
-    """Days to prove, and which of their transactions; None: all."""
+) -> tuple[Mapping[date, Sequence[str] | None], Sequence[Any]]:
+    """Days to prove and which of their transactions (None: all), and proofs that broke while they were looked for."""
     from anomaly_assets.evidence.lookup import days_of, erased_days_of, require_days_of
     from anomaly_assets.evidence.sample import sample_flags
     from anomaly_assets.steps.run import SCORED
@@ -82,36 +146,36 @@ def _wanted(
         raise click.UsageError("name a TX_ID, --day, --from and --to, or --sample")
     if tx_id is not None:
         days = [day] if day else erased_days_of(home, tx_id) + days_of(home, tx_id) or require_days_of(home, tx_id)
-        return {each: [tx_id] for each in sorted(set(days))}
+        return {each: [tx_id] for each in sorted(set(days))}, []
     if sample is not None:
-        picked = sample_flags(home, home.lake.days(SCORED), sample, seed=seed or home.log.head())
-        if not picked:
-            raise click.UsageError("no flag is published yet: score a day first")
-        return picked
+        # a log without a readable head is what every proof will tell
+        found = sample_flags(home, home.lake.days(SCORED), sample, seed=seed or _summary(home, [])["head"] or "")
+        if not found.picked and not found.unread:
+            raise NotSealed("no flag is published yet", remedy="score a day first")
+        return found.picked, found.unread
     if first is not None and last is not None:
         if last < first:
             raise click.UsageError(f"--to {last} is before --from {first}")
         span = [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
-        return dict.fromkeys(span)
-    return {day: None} if day else {}
+        return dict.fromkeys(span), []
+    return ({day: None} if day else {}), []
 
 
 def _print(proofs: Sequence[Any]) -> None:
     from anomaly_assets.evidence.proof import Grade
 
-    colours = {"proven": "green", "erased": "green", "mismatch": "red", "missing": "yellow", None: "dim"}
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in ("day", "rows", *(grade.value for grade in Grade)):
         table.add_column(name)
     for proof in proofs:
         cells = [str(proof.day), "all" if proof.tx_ids is None else ", ".join(proof.tx_ids)]
         states = [outcome and outcome.value for outcome in proof.grades().values()]
-        table.add_row(*map(Text, cells), *(Text(state or "not examined", style=colours[state]) for state in states))
+        table.add_row(*map(Text, cells), *(Text(state or "not examined", style=COLOURS[state]) for state in states))
     out.print(table)
     for proof in proofs:
         for link in (link for link in proof.links if link.outcome != "proven"):
             text = f"{proof.day}, {link.grade}, {link.name}: {link.outcome}\n{link.detail}"
-            out.print(Text(text, style=colours[link.outcome.value]), soft_wrap=True)
+            out.print(Text(text, style=COLOURS[link.outcome.value]), soft_wrap=True)
         for note in proof.notes:
             out.print(Text(f"{proof.day}: {note}", style="dim"), soft_wrap=True)
     proven = sum(proof.outcome.value == "proven" for proof in proofs)

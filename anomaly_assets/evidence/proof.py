@@ -103,17 +103,18 @@ class Proof:
         """Record what becomes of the block; a broken link ends the grade by ``Stop``."""
         try:
             yield
-        except Erased as error:
-            self._break(grade, name, Outcome.ERASED, error)
-        except (NotSealed, MissingFile, OSError) as error:  # what cannot be read is not there for whoever asks
-            self._break(grade, name, Outcome.MISSING, error)
-        except Exception as error:  # noqa: BLE001 - whatever changed data provokes is a broken link, never a way out
-            self._break(grade, name, Outcome.MISMATCH, error)
+        except Exception as error:  # whatever changed data provokes is a broken link, never a way out
+            self.links.append(Link(grade, name, outcome_of(error), str(error)))
+            raise Stop from error
         self.links.append(Link(grade, name, Outcome.PROVEN))
 
-    def _break(self, grade: Grade, name: str, outcome: Outcome, error: Exception) -> None:
-        self.links.append(Link(grade, name, outcome, str(error)))
-        raise Stop from error
+
+def outcome_of(error: Exception) -> Outcome:
+    """What an error makes of a proof: what cannot be read is not there for whoever asks."""
+    if isinstance(error, Erased):
+        return Outcome.ERASED
+    gone = isinstance(error, NotSealed | MissingFile | OSError)
+    return Outcome.MISSING if gone else Outcome.MISMATCH
 
 
 class Stop(Exception):

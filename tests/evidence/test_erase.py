@@ -14,15 +14,18 @@ import pyarrow.parquet as pq
 import pytest
 from cli.conftest import Shell, empty_folder
 
+from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.failpoints import armed
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.store_provider import StoreProvider
+from anomaly_assets.checks.sampled_flags_verify import verify_sample
 from anomaly_assets.domain.errors import Erased as ErasedError
 from anomaly_assets.domain.wallet_leaves import root_of, wallet_leaves
 from anomaly_assets.evidence import published, remains
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.lookup import require_days_of
 from anomaly_assets.evidence.proof import Grade, Outcome
+from anomaly_assets.evidence.sample import sample_flags
 from anomaly_assets.evidence.stale import stale_partitions
 from anomaly_assets.evidence.trace import trace
 from anomaly_assets.evidence.verify import Verifier
@@ -318,3 +321,12 @@ def test_an_unknown_wallet_is_refused_and_a_second_erasure_changes_nothing(erasu
     again = erase(Home(shell.home), before.wallet)
     assert (again.transactions, again.files, again.served) == (first["transactions"], {}, 0)
     assert shell.results() == was
+
+
+def test_flags_are_picked_from_what_an_erasure_left(erasure: Erasure) -> None:
+    """The metrics count what was erased, so the scores themselves are read."""
+    home = Home(erasure.shell.home)
+    sample = sample_flags(home, DAYS, 10_000, seed="a")
+    assert sample.unread == []
+    assert set(sample.picked[DAYS[-1]]).isdisjoint(erasure.before.tx_ids)
+    assert verify_sample(home, DAYS[-1], 5, Compute()).passed

