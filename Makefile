@@ -9,12 +9,13 @@ UV_VERSION := 0.13.9
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo ui test lint format screenshots pictures quality bench bench-big lock clean
+.PHONY: help install snowflake dev demo ui test lint format screenshots pictures quality bench bench-big lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 install: $(VENV)/.installed ## the environment to run in (.venv)
+snowflake: $(VENV)/.installed-snowflake ## the same with what reads and writes Snowflake tables
 dev: $(VENV)/.installed-dev ## the environment to develop and test in
 
 demo: install ## ingest 187 synthetic days, score the last 7, show what was found
@@ -59,8 +60,10 @@ bench-big: dev ## one day of a million wallets (about twenty minutes, 16 GB)
 lock: dev ## resolve the locks again from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra ui --python-version 3.11 --universal --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra ui --extra snowflake --python-version 3.11 --universal --generate-hashes \
+	  --no-emit-index-url --no-header --quiet --constraint requirements.lock --output-file requirements-snowflake.lock
 	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --universal --generate-hashes \
-	  --no-emit-index-url --no-header --quiet --constraint requirements.lock --output-file requirements-dev.lock
+	  --no-emit-index-url --no-header --quiet --constraint requirements-snowflake.lock --output-file requirements-dev.lock
 
 clean: ## remove the environment and caches; the home stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -76,6 +79,11 @@ $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/uv
 	@$(UV) install $(PYC) --require-hashes -r requirements.lock
 	@$(UV) install --no-deps --no-build-isolation -e .
 	@$(BIN)/anomaly-assets dagster-home >/dev/null
+	@touch $@
+
+$(VENV)/.installed-snowflake: requirements-snowflake.lock $(VENV)/.installed
+	@echo "installing $< ..."
+	@$(UV) install $(PYC) --require-hashes -r requirements-snowflake.lock
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
