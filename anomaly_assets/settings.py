@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Len, Lt
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 
 from anomaly_assets.domain.errors import SettingsError
 from anomaly_assets.domain.identity import digest_of
-from anomaly_assets.settings_reading import Location, explain, keys_of, put, read_environment, read_file
+from anomaly_assets.settings_reading import Location, Section, explain, keys_of, put, read_environment, read_file
+from anomaly_assets.settings_snowflake import PublishedScoresSettings, SnowflakeSettings, SnowflakeTableSettings
 
 if TYPE_CHECKING:
     from anomaly_assets.domain.border import BorderRules
@@ -29,12 +30,7 @@ FAILPOINTS_ENV = "ANOMALY_FAILPOINTS"
 AmountScale = Literal["log1p", "signed_log1p", "none"]
 
 
-class _Section(BaseModel):
-    # inputs are not repeated in pydantic's own messages: they may be secrets
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
-
-
-class SyntheticSettings(_Section):
+class SyntheticSettings(Section):
     """The seeded generator."""
 
     seed: Annotated[int, Ge(0), Lt(2**64)] = Field(7, description="Seed; another seed is another world.")
@@ -50,7 +46,7 @@ class SyntheticSettings(_Section):
     )
 
 
-class FilesSettings(_Section):
+class FilesSettings(Section):
     """A parquet or CSV file, or a folder of them."""
 
     path: Location | None = Field(None, description="File or folder, relative to the settings file.")
@@ -62,15 +58,22 @@ class FilesSettings(_Section):
     delimiter: Annotated[str, Len(1, 1)] = Field(",", description="CSV delimiter.")
 
 
-class SourceSettings(_Section):
+class SourceSettings(Section):
     """Where transactions come from."""
 
-    kind: Literal["synthetic", "files"] = Field("synthetic", description="Which source is read.")
+    kind: Literal["synthetic", "files", "snowflake"] = Field("synthetic", description="Which source is read.")
     synthetic: SyntheticSettings = SyntheticSettings()
     files: FilesSettings = FilesSettings()
+    snowflake: SnowflakeTableSettings = SnowflakeTableSettings()
+
+    @property
+    def time_zone(self) -> str:
+        """IANA zone of times that carry none."""
+        zones = {"files": self.files.time_zone, "snowflake": self.snowflake.time_zone}
+        return zones.get(self.kind, "UTC")
 
 
-class AmountSettings(_Section):
+class AmountSettings(Section):
     """What an amount may be and on which scale detectors see it."""
 
     scale: AmountScale = Field(
@@ -83,7 +86,7 @@ class AmountSettings(_Section):
     )
 
 
-class BorderSettings(_Section):
+class BorderSettings(Section):
     """What is refused at the border."""
 
     max_id_bytes: Annotated[int, Ge(1), Le(4096)] = Field(256, description="Longest id, in UTF-8 bytes.")
@@ -92,7 +95,7 @@ class BorderSettings(_Section):
     )
 
 
-class WindowSettings(_Section):
+class WindowSettings(Section):
     """The days a model is trained on."""
 
     days: Annotated[int, Ge(1), Le(3660)] = Field(180, description="Length of the training window, days.")
@@ -101,7 +104,7 @@ class WindowSettings(_Section):
     )
 
 
-class StatisticalSettings(_Section):
+class StatisticalSettings(Section):
     """The z-score detector."""
 
     min_transactions: Annotated[int, Ge(2)] = Field(30, description="Fewest transactions in the window.")
@@ -109,7 +112,7 @@ class StatisticalSettings(_Section):
     two_sided: bool = Field(default=False, description="Flag unusually small amounts too.")
 
 
-class IsolationForestSettings(_Section):
+class IsolationForestSettings(Section):
     """The Isolation Forest detector."""
 
     min_transactions: Annotated[int, Ge(2)] = Field(100, description="Fewest transactions in the window.")
@@ -123,7 +126,7 @@ class IsolationForestSettings(_Section):
     )
 
 
-class CheckSettings(_Section):
+class CheckSettings(Section):
     """Bounds of the checks that warn."""
 
     min_eligible_wallets: Annotated[float, Ge(0), Le(1)] = Field(
@@ -143,7 +146,7 @@ class CheckSettings(_Section):
     )
 
 
-class RedisSettings(_Section):
+class RedisSettings(Section):
     """Where published models are served from."""
 
     url: SecretStr | None = Field(
@@ -158,7 +161,7 @@ class RedisSettings(_Section):
     embedded_max_memory_mb: Annotated[int, Ge(16)] = Field(4096, description="Memory limit of the embedded store, MB.")
 
 
-class ArchiveSettings(_Section):
+class ArchiveSettings(Section):
     """The archive of model payloads."""
 
     keep_days: Annotated[int, Ge(0)] = Field(
@@ -167,7 +170,7 @@ class ArchiveSettings(_Section):
     )
 
 
-class NightlySettings(_Section):
+class NightlySettings(Section):
     """The nightly schedule."""
 
     cron: str = Field("0 2 * * *", description="When the nightly run of yesterday starts, UTC.")
@@ -183,7 +186,7 @@ class NightlySettings(_Section):
     missing_day_wait_seconds: Annotated[float, Ge(0)] = Field(600.0, description="Seconds between these tries.")
 
 
-class ComputeSettings(_Section):
+class ComputeSettings(Section):
     """What a machine gives to runs; runs that may go on at once share it equally."""
 
     threads: Annotated[int, Ge(0)] = Field(0, description="Threads that fit and judge; 0: one per core.")
@@ -192,14 +195,14 @@ class ComputeSettings(_Section):
     )
 
 
-class AlertSettings(_Section):
+class AlertSettings(Section):
     """Where failed runs are reported."""
 
     webhook: SecretStr | None = Field(None, description="URL that receives a JSON POST per failed run.")
     file: Location | None = Field(None, description="File that receives a JSON line per failed run.")
 
 
-class Settings(_Section):
+class Settings(Section):
     """All settings of one deployment."""
 
     home: Location = Field(
@@ -211,6 +214,8 @@ class Settings(_Section):
         date(2024, 1, 1), description="First day of the home, never before the source's first; partitions start here."
     )
     source: SourceSettings = SourceSettings()
+    snowflake: SnowflakeSettings = SnowflakeSettings()
+    published_scores: PublishedScoresSettings = PublishedScoresSettings()
     amounts: AmountSettings = AmountSettings()
     border: BorderSettings = BorderSettings()
     window: WindowSettings = WindowSettings()
@@ -242,17 +247,16 @@ class Settings(_Section):
         """What the border refuses."""
         from anomaly_assets.domain.border import BorderRules  # noqa: PLC0415  commands that read no rows start sooner
 
-        zone = self.source.files.time_zone if self.source.kind == "files" else "UTC"
         return BorderRules(
             max_id_bytes=self.border.max_id_bytes,
             max_amount=self.amounts.max_amount,
             allow_negative=self.amounts.scale == "signed_log1p",
-            time_zone=zone,
+            time_zone=self.source.time_zone,
             ambiguous_times=self.border.ambiguous_times,
         )
 
 
-class Detection(_Section):
+class Detection(Section):
     """Everything that decides what is flagged: fit settings shape models, decision settings shape flags."""
 
     amount_scale: AmountScale

@@ -6,9 +6,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import AfterValidator, BaseModel, SecretStr, ValidationError, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr, ValidationError, ValidationInfo
 
 from anomaly_assets.domain.errors import SettingsError
+
+
+class Section(BaseModel):
+    """Settings that belong together."""
+
+    # inputs are not repeated in pydantic's own messages: they may be secrets
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
 
 
 def _located(path: Path, info: ValidationInfo) -> Path:
@@ -76,10 +83,14 @@ def keys_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """One line for each wrong setting: an unknown one with the nearest known one, another with what was found.
 
-    Values of secret settings, and of sections that hold one, are not shown.
+    Values of secret settings, of sections that hold one, and of settings that name where a secret is (someone may have
+    written the secret itself), are not shown.
     """
     fields = dict(keys_of(model))
-    known, secret = list(fields), [key for key, field in fields.items() if field.annotation == SecretStr | None]
+    known, secret = (
+        list(fields),
+        [key for key, field in fields.items() if field.annotation == SecretStr | None or key.endswith("_env")],
+    )
     sections = sorted({key.rpartition(".")[0] for key in known} - {""})
     lines = []
     for problem in error.errors():

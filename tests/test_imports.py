@@ -15,6 +15,7 @@ PACKAGE = Path(anomaly_assets.__file__).parent
 LAYERS = [
     {"domain"},
     {"settings_reading"},
+    {"settings_snowflake"},
     {"settings"},
     {"adapters"},
     {"steps", "partitions"},
@@ -33,7 +34,7 @@ LEVEL = {part: level for level, layer in enumerate(LAYERS) for part in layer}
 ENTRANCES = {"cli", "commands", "dashboard", "definitions"}
 """Parts that may read the settings of the deployment."""
 
-WITH_DAGSTER = {"partitions", *(part for layer in LAYERS[6:] for part in layer)} - {
+WITH_DAGSTER = {"partitions", *(part for layer in LAYERS[7:] for part in layer)} - {
     "dashboard",
     "reporting",
     "commands",
@@ -158,7 +159,7 @@ def test_the_domain_opens_and_runs_nothing() -> None:
 
 def test_adapters_import_the_domain_and_settings_and_no_dagster() -> None:
     for path in modules("adapters"):
-        assert imported_parts(path) <= {"domain", "settings", "adapters"}, short(path)
+        assert imported_parts(path) <= {"domain", "settings", "settings_snowflake", "adapters"}, short(path)
         assert "dagster" not in imported_roots(path), short(path)
 
 

@@ -183,7 +183,7 @@ def test_unknown_variables_and_overrides_are_errors_too(folder: Path) -> None:
         ("statistical: {min_transactions: 1}", r"setting statistical\.min_transactions: "),
         ("isolation_forest: {contamination: 0.6}", r"setting isolation_forest\.contamination: .* \(found 0\.6\)"),
         ("amounts: {scale: log}", r"setting amounts\.scale: .*'log1p', 'signed_log1p' or 'none'"),
-        ("source: {kind: kafka}", r"setting source\.kind: .*'synthetic' or 'files'"),
+        ("source: {kind: kafka}", r"setting source\.kind: .*'synthetic', 'files' or 'snowflake'"),
         ("first_day: yesterday", r"setting first_day: .* \(found 'yesterday'\)"),
         ("window: 180", r"setting window: .* \(found 180\)"),
         ("source: {files: {delimiter: ';;'}}", r"setting source\.files\.delimiter: "),

@@ -14,11 +14,14 @@ import pytest
 from redis import Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from snowflake_stand_in import snowflake_port, stand_in
 
 from anomaly_assets.adapters import server_process
 from anomaly_assets.adapters.embedded_store import EmbeddedStore
 from anomaly_assets.adapters.server_process import socket_path_of
 from anomaly_assets.domain.errors import AnomalyAssetsError
+
+__all__ = ["snowflake_port", "stand_in"]  # fixtures
 
 EmbeddedIn = Callable[..., EmbeddedStore]
 NO_RETRY = Retry(NoBackoff(), 0)

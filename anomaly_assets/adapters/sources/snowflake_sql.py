@@ -25,11 +25,11 @@ _TOTALS = (
     "FROM {table} WHERE {where}"
 )
 _BY_MINUTE = (
-    'SELECT FLOOR(DATE_PART(EPOCH_SECOND, {time}) / 60) AS "MINUTE", COUNT(*) AS "N_ROWS" '
+    'SELECT DATE_TRUNC(\'MINUTE\', {time}) AS "MINUTE", COUNT({time}) AS "N_TIMED", COUNT(*) AS "N_ROWS" '
     "FROM {table} WHERE {where} GROUP BY 1 ORDER BY 1"
 )
 _ROWS = "SELECT {columns} FROM {table} WHERE {where}"
-_SPAN = 'SELECT MIN({time}) AS "FIRST", MAX({time}) AS "LAST" FROM {table} WHERE {where}'
+_SPAN = 'SELECT COUNT(*) AS "N_ROWS", MIN({time}) AS "FIRST", MAX({time}) AS "LAST" FROM {table} WHERE {where}'
 _COUNT = 'SELECT COUNT(*) AS "N_ROWS" FROM {table} WHERE {where}'
 _DELETE = "DELETE FROM {table} WHERE {where}"
 _INSERT = "INSERT INTO {table} ({columns}) VALUES ({values})"
@@ -119,7 +119,7 @@ class TableQuery:
         return self._statement(_TOTALS, part, columns=columns)
 
     def by_minute(self, part: Part) -> Statement:
-        """Number of rows in each minute since 1970 that has some; no minute for rows without a time."""
+        """Each minute that has rows, its rows with a time, and all its rows; rows without a time are one more group."""
         return self._statement(_BY_MINUTE, part)
 
     def rows(self, part: Part) -> Statement:
@@ -128,7 +128,7 @@ class TableQuery:
         return self._statement(_ROWS, part, columns=columns)
 
     def span(self) -> Statement:
-        """The first and the last time of the rows the filter lets through; nulls when there is none."""
+        """Number of rows with a time that the filter lets through, and their first and last time."""
         return self._statement(_SPAN, None)
 
     def _statement(self, template: str, part: Part | None, **parts: str) -> Statement:

@@ -1,0 +1,119 @@
+"""What the columns of a Snowflake table must be, and how each of them is cast into the one type it is delivered in."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from anomaly_assets.adapters.snowflake_session import FoundColumn
+from anomaly_assets.domain.errors import SettingsError, SourceError
+from anomaly_assets.domain.schema import INPUT_COLUMNS, TIME
+
+ZONED = ("TIMESTAMP_LTZ", "TIMESTAMP_TZ")
+TIME_KINDS = ("TIMESTAMP_NTZ", *ZONED)
+_LOCAL = pa.timestamp("us")
+_MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
+
+
+def all_columns(columns: Mapping[str, str]) -> dict[str, str]:
+    """Every canonical name with the table's. Raises ``SettingsError`` for a canonical name there is not."""
+    for name in columns:
+        if name not in INPUT_COLUMNS:
+            raise SettingsError(
+                f"source.snowflake.columns maps the unknown column {name}",
+                expected=f"canonical names: {', '.join(INPUT_COLUMNS)}",
+                remedy=f"the nearest is {difflib.get_close_matches(name, INPUT_COLUMNS, n=1, cutoff=0.0)[0]}",
+            )
+    return {name: columns.get(name, name) for name in INPUT_COLUMNS}
+
+
+def kinds_of(found: Sequence[FoundColumn], columns: Mapping[str, str], table: str) -> dict[str, str]:
+    """Snowflake's type of each canonical column, whatever the order they are in.
+
+    Raises ``SourceError`` naming every column that is missing or of a type that would have to be guessed at.
+    """
+    by_name = {column.name: column for column in found}
+    problems, kinds = [], {}
+    for ours, theirs in columns.items():
+        column = by_name.get(theirs.upper())
+        if column is None:
+            near = difflib.get_close_matches(theirs.upper(), list(by_name), n=1, cutoff=0.0)
+            problems.append(f"{theirs} is missing" + (f" (the nearest is {near[0]})" if near else ""))
+        elif not _fits(ours, column):
+            problems.append(f"{theirs} is {_described(column)}, but {ours} must be {_EXPECTED[ours]}")
+        else:
+            kinds[ours] = column.kind
+    if problems:
+        raise SourceError(
+            f"the columns of {table} are not as configured: {'; '.join(problems)}",
+            expected="the types above, in any order",
+            remedy="map the names in source.snowflake.columns, or make a view that casts the column",
+        )
+    return kinds
+
+
+def delivered(table: pa.Table, kinds: Mapping[str, str]) -> list[pa.RecordBatch]:
+    """One chunk of a result with every column cast: text, text, microseconds, float64, text.
+
+    A number becomes the nearest float64, once. Times with a zone are in UTC; those without stay local.
+
+    Raises ``SourceError`` when a column is not what it was described as.
+    """
+    table = table.rename_columns([name.lower() for name in table.column_names])
+    try:
+        columns = {
+            "tx_id": table.column("tx_id").cast(pa.string()),
+            "wallet_id": table.column("wallet_id").cast(pa.string()),
+            "tx_completed_at": _times(table.column("tx_completed_at"), zoned=kinds["tx_completed_at"] in ZONED),
+            "total_amount": _amounts(table.column("total_amount")),
+            "org_name": table.column("org_name").cast(pa.string()),
+        }
+    except (pa.ArrowException, KeyError) as error:
+        found = ", ".join(f"{field.name} {field.type}" for field in table.schema)
+        raise SourceError(
+            f"a result of Snowflake holds {found}, which cannot be cast: {str(error)[:200]}",
+            expected=f"columns of the types {dict(kinds)}",
+        ) from None
+    return pa.table(columns).to_batches()
+
+
+_TEXT = "text or a whole number"
+_EXPECTED = {
+    "tx_id": _TEXT,
+    "wallet_id": _TEXT,
+    "tx_completed_at": "one of " + ", ".join(TIME_KINDS),
+    "total_amount": "a NUMBER or a FLOAT",
+    "org_name": _TEXT,
+}
+
+
+def _fits(ours: str, column: FoundColumn) -> bool:
+    if ours == "tx_completed_at":
+        return column.kind in TIME_KINDS
+    if ours == "total_amount":
+        return column.kind in {"FIXED", "REAL"}
+    return column.kind == "TEXT" or (column.kind == "FIXED" and not column.scale)
+
+
+def _described(column: FoundColumn) -> str:
+    return f"a number with {column.scale} decimal places" if column.kind == "FIXED" else column.kind
+
+
+def _amounts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_decimal(column.type):
+        # Through the text, because Arrow's own conversion of decimals need not give the nearest float64.
+        column = column.cast(pa.string())
+    return column.cast(pa.float64(), safe=False)
+
+
+def _times(column: pa.ChunkedArray, *, zoned: bool) -> pa.ChunkedArray:
+    """Counts of microseconds, cut off towards the past, under the type that says whether they are UTC."""
+    counts, unit = column.cast(pa.int64()), column.type.unit
+    if unit == "ns":
+        # Arrow divides towards zero; of a count before 1970 the remainder is negative
+        whole = pc.divide(counts, 1000)
+        counts = pc.if_else(pc.less(pc.subtract(counts, pc.multiply(whole, 1000)), 0), pc.subtract(whole, 1), whole)
+    else:
+        counts = pc.multiply_checked(counts, _MICROSECONDS[unit])
+    return counts.cast(TIME if zoned else _LOCAL)
