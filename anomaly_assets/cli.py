@@ -217,6 +217,7 @@ def _same_settings_elsewhere(settings: Settings) -> dict[str, str]:
         CONFIG_ENV: Path(named) if Path(named).is_file() else None,
         "ANOMALY_HOME": settings.home,
         "ANOMALY_SOURCE__FILES__PATH": settings.source.files.path,
+        "ANOMALY_SNOWFLAKE__PRIVATE_KEY_PATH": settings.snowflake.private_key_path,
         "ANOMALY_ALERTS__FILE": settings.alerts.file,
     }
     return {name: str(path.absolute()) for name, path in paths.items() if path}

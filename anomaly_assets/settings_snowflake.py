@@ -1,6 +1,5 @@
 """Settings of a Snowflake account and of the tables read and written there."""
 
-from datetime import date
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Len
@@ -10,7 +9,7 @@ from anomaly_assets.settings_reading import Location, Section
 
 EnvironmentName = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]{0,127}$")]
 TableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*){2}$")]
-FilterValue = StrictBool | StrictInt | StrictFloat | date | StrictStr
+FilterValue = StrictBool | StrictInt | StrictFloat | StrictStr
 
 
 class SnowflakeSettings(Section):

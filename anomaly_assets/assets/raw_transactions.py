@@ -66,7 +66,7 @@ def raw_transactions_asset(graph: Graph, rules: BorderRules) -> dg.AssetsDefinit
         clock: ClockResource,
     ) -> Events:
         run, day = home.run(context, clock.now), date.fromisoformat(context.partition_key)
-        opened = cache(source.open)
+        opened = cache(partial(source.open, context.run.run_id))
 
         def ingest(which: date) -> Outcome:
             known_at = datetime.fromisoformat(config.known_at) if config.known_at else clock.now()

@@ -18,8 +18,8 @@ class TransactionSourceResource(dg.ConfigurableResource, ABC):
     """Where transactions come from."""
 
     @abstractmethod
-    def open(self) -> TransactionSource:
-        """The source; connects when it is first asked for rows."""
+    def open(self, run_id: str | None = None) -> TransactionSource:
+        """The source, for a run; connects when it is first asked for rows."""
 
 
 class SyntheticSourceResource(TransactionSourceResource):
@@ -37,7 +37,7 @@ class SyntheticSourceResource(TransactionSourceResource):
         """The generator these settings describe."""
         return cls(**settings.model_dump(), first_day=first_day.isoformat())
 
-    def open(self) -> SyntheticSource:
+    def open(self, run_id: str | None = None) -> SyntheticSource:  # noqa: ARG002
         """The generator."""
         return SyntheticSource(
             seed=self.seed,
@@ -75,7 +75,7 @@ class FilesSourceResource(TransactionSourceResource):
             first_day=first_day.isoformat(),
         )
 
-    def open(self) -> FilesSource:
+    def open(self, run_id: str | None = None) -> FilesSource:  # noqa: ARG002
         """The files, read when first asked for rows."""
         later: AmbiguousTimes = "later" if self.ambiguous_times == "later" else "earlier"
         return FilesSource(
@@ -89,7 +89,11 @@ class FilesSourceResource(TransactionSourceResource):
 
 
 def source_resource(settings: Settings) -> TransactionSourceResource:
-    """The configured source."""
+    """The configured source. What a source needs is imported when it is the configured one."""
+    if settings.source.kind == "snowflake":
+        from anomaly_assets.resources.snowflake import snowflake_source_resource  # noqa: PLC0415
+
+        return snowflake_source_resource(settings)
     if settings.source.kind == "files":
         return FilesSourceResource.from_settings(
             settings.source.files, settings.border.ambiguous_times, settings.first_day

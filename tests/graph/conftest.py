@@ -8,10 +8,13 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 import pytest
+from snowflake_stand_in import snowflake_port, stand_in
 
 from graph.apart import RunsApart
 from graph.deployment import Deploy, Deployment, source_of
 from graph.invented import DAY, FIRST, WINDOW_DAYS, days_from, deliver_ordinary
+
+__all__ = ["snowflake_port", "stand_in"]  # fixtures
 
 
 class Prepared(NamedTuple):

@@ -101,10 +101,7 @@ class SnowflakeSource:
             "account": self._table.account.lower(),
             "table": self._table.table.upper(),
             "columns": {ours: theirs.upper() for ours, theirs in self._query.columns.items()},
-            "filter": [
-                [c.column.upper(), c.operator.value, [str(v) if isinstance(v, date) else v for v in c.values]]
-                for c in self._table.conditions
-            ],
+            "filter": [[c.column.upper(), c.operator.value, list(c.values)] for c in self._table.conditions],
             "time_zone": self.time_zone,
         }
 

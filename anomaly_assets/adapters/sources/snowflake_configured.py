@@ -1,7 +1,7 @@
 """The ``snowflake`` source that settings describe."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ from anomaly_assets.adapters.sources.snowflake import SnowflakeSource, Snowflake
 from anomaly_assets.adapters.sources.snowflake_sql import Condition, Operator
 from anomaly_assets.domain.errors import SettingsError
 from anomaly_assets.settings import Settings
+from anomaly_assets.settings_snowflake import SnowflakeFilter
 
 TAG = "anomaly_assets"
 
@@ -31,7 +32,7 @@ def snowflake_source(
         account.account,
         table.table,
         table.columns,
-        [Condition(c.column, Operator(c.operator), c.values) for c in table.filter],
+        conditions_of(table.filter),
         table.time_zone,
         settings.border.ambiguous_times,
     )
@@ -42,6 +43,11 @@ def snowflake_source(
         first_day=settings.first_day,
         slice_rows=table.slice_rows,
     )
+
+
+def conditions_of(parts: Sequence[SnowflakeFilter]) -> list[Condition]:
+    """The parts of a filter as they are bound."""
+    return [Condition(part.column, Operator(part.operator), part.values) for part in parts]
 
 
 def tag_of(run_id: str | None) -> str:

@@ -8,7 +8,7 @@ quoted they may be words of the language (``date``, ``order``).
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -77,7 +77,7 @@ class Condition:
 
     column: str
     operator: Operator
-    values: tuple[str | int | float | bool | date, ...] = ()
+    values: tuple[str | int | float | bool, ...] = ()
 
 
 @dataclass(frozen=True)
