@@ -19,6 +19,7 @@ from anomaly_assets.domain.identity import file_digest
 from anomaly_assets.domain.training import warm_up
 from anomaly_assets.jobs import DETECT, INGEST
 from anomaly_assets.settings import Detection, Settings
+from anomaly_assets.steps.publish_scores import is_published
 from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
 
 KERNELS = "prepare kernels"
@@ -101,7 +102,14 @@ def is_up_to_date(home: Home, settings: Settings, day: date) -> bool:
         and metrics.inputs["scored"] == scored.revision
         and models.inputs["fit_id"] == detection.fit_id
         and file_digest(published) == lake.stored(scored, "scored").sha256
+        and _elsewhere(home, settings, day, scored.revision)
     )
+
+
+def _elsewhere(home: Home, settings: Settings, day: date, revision: str) -> bool:
+    """Whether the table that scores go to, if there is one, was given these."""
+    table = settings.published_scores.table
+    return table is None or is_published(home, table, day, revision)
 
 
 def _same_settings(detection: Detection, found: Sequence[str | None]) -> bool:

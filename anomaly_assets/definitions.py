@@ -10,6 +10,7 @@ from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.assets.anomaly_metrics import anomaly_metrics_asset
 from anomaly_assets.assets.graph import Graph
+from anomaly_assets.assets.published_scores import published_scores_asset
 from anomaly_assets.assets.raw_transactions import raw_transactions_asset
 from anomaly_assets.assets.scored_transactions import scored_transactions_asset
 from anomaly_assets.assets.training_window import training_window_asset
@@ -23,6 +24,7 @@ from anomaly_assets.partitions import daily_partitions, trailing_window_mapping
 from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.detection import BoundsResource, DetectionResource
 from anomaly_assets.resources.home import HomeResource
+from anomaly_assets.resources.scores_table import ScoresTableResource
 from anomaly_assets.resources.source import source_resource
 from anomaly_assets.schedules import nightly_schedule
 from anomaly_assets.sensors.late_arrivals import late_arrivals_sensor
@@ -39,7 +41,8 @@ def build_definitions(settings: Settings, *, runs_at_once: int | None = None) ->
     days = daily_partitions(settings.first_day)
     graph = Graph(days, trailing_window_mapping(settings.window.days))
     detection = settings.detection
-    ingest, detect, nightly = build_jobs()
+    publishes = settings.published_scores.table is not None
+    ingest, detect, nightly = build_jobs(publishes=publishes)
     real = settings.source.kind != "synthetic"
     return dg.Definitions(
         assets=_with_code_references(
@@ -49,6 +52,7 @@ def build_definitions(settings: Settings, *, runs_at_once: int | None = None) ->
                 wallet_models_asset(graph, detection),
                 scored_transactions_asset(graph, detection),
                 anomaly_metrics_asset(graph),
+                *([published_scores_asset(graph, detection)] if publishes else []),
             ]
         ),
         asset_checks=[
@@ -82,9 +86,16 @@ def build_definitions(settings: Settings, *, runs_at_once: int | None = None) ->
             "bounds": BoundsResource.from_settings(settings.checks),
             "clock": ClockResource(),
             "store": StoreProvider.from_settings(settings.redis),
+            **({"scores_table": _scores_table(settings)} if publishes else {}),
         },
         executor=dg.in_process_executor,
     )
+
+
+def _scores_table(settings: Settings) -> ScoresTableResource:
+    from anomaly_assets.resources.snowflake import scores_table_resource  # noqa: PLC0415  only where it is configured
+
+    return scores_table_resource(settings)
 
 
 def _alert_targets(settings: Settings) -> AlertTargets:

@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from anomaly_assets.checks.sampled_flags_verify import NAME as PROOF_CHECK
+from anomaly_assets.steps.publish_scores import PUBLISHED
 from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
 
 AssetJob = Any
@@ -13,9 +14,9 @@ AssetJob = Any
 INGEST, DETECT, NIGHTLY = "ingest_transactions", "detect_anomalies", "nightly"
 
 
-def build_jobs() -> list[AssetJob]:
-    """Ingest, detect and nightly, all partitioned by day."""
-    detection = [WINDOW, MODELS, SCORED, METRICS]
+def build_jobs(*, publishes: bool = False) -> list[AssetJob]:
+    """Ingest, detect and nightly, all partitioned by day; ``publishes`` when scored days go to a table elsewhere."""
+    detection = [WINDOW, MODELS, SCORED, METRICS, *([PUBLISHED] if publishes else [])]
     described = {
         INGEST: ([RAW], "Extract and validate the chosen days. Run it before detect_anomalies."),
         DETECT: (

@@ -43,11 +43,15 @@ class StandIn:
         """Run DuckDB's SQL behind the server's back; rows of the last statement."""
         return self._post("/test/sql", list(statements))["rows"]
 
+    def administer(self, *statements: str) -> None:
+        """Run Snowflake's SQL inside the server."""
+        self._post("/test/administer", list(statements))
+
     def fail(self, match: str, *, skip: int = 0, times: int = 1_000_000, **how: Any) -> None:
         """Meet requests whose statement (or ``login``) matches: skip some, then answer ``times`` of them ``how``.
 
         ``code``, ``sqlstate`` and ``message`` are an error of Snowflake, ``cut`` ends the answer midway, ``status`` is
-        one of HTTP, ``sql`` runs first, behind the reader's back.
+        one of HTTP, ``lost`` says yes and does nothing, ``sql`` runs first, behind the reader's back.
         """
         self._post("/test/fail", {"match": match, "skip": skip, "times": times, **how})
 
@@ -115,7 +119,9 @@ def fresh(port: int) -> StandIn:
     """A database nobody used, and no faults."""
     stand_in = StandIn(port, f"SHOP{os.getpid()}_{next(_databases)}")
     stand_in.calm()
-    stand_in.sql(f"ATTACH ':memory:' AS {stand_in.database}", f"CREATE SCHEMA {stand_in.database}.PUBLIC")
+    stand_in.administer(
+        f"CREATE DATABASE {stand_in.database}", f"CREATE SCHEMA IF NOT EXISTS {stand_in.database}.PUBLIC"
+    )
     return stand_in
 
 
@@ -139,6 +145,8 @@ class _Faults:
             self.state["run"](sql)
         if "cut" in fault:
             await _answer(send, 200, b'{"data": {"rowset', length=1_000_000)
+        elif "lost" in fault:
+            await _answer(send, 200, json.dumps(_NOTHING_DONE).encode())
         elif "status" in fault:
             await _answer(send, fault["status"], b"{}")
         elif "code" in fault:
@@ -169,6 +177,29 @@ class _Faults:
                     fault["times"] -= 1
                     return dict(fault)
         return {}
+
+
+_NOTHING_DONE = {
+    "data": {
+        "parameters": [],
+        "rowtype": [
+            {
+                "name": "number of rows inserted",
+                "type": "fixed",
+                "precision": 38,
+                "scale": 0,
+                "length": None,
+                "nullable": True,
+            }
+        ],
+        "rowset": [["0"]],
+        "queryResultFormat": "json",
+        "total": 1,
+        "queryId": "lost",
+        "statementTypeId": 12544,
+    },
+    "success": True,
+}
 
 
 def _error(fault: dict[str, Any]) -> dict[str, Any]:
@@ -221,6 +252,12 @@ def _serve() -> None:
             rows = await run_in_threadpool(run, statement)
         return JSONResponse({"rows": json.loads(json.dumps(rows, default=str))})
 
+    async def administer(request: Request) -> JSONResponse:
+        cursor = fakesnow.shared_fs.connect().cursor()
+        for statement in await request.json():
+            await run_in_threadpool(cursor.execute, statement)
+        return JSONResponse({})
+
     async def fail(request: Request) -> JSONResponse:
         state["faults"].append(await request.json())
         return JSONResponse({})
@@ -234,7 +271,7 @@ def _serve() -> None:
     async def seen(_: Request) -> JSONResponse:
         return JSONResponse({"seen": state["seen"], "sessions": len(fakesnow.sessions)})
 
-    control = [Route(f"/test/{f.__name__}", f, methods=["POST"]) for f in (sql, fail, calm, seen)]
+    control = [Route(f"/test/{f.__name__}", f, methods=["POST"]) for f in (sql, administer, fail, calm, seen)]
     app = Starlette(routes=[*control, Mount("/", _Faults(fakesnow.app, state))])
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", lifespan="off"))
     threading.Thread(target=_tell_port, args=(server,), daemon=True).start()

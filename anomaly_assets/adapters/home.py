@@ -99,6 +99,10 @@ class Home:
         """Path of the published scores of ``day``."""
         return self.output / f"labeled_transactions_{day:%Y%m%d}.parquet"
 
+    def scores_receipt(self, day: date) -> Path:
+        """Path of the record of which scores of ``day`` a table elsewhere holds."""
+        return self.root / "published_scores" / f"{day.isoformat()}.json"
+
     @property
     def home_id(self) -> str:
         """Random name of this home, the same for its whole life."""

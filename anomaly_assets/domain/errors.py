@@ -13,10 +13,12 @@ AnomalyAssetsError
 │   ├── ModelFormatError      a stored model is malformed or of another format version
 │   ├── BlockedByCheck        a blocking check failed on the staged result
 │   ├── ModelConflict         one recipe gave two models
-│   └── StoreRefused          the model store must not be used as it is configured
+│   ├── StoreRefused          the model store must not be used as it is configured
+│   └── TargetError           the table that scores go to is not what its settings promise
 └── TransientError            a rerun may help
     ├── SourceUnavailable     the source did not answer
     ├── StoreUnavailable      the model store did not answer
+    ├── TargetUnavailable     the table that scores go to did not answer
     ├── Busy                  another run holds the lock
     └── Superseded            another run published something newer meanwhile
 """
@@ -100,12 +102,20 @@ class StoreRefused(PermanentError):
     """The model store must not be used as it is configured."""
 
 
+class TargetError(PermanentError):
+    """The table that scores go to is not what its settings promise."""
+
+
 class SourceUnavailable(TransientError):
     """The source did not answer."""
 
 
 class StoreUnavailable(TransientError):
     """The model store did not answer."""
+
+
+class TargetUnavailable(TransientError):
+    """The table that scores go to did not answer."""
 
 
 class Busy(TransientError):

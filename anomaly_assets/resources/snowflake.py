@@ -12,11 +12,13 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from anomaly_assets.adapters.scores_table import ScoresTable
 from anomaly_assets.adapters.snowflake_account import Patience, connect, extra_arguments, require_complete
 from anomaly_assets.adapters.sources.snowflake import SnowflakeSource, SnowflakeTable
 from anomaly_assets.adapters.sources.snowflake_configured import conditions_of, snowflake_source, tag_of
 from anomaly_assets.domain.border import AmbiguousTimes
 from anomaly_assets.domain.errors import SettingsError
+from anomaly_assets.resources.scores_table import ScoresTableResource
 from anomaly_assets.resources.source import TransactionSourceResource
 from anomaly_assets.settings import Settings
 from anomaly_assets.settings_snowflake import SnowflakeFilter, SnowflakeSettings
@@ -68,6 +70,18 @@ def snowflake_source_resource(settings: Settings) -> TransactionSourceResource:
         slice_rows=table.slice_rows,
         retries=settings.snowflake.retries,
         retry_wait_seconds=settings.snowflake.retry_wait_seconds,
+    )
+    return resource
+
+
+def scores_table_resource(settings: Settings) -> ScoresTableResource:
+    """The table these settings send scored days to. Raises ``SettingsError`` when it cannot be one."""
+    account = settings.snowflake
+    resource: ScoresTableResource = target_class()(
+        connection=account_resource(account),
+        table=settings.published_scores.table,
+        retries=account.retries,
+        retry_wait_seconds=account.retry_wait_seconds,
     )
     return resource
 
@@ -133,3 +147,24 @@ def source_class() -> Any:
             )
 
     return SnowflakeSourceResource
+
+
+@cache
+def target_class() -> Any:
+    """The resource class of the table that scored days go to, over that of the account."""
+    account: Any = account_class()
+
+    class SnowflakeScoresTableResource(ScoresTableResource):
+        """A table of scored transactions in Snowflake."""
+
+        connection: account
+        table: str
+        retries: int
+        retry_wait_seconds: float
+
+        def open(self, run_id: str) -> ScoresTable:
+            """The table; logs in when first written to."""
+            log_in = partial(self.connection.log_in, tag_of(run_id))
+            return ScoresTable(self.table, log_in, Patience(self.retries, self.retry_wait_seconds))
+
+    return SnowflakeScoresTableResource

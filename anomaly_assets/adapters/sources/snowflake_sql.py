@@ -33,6 +33,7 @@ _SPAN = 'SELECT COUNT(*) AS "N_ROWS", MIN({time}) AS "FIRST", MAX({time}) AS "LA
 _COUNT = 'SELECT COUNT(*) AS "N_ROWS" FROM {table} WHERE {where}'
 _DELETE = "DELETE FROM {table} WHERE {where}"
 _INSERT = "INSERT INTO {table} ({columns}) VALUES ({values})"
+_CREATE = "CREATE TABLE {table} ({columns})"
 _INSIDE = "{time} >= ? AND {time} < ?"
 _INSIDE_OR_WITHOUT = "({time} >= ? AND {time} < ? OR {time} IS NULL)"
 _WITHOUT = "{time} IS NULL"
@@ -172,6 +173,12 @@ def insert_into(table: str, columns: Sequence[str]) -> Statement:
     """Insert rows, each with a value for every one of ``columns``."""
     names, values = ", ".join(map(quoted, columns)), ", ".join("?" for _ in columns)
     return Statement(_INSERT.format(table=table_name(table), columns=names, values=values))
+
+
+def create_table(table: str, columns: Mapping[str, str]) -> Statement:
+    """Make a table of ``columns`` (name to Snowflake's type, from this project's own schema): shown, never sent."""
+    declared = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
+    return Statement(_CREATE.format(table=table_name(table), columns=declared))
 
 
 def table_name(name: str) -> str:

@@ -1,0 +1,47 @@
+"""published_scores: bring a scored day into a table elsewhere."""
+
+import json
+from dataclasses import dataclass
+from datetime import date
+
+from anomaly_assets.adapters.atomic_files import write_atomically
+from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.locks import exclusive
+from anomaly_assets.adapters.scores_table import ScoresTable
+from anomaly_assets.domain.days import DayRange
+from anomaly_assets.domain.identity import canonical_json
+from anomaly_assets.steps.run import SCORED, Run
+
+PUBLISHED = "published_scores"
+
+
+@dataclass(frozen=True)
+class PublishedDay:
+    """What the table holds of a day now: which scores, and how many rows."""
+
+    revision: str
+    n_rows: int
+
+
+def publish_scores(run: Run, table: ScoresTable, day: date) -> PublishedDay:
+    """Replace the day in the table by the current scores, and note that this was done."""
+    lock = run.home.root / "locks" / PUBLISHED / f"{day.isoformat()}.lock"
+    with exclusive(lock, timeout_seconds=run.lock_timeout_seconds):
+        seal = run.home.lake.require(SCORED, day)
+        n_rows = table.replace_day(DayRange.of(day), run.home.lake.read(seal, "scored"))
+        receipt = canonical_json(_receipt(table.name, seal.revision)) + b"\n"
+        write_atomically(run.home.scores_receipt(day), receipt, locked=True)
+    return PublishedDay(seal.revision, n_rows)
+
+
+def is_published(home: Home, table: str, day: date, revision: str) -> bool:
+    """Whether the table was given these scores of the day last."""
+    try:
+        found = json.loads(home.scores_receipt(day).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return False
+    return bool(found == _receipt(table, revision))
+
+
+def _receipt(table: str, revision: str) -> dict[str, str]:
+    return {"table": table.upper(), "revision": revision}
