@@ -80,6 +80,7 @@ def build_definitions(settings: Settings, *, runs_at_once: int | None = None) ->
                 lock_timeout_seconds=settings.lock_timeout_seconds,
                 threads=compute.threads,
                 window_cache_mb=compute.window_cache_bytes // (1024 * 1024),
+                elsewhere=settings.storage.elsewhere,
             ),
             "source": source_resource(settings),
             "detection": DetectionResource.from_settings(detection),

@@ -27,6 +27,7 @@ SETTINGS_FILE = "anomaly.yaml"
 CONFIG_ENV = "ANOMALY_CONFIG"
 FAILPOINTS_ENV = "ANOMALY_FAILPOINTS"
 
+_OBJECT_STORE = r"^s3://[^/@]+(/.*)?$"
 AmountScale = Literal["log1p", "signed_log1p", "none"]
 
 
@@ -161,6 +162,24 @@ class RedisSettings(Section):
     embedded_max_memory_mb: Annotated[int, Ge(16)] = Field(4096, description="Memory limit of the embedded store, MB.")
 
 
+class StorageSettings(Section):
+    """Where an object store holds parts of the home; ``s3://bucket/folder?region=...``, without keys in it."""
+
+    lake: str | None = Field(
+        None,
+        pattern=_OBJECT_STORE,
+        description="Sealed partitions in an object store, `s3://bucket/folder?region=...`; none: in the home.",
+    )
+    output: str | None = Field(
+        None, pattern=_OBJECT_STORE, description="Published days in an object store, likewise; none: in the home."
+    )
+
+    @property
+    def elsewhere(self) -> dict[str, str]:
+        """The parts that are not in the home, and where they are."""
+        return self.model_dump(exclude_none=True)
+
+
 class ArchiveSettings(Section):
     """The archive of model payloads."""
 
@@ -223,6 +242,7 @@ class Settings(Section):
     isolation_forest: IsolationForestSettings = IsolationForestSettings()
     checks: CheckSettings = CheckSettings()
     redis: RedisSettings = RedisSettings()
+    storage: StorageSettings = StorageSettings()
     archive: ArchiveSettings = ArchiveSettings()
     compute: ComputeSettings = ComputeSettings()
     nightly: NightlySettings = NightlySettings()

@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from anomaly_assets.adapters.object_path import AnyPath, ObjectPath
+
 TEMPORARY_SUFFIX = ".tmp"
 
 
-def fsync_folder(folder: Path) -> None:
-    """Make renames inside ``folder`` durable."""
+def fsync_folder(folder: AnyPath) -> None:
+    """Make renames inside ``folder`` durable; an object store does by itself."""
+    if isinstance(folder, ObjectPath):
+        return
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
@@ -32,8 +36,10 @@ def temporary_path(target: Path) -> Path:
     return target.with_name(f".{target.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
 
 
-def make_folder(folder: Path) -> None:
-    """Create ``folder`` and its missing parents, durably."""
+def make_folder(folder: AnyPath) -> None:
+    """Create ``folder`` and its missing parents, durably; an object store needs none."""
+    if isinstance(folder, ObjectPath):
+        return
     missing = [member for member in (folder, *folder.parents) if not member.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for created in missing:
@@ -51,13 +57,20 @@ def naming(path: Path) -> Iterator[None]:
         raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
 
 
-def replace_durably(temporary: Path, target: Path) -> None:
-    """Rename ``temporary`` (already fsynced) over ``target`` and make the rename durable."""
+def replace_durably(temporary: Path, target: AnyPath) -> None:
+    """Rename ``temporary`` (already fsynced) over ``target`` and make the rename durable.
+
+    To an object store it is uploaded instead: readers see the old object until the new one is whole.
+    """
+    if isinstance(target, ObjectPath):
+        target.write_bytes(temporary.read_bytes())
+        temporary.unlink()
+        return
     temporary.replace(target)
     fsync_folder(target.parent)
 
 
-def write_atomically(target: Path, content: bytes, *, locked: bool = False) -> None:
+def write_atomically(target: AnyPath, content: bytes, *, locked: bool = False) -> None:
     """Replace ``target`` by ``content``: readers see the old bytes or the new ones, never a part.
 
     Parameters
@@ -67,6 +80,9 @@ def write_atomically(target: Path, content: bytes, *, locked: bool = False) -> N
 
     Raises ``OSError`` as the file system gives it (disk full, read-only); the old file is intact then.
     """
+    if isinstance(target, ObjectPath):
+        target.write_bytes(content)
+        return
     if locked:
         remove_temporary_files(target.parent, target.name)
     with staged(target) as temporary:
@@ -87,14 +103,18 @@ def staged(target: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def remove_temporary_files(folder: Path, name: str | None = None, *, pid: int | None = None) -> None:
+def remove_temporary_files(folder: AnyPath, name: str | None = None, *, pid: int | None = None) -> None:
     """Remove what a killed writer left in ``folder``. The caller holds the lock that guards the folder.
+
+    In an object store nobody leaves anything.
 
     Parameters
     ----------
     name : only temporary files of the target of this name
     pid : only temporary files of this process
     """
+    if isinstance(folder, ObjectPath):
+        return
     names = "*" if name is None else glob.escape(name)
     for leftover in folder.glob(f".{names}.{pid or '*'}{TEMPORARY_SUFFIX}"):
         leftover.unlink(missing_ok=True)

@@ -1,6 +1,5 @@
 """Taking a wallet's rows out of every file of a partition, whatever revision they belong to."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from anomaly_assets.adapters.atomic_files import fsync_folder, replace_durably, 
 from anomaly_assets.adapters.erased_files import ERASED_FILE, ErasedFiles, Remainder
 from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.lake import PartitionWriter
+from anomaly_assets.adapters.object_path import AnyPath, listed
 from anomaly_assets.adapters.parquet_bytes import table_from_bytes
 from anomaly_assets.adapters.partition_files import role_of, write_table
 from anomaly_assets.domain.errors import CorruptFile
@@ -25,14 +25,14 @@ ERASURE = "erasure"
 class Held:
     """A file of a partition and its rows of one wallet."""
 
-    path: Path
+    path: AnyPath
     rows: pa.Table
 
 
-def files_with(folder: Path, wallet_id: str) -> list[Held]:
+def files_with(folder: AnyPath, wallet_id: str) -> list[Held]:
     """Files of a partition that hold the wallet, also those that no seal names. Raises ``CorruptFile``."""
     found = []
-    for path in sorted(folder.glob("[!.]*.parquet")):
+    for path in listed(folder, "[!.]*.parquet"):
         rows = _of_wallet(_read(path), wallet_id, keep=True)
         if rows.num_rows:
             found.append(Held(path, rows))
@@ -55,7 +55,7 @@ def erase_from(writer: PartitionWriter, wallet_id: str) -> ErasedFiles:
     for each in held:
         writer.lease.check()
         sealed = _sealed_digests(before.remainders, each.path)
-        remainder = _remainder(each, wallet_id)
+        remainder = _remainder(each, wallet_id, lake.local_folder(writer.asset, writer.day))
         for sha256 in sealed:
             earlier = remainders[sha256].leaves if sha256 in remainders else ()
             remainders[sha256] = Remainder(remainder.file, tuple(sorted({*earlier, *remainder.leaves})))
@@ -69,22 +69,22 @@ def erase_from(writer: PartitionWriter, wallet_id: str) -> ErasedFiles:
     return record
 
 
-def _remainder(held: Held, wallet_id: str) -> Remainder:
-    """Write what is left of a file beside it."""
+def _remainder(held: Held, wallet_id: str, local: Path) -> Remainder:
+    """Write what is left of a file beside it; ``local`` is a folder of this machine."""
     table = _read(held.path)
-    temporary = temporary_path(held.path.with_name(f"remainder-{os.getpid()}"))
+    temporary = temporary_path(local / "remainder")
     file = write_table(_of_wallet(table, wallet_id, keep=False), temporary, role_of(held.path))
     replace_durably(temporary, held.path.with_name(file.name))
     return Remainder(file, (wallet_leaves(held.rows)[wallet_id],))
 
 
-def _sealed_digests(remainders: Mapping[str, Remainder], path: Path) -> list[str]:
+def _sealed_digests(remainders: Mapping[str, Remainder], path: AnyPath) -> list[str]:
     """The digests by which seals name a file: its own, or those of the files that it is the remainder of."""
     of = [sha256 for sha256, remainder in remainders.items() if remainder.file.name == path.name]
     return [*of, file_digest(path.read_bytes())]
 
 
-def _read(path: Path) -> pa.Table:
+def _read(path: AnyPath) -> pa.Table:
     content = path.read_bytes()
     if not path.stem.endswith(f"-{file_digest(content)[:16]}"):
         raise CorruptFile(

@@ -14,7 +14,7 @@
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -24,25 +24,40 @@ from anomaly_assets.adapters.erasures import Erasures
 from anomaly_assets.adapters.lake import Lake
 from anomaly_assets.adapters.locks import exclusive
 from anomaly_assets.adapters.model_archive import ModelArchive
+from anomaly_assets.adapters.object_path import AnyPath, ObjectPath, listed
 from anomaly_assets.adapters.publication_log import PublicationLog
 from anomaly_assets.domain.errors import CorruptFile, HomeMismatch
 from anomaly_assets.domain.identity import canonical_json, digest_of
 
 HOME_FORMAT_VERSION = 1
 _CLAIM_TIMEOUT_SECONDS = 60.0
+PARTS = ("lake", "output")
+"""What may lie in an object store."""
 _KEYS = {"home_id", "source", "source_id", "first_day"}
 
 
 @dataclass(frozen=True)
 class Home:
-    """Paths and stores of one deployment; nothing is created before it is used."""
+    """Paths and stores of one deployment; nothing is created before it is used.
+
+    Parameters
+    ----------
+    root : its folder
+    elsewhere : where an object store holds the lake (``lake``) or the published days (``output``) of a new home; the
+        first ingest writes it into ``home.json``, which decides from then on
+    """
 
     root: Path
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def output(self) -> Path:
+    def output(self) -> AnyPath:
         """Folder of the published days."""
-        return self.root / "output"
+        return self._place("output")
+
+    def _place(self, part: str) -> AnyPath:
+        location = (self.record() or self.elsewhere).get(part)
+        return self.root / part if location is None else ObjectPath.of(str(location))
 
     @property
     def settings(self) -> Path:
@@ -67,17 +82,17 @@ class Home:
     @property
     def lake(self) -> Lake:
         """The published lake."""
-        return Lake(self.root / "lake", self.root / "locks")
+        return Lake(self._place("lake"), self.root / "locks")
 
     def trial_lake(self, settings_id: str) -> Lake:
         """A lake apart, for detection runs whose settings differ from the home's."""
         name = settings_id[:16]
-        return Lake(self.root / "lake" / "trials" / name, self.root / "locks" / "trials" / name, base=self.lake)
+        return Lake(self._place("lake") / "trials" / name, self.root / "locks" / "trials" / name, base=self.lake)
 
     @property
     def lakes(self) -> list[Lake]:
         """The published lake, then those of trials."""
-        trials = sorted(path.name for path in (self.lake.root / "trials").glob("*") if path.is_dir())
+        trials = [path.name for path in listed(self.lake.root / "trials", "*") if path.is_dir()]
         return [self.lake, *map(self.trial_lake, trials)]
 
     @property
@@ -95,7 +110,7 @@ class Home:
         """The publication log."""
         return PublicationLog(self.root / "publication_log.jsonl")
 
-    def published_path(self, day: date) -> Path:
+    def published_path(self, day: date) -> AnyPath:
         """Path of the published scores of ``day``."""
         return self.output / f"labeled_transactions_{day:%Y%m%d}.parquet"
 
@@ -148,8 +163,9 @@ class Home:
                     "home_id": secrets.token_hex(8),
                     "source": dict(source),
                     **wanted,
+                    **self.elsewhere,
                 }
-                write_atomically(self.root / "home.json", canonical_json(fresh) + b"\n", locked=True)
+                self._write(fresh)
                 return
         if any(record[key] != value for key, value in wanted.items()):
             raise HomeMismatch(
@@ -157,3 +173,24 @@ class Home:
                 expected=f"source {dict(source)} from {first_day}",
                 remedy="use another home (--home, or `home` in anomaly.yaml), or the settings this home was made with",
             )
+        self._require_places(record)
+
+    def _require_places(self, record: Mapping[str, Any]) -> None:
+        """Raise ``HomeMismatch`` when the settings look for parts elsewhere than they are; parameters may change."""
+        for part in PARTS:
+            found, wanted = record.get(part), self.elsewhere.get(part)
+            if _location(found) != _location(wanted):
+                raise HomeMismatch(
+                    f"the {part} of {self.root} is at {_location(found) or self.root / part}",
+                    expected=f"{_location(wanted) or self.root / part}, as storage.{part} says",
+                    remedy=f"set storage.{part} as it was, or use another home",
+                )
+        if any(record.get(part) != self.elsewhere.get(part) for part in PARTS):
+            self._write({**record, **self.elsewhere})
+
+    def _write(self, record: Mapping[str, Any]) -> None:
+        write_atomically(self.root / "home.json", canonical_json(dict(record)) + b"\n", locked=True)
+
+
+def _location(uri: str | None) -> str | None:
+    return None if uri is None else uri.partition("?")[0].rstrip("/")

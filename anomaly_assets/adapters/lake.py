@@ -6,6 +6,8 @@
     {root}/{asset}/{day}/{role}-{sha256[:16]}.parquet  files, shared by revisions with equal content
     {root}/{asset}/{day}/erased.json                   what took the place of files that held erased wallets
 
+``root`` may be in an object store; locks, staged files and indexes are on this machine then.
+
 A writer holds the lock of its day and asset, stages files under temporary names, has them checked, and only then
 renames them and replaces the seal. Whoever is killed leaves the old revision current.
 """
@@ -31,6 +33,7 @@ from anomaly_assets.adapters.atomic_files import (
 from anomaly_assets.adapters.erased_files import ERASED_FILE, ErasedFiles
 from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.locks import Lease, exclusive
+from anomaly_assets.adapters.object_path import AnyPath, ObjectPath, listed
 from anomaly_assets.adapters.parquet_bytes import table_from_bytes
 from anomaly_assets.adapters.partition_files import write_table
 from anomaly_assets.adapters.seal import Seal, StoredFile
@@ -49,13 +52,19 @@ class Lake:
     ``base`` is the lake whose partitions may be inputs of this one's: a trial reads the raw days of the published lake.
     """
 
-    root: Path
+    root: AnyPath
     locks: Path
     base: "Lake | None" = None
 
-    def folder(self, asset: str, day: date) -> Path:
+    def folder(self, asset: str, day: date) -> AnyPath:
         """Folder of one partition."""
         return self.root / asset / day.isoformat()
+
+    def local_folder(self, asset: str, day: date) -> Path:
+        """Folder of this machine for what is staged and what can be made again: the partition's, if it is here."""
+        if isinstance(self.root, Path):
+            return self.root / asset / day.isoformat()
+        return self.locks.with_name(f"{self.locks.name}.local") / asset / day.isoformat()
 
     def find(self, asset: str, day: date, revision: str | None = None) -> Seal | None:
         """The current seal (or that of ``revision``), or None when there is none.
@@ -87,20 +96,24 @@ class Lake:
 
     def days(self, asset: str) -> list[date]:
         """Days with a seal file, ascending; folders that are not named as a day are not partitions."""
-        names = (path.parent.name for path in (self.root / asset).glob(f"*/{SEAL_FILE}"))
+        names = [path.parent.name for path in (self.root / asset).glob(f"*/{SEAL_FILE}")]
         return sorted(day for name in names if (day := day_named(name)) is not None)
 
     def revisions(self, asset: str, day: date) -> list[str]:
         """Digests of all revisions of a partition that were ever current and are recorded, in no order of time."""
-        try:
-            names = os.listdir(f"{self.folder(asset, day)}/seals")  # noqa: PTH208 - thousands of days are asked
-        except FileNotFoundError:
-            return []
+        folder = self.folder(asset, day)
+        if isinstance(folder, ObjectPath):
+            names = [path.name for path in (folder / "seals").iterdir()]
+        else:
+            try:
+                names = os.listdir(f"{folder}/seals")  # noqa: PTH208 - thousands of days are asked
+            except FileNotFoundError:
+                return []
         return sorted(name.removesuffix(".json") for name in names if name.endswith(".json") and name[0] != ".")
 
     def path_of(self, seal: Seal, role: str) -> Path:
-        """Path of one file of a sealed partition."""
-        return self.folder(seal.asset, seal.day) / self.stored(seal, role).name
+        """Path of one file of a sealed partition, of a lake on this machine."""
+        return self.local_folder(seal.asset, seal.day) / self.stored(seal, role).name
 
     def erased(self, asset: str, day: date) -> ErasedFiles:
         """What is left of files of this partition from which wallets were erased. Raises ``CorruptFile``."""
@@ -124,7 +137,7 @@ class Lake:
             content = path.read_bytes()
         except FileNotFoundError:
             found = "is missing"
-            error = CorruptFile if os.path.lexists(path) else MissingFile
+            error = CorruptFile if isinstance(path, Path) and os.path.lexists(path) else MissingFile
         else:
             if file_digest(content) == stored.sha256:
                 return content
@@ -146,9 +159,9 @@ class Lake:
         """Hold the day's lock for ``asset`` and hand out its writer. Raises ``Busy``."""
         path = self.locks / asset / f"{day.isoformat()}.lock"
         with exclusive(path, timeout_seconds=timeout_seconds, on_wait=on_wait) as lease:
-            folder = self.folder(asset, day)
-            make_folder(folder)
-            remove_temporary_files(folder)
+            folder, local = self.folder(asset, day), self.local_folder(asset, day)
+            make_folder(local)
+            remove_temporary_files(local)
             remove_temporary_files(folder / "seals")
             remove_temporary_files(folder / "seals" / "all")
             failpoint(f"{asset}.locked")
@@ -156,12 +169,12 @@ class Lake:
             try:
                 yield writer
             finally:  # its own files only: another writer may have taken the lock over
-                remove_temporary_files(folder, pid=os.getpid())
+                remove_temporary_files(local, pid=os.getpid())
 
 
 @dataclass(frozen=True)
 class Staged:
-    """Files written but not yet current."""
+    """Files written but not yet current, on this machine."""
 
     folder: Path
     files: Mapping[str, StoredFile]
@@ -195,7 +208,7 @@ class PartitionWriter:
         """Every readable seal this partition ever had."""
         folder = self.lake.folder(self.asset, self.day) / "seals" / "all"
         seals = []
-        for path in sorted(folder.glob("*.json")):
+        for path in listed(folder, "*.json"):
             try:
                 seals.append(Seal.from_bytes(path.read_bytes(), path.name))
             except (CorruptFile, NotSealed):
@@ -204,7 +217,7 @@ class PartitionWriter:
 
     def stage(self, tables: Mapping[str, pa.Table]) -> Staged:
         """Write ``tables`` (role to table) under temporary names, durable on disk."""
-        folder = self.lake.folder(self.asset, self.day)
+        folder = self.lake.local_folder(self.asset, self.day)
         files = {}
         for role, table in tables.items():
             temporary = temporary_path(folder / role)
@@ -254,11 +267,12 @@ class PartitionWriter:
         self._rename(staged, seal)
         failpoint(f"{self.asset}.renamed")
         self._check_still_ours(made_from)
-        seals = staged.folder / "seals"
+        folder = self.lake.folder(self.asset, self.day)
+        seals = folder / "seals"
         write_atomically(seals / "all" / f"{seal.seal_id}.json", seal.to_bytes(), locked=True)
         write_atomically(seals / f"{revision}.json", seal.to_bytes(), locked=True)
         failpoint(f"{self.asset}.recorded")
-        write_atomically(staged.folder / SEAL_FILE, seal.to_bytes(), locked=True)
+        write_atomically(folder / SEAL_FILE, seal.to_bytes(), locked=True)
         failpoint(f"{self.asset}.sealed")
         return seal, True
 
@@ -298,6 +312,7 @@ class PartitionWriter:
             return False
 
     def _rename(self, staged: Staged, seal: Seal) -> None:
+        folder = self.lake.folder(self.asset, self.day)
         for role, file in staged.files.items():
             self.lease.check()
             if file_digest(staged.path(role).read_bytes()) != file.sha256:
@@ -305,4 +320,4 @@ class PartitionWriter:
                     f"the staged {role} of {self.asset}/{self.day} changed between check and publication",
                     remedy="run again; if it repeats, examine the disk",
                 )
-            replace_durably(staged.path(role), staged.folder / seal.files[role].name)
+            replace_durably(staged.path(role), folder / seal.files[role].name)

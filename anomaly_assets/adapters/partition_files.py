@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from anomaly_assets.adapters.atomic_files import fsync_file, naming
+from anomaly_assets.adapters.object_path import AnyPath
 from anomaly_assets.adapters.seal import StoredFile
 from anomaly_assets.domain.identity import file_digest
 from anomaly_assets.domain.wallet_leaves import root_of, wallet_column, wallet_leaves
@@ -30,6 +31,6 @@ def final_name(role: str, sha256: str) -> str:
     return f"{role}-{sha256[:16]}.parquet"
 
 
-def role_of(path: Path) -> str:
+def role_of(path: AnyPath) -> str:
     """The role in a content-addressed file name."""
     return path.stem.rpartition("-")[0]

@@ -17,6 +17,7 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.lake import Lake
 from anomaly_assets.adapters.locks import exclusive
 from anomaly_assets.adapters.model_archive import NEARBY_DAYS, Surplus
+from anomaly_assets.adapters.object_path import listed
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.days import DayRange, day_named
 from anomaly_assets.domain.published import anomaly_column, model_id_column
@@ -112,7 +113,7 @@ def _ids_in(column: pa.ChunkedArray) -> frozenset[str]:
 def _recorded(lake: Lake, asset: str, day: date) -> dict[str, Seal]:
     """The current seal and every earlier one by seal id. Raises ``CorruptFile`` or ``NotSealed``."""
     current = lake.find(asset, day)
-    paths = sorted((lake.folder(asset, day) / "seals" / "all").glob("*.json"))
+    paths = listed(lake.folder(asset, day) / "seals" / "all", "*.json")
     seals = [Seal.from_bytes(path.read_bytes(), f"{asset}/{day}/seals/all/{path.name}") for path in paths]
     return {seal.seal_id: seal for seal in [*seals, *([current] if current else [])]}
 

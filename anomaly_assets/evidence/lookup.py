@@ -107,7 +107,7 @@ def erased(tx_id: str, days: Collection[date]) -> Erased:
 
 
 def _place(home: Home, day: date, tx_id: str, hashed: np.uint64) -> Place | None:
-    lake, folder = home.lake, home.lake.folder(RAW, day)
+    lake, folder = home.lake, home.lake.local_folder(RAW, day)
     recorded = lake.revisions(RAW, day)
     likely = [revision for revision in recorded if may_hold(folder, revision, hashed) is not False]
     if recorded and not likely:

@@ -5,6 +5,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 import dagster as dg
+from pydantic import Field
 
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
@@ -19,10 +20,11 @@ class HomeResource(dg.ConfigurableResource):
     lock_timeout_seconds: float
     threads: int
     window_cache_mb: int
+    elsewhere: dict[str, str] = Field(default_factory=dict)
 
     def open(self) -> Home:
         """The home's paths and stores; creates nothing."""
-        return Home(Path(self.root))
+        return Home(Path(self.root), self.elsewhere)
 
     @property
     def first(self) -> date:

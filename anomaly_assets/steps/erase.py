@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,6 +22,7 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.id_index import write_id_index
 from anomaly_assets.adapters.lake import Lake, PartitionWriter
 from anomaly_assets.adapters.locks import exclusive
+from anomaly_assets.adapters.object_path import AnyPath, listed
 from anomaly_assets.adapters.parquet_bytes import table_from_bytes, table_to_bytes
 from anomaly_assets.adapters.partition_files import role_of
 from anomaly_assets.adapters.publication import ModelKey
@@ -128,16 +128,16 @@ def traces_of(home: Home, wallet_id: str) -> Traces:
     return traces
 
 
-def _partitions(home: Home) -> Iterator[tuple[str, Path, date]]:
+def _partitions(home: Home) -> Iterator[tuple[str, AnyPath, date]]:
     for lake in home.lakes:
         for asset in (RAW, WINDOW, MODELS, SCORED):
             for folder, day in _folders(lake, asset):
                 yield asset, folder, day
 
 
-def _folders(lake: Lake, asset: str) -> list[tuple[Path, date]]:
+def _folders(lake: Lake, asset: str) -> list[tuple[AnyPath, date]]:
     """Folders of an asset's days, sealed or not."""
-    found = sorted((lake.root / asset).glob("*"))
+    found = listed(lake.root / asset, "*")
     return [(folder, day) for folder in found if (day := day_named(folder.name)) is not None]
 
 
@@ -145,7 +145,7 @@ def _shared_models(home: Home, wallet_id: str, model_ids: set[str]) -> set[str]:
     """Those of these models that another wallet has as well: equal rows give equal models."""
     wanted, shared = pa.array(sorted(model_ids), pa.string()), set[str]()
     for asset, folder, _ in _partitions(home):
-        for path in sorted(folder.glob("[!.]*.parquet")) if asset == MODELS else ():
+        for path in listed(folder, "[!.]*.parquet") if asset == MODELS else ():
             table = table_from_bytes(path.read_bytes(), ["wallet_id", "model_id"])
             same = pc.and_(
                 pc.is_in(table.column("model_id"), wanted), pc.not_equal(table.column("wallet_id"), wallet_id)
@@ -191,7 +191,7 @@ def _follow_up(home: Home, writer: PartitionWriter, left: ErasedFiles) -> None:
         for seal in writer.history():
             if seal.files["transactions"].sha256 in left.remainders:
                 ids = lake.read(seal, "transactions", ["tx_id"]).column("tx_id")
-                write_id_index(lake.folder(RAW, day), seal.revision, ids)
+                write_id_index(lake.local_folder(RAW, day), seal.revision, ids)
     current = writer.current()
     if writer.asset == SCORED and current is not None:
         content, target = lake.read_bytes(current, "scored"), home.published_path(day)

@@ -66,7 +66,7 @@ def ingest_day(
         if seal is None:
             revision = content_digest(clean.kept)
             # before the seal: a sealed revision is always indexed
-            write_id_index(run.home.lake.folder(RAW, day), revision, clean.kept.column("tx_id"))
+            write_id_index(run.home.lake.local_folder(RAW, day), revision, clean.kept.column("tx_id"))
             inputs = {
                 "source": source.identity,
                 "source_rows": probe.n_rows,

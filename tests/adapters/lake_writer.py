@@ -21,6 +21,12 @@ def lake_at(root: Path) -> Lake:
     return Lake(root / "lake", root / "locks")
 
 
+def root_of(lake: Lake) -> Path:
+    """The folder of a lake on this machine."""
+    assert isinstance(lake.root, Path)
+    return lake.root
+
+
 def tables(value: float, rows: int = 3) -> dict[str, pa.Table]:
     """Two roles, of which only one depends on ``value``."""
     return {

@@ -51,12 +51,12 @@ def leaves_of(lake: Lake, seal: Seal) -> list[str]:
 
 
 def names(lake: Lake) -> set[str]:
-    return {path.name for path in lake.folder(ASSET, DAY).glob("*.parquet")}
+    return {path.name for path in lake.local_folder(ASSET, DAY).glob("*.parquet")}
 
 
 def test_every_revision_loses_the_wallet_alone_and_its_seal_still_reads(lake: Lake) -> None:
     old, new = sealed(lake, ROWS), sealed(lake, [*ROWS, ("b", 5.0)])
-    before = {path: path.read_bytes() for path in lake.folder(ASSET, DAY).rglob("*.json")}
+    before = {path: path.read_bytes() for path in lake.local_folder(ASSET, DAY).rglob("*.json")}
     erase(lake, "b")
     assert rows_of(lake, old) == [("a", 1.0), ("a", 2.0), ("c", 4.0)]
     assert rows_of(lake, new) == rows_of(lake, old)
@@ -84,7 +84,7 @@ def test_a_wallet_that_is_not_there_changes_nothing(lake: Lake) -> None:
     before = names(lake)
     assert erase(lake, "d").remainders == {}
     assert names(lake) == before
-    assert not (lake.folder(ASSET, DAY) / "erased.json").exists()
+    assert not (lake.local_folder(ASSET, DAY) / "erased.json").exists()
 
 
 @pytest.mark.parametrize("point", ["erasure.staged", "erasure.recorded"])
@@ -133,7 +133,7 @@ def _flipped(content: bytes) -> bytes:
 def test_a_changed_record_is_refused(lake: Lake, change: Callable[[bytes], bytes]) -> None:
     seal = sealed(lake, ROWS)
     erase(lake, "a")
-    path = lake.folder(ASSET, DAY) / "erased.json"
+    path = lake.local_folder(ASSET, DAY) / "erased.json"
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(CorruptFile, match=r"erased\.json is not the record"):
         lake.read(seal, "rows")

@@ -11,7 +11,7 @@ from pathlib import Path
 import lake_writer
 import pyarrow as pa
 import pytest
-from lake_writer import ASSET, DAY, GOOD, commit, lake_at, tables, write
+from lake_writer import ASSET, DAY, GOOD, commit, lake_at, root_of, tables, write
 
 from anomaly_assets.adapters.failpoints import armed
 from anomaly_assets.adapters.lake import SEAL_FILE, Lake
@@ -79,7 +79,7 @@ def test_sealed_days_are_listed_in_order_and_other_folders_are_not_days(lake: La
     for day in days:
         write(lake, 1.0, day=day)
     for stranger in ("20240101", "2024-01-01 copy", "2024-W01-1"):
-        folder = lake.root / ASSET / stranger
+        folder = root_of(lake) / ASSET / stranger
         folder.mkdir()
         (folder / SEAL_FILE).write_bytes(b"{}")
     assert lake.days(ASSET) == sorted(days)
@@ -104,19 +104,19 @@ def test_a_missing_file_is_found_and_named(lake: Lake) -> None:
 
 def test_one_byte_changed_in_a_seal_is_found_and_named(lake: Lake) -> None:
     seal = write(lake, 1.0)
-    flip_a_byte(lake.folder(ASSET, DAY) / SEAL_FILE)
+    flip_a_byte(lake.local_folder(ASSET, DAY) / SEAL_FILE)
     with pytest.raises(CorruptFile, match=r"raw_transactions/2024-02-29/seal\.json"):
         lake.find(ASSET, DAY)
-    flip_a_byte(lake.folder(ASSET, DAY) / "seals" / f"{seal.revision}.json")
+    flip_a_byte(lake.local_folder(ASSET, DAY) / "seals" / f"{seal.revision}.json")
     with pytest.raises(CorruptFile, match=f"{seal.revision}"):
         lake.find(ASSET, DAY, seal.revision)
 
 
 def test_a_seal_of_another_day_asset_or_revision_is_refused(lake: Lake) -> None:
     first, second = write(lake, 1.0), write(lake, 2.0)
-    folder = lake.folder(ASSET, DAY)
+    folder = lake.local_folder(ASSET, DAY)
     for asset, day in (("training_window", DAY), (ASSET, DAY + timedelta(days=1))):
-        other = lake.folder(asset, day)
+        other = lake.local_folder(asset, day)
         other.mkdir(parents=True)
         (other / SEAL_FILE).write_bytes((folder / SEAL_FILE).read_bytes())
         with pytest.raises(CorruptFile, match="belongs to raw_transactions/2024-02-29"):
@@ -129,7 +129,7 @@ def test_a_seal_of_another_day_asset_or_revision_is_refused(lake: Lake) -> None:
 
 def test_a_damaged_partition_is_repaired_by_writing_it_again(lake: Lake) -> None:
     seal = write(lake, 1.0)
-    folder = lake.folder(ASSET, DAY)
+    folder = lake.local_folder(ASSET, DAY)
     whole = {name: content for name, (_, _, content) in everything_in(folder).items()}
     for name in whole:
         flip_a_byte(folder / name)
@@ -143,11 +143,11 @@ def test_a_damaged_partition_is_repaired_by_writing_it_again(lake: Lake) -> None
 
 def test_equal_content_rewrites_nothing(lake: Lake) -> None:
     write(lake, 1.0)
-    before = everything_in(lake.root)
+    before = everything_in(root_of(lake))
     with lake.writing(ASSET, DAY, timeout_seconds=0) as writer:
         _, changed = commit(writer, 1.0)
     assert not changed
-    assert everything_in(lake.root) == before
+    assert everything_in(root_of(lake)) == before
 
 
 def test_equal_rows_are_equal_bytes_in_whatever_chunks_they_come(lake: Lake) -> None:
@@ -161,12 +161,12 @@ def test_equal_rows_are_equal_bytes_in_whatever_chunks_they_come(lake: Lake) -> 
 
 def test_a_new_revision_becomes_current_and_the_old_one_stays_readable_under_its_digest(lake: Lake) -> None:
     first = write(lake, 1.0)
-    before = everything_in(lake.folder(ASSET, DAY))
+    before = everything_in(lake.local_folder(ASSET, DAY))
     second = write(lake, 2.0)
     assert amounts(lake) == [2.0] * 3
     assert amounts(lake, first.revision) == [1.0] * 3
     assert amounts(lake, second.revision) == [2.0] * 3
-    after = everything_in(lake.folder(ASSET, DAY))
+    after = everything_in(lake.local_folder(ASSET, DAY))
     assert all(after[name][2] == content for name, (_, _, content) in before.items() if name != SEAL_FILE)
     with pytest.raises(NotSealed, match=f"revision {'0' * 64} has no seal"):
         lake.require(ASSET, DAY, "0" * 64)
@@ -183,13 +183,13 @@ def test_history_holds_every_revision_and_skips_damaged_seals(lake: Lake) -> Non
     seals = [write(lake, value) for value in (1.0, 2.0, 3.0)]
     with lake.writing(ASSET, DAY, timeout_seconds=0) as writer:
         assert {seal.revision for seal in writer.history()} == {seal.revision for seal in seals}
-        flip_a_byte(lake.folder(ASSET, DAY) / "seals" / "all" / f"{seals[0].seal_id}.json")
+        flip_a_byte(lake.local_folder(ASSET, DAY) / "seals" / "all" / f"{seals[0].seal_id}.json")
         assert {seal.revision for seal in writer.history()} == {seal.revision for seal in seals[1:]}
 
 
 def test_a_failed_blocking_check_leaves_the_old_revision_current(lake: Lake) -> None:
     write(lake, 1.0)
-    before = everything_in(lake.root)
+    before = everything_in(root_of(lake))
     bad = Verdict("unique_transaction_ids", passed=False, message="2 of 3 ids are repeated", blocking=True)
     with lake.writing(ASSET, DAY, timeout_seconds=0) as writer:
         staged = writer.stage(tables(2.0))
@@ -198,7 +198,7 @@ def test_a_failed_blocking_check_leaves_the_old_revision_current(lake: Lake) -> 
         ) as e:
             writer.commit(staged, revision="r", verdicts=[GOOD, bad])
     assert e.value.verdicts == (GOOD, bad)
-    assert everything_in(lake.root) == before
+    assert everything_in(root_of(lake)) == before
 
 
 def test_failed_checks_that_warn_or_do_not_block_are_sealed_with_the_result(lake: Lake) -> None:
@@ -240,7 +240,7 @@ def test_an_input_replaced_at_the_last_moment_is_noticed_too(lake: Lake, point: 
 
 def test_a_commit_whose_input_disappeared_or_was_damaged_publishes_nothing(lake: Lake) -> None:
     used = write(lake, 1.0)
-    seal = lake.folder(ASSET, DAY) / SEAL_FILE
+    seal = lake.local_folder(ASSET, DAY) / SEAL_FILE
     flip_a_byte(seal)
     with pytest.raises(CorruptFile):
         write(lake, 6.0, asset="training_window", made_from=(used,))
@@ -296,7 +296,7 @@ def advance_the_token(lake: Lake) -> None:
 
 def remove_the_lock_and_write(lake: Lake) -> None:
     lock_of(lake).unlink()
-    subprocess.run([sys.executable, lake_writer.__file__, str(lake.root.parent), "3.0"], check=True, timeout=60)
+    subprocess.run([sys.executable, lake_writer.__file__, str(root_of(lake).parent), "3.0"], check=True, timeout=60)
 
 
 @pytest.mark.parametrize("point", ["staged", "checked", "renamed"])
@@ -310,17 +310,17 @@ def test_a_writer_that_lost_its_lock_publishes_nothing(
     with armed(f"{ASSET}.{point}", lambda: take_over(lake)), pytest.raises(Superseded, match="was taken over"):
         write(lake, 2.0)
     assert amounts(lake) == [left] * 3
-    assert temporary_files(lake.root) == []
+    assert temporary_files(root_of(lake)) == []
 
 
 def test_a_writer_that_lost_its_lock_leaves_the_files_of_the_new_holder_alone(lake: Lake) -> None:
-    others = lake.folder(ASSET, DAY) / ".transactions.1.tmp"
+    others = lake.local_folder(ASSET, DAY) / ".transactions.1.tmp"
     with lake.writing(ASSET, DAY, timeout_seconds=0) as writer:
         remove_the_lock(lake)
         others.touch()
         with pytest.raises(Superseded):
             commit(writer, 2.0)
-    assert list(lake.folder(ASSET, DAY).iterdir()) == [others]
+    assert list(lake.local_folder(ASSET, DAY).iterdir()) == [others]
 
 
 def test_a_second_writer_of_the_day_waits_or_is_told_that_it_is_busy(lake: Lake) -> None:
@@ -381,7 +381,7 @@ def test_a_kill_at_any_point_leaves_one_whole_revision_and_the_next_writer_clean
     undisturbed = lake_at(tmp_path / "undisturbed")
     write(undisturbed, 1.0)
     write(undisturbed, 2.0)
-    contents = [{name: found[2] for name, found in everything_in(one.root).items()} for one in (lake, undisturbed)]
+    contents = [{name: found[2] for name, found in everything_in(root_of(one)).items()} for one in (lake, undisturbed)]
     assert contents[0] == contents[1], "no temporary file is left and every byte is the same"
 
 
@@ -405,15 +405,15 @@ def test_a_kill_while_a_seal_is_written_leaves_the_old_one_and_no_temporary_file
     write(lake, 1.0)
     command = [sys.executable, "-c", KILL_BEFORE_RENAME_OF_THE_SEAL, str(tmp_path), "2.0", target, lake_writer.__file__]
     assert subprocess.run(command, check=False, timeout=60).returncode == -9
-    assert len(temporary_files(lake.root)) == 1
+    assert len(temporary_files(root_of(lake))) == 1
     assert amounts(lake) == [1.0] * 3
     write(lake, 3.0)
-    assert temporary_files(lake.root) == []
+    assert temporary_files(root_of(lake)) == []
 
 
 def test_a_disk_that_fills_up_leaves_the_old_revision_and_no_temporary_file(lake: Lake, tmp_path: Path) -> None:
     write(lake, 1.0)
-    before = everything_in(lake.root)
+    before = everything_in(root_of(lake))
     code = (
         "import resource, signal, runpy, sys\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
@@ -427,8 +427,8 @@ def test_a_disk_that_fills_up_leaves_the_old_revision_and_no_temporary_file(lake
         check=False,
         timeout=60,
     )
-    assert f"File too large: '{lake.folder(ASSET, DAY)}/.transactions." in done.stderr
-    assert everything_in(lake.root) == before
+    assert f"File too large: '{lake.local_folder(ASSET, DAY)}/.transactions." in done.stderr
+    assert everything_in(root_of(lake)) == before
 
 
 def test_a_failpoint_that_is_misspelt_is_refused(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from lake_writer import root_of
 
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.lake import SEAL_FILE, Lake
@@ -80,7 +81,7 @@ def test_a_shorter_window_starts_later(lake: Lake) -> None:
 def test_days_without_a_good_seal_are_missing_and_named(lake: Lake) -> None:
     for offset in (-9, -8, -7, -6, -5):
         ingest(lake, DAY + timedelta(days=offset), {"a": [float(offset)]})
-    damaged = lake.folder(RAW, DAY - timedelta(days=7)) / SEAL_FILE
+    damaged = lake.local_folder(RAW, DAY - timedelta(days=7)) / SEAL_FILE
     damaged.write_bytes(damaged.read_bytes()[:-20])
     manifest = pinned(lake)
     assert manifest.missing == [DAY + timedelta(days=offset) for offset in (-7, -4, -3, -2, -1)]
@@ -116,7 +117,7 @@ def test_digests_belong_to_the_wallets_of_the_rows(lake: Lake) -> None:
     rows, digests = read(lake, pinned(lake))
     assert [name.encode() for name in rows.wallet_ids] == sorted(name.encode() for name in names)
     for wallet, digest in zip(rows.wallet_ids, digests, strict=True):
-        alone = Lake(lake.root / "alone" / str(names.index(wallet)), lake.locks / "alone")
+        alone = Lake(root_of(lake) / "alone" / str(names.index(wallet)), lake.locks / "alone")
         value = float(names.index(wallet))
         ingest(alone, FIRST, {wallet: [value]})
         if wallet in names[:2]:
@@ -145,7 +146,7 @@ def test_a_pinned_revision_that_is_gone_is_refused(lake: Lake) -> None:
 def test_reading_twice_gives_the_same_and_reads_no_day_again(lake: Lake) -> None:
     seal = ingest(lake, FIRST, {"a": [1.0, 2.0]})
     first, first_digests = read(lake, pinned(lake))
-    lake.path_of(seal, "transactions").rename(lake.root / "away")
+    lake.path_of(seal, "transactions").rename(root_of(lake) / "away")
     again, again_digests = read(lake, pinned(lake))
     assert np.array_equal(first.amounts, again.amounts)
     assert first_digests == again_digests

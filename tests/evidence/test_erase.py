@@ -217,9 +217,9 @@ def test_rows_changed_or_taken_under_cover_of_an_erasure_are_found(
     with home.lake.writing(asset, day, timeout_seconds=5) as writer:
         forged = writer.stage({role: change(home.lake.read(seal, role))})
         file = forged.files[role]
-        forged.path(role).rename(home.lake.folder(asset, day) / file.name)
+        forged.path(role).rename(home.lake.local_folder(asset, day) / file.name)
         again = replace(record, remainders={**record.remainders, sealed: replace(record.remainders[sealed], file=file)})
-        (home.lake.folder(asset, day) / "erased.json").write_bytes(again.to_bytes())
+        (home.lake.local_folder(asset, day) / "erased.json").write_bytes(again.to_bytes())
     home.log.append(
         {"asset": "erasure", "wallet": "", "record": "", "partitions": {f"{asset}/{day}": again.record_id}},
         run_id="forger",
@@ -244,9 +244,9 @@ def test_rows_that_are_gone_without_an_entry_of_the_log_are_a_mismatch(changeabl
 
 
 def test_an_erased_row_that_was_put_back_is_a_mismatch(changeable: Home, erasure: Erasure, proved: Path) -> None:
-    folder = changeable.lake.folder(RAW, DAYS[-1])
+    folder = changeable.lake.local_folder(RAW, DAYS[-1])
     shutil.rmtree(folder)
-    shutil.copytree(Home(proved / "home").lake.folder(RAW, DAYS[-1]), folder)
+    shutil.copytree(Home(proved / "home").lake.local_folder(RAW, DAYS[-1]), folder)
     proof = Verifier(changeable).verify(DAYS[-1], [erasure.before.tx_id])
     assert proof.outcome is Outcome.MISMATCH
     assert proof.broken is not None

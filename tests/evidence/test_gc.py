@@ -118,7 +118,7 @@ def test_a_kept_day_is_scored_again_from_the_archive_to_the_same_bytes(shell: Sh
     run_gc(shell)
     home, day = Home(shell.home), KEPT[0]
     published, archive = home.published_path(day).read_bytes(), stored(home)
-    shutil.rmtree(home.lake.folder("scored_transactions", day))
+    shutil.rmtree(home.lake.local_folder("scored_transactions", day))
     home.published_path(day).unlink()
     done = shell.json("backfill", "--from", str(day), "--to", str(day), **SMALL)
     assert done["detected"] == [str(day)]
@@ -148,7 +148,7 @@ def test_tables_of_models_stay_for_ever(shell: Shell) -> None:
 def test_flags_of_revisions_that_are_not_current_keep_their_models(shell: Shell) -> None:
     home = Home(shell.home)
     ids = flagging(home, FLAGGED_DAY)
-    (home.lake.folder("scored_transactions", FLAGGED_DAY) / "seal.json").unlink()
+    (home.lake.local_folder("scored_transactions", FLAGGED_DAY) / "seal.json").unlink()
     run_gc(shell, keep_days=0)
     assert home.models.get(FLAGGED_DAY, ids).keys() == ids
 
@@ -158,8 +158,8 @@ def test_flags_of_trials_keep_their_models(shell: Shell) -> None:
     ids, all_ids = flagging(home, FLAGGED_DAY), listed(home, FLAGGED_DAY)
     trial = home.trial_lake(TRIAL)
     for asset in ("scored_transactions", "wallet_models"):
-        trial.folder(asset, FLAGGED_DAY).parent.mkdir(parents=True)
-        shutil.move(home.lake.folder(asset, FLAGGED_DAY), trial.folder(asset, FLAGGED_DAY))
+        trial.local_folder(asset, FLAGGED_DAY).parent.mkdir(parents=True)
+        shutil.move(home.lake.local_folder(asset, FLAGGED_DAY), trial.local_folder(asset, FLAGGED_DAY))
     run_gc(shell)
     assert home.models.get(FLAGGED_DAY, ids).keys() == ids
     assert not home.models.get(FLAGGED_DAY, all_ids).keys() >= all_ids
@@ -169,7 +169,7 @@ def test_models_that_their_day_was_not_scored_with_yet_are_kept(shell: Shell) ->
     """A run killed between training and scoring goes on with them."""
     home = Home(shell.home)
     ids = listed(home, FLAGGED_DAY)
-    shutil.rmtree(home.lake.folder("scored_transactions", FLAGGED_DAY))
+    shutil.rmtree(home.lake.local_folder("scored_transactions", FLAGGED_DAY))
     run_gc(shell, keep_days=0)
     assert home.models.get(FLAGGED_DAY, ids).keys() == ids
 
@@ -179,7 +179,7 @@ def _file_of(asset: str, role: str, day: date) -> Callable[[Home], Path]:
 
 
 def _recorded_seal(home: Home) -> Path:
-    return next((home.lake.folder("scored_transactions", FLAGGED_DAY) / "seals" / "all").glob("*.json"))
+    return next((home.lake.local_folder("scored_transactions", FLAGGED_DAY) / "seals" / "all").glob("*.json"))
 
 
 @pytest.mark.parametrize(

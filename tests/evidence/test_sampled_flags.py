@@ -43,7 +43,7 @@ def test_something_that_was_changed_is_an_error_with_the_share_that_is_proved(ho
 
 
 def test_something_that_is_missing_is_a_warning(home: Home) -> None:
-    shutil.rmtree(home.lake.folder(RAW, date(2024, 1, 9)))
+    shutil.rmtree(home.lake.local_folder(RAW, date(2024, 1, 9)))
     verdict = verify_sample(home, DAYS[-1], 3, Compute())
     assert not verdict.passed
     assert verdict.severity is Severity.WARN

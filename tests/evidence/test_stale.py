@@ -160,7 +160,7 @@ def test_scores_of_other_models_and_damaged_seals_are_named(deployed: Deployed) 
         deployment.settings = settings
         result = deployment.run("detect_anomalies", day, only=[WINDOW, MODELS])
         assert result.success
-    seal = home.lake.folder(MODELS, damaged) / "seal.json"
+    seal = home.lake.local_folder(MODELS, damaged) / "seal.json"
     seal.write_bytes(seal.read_bytes()[:-20])
     of = {(item.asset, item.day): item for item in stale_partitions(home, settings.detection)}
     assert (WINDOW, day) not in of
@@ -229,7 +229,7 @@ def test_a_correction_within_a_year_of_days_reaches_exactly_the_days_whose_windo
 
 def write(lake: Lake, seal: Seal) -> None:
     """Put a seal in place, as current."""
-    folder = lake.folder(seal.asset, seal.day)
+    folder = lake.local_folder(seal.asset, seal.day)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "seal.json").write_bytes(seal.to_bytes())
 

@@ -142,7 +142,7 @@ def test_every_day_that_holds_an_id_is_found_without_its_index_and_with_a_damage
     tx_id, other_day = a_flag(home), date(2024, 1, 9)
     ingest(home, _Repeating(tx_id), other_day)
     assert days_of(home, tx_id) == [other_day, DAY]
-    (index,) = home.lake.folder(RAW, DAY).glob("ids-*.u64")
+    (index,) = home.lake.local_folder(RAW, DAY).glob("ids-*.u64")
     whole, hashed = index.read_bytes(), hash_of(tx_id).tobytes()
     damages: dict[str, Callable[[], object]] = {
         "lost an id": lambda: index.write_bytes(whole.replace(hashed, b"")),
@@ -158,7 +158,7 @@ def test_every_day_that_holds_an_id_is_found_without_its_index_and_with_a_damage
 
 
 def test_an_index_of_a_version_without_checksums_is_replaced_when_the_day_is_ingested_again(home: Home) -> None:
-    (index,) = home.lake.folder(RAW, DAY).glob("ids-*.u64")
+    (index,) = home.lake.local_folder(RAW, DAY).glob("ids-*.u64")
     whole = index.read_bytes()
     index.write_bytes(np.sort(hashes(ids_of(home, DAY))).tobytes())
     ingest(home, AS_CONFIGURED, DAY)
@@ -221,8 +221,8 @@ def test_what_happened_to_the_days_of_the_window_is_told_apart(home: Home) -> No
     corrected, damaged, gone = date(2024, 1, 9), date(2024, 1, 10), date(2024, 1, 11)
     tx_id = a_flag(home)
     ingest(home, OTHER, corrected)
-    (home.lake.folder(RAW, damaged) / "seal.json").write_bytes(b"damaged")
-    (home.lake.folder(RAW, gone) / "seal.json").unlink()
+    (home.lake.local_folder(RAW, damaged) / "seal.json").write_bytes(b"damaged")
+    (home.lake.local_folder(RAW, gone) / "seal.json").unlink()
     since = trace(home, tx_id)["days"][0]["since"]
     assert since["raw_days_changed"] == [str(corrected)]
     assert since["raw_days_unreadable"] == [str(damaged), str(gone)]
@@ -233,7 +233,7 @@ def test_what_happened_to_the_days_of_the_window_is_told_apart(home: Home) -> No
 def test_a_day_that_was_missing_when_the_window_was_pinned_is_told_as_arrived(served: Home) -> None:
     home = served
     late = date(2024, 1, 9)
-    seal = home.lake.folder(RAW, late) / "seal.json"
+    seal = home.lake.local_folder(RAW, late) / "seal.json"
     content = seal.read_bytes()
     seal.unlink()
     detect(home, DAY)
@@ -245,7 +245,7 @@ def test_a_day_that_was_missing_when_the_window_was_pinned_is_told_as_arrived(se
 
 
 def test_a_damaged_seal_of_the_day_is_told_and_the_trace_goes_on(home: Home) -> None:
-    (home.lake.folder(MODELS, DAY) / "seal.json").write_bytes(b"damaged")
+    (home.lake.local_folder(MODELS, DAY) / "seal.json").write_bytes(b"damaged")
     since = trace(home, a_flag(home))["days"][0]["since"]
     assert (since["newer"], since["unreadable"], since["up_to_date"]) == ([], [MODELS], False)
 
@@ -277,7 +277,7 @@ def test_the_command_tells_of_a_removed_row_and_traces_its_revision(home: Home, 
     tx_id, scored = a_flag(home), home.lake.require(SCORED, DAY)
     ingest(home, OTHER, DAY)
     ingest(home, OTHER, date(2024, 1, 9))
-    (home.lake.folder(RAW, date(2024, 1, 10)) / "seal.json").unlink()
+    (home.lake.local_folder(RAW, date(2024, 1, 10)) / "seal.json").unlink()
     shell = Shell(tmp_path)
     shown = " ".join(shell.run("trace", tx_id, "--revision", scored.revision, **EVIDENCE).stdout.split())
     for expected in (

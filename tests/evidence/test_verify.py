@@ -80,7 +80,11 @@ def _file(asset: str, role: str, day: date = DAY) -> Callable[[Home], Path]:
 
 
 def _seal(asset: str, name: Callable[[Seal], str]) -> Callable[[Home], Path]:
-    return lambda home: home.lake.folder(asset, DAY) / name(home.lake.require(asset, DAY))
+    return lambda home: home.lake.local_folder(asset, DAY) / name(home.lake.require(asset, DAY))
+
+
+def _published(home: Home) -> Path:
+    return home.root / "output" / home.published_path(DAY).name
 
 
 CHANGED: dict[str, tuple[Callable[[Home], Path], str]] = {
@@ -94,7 +98,10 @@ CHANGED: dict[str, tuple[Callable[[Home], Path], str]] = {
     "a scored row": (_file(SCORED, "scored"), SCORED),
     "the current seal": (_seal(SCORED, lambda _: "seal.json"), SCORED),
     "the recorded seal": (_seal(MODELS, lambda s: f"seals/all/{s.seal_id}.json"), MODELS),
-    "the published file": (lambda home: home.published_path(DAY), "labeled_transactions_20240118"),
+    "the published file": (
+        lambda home: home.root / "output" / home.published_path(DAY).name,
+        "labeled_transactions_20240118",
+    ),
     "the metrics": (_file("anomaly_metrics", "metrics"), "anomaly_metrics"),
     "the publication log": (lambda home: home.log.path, "publication_log"),
     "the settings": (lambda home: next(home.settings.iterdir()), "settings"),
@@ -152,7 +159,7 @@ def test_a_link_that_leads_nowhere_in_place_of_a_file_is_a_mismatch(home: Home) 
 
 
 def test_a_raw_day_whose_revision_is_gone_is_missing(home: Home) -> None:
-    shutil.rmtree(home.lake.folder(RAW, date(2024, 1, 9)))
+    shutil.rmtree(home.lake.local_folder(RAW, date(2024, 1, 9)))
     proof = Verifier(home).verify(DAY)
     assert proof.outcome is Outcome.MISSING
     assert proof.broken is not None
@@ -241,7 +248,7 @@ def _forge(home: Home) -> str:
         inputs = {**case.scored.inputs, "models": new_models.revision}
         new_scored, _ = writer.commit(staged, revision=table_digest(scored), verdicts=(), inputs=inputs, **sealed)
     home.published_path(DAY).write_bytes(home.lake.read_bytes(new_scored, "scored"))
-    shutil.rmtree(home.lake.folder("anomaly_metrics", DAY))
+    shutil.rmtree(home.lake.local_folder("anomaly_metrics", DAY))
     home.log.path.unlink()
     for entry in entries:
         core = {k: entry[k] for k in ("asset", "day", "revision", "seal_id", "generation", "files")}
@@ -326,7 +333,7 @@ def test_a_day_that_a_window_left_out_is_told_from_one_that_was_not_there(proved
     with empty_folder() as folder:
         shutil.copytree(proved / "home", folder / "home", ignore=shutil.ignore_patterns("store", "dagster", "locks"))
         home = Home(folder / "home")
-        raw, away = home.lake.folder(RAW, left_out), folder / "away"
+        raw, away = home.lake.local_folder(RAW, left_out), folder / "away"
         raw.rename(away)
         run, store = run_in(home), StoreProvider.from_settings(RedisSettings())
         build_window(run, detection, CheckSettings(), DAY, first_day=date(2024, 1, 1), max_missing_days=1)
@@ -352,11 +359,11 @@ def test_a_day_that_a_window_left_out_is_told_from_one_that_was_not_there(proved
 def test_a_window_is_not_published_when_a_day_it_lacks_arrives_meanwhile(home: Home) -> None:
     detection, lake, late = Case.of(home, DAY).detection, home.lake, date(2024, 1, 9)
     before, away = lake.require(WINDOW, DAY), home.root / "away"
-    lake.folder(RAW, late).rename(away)
+    lake.local_folder(RAW, late).rename(away)
 
     def arrives(said: str) -> None:
         if said.startswith("window ["):
-            away.rename(lake.folder(RAW, late))
+            away.rename(lake.local_folder(RAW, late))
 
     run = replace(run_in(home), say=arrives)
     with pytest.raises(Superseded, match=f"{late} was published while"):

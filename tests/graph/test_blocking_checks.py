@@ -130,7 +130,7 @@ def swap_staged(deployment: Deployment, case: Case) -> Callable[[], None]:
     """What a failpoint does: rewrite the staged file of the case, spoiled."""
 
     def swap() -> None:
-        folder: Path = deployment.home.lake.folder(case.asset, DAY)
+        folder: Path = deployment.home.lake.local_folder(case.asset, DAY)
         (staged,) = folder.glob(f".{case.role}.*.tmp")
         pq.write_table(case.spoil(pq.read_table(staged, partitioning=None)), staged)
 
@@ -212,7 +212,7 @@ def test_a_seal_with_a_failed_check_is_not_read(detected: Deployment) -> None:
     seal = detected.seal("raw_transactions", DAY)
     checks = {**seal.checks, "schema": {**seal.checks["schema"], "passed": False}}
     forged = Seal(**{**{name: getattr(seal, name) for name in Seal.__dataclass_fields__}, "checks": checks})
-    (detected.home.lake.folder("raw_transactions", DAY) / "seal.json").write_bytes(forged.to_bytes())
+    (detected.home.lake.local_folder("raw_transactions", DAY) / "seal.json").write_bytes(forged.to_bytes())
     result = detected.run(DETECT, DAY)
     assert not result.success
     assert "was sealed with failed checks ['schema']" in error_of(result)

@@ -50,7 +50,7 @@ def test_a_day_that_was_ingested_again_for_late_rows_is_shown_as_passed(own: Dep
 
 def test_a_day_whose_new_result_was_refused_is_shown_as_failed(own: Deployment) -> None:
     def lose_a_row() -> None:
-        (staged,) = own.home.lake.folder("raw_transactions", DAY).glob(".transactions.*.tmp")
+        (staged,) = own.home.lake.local_folder("raw_transactions", DAY).glob(".transactions.*.tmp")
         pq.write_table(pq.read_table(staged, partitioning=None).slice(1), staged)
 
     with armed("raw_transactions.staged", lose_a_row):

@@ -90,7 +90,7 @@ def test_rows_that_arrive_late_are_asked_for_until_they_are_stored(deploy: Deplo
 def test_a_day_whose_seal_is_damaged_is_asked_for(deploy: Deploy, deliveries: Path) -> None:
     deployment = deploy(**at(TODAY), **source_of(deliveries))
     deployment.ingest(*days_from(FIRST, 5))
-    seal = deployment.home.lake.folder("raw_transactions", FIRST) / "seal.json"
+    seal = deployment.home.lake.local_folder("raw_transactions", FIRST) / "seal.json"
     seal.write_bytes(seal.read_bytes()[:-9])
     assert asked(tick(deployment)[0]) == [str(FIRST)]
     deployment.ingest(FIRST)

@@ -111,7 +111,7 @@ def test_a_late_day_that_fails_its_check_keeps_its_revision_and_does_not_hold_up
     deliver(deliveries, late, [*ordinary_day(late), extra(late, BUSY[0], 41.0)])
 
     def lose_a_row() -> None:
-        (staged,) = own.home.lake.folder("raw_transactions", late).glob(".transactions.*.tmp")
+        (staged,) = own.home.lake.local_folder("raw_transactions", late).glob(".transactions.*.tmp")
         pq.write_table(pq.read_table(staged, partitioning=None).slice(1), staged)
 
     config = {"ops": {"raw_transactions": {"config": {"late_days": 1}}}}

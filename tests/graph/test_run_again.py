@@ -53,7 +53,7 @@ def test_a_damaged_file_of_the_lake_is_mended_with_the_same_bytes(detected: Depl
 
 
 def test_a_damaged_seal_is_replaced_by_the_same_one(detected: Deployment) -> None:
-    path = detected.home.lake.folder("scored_transactions", DAY) / "seal.json"
+    path = detected.home.lake.local_folder("scored_transactions", DAY) / "seal.json"
     content = path.read_bytes()
     path.write_bytes(content.replace(b'"revision":"', b'"revision":"0', 1))
     detected.detect(DAY)
