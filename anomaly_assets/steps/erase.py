@@ -197,6 +197,7 @@ def _follow_up(home: Home, writer: PartitionWriter, left: ErasedFiles) -> None:
         content, target = lake.read_bytes(current, "scored"), home.published_path(day)
         if target.exists() and target.read_bytes() != content:
             write_atomically(target, content, locked=True)
+        home.scores_receipt(day).unlink(missing_ok=True)  # a table elsewhere has to be given the day again
 
 
 def _erase_truth(home: Home, wallet_id: str) -> None:

@@ -81,7 +81,7 @@ def test_days_that_are_not_picked_are_not_read(home: Home) -> None:
 
 def test_flags_of_a_day_that_is_not_measured_are_as_likely_as_any_other(home: Home) -> None:
     measured = sample_flags(home, DAYS, 5, seed="a")
-    shutil.rmtree(home.lake.folder(METRICS, DAYS[1]))
+    shutil.rmtree(home.lake.local_folder(METRICS, DAYS[1]))
     metrics = home.lake.path_of(home.lake.require(METRICS, DAYS[2]), "metrics")
     metrics.write_bytes(b"damaged")
     assert sample_flags(home, DAYS, 5, seed="a") == measured
