@@ -6,6 +6,7 @@
 {root}/output/                     published days: labeled_transactions_YYYYMMDD.parquet
 {root}/settings/                   settings by their id: what proves results later
 {root}/erasures/                   which wallets were erased, by salted digests
+{root}/source_days/                data files in order of day, made again whenever they are needed
 {root}/truth/                      planted anomalies of the synthetic source, never read by the pipeline
 {root}/publication_log.jsonl       chained record of every publication
 {root}/locks/  dagster/  store/    locks, Dagster's own home, the embedded store
@@ -68,6 +69,11 @@ class Home:
     def truth(self) -> Path:
         """Folder of planted anomalies."""
         return self.root / "truth"
+
+    @property
+    def source_days(self) -> Path:
+        """Folder of data files in order of day."""
+        return self.root / "source_days"
 
     @property
     def dagster(self) -> Path:

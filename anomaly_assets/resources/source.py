@@ -3,10 +3,13 @@
 from abc import ABC, abstractmethod
 from datetime import date
 from pathlib import Path
+from typing import get_args
 
 import dagster as dg
 
+from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.sources.base import TransactionSource
+from anomaly_assets.adapters.sources.data_files import EpochUnit
 from anomaly_assets.adapters.sources.files import FilesSource
 from anomaly_assets.adapters.sources.synthetic import SyntheticSource
 from anomaly_assets.domain.border import AmbiguousTimes
@@ -55,13 +58,23 @@ class FilesSourceResource(TransactionSourceResource):
     path: str
     columns: dict[str, str]
     time_zone: str
+    epoch_unit: str
     delimiter: str
+    encoding: str
+    decimal: str
+    thousands: str
     ambiguous_times: str
     first_day: str
+    spools: str
 
     @classmethod
-    def from_settings(cls, settings: FilesSettings, ambiguous_times: str, first_day: date) -> "FilesSourceResource":
-        """The files these settings describe. Raises ``SettingsError`` when no path is set."""
+    def from_settings(
+        cls, settings: FilesSettings, ambiguous_times: str, first_day: date, spools: Path | None
+    ) -> "FilesSourceResource":
+        """The files these settings describe, put in order of day in the folder ``spools``.
+
+        Raises ``SettingsError`` when no path is set.
+        """
         if settings.path is None:
             raise SettingsError(
                 "source.kind is files but source.files.path is not set", remedy="set it in anomaly.yaml"
@@ -70,32 +83,49 @@ class FilesSourceResource(TransactionSourceResource):
             path=str(settings.path),
             columns=settings.columns,
             time_zone=settings.time_zone,
+            epoch_unit=settings.epoch_unit or "",
             delimiter=settings.delimiter,
+            encoding=settings.encoding,
+            decimal=settings.decimal,
+            thousands=settings.thousands,
             ambiguous_times=ambiguous_times,
             first_day=first_day.isoformat(),
+            spools=str(spools or ""),
         )
 
     def open(self, run_id: str | None = None) -> FilesSource:  # noqa: ARG002
         """The files, read when first asked for rows."""
         later: AmbiguousTimes = "later" if self.ambiguous_times == "later" else "earlier"
+        unit: EpochUnit | None = next((unit for unit in get_args(EpochUnit) if unit == self.epoch_unit), None)
         return FilesSource(
             Path(self.path),
             columns=self.columns,
             time_zone=self.time_zone,
+            epoch_unit=unit,
             delimiter=self.delimiter,
+            encoding=self.encoding,
+            decimal=self.decimal,
+            thousands=self.thousands,
             ambiguous_times=later,
             first_day=date.fromisoformat(self.first_day),
+            spools=Path(self.spools) if self.spools else None,
         )
 
 
-def source_resource(settings: Settings) -> TransactionSourceResource:
-    """The configured source. What a source needs is imported when it is the configured one."""
+def source_resource(settings: Settings, *, in_home: bool = True) -> TransactionSourceResource:
+    """The configured source; what it needs on disk lies in the home or, not ``in_home``, in a temporary folder.
+
+    What a source needs is imported when it is the configured one.
+    """
     if settings.source.kind == "snowflake":
         from anomaly_assets.resources.snowflake import snowflake_source_resource  # noqa: PLC0415
 
         return snowflake_source_resource(settings)
     if settings.source.kind == "files":
         return FilesSourceResource.from_settings(
-            settings.source.files, settings.border.ambiguous_times, settings.first_day
+            settings.source.files,
+            settings.border.ambiguous_times,
+            settings.first_day,
+            Home(settings.home).source_days if in_home else None,
         )
     return SyntheticSourceResource.from_settings(settings.source.synthetic, settings.first_day)

@@ -16,11 +16,11 @@ AT_ONCE, READERS = 4, 32
 READER = """
 from pathlib import Path
 from anomaly_assets.adapters.parquet_bytes import table_from_bytes
-from anomaly_assets.adapters.sources.data_files import read_columns
+from anomaly_assets.adapters.sources.csv_rows import csv_tables
 content = open({path!r}, "rb").read()
 for _ in range(3):
     table_from_bytes(content)
-    read_columns(Path({csv!r}), {{"a": "a"}}, ",")
+    list(csv_tables(Path({csv!r}), ",", "utf-8", ["a"]))
 """
 THREADS = """
 import os, sys

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from anomaly_assets.adapters.sources.base import Coverage, TransactionSource
-from anomaly_assets.adapters.sources.day_index import DayIndexCache
+from anomaly_assets.adapters.sources.day_index import DayIndexes
 from anomaly_assets.adapters.sources.files import FilesSource
 from anomaly_assets.domain.border import BorderRules, CleanDay, as_input_table, clean_day
 from anomaly_assets.domain.days import ONE_DAY, DayRange
@@ -55,7 +55,7 @@ def write_parquet(path: Path, rows: list[Row], **types: pa.DataType) -> Path:
 
 def source(path: Path, **arguments: Any) -> FilesSource:
     """A source that shares no cache with other tests."""
-    return FilesSource(path, cache=DayIndexCache(), **arguments)
+    return FilesSource(path, indexes=DayIndexes(), **arguments)
 
 
 def ids(files: FilesSource, days: DayRange) -> list[str]:
@@ -365,24 +365,6 @@ def test_a_file_that_is_written_while_it_is_read_is_not_believed(tmp_path: Path)
         done.set()
         writer.join()
     assert ids(source(path), DayRange.of(date(2024, 2, 29))) == ["t3"] * 20_000
-
-
-def test_an_unchanged_file_is_read_once_a_process(tmp_path: Path) -> None:
-    path = write_csv(tmp_path / "x.csv", ROWS)
-    status = path.stat()
-    first, second = FilesSource(path), FilesSource(path)
-    assert ids(first, DayRange.of(FIRST)) == ["t1", "t2"]
-    path.write_bytes(b"#" * status.st_size)
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert ids(second, DayRange.of(FIRST)) == ["t1", "t2"]
-
-
-def test_rows_beyond_the_memory_limit_are_read_again_and_come_out_the_same(tmp_path: Path) -> None:
-    for number, row in enumerate(ROWS):
-        write_csv(tmp_path / f"{number}.csv", [row])
-    frugal = FilesSource(tmp_path, cache=DayIndexCache(max_bytes=1))
-    assert ids(frugal, covered(frugal)) == ["t1", "t2", "t3", "t4"]
-    assert ids(frugal, DayRange.of(FIRST)) == ["t1", "t2"]
 
 
 def test_the_fingerprint_does_not_depend_on_the_order_of_rows_or_files(tmp_path: Path) -> None:

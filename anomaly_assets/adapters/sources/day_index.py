@@ -1,156 +1,210 @@
-"""Data files indexed by UTC day, once a process: asking day after day reads each file once while memory allows."""
+"""Data files indexed by UTC day, once: asking for a day reads that day's rows and no others.
 
+A parquet file whose row groups keep to few days is read where it lies. Any other file is read through once and put
+in order of day into a parquet file of its own, the *spool*, with one day a row group.
+"""
+
+import shutil
 import threading
-from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+import weakref
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
 import pyarrow as pa
 
-from anomaly_assets.adapters.sources.data_files import read_columns
-from anomaly_assets.domain.border_rules import FINE, AmbiguousTimes
-from anomaly_assets.domain.border_times import utc_times
+from anomaly_assets.adapters.sources.data_files import DataFile, Reading
+from anomaly_assets.adapters.sources.day_spool import NO_DAY, Spools, days_of, open_spool
+from anomaly_assets.adapters.sources.file_faults import FileVersion, failures_naming
+from anomaly_assets.adapters.sources.file_rows import BATCH_ROWS, open_parquet, parquet_rows, rows_of
+from anomaly_assets.adapters.sources.file_values import first_integer, without_unit
+from anomaly_assets.adapters.sources.row_groups import day_of_row_group
 from anomaly_assets.domain.days import MICROSECONDS_PER_DAY, DayRange, day_of_us
 from anomaly_assets.domain.errors import SourceUnavailable
 
-MAX_CACHED_BYTES = 1 << 30
-"""Rows kept in memory; the file read last is kept even when it alone is larger."""
-
-_NO_DAY = np.iinfo(np.int64).min
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How files are read: part of the cache's key.
-
-    Parameters
-    ----------
-    columns : pairs of canonical and file's column name
-    delimiter : of CSV files
-    time_zone, ambiguous_times : as in ``domain.border_rules.BorderRules``
-    """
-
-    columns: tuple[tuple[str, str], ...]
-    delimiter: str
-    time_zone: str
-    ambiguous_times: AmbiguousTimes
-
-
-@dataclass(frozen=True)
-class FileVersion:
-    """What tells one content of a path from another without reading it."""
-
-    size: int
-    mtime_ns: int
+MOST_READINGS = 4.0
+"""How often a parquet file may be read in asking for all its days, before it is put in order of day."""
 
 
 @dataclass(frozen=True, eq=False)
 class DayIndex:
-    """Where each UTC day's rows lie in a table sorted by day, rows without a day first.
+    """Where the rows of each UTC day lie in a parquet file: one entry per row group and day in it.
 
     Parameters
     ----------
-    version : the file's version that was indexed
-    days : int64 (n_days,), days since 1970-01-01 that have rows, ascending
-    starts : int64 (n_days + 1,), the first row of each day, then the number of all rows
+    file : the data file
+    version : its version that was indexed
+    spool : the file in order of day that was made of it; None: the data file itself is read
+    row_groups, days, n_rows : int64 (n_entries,); ``NO_DAY`` for rows whose time is missing, unreadable or never
+        happened
     """
 
+    file: DataFile
     version: FileVersion
+    spool: Path | None
+    row_groups: np.ndarray
     days: np.ndarray
-    starts: np.ndarray
-
-    @property
-    def n_without_day(self) -> int:
-        """Rows whose time is missing, unreadable or never happened; they lie before all others."""
-        return int(self.starts[0])
+    n_rows: np.ndarray
 
     @property
     def span(self) -> tuple[date, date] | None:
         """First and last day with rows; None when no row has a day."""
-        if len(self.days) == 0:
+        days = self.days[self.days != NO_DAY]
+        if len(days) == 0:
             return None
-        first, last = (day_of_us(int(day) * MICROSECONDS_PER_DAY) for day in (self.days[0], self.days[-1]))
+        first, last = (day_of_us(int(day) * MICROSECONDS_PER_DAY) for day in (days.min(), days.max()))
         return first, last
 
-    def rows_of(self, days: DayRange) -> slice:
-        """The rows of ``days``, contiguous because rows are sorted by day."""
-        bounds = [days.start_us // MICROSECONDS_PER_DAY, days.end_us // MICROSECONDS_PER_DAY]
-        start, end = self.starts[np.searchsorted(self.days, bounds)].tolist()
-        return slice(start, end)
+    @property
+    def readings(self) -> float:
+        """How often the file would be read in asking for one day after the other."""
+        groups = np.unique(self.row_groups)
+        if len(groups) == 0:
+            return 0.0
+        n_days = np.bincount(self.row_groups)[groups]
+        sizes = np.bincount(self.row_groups, weights=self.n_rows)[groups]
+        return float((sizes * n_days).sum() / sizes.sum())
 
 
-class DayIndexCache:
-    """Indexes of all files and the rows of the recently used ones; safe to share between threads.
+class DayIndexes:
+    """Indexes of all files that were asked for; safe to share between threads.
 
-    A file is read again when its size or modification time changes. Rows beyond ``max_bytes`` are forgotten, least
-    recently used first; indexes are small and stay.
+    A file is indexed again when it changes. Spools lie in the folder that is named with the question, or for as long
+    as the process lives in a temporary one.
     """
 
-    def __init__(self, max_bytes: int = MAX_CACHED_BYTES) -> None:
-        self._max_bytes = max_bytes
-        self._indexes: dict[tuple[Path, Reading], DayIndex] = {}
-        self._tables: OrderedDict[tuple[Path, Reading], pa.Table] = OrderedDict()
+    def __init__(self) -> None:
+        self._known: dict[tuple[DataFile, Reading, Path | None], DayIndex] = {}
+        self._temporary: Path | None = None
         self._lock = threading.RLock()
 
-    def index(self, path: Path, reading: Reading) -> DayIndex:
-        """The index of the file as it is now."""
+    def index(self, file: DataFile, reading: Reading, folder: Path | None) -> DayIndex:
+        """The index of the file as it is now.
+
+        Raises ``SourceError`` and ``SourceUnavailable`` as ``rows_of`` does, the latter also when the file changes
+        meanwhile.
+        """
+        key = (file, reading, folder)
         with self._lock:
-            known = self._indexes.get((path, reading))
-            if known is not None and known.version == _version(path):
-                return known
-            return self._load(path, reading)[0]
+            version = FileVersion.of(file.path)
+            known = self._known.get(key)
+            if known is None or known.version != version or (known.spool and not known.spool.exists()):
+                known = _made(file, reading, version, self._spools(folder))
+                _require_times(known, reading)
+                self._known[key] = known
+            return known
 
-    def rows(self, path: Path, reading: Reading, choose: Callable[[DayIndex], list[slice]]) -> list[pa.Table]:
-        """The parts of the file's rows, sorted by day, that ``choose`` picks from its index; empty parts left out."""
-        with self._lock:
-            index = self.index(path, reading)
-            if not _nonempty(choose(index)):
-                return []
-            table = self._tables.get((path, reading))
-            if table is None:
-                index, table = self._load(path, reading)
-            self._tables.move_to_end((path, reading))
-        return [table.slice(part.start, part.stop - part.start) for part in _nonempty(choose(index))]
+    def forget_others(self, files: Sequence[DataFile], reading: Reading, folder: Path | None) -> None:
+        """Remove spools of other files and readings: of files that vanished, of settings that were changed."""
+        if folder is not None:
+            self._spools(folder).keep_only(files, reading)
 
-    def _load(self, path: Path, reading: Reading) -> tuple[DayIndex, pa.Table]:
-        version = _version(path)
-        table = read_columns(path, dict(reading.columns), reading.delimiter)
-        if _version(path) != version:
-            raise SourceUnavailable(f"{path} changed while it was read", remedy="run again when it is complete")
-        index, table = _by_day(table, version, reading)
-        self._indexes[path, reading] = index
-        self._tables[path, reading] = table
-        self._forget_oldest()
-        return index, table
+    def _spools(self, folder: Path | None) -> Spools:
+        if folder is None:
+            folder = self._temporary = self._temporary or self._new_temporary()
+        return Spools(folder)
 
-    def _forget_oldest(self) -> None:
-        while len(self._tables) > 1 and sum(table.nbytes for table in self._tables.values()) > self._max_bytes:
-            self._tables.popitem(last=False)
+    def _new_temporary(self) -> Path:
+        folder = Path(mkdtemp(prefix="anomaly_assets_days_"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return folder
 
 
-def _nonempty(parts: list[slice]) -> list[slice]:
-    return [part for part in parts if part.stop > part.start]
+def rows_between(index: DayIndex, reading: Reading, days: DayRange, *, without_day: bool) -> Iterator[pa.Table]:
+    """Rows of ``days`` (and with them those without a day) in parts of at most ``BATCH_ROWS`` rows.
+
+    Raises ``SourceError`` and ``SourceUnavailable`` as ``rows_of`` does.
+    """
+    chosen = _chosen(index.days, days, without_day=without_day)
+    groups = np.unique(index.row_groups[chosen])
+    if len(groups) == 0:
+        return
+    if index.spool is not None:
+        yield from _rows_of_spool(index.spool, index.version, groups.tolist())
+        return
+    mixed = np.unique(index.row_groups[~chosen])
+    with failures_naming(index.file.path), open_parquet(index.file) as parquet:
+        for group in groups.tolist():
+            for table in parquet_rows(parquet, index.file, reading, [group]):
+                if group in mixed:
+                    asked = _chosen(days_of(table, reading), days, without_day=without_day)
+                    table = table.filter(pa.array(asked))  # noqa: PLW2901
+                yield table
+    index.version.require_at(index.file.path)
 
 
-def _version(path: Path) -> FileVersion:
+def _chosen(day_numbers: np.ndarray, days: DayRange, *, without_day: bool) -> np.ndarray:
+    """Mask of the day numbers that lie in ``days``, and of ``NO_DAY`` where these rows are wanted."""
+    first, end = (us // MICROSECONDS_PER_DAY for us in (days.start_us, days.end_us))
+    chosen: np.ndarray = ((day_numbers >= first) & (day_numbers < end)) | ((day_numbers == NO_DAY) & without_day)
+    return chosen
+
+
+def _rows_of_spool(path: Path, version: FileVersion, row_groups: list[int]) -> Iterator[pa.Table]:
     try:
-        status = path.stat()
-    except OSError as error:
+        parquet, _ = open_spool(path, version)
+        with parquet:
+            for batch in parquet.iter_batches(BATCH_ROWS, row_groups=row_groups):
+                yield pa.Table.from_batches([batch])
+    except (OSError, pa.ArrowException) as error:
+        path.unlink(missing_ok=True)
         raise SourceUnavailable(
-            f"{path} cannot be read any more: {error.strerror}", remedy="run again when it is back"
-        ) from None
-    return FileVersion(status.st_size, status.st_mtime_ns)
+            f"the copy in order of day {path} cannot be read: {error}",
+            remedy="it was removed and is made again from the data file: run again",
+        ) from error
 
 
-def _by_day(table: pa.Table, version: FileVersion, reading: Reading) -> tuple[DayIndex, pa.Table]:
-    times = utc_times(table.column("tx_completed_at"), reading.time_zone, reading.ambiguous_times)
-    day_of_row = np.where(times.codes == FINE, times.days, _NO_DAY)
-    if np.any(day_of_row[1:] < day_of_row[:-1]):
-        order = np.argsort(day_of_row, kind="stable")
-        table, day_of_row = table.take(pa.array(order)), day_of_row[order]
-    n_without_day = int(np.searchsorted(day_of_row, _NO_DAY, side="right"))
-    days, starts = np.unique(day_of_row[n_without_day:], return_index=True)
-    return DayIndex(version, days, np.append(starts + n_without_day, len(day_of_row))), table
+def _made(file: DataFile, reading: Reading, version: FileVersion, spools: Spools) -> DayIndex:
+    spool = spools.find(file, reading, version)
+    if spool is None and not file.is_csv:
+        index = _read_in_place(file, reading, version)
+        if index.readings <= MOST_READINGS:
+            return index
+    parquet, days = open_spool(spool or spools.make(file, reading, version), version)
+    with parquet:
+        counts = [parquet.metadata.row_group(group).num_rows for group in range(len(days))]
+    return DayIndex(file, version, spools.path(file, reading), np.arange(len(days)), days, np.array(counts, np.int64))
+
+
+def _read_in_place(file: DataFile, reading: Reading, version: FileVersion) -> DayIndex:
+    """The index of a parquet file: from its statistics, where they tell enough, else from its times alone."""
+    groups: list[int] = []
+    days: list[int] = []
+    counts: list[int] = []
+    theirs = reading.name_of("tx_completed_at")
+    with failures_naming(file.path), open_parquet(file) as parquet:
+        only_times = replace(reading, columns=(("tx_completed_at", theirs),))
+        needed = only_times if theirs in parquet.schema_arrow.names else reading
+        next(parquet_rows(parquet, file, reading, []), None)  # are all columns there?
+        for group in range(parquet.num_row_groups):
+            found = day_of_row_group(parquet, group, theirs, reading)
+            if found is not None:
+                tally = {found: parquet.metadata.row_group(group).num_rows}
+            else:
+                tally = _tally(parquet_rows(parquet, file, needed, [group]), reading)
+            groups += [group] * len(tally)
+            days += tally.keys()
+            counts += tally.values()
+    version.require_at(file.path)
+    return DayIndex(file, version, None, *(np.array(values, dtype=np.int64) for values in (groups, days, counts)))
+
+
+def _tally(tables: Iterator[pa.Table], reading: Reading) -> dict[int, int]:
+    """Rows by day."""
+    tally: dict[int, int] = {}
+    for table in tables:
+        for day, count in zip(*np.unique(days_of(table, reading), return_counts=True), strict=True):
+            tally[int(day)] = tally.get(int(day), 0) + int(count)
+    return tally
+
+
+def _require_times(index: DayIndex, reading: Reading) -> None:
+    """Refuse a file whose times are all whole numbers in text when nothing says what they count."""
+    if index.span is None and len(index.days) and reading.epoch_unit is None:
+        times = next(rows_of(index.file, reading)).column("tx_completed_at")
+        example = first_integer(times)
+        if example is not None:
+            raise without_unit(f"{index.file.path}, column {reading.name_of('tx_completed_at')},", example)

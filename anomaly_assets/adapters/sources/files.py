@@ -7,20 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from anomaly_assets.adapters.sources.base import Coverage, Probe
-from anomaly_assets.adapters.sources.data_files import data_files
-from anomaly_assets.adapters.sources.day_index import DayIndex, DayIndexCache, Reading
-from anomaly_assets.domain.border import as_input_table
+from anomaly_assets.adapters.sources.csv_text import encoding_named
+from anomaly_assets.adapters.sources.data_files import DataFile, EpochUnit, Reading, data_files
+from anomaly_assets.adapters.sources.day_index import DayIndexes, rows_between
+from anomaly_assets.adapters.sources.file_rows import columns_of
 from anomaly_assets.domain.border_rules import AmbiguousTimes, zone_named
-from anomaly_assets.domain.border_text import canonical_text, sorted_by_all_columns
 from anomaly_assets.domain.days import ONE_DAY, DayRange
 from anomaly_assets.domain.errors import OutsideCoverage, SettingsError, SourceError
-from anomaly_assets.domain.identity import table_digest
+from anomaly_assets.domain.row_fingerprint import RowFingerprint
 from anomaly_assets.domain.schema import INPUT_COLUMNS
 
-_PROCESS_CACHE = DayIndexCache()
+_OF_THE_PROCESS = DayIndexes()
 
 
 class FilesSource:
@@ -33,14 +32,17 @@ class FilesSource:
     Parameters
     ----------
     path : a file or a folder, see ``data_files.data_files`` for which files of a folder are read
-    columns : canonical name to the file's name, for columns that are named otherwise; other columns are ignored
+    columns : canonical name to the file's name, for columns that are named otherwise; other columns are ignored. A
+        column that a file lacks may stand in its folders' names (``name=value``)
     time_zone : IANA zone of times that carry none
-    delimiter : of CSV files
+    delimiter, encoding, decimal, thousands : of CSV files, as in ``data_files.Reading``
+    epoch_unit : unit of times that are whole numbers since 1970
     first_day : first day that will ever be asked for; by default the first covered one
     ambiguous_times : as in ``BorderRules``, which it must agree with
-    cache : of indexed files; by default one for the whole process
+    spools : folder for copies of files in order of day; by default a temporary one for the process
+    indexes : of files; by default one set for the whole process
 
-    Raises ``SettingsError`` for an unknown time zone or canonical name.
+    Raises ``SettingsError`` for an unknown time zone, encoding or canonical name, and for marks that are the same.
     """
 
     def __init__(
@@ -50,25 +52,47 @@ class FilesSource:
         time_zone: str = "UTC",
         delimiter: str = ",",
         *,
+        encoding: str = "utf-8",
+        decimal: str = ".",
+        thousands: str = "",
+        epoch_unit: EpochUnit | None = None,
         first_day: date | None = None,
         ambiguous_times: AmbiguousTimes = "earlier",
-        cache: DayIndexCache | None = None,
+        spools: Path | None = None,
+        indexes: DayIndexes | None = None,
     ) -> None:
         zone_named(time_zone)
+        if decimal == thousands:
+            raise SettingsError(
+                f"source.files.decimal and source.files.thousands are both {decimal!r}",
+                expected="two marks, or no thousands mark",
+            )
         self._configured_path = str(path)
         self._path = Path(path).absolute()
         self._first_day = first_day
-        self._reading = Reading(_all_columns(columns or {}), delimiter, time_zone, ambiguous_times)
-        self._cache = cache or _PROCESS_CACHE
+        self._reading = Reading(
+            _all_columns(columns or {}),
+            time_zone=time_zone,
+            ambiguous_times=ambiguous_times,
+            epoch_unit=epoch_unit,
+            delimiter=delimiter,
+            encoding=encoding_named(encoding),
+            decimal=decimal,
+            thousands=thousands,
+        )
+        self._spools = spools
+        self._indexes = indexes or _OF_THE_PROCESS
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Kind, configured path, columns and time zone."""
+        """Kind, configured path, columns, time zone and, where one is set, the unit of times that are counted."""
+        unit = self._reading.epoch_unit
         return {
             "kind": "files",
             "path": self._configured_path,
             "columns": dict(self._reading.columns),
             "time_zone": self.time_zone,
+            **({"epoch_unit": unit} if unit else {}),
         }
 
     @property
@@ -81,7 +105,9 @@ class FilesSource:
 
         Raises ``SourceError`` when no row of any file has a day.
         """
-        spans = [self._cache.index(file, self._reading).span for file in data_files(self._path)]
+        files = self._files()
+        spans = [self._indexes.index(file, self._reading, self._spools).span for file in files]
+        self._indexes.forget_others(files, self._reading, self._spools)
         days = [day for span in spans if span for day in span]
         if not days:
             raise SourceError(
@@ -105,20 +131,25 @@ class FilesSource:
         return self._rows(days, with_rows_without_day=max(self._first_day or coverage.first, coverage.first) in days)
 
     def probe(self, days: DayRange, *, known_at: datetime | None = None) -> Probe:
-        """Number of rows of ``days``, and SHA-256 over their sorted canonical texts."""
-        table = as_input_table(self.batches(days, known_at=known_at))
-        texts = pa.table({name: _comparable(table.column(name)) for name in INPUT_COLUMNS})
-        ordered = texts.take(pa.array(sorted_by_all_columns(texts)))
-        return Probe(table.num_rows, table_digest(ordered))
+        """Number of rows of ``days``, and a fingerprint of their canonical texts."""
+        found = RowFingerprint().add(self.batches(days, known_at=known_at))
+        return Probe(found.n_rows, found.hex())
+
+    def columns_found(self) -> Mapping[str, str]:
+        """Name and type of the columns of the first file and of its folders.
+
+        Raises ``SourceError`` and ``SourceUnavailable`` when it cannot be read.
+        """
+        return columns_of(self._files()[0], self._reading)
+
+    def _files(self) -> list[DataFile]:
+        return data_files(self._path, self._reading.names)
 
     def _rows(self, days: DayRange, *, with_rows_without_day: bool) -> Iterator[pa.RecordBatch]:
-        def choose(index: DayIndex) -> list[slice]:
-            without_day = slice(0, index.n_without_day if with_rows_without_day else 0)
-            return [without_day, index.rows_of(days)]
-
-        for file in data_files(self._path):
-            for part in self._cache.rows(file, self._reading, choose):
-                yield from part.to_batches()
+        for file in self._files():
+            index = self._indexes.index(file, self._reading, self._spools)
+            for table in rows_between(index, self._reading, days, without_day=with_rows_without_day):
+                yield from table.to_batches()
 
 
 def _all_columns(columns: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -131,8 +162,3 @@ def _all_columns(columns: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
                 remedy=f"the nearest is {near[0]}" if near else "",
             )
     return tuple((name, columns.get(name, name)) for name in INPUT_COLUMNS)
-
-
-def _comparable(column: pa.ChunkedArray) -> pa.Array:
-    """Canonical bytes under a string type, which digests take; the bytes need not be UTF-8."""
-    return canonical_text(column).cast(options=pc.CastOptions(target_type=pa.large_string(), allow_invalid_utf8=True))

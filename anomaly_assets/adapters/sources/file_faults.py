@@ -1,0 +1,94 @@
+"""What goes wrong with files, as errors that name the file."""
+
+import difflib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from anomaly_assets.domain.errors import SourceError, SourceUnavailable
+
+
+@dataclass(frozen=True)
+class FileVersion:
+    """What tells one content of a path from another without reading it; no program can set the time of change."""
+
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> "FileVersion":
+        """The version that lies at ``path`` now. Raises ``SourceUnavailable`` when there is none."""
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise SourceUnavailable(
+                f"{path} cannot be read any more: {error.strerror}", remedy="run again when it is back"
+            ) from None
+        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+    def require_at(self, path: Path) -> None:
+        """Raise ``SourceUnavailable`` unless ``path`` still has this version."""
+        if FileVersion.of(path) != self:
+            raise SourceUnavailable(f"{path} changed while it was read", remedy="run again when it is complete")
+
+
+@contextmanager
+def failures_naming(path: Path) -> Iterator[None]:
+    """Let what fails in reading ``path`` be a ``SourceError`` or ``SourceUnavailable`` that names it."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError):
+        raise nothing_at(path) from None
+    except PermissionError:
+        raise SourceError(f"{path} may not be read", remedy="let this user read it") from None
+    except OSError as error:
+        if error.errno is not None:
+            raise SourceUnavailable(f"reading {path} failed: {error.strerror}") from error
+        raise undecodable(path, error) from error
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise undecodable(path, error) from error
+
+
+def undecodable(path: Path, reason: Exception | str, *, remedy: str = "deliver the file again") -> SourceError:
+    """The content of ``path`` is not what its name says."""
+    text = (str(reason).splitlines() or [type(reason).__name__])[0][:300]
+    return SourceError(
+        f"{path} cannot be decoded: {text}", expected="a complete file of the format its name ends in", remedy=remedy
+    )
+
+
+def nothing_at(path: Path) -> SourceUnavailable:
+    """Nothing lies at ``path``."""
+    return SourceUnavailable(
+        f"there is nothing at {path}",
+        expected="a data file or a folder of them",
+        remedy="wait for the file or mount to come back, or correct source.files.path",
+    )
+
+
+def require_columns(path: Path, found: Sequence[str], wanted: Sequence[str]) -> None:
+    """Raise ``SourceError`` unless each wanted column is found exactly once."""
+    problems = [_explain(name, found) for name in wanted if found.count(name) != 1]
+    if problems:
+        raise SourceError(
+            f"{path} has the columns {', '.join(found)}; {'; '.join(problems)}",
+            expected=f"each of {', '.join(wanted)} once",
+            remedy="map the names in source.files.columns (canonical name: the file's name)",
+        )
+
+
+def nearest(name: str, found: Sequence[str]) -> str | None:
+    """The found name that looks most like ``name``, whatever the case."""
+    near = difflib.get_close_matches(name.lower(), [other.lower() for other in found], n=1, cutoff=0.0)
+    return next((other for other in found if near and other.lower() == near[0]), None)
+
+
+def _explain(name: str, found: Sequence[str]) -> str:
+    if name in found:
+        return f"{name} is there {found.count(name)} times"
+    near = nearest(name, found)
+    return f"{name} is missing" + (f" (the nearest is {near})" if near is not None else "")
