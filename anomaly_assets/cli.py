@@ -25,7 +25,9 @@ from anomaly_assets.commands.compare import compare
 from anomaly_assets.commands.erase import erase
 from anomaly_assets.commands.explain import explain
 from anomaly_assets.commands.gc import gc
+from anomaly_assets.commands.init import init
 from anomaly_assets.commands.options import Day, as_json, configured, err, out
+from anomaly_assets.commands.source import source
 from anomaly_assets.commands.stale import stale
 from anomaly_assets.commands.trace import trace
 from anomaly_assets.commands.verify import verify
@@ -339,3 +341,5 @@ main.add_command(gc)
 main.add_command(erase)
 main.add_command(stale)
 main.add_command(compare)
+main.add_command(source)
+main.add_command(init)

@@ -1,9 +1,9 @@
 """The interface of every source: a day's rows by half-open UTC interval, with the source's own count."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -65,4 +65,13 @@ class TransactionSource(Protocol):
 
     def probe(self, days: DayRange, *, known_at: datetime | None = None) -> Probe:
         """The source's own count and fingerprint of the same rows."""
+        ...
+
+
+@runtime_checkable
+class HasColumns(Protocol):
+    """A source that can say which columns it has, wanted or not. Its identity maps canonical names to wanted ones."""
+
+    def columns_found(self) -> Mapping[str, str]:
+        """Name and type of every column, in the source's words. Raises as ``TransactionSource`` does."""
         ...
