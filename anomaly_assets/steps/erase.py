@@ -101,7 +101,8 @@ def erase_wallet(run: Run, store: StoreProvider, wallet_id: str, *, detectors: I
         failpoint(f"{ERASURE}.decided")
         records = _erase_from_lakes(run, wallet_id)
         _erase_truth(home, wallet_id)
-        shutil.rmtree(home.source_days, ignore_errors=True)  # copies of what the source holds
+        if home.source_days.exists():
+            shutil.rmtree(home.source_days)  # copies of what the source holds
         payloads = _drop_models(home, traces.model_ids)
         served = _erase_from_store(run, store, wallet_id, {*detectors, *traces.detectors})
         failpoint(f"{ERASURE}.done")

@@ -25,6 +25,7 @@ from anomaly_assets.domain.errors import (
 )
 from anomaly_assets.domain.schema import TIME
 from anomaly_assets.settings import load_settings
+from anomaly_assets.steps.source_check import check_source
 
 FIRST = date(2024, 3, 1)
 DAY = date(2024, 3, 2)
@@ -368,3 +369,30 @@ def test_nothing_of_snowflake_is_imported_unless_it_is_configured() -> None:
         env={**os.environ, "ANOMALY_SOURCE__KIND": "synthetic"},
     )  # fmt: skip
     assert done.stdout.strip() == "[]"
+
+
+def test_a_check_shows_the_table_s_columns_and_what_would_be_refused_before_anything_is_stored(shop: StandIn) -> None:
+    rules = BorderRules()
+    report = check_source(source_of(shop), rules, first_day=FIRST, n_days=3, today=date(2024, 3, 4))
+    assert [(each.wanted, each.found) for each in report.wanted][:3] == [
+        ("TX_ID", "TEXT"),
+        ("WALLET_ID", "TEXT"),
+        ("TX_COMPLETED_AT", "TIMESTAMP_NTZ"),
+    ]
+    assert report.problems == []
+    assert [(each.day, each.counted, each.kept) for each in report.days] == [
+        (FIRST, 1, 1),
+        (DAY, 4, 3),
+        (DAY + timedelta(days=1), 1, 1),
+    ]
+    assert report.refused == {"amount_too_large": 1}
+    assert report.examples["amount_too_large"]["tx_id"] == "e"
+    wrong = check_source(
+        source_of(shop, **{"source.snowflake.columns": {"tx_id": "TXID"}}),
+        rules,
+        first_day=FIRST,
+        n_days=1,
+        today=date(2024, 3, 4),
+    )
+    assert (wrong.wanted[0].found, wrong.wanted[0].nearest) == (None, "TX_ID")
+    assert "TXID is missing" in wrong.problems[0]

@@ -14,7 +14,7 @@ import pytest
 from snowflake_stand_in import CANARY, StandIn
 
 from anomaly_assets.adapters.sources.base import TransactionSource
-from anomaly_assets.adapters.sources.day_index import DayIndexCache
+from anomaly_assets.adapters.sources.day_index import DayIndexes
 from anomaly_assets.adapters.sources.files import FilesSource
 from anomaly_assets.adapters.sources.snowflake_configured import snowflake_source
 from anomaly_assets.adapters.sources.synthetic import SyntheticSource
@@ -94,7 +94,7 @@ def _files(write: Callable[[Path, list[Row]], None], name: str) -> Callable[[Pat
         write(path, delivered)
 
         def source() -> FilesSource:
-            return FilesSource(path, time_zone=ZONE, first_day=FIRST, cache=DayIndexCache())
+            return FilesSource(path, time_zone=ZONE, first_day=FIRST, indexes=DayIndexes())
 
         def changed() -> None:
             write(path, [(i, w, t, a + (i == "02-003"), o) for i, w, t, a, o in delivered])

@@ -11,7 +11,7 @@ import pyarrow as pa
 from anomaly_assets.adapters.snowflake_account import Patience
 from anomaly_assets.adapters.snowflake_session import SnowflakeSession
 from anomaly_assets.adapters.sources.base import Coverage, Probe
-from anomaly_assets.adapters.sources.snowflake_columns import ZONED, all_columns, delivered, kinds_of
+from anomaly_assets.adapters.sources.snowflake_columns import ZONED, all_columns, delivered, described, kinds_of
 from anomaly_assets.adapters.sources.snowflake_sql import Condition, Part, TableQuery, columns_of
 from anomaly_assets.domain.border_rules import AmbiguousTimes, zone_named
 from anomaly_assets.domain.border_times import utc_times
@@ -118,6 +118,11 @@ class SnowflakeSource:
         with self._session() as session:
             query, _ = self._described(session)
             return self._coverage(session, query)
+
+    def columns_found(self) -> dict[str, str]:
+        """Every column of the table and its type. Raises ``SourceError`` when there is no such table."""
+        with self._session() as session:
+            return {each.name: described(each) for each in session.describe(columns_of(self._table.table))}
 
     def batches(self, days: DayRange, *, known_at: datetime | None = None) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
         """Rows of ``days``, slice by slice; each is whole and counted before its first row is handed out.

@@ -41,7 +41,7 @@ def kinds_of(found: Sequence[FoundColumn], columns: Mapping[str, str], table: st
             near = difflib.get_close_matches(theirs.upper(), list(by_name), n=1, cutoff=0.0)
             problems.append(f"{theirs} is missing" + (f" (the nearest is {near[0]})" if near else ""))
         elif not _fits(ours, column):
-            problems.append(f"{theirs} is {_described(column)}, but {ours} must be {_EXPECTED[ours]}")
+            problems.append(f"{theirs} is {described(column)}, but {ours} must be {_EXPECTED[ours]}")
         else:
             kinds[ours] = column.kind
     if problems:
@@ -96,7 +96,7 @@ def _fits(ours: str, column: FoundColumn) -> bool:
     return column.kind == "TEXT" or (column.kind == "FIXED" and not column.scale)
 
 
-def _described(column: FoundColumn) -> str:
+def described(column: FoundColumn) -> str:
     return f"a number with {column.scale} decimal places" if column.kind == "FIXED" else column.kind
 
 
