@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import socket
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
@@ -88,7 +89,16 @@ _of_worker: list[DagsterRuns] = []
 
 
 def _open_worker(settings: Settings, tags: Mapping[str, str]) -> None:
+    threading.Thread(target=_end_with_the_command, daemon=True).start()
     _of_worker.append(DagsterRuns(settings, tags).__enter__())
+
+
+def _end_with_the_command() -> None:
+    """End this worker when the command that started it is killed: nobody else would, and it waits for ever."""
+    command = multiprocessing.parent_process()
+    if command is not None:
+        command.join()
+        os._exit(1)
 
 
 def _run_in_worker(job: str, day: date) -> RunResult:

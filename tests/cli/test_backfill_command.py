@@ -1,7 +1,13 @@
 """`anomaly-assets backfill`: what is missing is ingested, each day is scored once, failures are told."""
 
+import os
 import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from datetime import date, timedelta
+from pathlib import Path
 
 import dagster as dg
 
@@ -104,3 +110,39 @@ def test_a_run_whose_command_was_killed_is_reported_failed_by_the_next_command(s
         statuses = [run.status for run in instance.get_runs()]
     assert statuses.count(dg.DagsterRunStatus.FAILURE) == 1
     assert statuses.count(dg.DagsterRunStatus.STARTED) == 0
+
+
+def test_workers_end_with_the_command_that_was_killed(shell: Shell) -> None:
+    """Twenty days to ingest are shared by two processes; both wait for work when the command is killed."""
+    command = [
+        str(Path(sys.executable).parent / "anomaly-assets"),
+        "backfill",
+        "--from",
+        "2024-01-20",
+        "--to",
+        "2024-01-20",
+    ]
+    own = {key: value for key, value in os.environ.items() if not key.startswith(("ANOMALY_", "REDIS_", "DAGSTER_"))}
+    settings = {**SMALL, "ANOMALY_WINDOW__DAYS": "19", "ANOMALY_SOURCE__SYNTHETIC__TRANSACTIONS_PER_DAY": "20000"}
+    with subprocess.Popen(
+        command, cwd=shell.folder, env={**own, **settings}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as backfill:
+        try:
+            workers = _until(lambda: _workers_of(backfill.pid), lambda found: len(found) == 2)
+        finally:
+            backfill.kill()
+    assert _until(lambda: [pid for pid in workers if Path(f"/proc/{pid}").exists()], lambda left: not left) == []
+
+
+def _workers_of(pid: int) -> list[int]:
+    """Processes that were spawned by this one to work for it."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def _until(look: Callable[[], list[int]], enough: Callable[[list[int]], bool]) -> list[int]:
+    deadline = time.monotonic() + 120
+    while not enough(found := look()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert enough(found), found
+    return found
