@@ -17,7 +17,7 @@ from anomaly_assets.adapters.atomic_files import fsync_file, remove_temporary_fi
 from anomaly_assets.adapters.locks import exclusive
 from anomaly_assets.adapters.sources.data_files import DataFile, Reading
 from anomaly_assets.adapters.sources.file_faults import FileVersion
-from anomaly_assets.adapters.sources.file_rows import BATCH_ROWS, rows_of
+from anomaly_assets.adapters.sources.file_rows import BATCH_ROWS, rows_of, streamed_parquet
 from anomaly_assets.domain.border_rules import FINE
 from anomaly_assets.domain.border_times import utc_times
 from anomaly_assets.domain.errors import SourceUnavailable
@@ -89,7 +89,7 @@ def open_spool(path: Path, version: FileVersion) -> tuple[pq.ParquetFile, np.nda
 
     Raises ``SourceUnavailable`` when it was replaced by one of another version, ``OSError`` and Arrow's errors.
     """
-    parquet = pq.ParquetFile(path, page_checksum_verification=True)
+    parquet = streamed_parquet(path)
     days = _made_of(parquet.metadata.metadata, version)
     if days is None:
         parquet.close()

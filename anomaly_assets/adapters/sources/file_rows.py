@@ -1,6 +1,8 @@
 """Rows of one data file under their canonical names, part by part: nothing here holds a whole file."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,6 +13,8 @@ from anomaly_assets.adapters.sources.file_faults import failures_naming, require
 from anomaly_assets.adapters.sources.file_values import with_epochs_read, with_marks_read
 
 BATCH_ROWS = 131_072
+READ_BYTES = 1024 * 1024
+"""Of each column at a time, however large its row groups are."""
 
 
 def columns_of(file: DataFile, reading: Reading) -> dict[str, str]:
@@ -47,7 +51,13 @@ def rows_of(file: DataFile, reading: Reading) -> Iterator[pa.Table]:
 
 def open_parquet(file: DataFile) -> pq.ParquetFile:
     """The parquet file, pages verified as they are read."""
-    return pq.ParquetFile(file.path, page_checksum_verification=True, coerce_int96_timestamp_unit="us")
+    return streamed_parquet(file.path, coerce_int96_timestamp_unit="us")
+
+
+def streamed_parquet(path: Path, **options: Any) -> pq.ParquetFile:
+    """A parquet file whose row groups are read page by page, pages verified."""
+    # Arrow would otherwise read a row group whole, however large it is
+    return pq.ParquetFile(path, page_checksum_verification=True, buffer_size=READ_BYTES, pre_buffer=False, **options)
 
 
 def parquet_rows(
