@@ -88,6 +88,8 @@ def erasure(proved: Path) -> Iterator[Erasure]:
         assert files_naming(shell.home / "dagster", [before.wallet]), "or nothing could be erased there"
         assert files_naming(shell.home / "dagster", [before.tx_id])
         assert files_naming(shell.home / "store", [before.wallet])
+        Home(shell.home).source_days.mkdir()
+        (Home(shell.home).source_days / "copy").write_text(before.wallet)  # as a copy of the source's files would
         yield Erasure(shell, before, shell.json("erase", before.wallet, "--yes", **EVIDENCE))
 
 
