@@ -100,3 +100,13 @@ def test_tracing_among_many_days_is_measured_with_and_without_the_index(tmp_path
     printed, written = run_quickly("years_of_days", tmp_path)
     assert set(written["competitors"]) == {"trace", "look up by index", "look up without"}
     assert "20 days" in printed
+
+
+def test_memory_of_reading_files_is_told_by_form_and_stage(tmp_path: Path) -> None:
+    printed, written = run_quickly("files_memory", tmp_path)
+    assert len(written["files"]) == 4
+    for name, figures in written["files"].items():
+        assert name in printed
+        stages = figures["stages"]
+        assert stages["probe"]["rows"] == stages["rows_of_a_day"]["rows"] > 0
+        assert all(stage["peak_mb"] > 0 for stage in stages.values())
