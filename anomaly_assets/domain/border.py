@@ -9,6 +9,7 @@ from datetime import date
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from anomaly_assets.domain.border_amounts import amount_column
 from anomaly_assets.domain.border_repeats import resolve_repeats
@@ -24,9 +25,19 @@ from anomaly_assets.domain.border_text import (
 from anomaly_assets.domain.border_times import Times, utc_times
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.errors import SourceError
+from anomaly_assets.domain.id_hashes import hashes
 from anomaly_assets.domain.schema import INPUT_COLUMNS, QUARANTINE, TRANSACTIONS
 
-__all__ = ["AmbiguousTimes", "BorderRules", "CleanDay", "Ledger", "Refusal", "as_input_table", "clean_day"]
+__all__ = [
+    "AmbiguousTimes",
+    "BorderRules",
+    "CleanDay",
+    "Ledger",
+    "Refusal",
+    "as_input_table",
+    "clean_day",
+    "clean_delivery",
+]
 
 _TEXT_COLUMNS = {
     "tx_id": TextRefusals(
@@ -45,6 +56,8 @@ _TEXT_COLUMNS = {
 _SORT_ORDER = [("wallet_id", "ascending"), ("tx_completed_at", "ascending"), ("tx_id", "ascending")]
 ErasedWallets = Callable[[pa.Array], np.ndarray]
 """Which of these wallet ids were erased, bool array of the same length."""
+PART_ROWS = 262_144
+"""Rows looked at together: what validation holds besides the delivered and the kept rows."""
 _LARGEST_CHUNK = 2**31 - 1
 """Bytes an Arrow string array can address."""
 
@@ -94,12 +107,25 @@ class CleanDay:
 
 
 @dataclass(frozen=True, eq=False)
-class _Normalised:
-    """Delivered columns in their final types (text still with 64-bit offsets), and each row's reason code."""
+class _Part:
+    """Some of the delivered rows after the rules that look at one row alone.
 
+    Parameters
+    ----------
+    passed : int64, positions in the part of the rows that broke none
+    table : these in their final types (text still with 64-bit offsets)
+    hashes : uint64, a hash of the id of each of them
+    refused : the others, printed, with their reason codes (uint8) beside
+    n_ambiguous_times : rows of the part whose local time happened twice
+    n_erased : rows of erased wallets, which are in none of these
+    """
+
+    passed: np.ndarray
     table: pa.Table
-    codes: np.ndarray
+    hashes: np.ndarray
+    refused: tuple[pa.Table, np.ndarray]
     n_ambiguous_times: int
+    n_erased: int
 
 
 def clean_day(table: pa.Table, day: date, rules: BorderRules, *, erased: ErasedWallets | None = None) -> CleanDay:
@@ -118,29 +144,49 @@ def clean_day(table: pa.Table, day: date, rules: BorderRules, *, erased: ErasedW
     Raises ``SourceError`` when a column is missing and ``SettingsError`` for an unknown time zone.
     """
     _require_columns(table.column_names)
-    delivered = pa.table({name: one_array(table.column(name)) for name in INPUT_COLUMNS})
-    n_in = delivered.num_rows
-    if erased is not None:
-        wallets, _ = text_column(delivered.column("wallet_id"), _TEXT_COLUMNS["wallet_id"], rules.max_id_bytes)
-        gone = erased(wallets)
-        delivered = delivered.filter(pa.array(~gone)) if gone.any() else delivered
-    normalised = _normalise(delivered, DayRange.of(day), rules)
-    passed = np.flatnonzero(normalised.codes == FINE)
-    repeats = resolve_repeats(delivered, normalised.table, passed)
-    kept = normalised.table.take(pa.array(repeats.once)).sort_by(_SORT_ORDER)
-    refused = np.flatnonzero(normalised.codes != FINE)
-    codes = np.concatenate([normalised.codes[refused], _conflict_codes(len(repeats.conflicting))])
-    quarantine = _quarantine(delivered, np.concatenate([refused, repeats.conflicting]), codes)
+    return _clean([table.select(list(INPUT_COLUMNS))], day, rules, erased)
+
+
+def clean_delivery(
+    batches: Iterable[pa.RecordBatch], day: date, rules: BorderRules, *, erased: ErasedWallets | None = None
+) -> CleanDay:
+    """:func:`clean_day` of batches, in less memory: what was delivered is let go of once nothing needs it."""
+    return _clean([as_input_table(batches)], day, rules, erased)
+
+
+def _clean(held: list[pa.Table], day: date, rules: BorderRules, erased: ErasedWallets | None) -> CleanDay:
+    """Take the one table out of ``held``, so that nobody else keeps it alive."""
+    delivered, days = held.pop(), DayRange.of(day)
+    n_in, starts = delivered.num_rows, range(0, max(delivered.num_rows, 1), PART_ROWS)
+    parts = [_part(delivered.slice(start, PART_ROWS), days, rules, erased) for start in starts]
+    # ids that no other row has need no comparison; hashes say so for nearly all of them
+    suspect = _repeated([part.hashes for part in parts])
+    suspects = pa.concat_tables(
+        _as_arrays(delivered.slice(start, PART_ROWS if mask.any() else 0)).take(pa.array(part.passed[mask]))
+        for start, part, mask in zip(starts, parts, suspect, strict=True)
+    )
+    del delivered
+    normalised = pa.concat_tables(part.table.filter(pa.array(mask)) for part, mask in zip(parts, suspect, strict=True))
+    repeats = resolve_repeats(suspects, normalised, np.arange(suspects.num_rows))
+    refused = [part.refused for part in parts]
+    refused.append((printed_rows(suspects, repeats.conflicting), _conflict_codes(len(repeats.conflicting))))
+    n_passed, n_ambiguous = sum(len(part.passed) for part in parts), sum(part.n_ambiguous_times for part in parts)
+    n_erased = sum(part.n_erased for part in parts)
+    alone = [part.table.filter(pa.array(~mask)) for part, mask in zip(parts, suspect, strict=True)]
+    del parts
+    kept = _sorted_table([*alone, normalised.take(pa.array(repeats.once))], alone)
+    codes = np.concatenate([codes for _, codes in refused])
+    quarantine = _quarantine(pa.concat_tables(table for table, _ in refused), codes)
     ledger = Ledger(
         n_in=n_in,
         n_kept=kept.num_rows,
         n_quarantined=quarantine.num_rows,
-        n_duplicate=len(passed) - len(repeats.once) - len(repeats.conflicting),
+        n_duplicate=n_passed - kept.num_rows - len(repeats.conflicting),
         by_reason=_count_reasons(codes),
-        n_ambiguous_times=normalised.n_ambiguous_times,
-        n_erased=n_in - delivered.num_rows,
+        n_ambiguous_times=n_ambiguous,
+        n_erased=n_erased,
     )
-    return CleanDay(_plain(kept, TRANSACTIONS.arrow), quarantine, ledger)
+    return CleanDay(kept, quarantine, ledger)
 
 
 def as_input_table(batches: Iterable[pa.RecordBatch]) -> pa.Table:
@@ -179,7 +225,8 @@ def _require_columns(found: list[str]) -> None:
         )
 
 
-def _normalise(delivered: pa.Table, days: DayRange, rules: BorderRules) -> _Normalised:
+def _part(table: pa.Table, days: DayRange, rules: BorderRules, erased: ErasedWallets | None) -> _Part:
+    delivered = _as_arrays(table)
     texts = {
         name: text_column(delivered.column(name), refusals, rules.max_id_bytes)
         for name, refusals in _TEXT_COLUMNS.items()
@@ -195,7 +242,28 @@ def _normalise(delivered: pa.Table, days: DayRange, rules: BorderRules) -> _Norm
     }
     # Codes are ranks, so the smallest one is the first reason.
     codes = np.minimum.reduce([*(codes for _, codes in texts.values()), _time_codes(times, days), amount_codes])
-    return _Normalised(pa.table(columns), codes, int(times.ambiguous.sum()))
+    gone = np.zeros(len(codes), dtype=bool) if erased is None else erased(texts["wallet_id"][0])
+    passed, refused = np.flatnonzero((codes == FINE) & ~gone), np.flatnonzero((codes != FINE) & ~gone)
+    fine = pa.table(columns).take(pa.array(passed))
+    return _Part(
+        passed,
+        fine,
+        hashes(fine.column("tx_id")),
+        (printed_rows(delivered, refused), codes[refused]),
+        int((times.ambiguous & ~gone).sum()),
+        int(gone.sum()),
+    )
+
+
+def _as_arrays(table: pa.Table) -> pa.Table:
+    return pa.table({name: one_array(table.column(name)) for name in INPUT_COLUMNS})
+
+
+def _repeated(parts: list[np.ndarray]) -> list[np.ndarray]:
+    """For each part of the hashes a mask of those that occur more than once in all of them."""
+    every = np.sort(np.concatenate(parts))
+    again = np.unique(every[1:][every[1:] == every[:-1]])
+    return [np.isin(part, again) for part in parts]
 
 
 def _time_codes(times: Times, days: DayRange) -> np.ndarray:
@@ -208,10 +276,35 @@ def _conflict_codes(count: int) -> np.ndarray:
     return first_reason((np.ones(count, dtype=bool), Refusal.CONFLICTING_ID))
 
 
-def _quarantine(delivered: pa.Table, rows: np.ndarray, codes: np.ndarray) -> pa.Table:
+def _quarantine(printed: pa.Table, codes: np.ndarray) -> pa.Table:
     reasons = pa.array(REASONS, pa.string()).take(pa.array(codes))
-    table = printed_rows(delivered, rows).append_column("reason", reasons)
+    table = printed.append_column("reason", reasons)
     return _plain(table.take(pa.array(sorted_by_all_columns(table))), QUARANTINE.arrow)
+
+
+def _sorted_table(parts: list[pa.Table], others: list[pa.Table]) -> pa.Table:
+    """The rows of ``parts`` in their final order and types, column by column, so that little is held twice.
+
+    ``parts`` and ``others``, which hold the same tables, are emptied.
+    """
+    table = pa.concat_tables(parts)
+    parts.clear()
+    others.clear()
+    columns: dict[str, pa.Array] = {}
+    for name in table.column_names:
+        columns[name] = _one_plain(table.column(name))
+        table = table.drop_columns([name])
+    order = pc.sort_indices(pa.table(columns), sort_keys=_SORT_ORDER)
+    for name in list(columns):
+        columns[name] = columns[name].take(order)
+    return _plain(pa.table(columns), TRANSACTIONS.arrow)
+
+
+def _one_plain(column: pa.ChunkedArray) -> pa.Array:
+    """One array, text with 32-bit offsets where these can address it."""
+    if pa.types.is_large_string(column.type) and column.nbytes < _LARGEST_CHUNK:
+        column = column.cast(pa.string())
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
 def _count_reasons(codes: np.ndarray) -> dict[str, int]:

@@ -11,9 +11,9 @@ from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.id_index import write_id_index
 from anomaly_assets.adapters.parquet_bytes import table_to_bytes
 from anomaly_assets.adapters.sources.base import TransactionSource
-from anomaly_assets.domain.border import BorderRules, as_input_table, clean_day
+from anomaly_assets.domain.border import BorderRules, clean_delivery
 from anomaly_assets.domain.days import DayRange
-from anomaly_assets.domain.errors import OutsideCoverage
+from anomaly_assets.domain.errors import OutsideCoverage, SourceUnavailable
 from anomaly_assets.domain.predicates import ledger_balances, schema, unique_transaction_ids
 from anomaly_assets.domain.raw_day import content_digest, wallet_days
 from anomaly_assets.steps.run import RAW, Outcome, Run
@@ -51,12 +51,16 @@ def ingest_day(
     days = DayRange.of(day)
     with run.writing(run.home.lake, RAW, day) as writer:
         probe = source.probe(days, known_at=known_at)
-        table = as_input_table(source.batches(days, known_at=known_at))
-        clean = clean_day(table, day, rules, erased=run.home.erasures.among)
-        tables = {"transactions": clean.kept, "wallets": wallet_days(clean.kept), "quarantine": clean.quarantine}
-        staged = writer.stage(tables)
+        clean = clean_delivery(source.batches(days, known_at=known_at), day, rules, erased=run.home.erasures.among)
+        if clean.ledger.n_in != probe.n_rows and (now := source.probe(days, known_at=known_at)) != probe:
+            raise SourceUnavailable(
+                f"the rows of {day} changed while they were read: {probe.n_rows} became {now.n_rows}",
+                remedy="run again when the day is loaded",
+            )
+        ledger, revision, wallets = asdict(clean.ledger), content_digest(clean.kept), wallet_days(clean.kept)
+        staged = writer.stage({"transactions": clean.kept, "wallets": wallets, "quarantine": clean.quarantine})
+        del clean  # the rows are read back now, and need not be held twice
         kept, quarantine = staged.read("transactions"), staged.read("quarantine")
-        ledger = asdict(clean.ledger)
         verdicts = (
             schema(kept),
             unique_transaction_ids(kept),
@@ -64,9 +68,8 @@ def ingest_day(
         )
         seal, changed = writer.rest_of(staged, verdicts), False
         if seal is None:
-            revision = content_digest(clean.kept)
             # before the seal: a sealed revision is always indexed
-            write_id_index(run.home.lake.local_folder(RAW, day), revision, clean.kept.column("tx_id"))
+            write_id_index(run.home.lake.local_folder(RAW, day), revision, kept.column("tx_id"))
             inputs = {
                 "source": source.identity,
                 "source_rows": probe.n_rows,
@@ -78,7 +81,7 @@ def ingest_day(
             _write_truth(run, source, day)
         head = run.log(seal)
         failpoint(f"{RAW}.logged")
-    numbers: dict[str, Any] = {**ledger, "wallets": tables["wallets"].num_rows}
+    numbers: dict[str, Any] = {**ledger, "wallets": wallets.num_rows}
     return Outcome(seal, changed, seal.revision, verdicts, {"kept": kept, "quarantine": quarantine}, numbers, head)
 
 

@@ -14,7 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from anomaly_assets.domain.border import BorderRules, CleanDay, Refusal, as_input_table, clean_day
+from anomaly_assets.adapters.sources.synthetic import SyntheticSource
+from anomaly_assets.domain import border
+from anomaly_assets.domain.border import BorderRules, CleanDay, Refusal, as_input_table, clean_day, clean_delivery
+from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.errors import SettingsError, SourceError
 from anomaly_assets.domain.schema import INPUT_COLUMNS, QUARANTINE, TRANSACTIONS
 
@@ -396,3 +399,19 @@ def test_rows_of_erased_wallets_are_counted_and_leave_no_trace() -> None:
     assert reasons(day) == ["missing_wallet_id"]
     assert (day.ledger.n_in, day.ledger.n_erased) == (6, 3)
     assert day.ledger.balances
+
+
+@pytest.mark.parametrize("part_rows", [1, 7, 64])
+def test_rows_that_are_looked_at_in_parts_come_out_as_those_looked_at_together(
+    monkeypatch: pytest.MonkeyPatch, part_rows: int
+) -> None:
+    """Bad rows, duplicates and conflicts that lie in different parts, and text next to numbers."""
+    dirty = SyntheticSource(seed=3, wallets=20, transactions_per_day=900, first_day=DAY, dirt=0.3)
+    batches = list(dirty.batches(DayRange.of(DAY)))
+    together = clean_day(as_input_table(batches), DAY, BorderRules())
+    assert min(together.ledger.n_kept, together.ledger.n_quarantined, together.ledger.n_duplicate) > 3
+    monkeypatch.setattr(border, "PART_ROWS", part_rows)
+    for apart in (clean_day(as_input_table(batches), DAY, BorderRules()), clean_delivery(batches, DAY, BorderRules())):
+        assert apart.ledger == together.ledger
+        assert apart.kept.equals(together.kept)
+        assert apart.quarantine.equals(together.quarantine)

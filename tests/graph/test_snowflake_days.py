@@ -120,6 +120,19 @@ def test_a_day_that_cannot_be_read_whole_is_not_published_and_the_old_one_stays(
     assert sold.contents("lake") == before
 
 
+def test_a_row_that_comes_between_counting_and_reading_is_there_after_a_retry(
+    sold: Deployment, stand_in: StandIn
+) -> None:
+    sold.ingest(FIRST)
+    late = _values(ordinary_day(DAY)[0]._replace(tx_id="late"), "COMPLETED")
+    table = f"{stand_in.database}.PUBLIC.PAYMENTS"
+    stand_in.fail("^login$", skip=1, times=1, sql=[f"INSERT INTO {table} VALUES {late}"])
+    result = sold.run(INGEST, DAY)
+    assert result.success, error_of(result)
+    assert [event.event_type_value for event in result.all_events].count("STEP_UP_FOR_RETRY") == 1
+    assert sold.seal("raw_transactions", DAY).counts["n_in"] == ROWS_OF_DAY + 1
+
+
 def test_another_table_is_another_source(sold: Deployment, stand_in: StandIn) -> None:
     sold.ingest(FIRST)
     other = {**example_settings(stand_in), "source.snowflake.filter": []}
