@@ -12,12 +12,13 @@ import pytest
 from cli.conftest import Shell, empty_folder
 
 from anomaly_assets.adapters.home import Home
-from anomaly_assets.adapters.id_index import hash_of, hashes
+from anomaly_assets.adapters.id_index import hash_of
 from anomaly_assets.adapters.sources.synthetic import SyntheticSource
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.border import BorderRules
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
+from anomaly_assets.domain.id_hashes import hashes
 from anomaly_assets.domain.model_codec import decode
 from anomaly_assets.evidence.lookup import Place, days_of, places_of, require_days_of
 from anomaly_assets.evidence.trace import trace
