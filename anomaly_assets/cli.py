@@ -222,7 +222,9 @@ def _same_settings_elsewhere(settings: Settings) -> dict[str, str]:
         "ANOMALY_SNOWFLAKE__PRIVATE_KEY_PATH": settings.snowflake.private_key_path,
         "ANOMALY_ALERTS__FILE": settings.alerts.file,
     }
-    return {name: str(path.absolute()) for name, path in paths.items() if path}
+    return {
+        name: str(path) if "://" in str(path) else str(Path(path).absolute()) for name, path in paths.items() if path
+    }
 
 
 def _foreground(command: list[str], environment: dict[str, str], folder: Path) -> int:

@@ -16,7 +16,16 @@ from pydantic import Field, SecretStr, ValidationError
 
 from anomaly_assets.domain.errors import SettingsError
 from anomaly_assets.domain.identity import digest_of
-from anomaly_assets.settings_reading import Location, Section, explain, keys_of, put, read_environment, read_file
+from anomaly_assets.settings_reading import (
+    Location,
+    LocationOrUri,
+    Section,
+    explain,
+    keys_of,
+    put,
+    read_environment,
+    read_file,
+)
 from anomaly_assets.settings_snowflake import PublishedScoresSettings, SnowflakeSettings, SnowflakeTableSettings
 
 if TYPE_CHECKING:
@@ -50,7 +59,10 @@ class SyntheticSettings(Section):
 class FilesSettings(Section):
     """A parquet or CSV file, or a folder of them."""
 
-    path: Location | None = Field(None, description="File or folder, relative to the settings file.")
+    path: LocationOrUri | None = Field(
+        None,
+        description="File or folder, relative to the settings file, or in an object store: `s3://bucket/folder`.",
+    )
     columns: dict[str, str] = Field(
         default_factory=dict,
         description="Canonical name to the file's name, for columns that are named otherwise; a column that a file "

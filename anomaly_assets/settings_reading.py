@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr, ValidationError, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError, ValidationInfo
 
 from anomaly_assets.domain.errors import SettingsError
 
@@ -25,6 +25,14 @@ def _located(path: Path, info: ValidationInfo) -> Path:
 
 Location = Annotated[Path, AfterValidator(_located)]
 """A path that is made absolute against the folder in the validation context, ``~`` being the user's home."""
+
+
+def _located_unless_uri(location: str, info: ValidationInfo) -> str:
+    return location if "://" in location else str(_located(Path(location), info))
+
+
+LocationOrUri = Annotated[str, BeforeValidator(str), AfterValidator(_located_unless_uri)]
+"""Like ``Location``, or the URI of an object store, which is left as it is."""
 
 
 def read_file(path: Path) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def test_relative_paths_are_relative_to_the_settings_file(folder: Path) -> None:
     )
     settings = load_settings(Path("conf/x.yaml"), environ={})
     assert settings.home == folder / "conf" / "h"
-    assert settings.source.files.path == folder / "conf" / "data"
+    assert settings.source.files.path == str(folder / "conf" / "data")
     assert settings.alerts.file == folder / "conf" / "a"
     assert load_settings(environ={"ANOMALY_HOME": "h"}).home == folder / "h"
 

@@ -88,6 +88,10 @@ class ObjectPath:
         """Its neighbour of this name."""
         return self._at(self.key.with_name(name))
 
+    def relative_to(self, other: "ObjectPath") -> PurePosixPath:
+        """The part of the key behind that of ``other``. Raises ``ValueError`` when it does not lie below it."""
+        return self.key.relative_to(other.key)
+
     def read_bytes(self) -> bytes:
         """The object. Raises ``FileNotFoundError``, and ``OSError`` as the store gives it."""
         with self.filesystem.open_input_file(str(self.key)) as file:
@@ -96,7 +100,7 @@ class ObjectPath:
 
     def write_bytes(self, content: bytes) -> int:
         """Put the object there whole, in place of any other."""
-        with self.filesystem.open_output_stream(str(self.key)) as file:
+        with self.filesystem.open_output_stream(str(self.key), compression=None) as file:
             file.write(content)
         return len(content)
 
@@ -116,12 +120,19 @@ class ObjectPath:
         """Whether something lies below this prefix."""
         return bool(self._info().type == pafs.FileType.Directory)
 
-    def size(self) -> int:
-        """Size of the object, bytes. Raises ``FileNotFoundError``."""
+    def version(self) -> tuple[int, int]:
+        """Size of the object, bytes, and when it was put there, nanoseconds. Raises ``FileNotFoundError``."""
         info = self._info()
         if info.type != pafs.FileType.File:
             raise FileNotFoundError(f"there is no object {self.uri}")
-        return int(info.size)
+        return int(info.size), int(info.mtime_ns or 0)
+
+    def below(self) -> Iterator["ObjectPath"]:
+        """Every object below this prefix, in no order."""
+        selector = pafs.FileSelector(str(self.key), allow_not_found=True, recursive=True)
+        for info in self.filesystem.get_file_info(selector):
+            if info.type == pafs.FileType.File:
+                yield self._at(PurePosixPath(info.path))
 
     def iterdir(self) -> Iterator["ObjectPath"]:
         """What lies directly below, in no order; nothing when there is nothing."""

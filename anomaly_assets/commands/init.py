@@ -27,15 +27,15 @@ _WIDTH = 120
 @click.option(
     "--source", "kind", type=click.Choice(KINDS), default="synthetic", show_default=True, help="Which source."
 )
-@click.option("--path", type=click.Path(path_type=Path), help="File or folder of the source `files`.")
+@click.option("--path", help="File, folder or URI of the source `files`.")
 @click.option("--force", is_flag=True, help="Replace FILE when it exists.")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), default=SETTINGS_FILE)
-def init(kind: str, path: Path | None, force: bool, file: Path) -> None:
+def init(kind: str, path: str | None, force: bool, file: Path) -> None:
     """Write a commented settings file (FILE, by default anomaly.yaml) for a source."""
     if path is not None and kind != "files":
         raise click.UsageError(f"--path is for --source files, not {kind}")
-    if path is not None and file.parent.absolute() != Path.cwd():
-        path = path.absolute()  # a relative one in the file is relative to the file
+    if path is not None and "://" not in path and file.parent.absolute() != Path.cwd():
+        path = str(Path(path).absolute())  # a relative one in the file is relative to the file
     _write(file, settings_text(kind, path), replace=force)
     out.print(Text(f"wrote {file}"), soft_wrap=True)
     named = "" if str(file) == SETTINGS_FILE else f" --config {file}"
@@ -43,9 +43,9 @@ def init(kind: str, path: Path | None, force: bool, file: Path) -> None:
     out.print(Text(f"Next: {missing}anomaly-assets source check{named}"), soft_wrap=True)
 
 
-def settings_text(kind: str, path: Path | None = None) -> str:
+def settings_text(kind: str, path: str | None = None) -> str:
     """A settings file for the source ``kind`` that says nothing but the defaults, and ``path`` if there is one."""
-    live = {"home": "home", "source.kind": kind} | ({"source.files.path": str(path)} if path else {})
+    live = {"home": "home", "source.kind": kind} | ({"source.files.path": path} if path else {})
     hidden = {f"source.{other}" for other in KINDS if other != kind} | {other for other in KINDS if other != kind}
     lines = [_HEAD, *_section(Settings, "", "", live, hidden)]
     return "\n".join(lines) + "\n"

@@ -98,7 +98,7 @@ class FilesSourceResource(TransactionSourceResource):
         later: AmbiguousTimes = "later" if self.ambiguous_times == "later" else "earlier"
         unit: EpochUnit | None = next((unit for unit in get_args(EpochUnit) if unit == self.epoch_unit), None)
         return FilesSource(
-            Path(self.path),
+            self.path,
             columns=self.columns,
             time_zone=self.time_zone,
             epoch_unit=unit,

@@ -52,7 +52,7 @@ def test_the_command_writes_a_file_for_the_source_and_does_not_overwrite(shell: 
     done = shell.run("init", "--source", "files", "--path", "data/x.csv")
     assert (done.returncode, "anomaly-assets source check" in done.stdout) == (0, True)
     settings = loaded(shell.folder / "anomaly.yaml")
-    assert (settings.source.kind, settings.source.files.path) == ("files", shell.folder / "data" / "x.csv")
+    assert (settings.source.kind, settings.source.files.path) == ("files", str(shell.folder / "data" / "x.csv"))
     again = shell.run("init")
     assert (again.returncode, "anomaly.yaml exists" in again.stderr, "--force" in again.stderr) == (1, True, True)
     assert loaded(shell.folder / "anomaly.yaml").source.kind == "files"
@@ -64,7 +64,10 @@ def test_the_command_writes_a_file_for_the_source_and_does_not_overwrite(shell: 
 def test_a_path_means_the_same_file_wherever_the_settings_lie(shell: Shell) -> None:
     (shell.folder / "elsewhere").mkdir()
     assert shell.run("init", "--source", "files", "--path", "x.csv", "elsewhere/a.yaml").returncode == 0
-    assert loaded(shell.folder / "elsewhere" / "a.yaml").source.files.path == shell.folder / "x.csv"
+    assert loaded(shell.folder / "elsewhere" / "a.yaml").source.files.path == str(shell.folder / "x.csv")
+    uri = "s3://bucket/cards?region=eu-central-1"
+    assert shell.run("init", "--source", "files", "--path", uri, "elsewhere/b.yaml").returncode == 0
+    assert loaded(shell.folder / "elsewhere" / "b.yaml").source.files.path == uri
 
 
 def test_a_path_for_another_source_is_a_mistake(shell: Shell) -> None:

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from anomaly_assets.adapters.object_path import AnyPath
 from anomaly_assets.adapters.sources.csv_text import utf8_blocks
 from anomaly_assets.adapters.sources.file_faults import undecodable
 from anomaly_assets.domain.csv_records import complete_records
@@ -26,12 +26,12 @@ class Header:
     delimiter: str
 
 
-def csv_header(path: Path, delimiter: str, encoding: str, wanted: Sequence[str]) -> Header:
+def csv_header(path: AnyPath, delimiter: str, encoding: str, wanted: Sequence[str]) -> Header:
     """The header of ``path``; with the delimiter ``auto`` the one by which most wanted columns are found."""
     return next(_parts(path, delimiter, encoding, wanted))[0]
 
 
-def csv_tables(path: Path, delimiter: str, encoding: str, wanted: Sequence[str]) -> Iterator[pa.Table]:
+def csv_tables(path: AnyPath, delimiter: str, encoding: str, wanted: Sequence[str]) -> Iterator[pa.Table]:
     """All rows of ``path`` in parts, with those wanted columns that it has exactly once, as large_binary.
 
     Guessing types would change ids and amounts before the border sees them. Raises ``SourceError`` naming the line
@@ -43,7 +43,7 @@ def csv_tables(path: Path, delimiter: str, encoding: str, wanted: Sequence[str])
 
 
 def _parts(
-    path: Path, delimiter: str, encoding: str, wanted: Sequence[str]
+    path: AnyPath, delimiter: str, encoding: str, wanted: Sequence[str]
 ) -> Iterator[tuple[Header, tuple[bytes, int] | None, int]]:
     """The header, then parts of complete records with their number, and the line (from 1) each starts with."""
     header: Header | None = None
@@ -76,17 +76,17 @@ def _bytes(text: bytes) -> np.ndarray:
     return np.frombuffer(text, dtype=np.uint8)
 
 
-def _bounded(path: Path, rest: bytes, line: int) -> bytes:
+def _bounded(path: AnyPath, rest: bytes, line: int) -> bytes:
     if len(rest) > LONGEST_RECORD_BYTES:
         raise _unclosed(path, line)
     return rest
 
 
-def _unclosed(path: Path, line: int) -> SourceError:
+def _unclosed(path: AnyPath, line: int) -> SourceError:
     return undecodable(path, f"a quote in line {line} is closed late or never and swallows the rows after it")
 
 
-def _header(path: Path, text: bytes, delimiter: str, wanted: Sequence[str]) -> Header:
+def _header(path: AnyPath, text: bytes, delimiter: str, wanted: Sequence[str]) -> Header:
     if not text.strip():
         raise undecodable(path, "it is empty, without even a header")
     candidates = [Header(_names(text, mark), mark) for mark in (DELIMITERS if delimiter == "auto" else (delimiter,))]
@@ -113,7 +113,7 @@ def _names(text: bytes, delimiter: str) -> tuple[str, ...]:
     return tuple(column[0].as_py().decode(errors="replace") for column in row.columns)
 
 
-def _table(path: Path, header: Header, content: tuple[bytes, int], line: int, wanted: Sequence[str]) -> pa.Table:
+def _table(path: AnyPath, header: Header, content: tuple[bytes, int], line: int, wanted: Sequence[str]) -> pa.Table:
     text, n_records = content
     places = {name: header.names.index(name) for name in wanted if header.names.count(name) == 1}
     columns = [str(place) for place in places.values()]

@@ -4,11 +4,11 @@ import codecs
 import lzma
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pyarrow as pa
 
+from anomaly_assets.adapters.object_path import AnyPath, ObjectPath
 from anomaly_assets.adapters.sources.file_faults import undecodable
 from anomaly_assets.domain.errors import SettingsError
 
@@ -33,7 +33,7 @@ def encoding_named(name: str) -> str:
         ) from None
 
 
-def utf8_blocks(path: Path, encoding: str) -> Iterator[bytes]:
+def utf8_blocks(path: AnyPath, encoding: str) -> Iterator[bytes]:
     """The text of ``path`` in UTF-8 without byte order mark, in pieces that may end anywhere.
 
     Text that is declared as UTF-8 is handed on as it is, so that a byte that is no text costs its row only; what is in
@@ -56,14 +56,13 @@ def utf8_blocks(path: Path, encoding: str) -> Iterator[bytes]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: AnyPath) -> Iterator[Any]:
     """The decompressed bytes. Arrow reads them for us and not ahead of us: its threads see none of Python's memory."""
     suffix = path.suffix.lower()
-    if suffix == ".xz":
-        with path.open("rb") as file:
+    with path.open_input() if isinstance(path, ObjectPath) else pa.OSFile(str(path)) as file:
+        if suffix == ".xz":
             yield _XzStream(file)
-        return
-    with pa.OSFile(str(path)) as file:
+            return
         if suffix not in _COMPRESSIONS:
             yield file
             return
@@ -74,7 +73,7 @@ def _opened(path: Path) -> Iterator[Any]:
 class _XzStream:
     """Decompresses .xz, which Arrow does not; Python's own reader takes damaged bytes at the end for padding."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: pa.NativeFile) -> None:
         self._file = file
         self._decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ)
         self._compressed = b""
@@ -104,7 +103,7 @@ def _read(stream: Any) -> bytes:
     return block
 
 
-def _transcoded(path: Path, stream: Any, first: bytes, codec: str) -> Iterator[bytes]:
+def _transcoded(path: AnyPath, stream: Any, first: bytes, codec: str) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder(codec)("strict")
     block, place, line = first, 0, 1
     while True:
@@ -127,13 +126,13 @@ def _transcoded(path: Path, stream: Any, first: bytes, codec: str) -> Iterator[b
         block = _read(stream)
 
 
-def _refuse_utf16(path: Path, first: bytes) -> None:
+def _refuse_utf16(path: AnyPath, first: bytes) -> None:
     for mark, name in _BOMS.items():
         if first.startswith(mark):
             raise undecodable(path, f"it begins as {name} does", remedy=f"set source.files.encoding: {name}")
 
 
-def _require_bom(path: Path, first: bytes, codec: str) -> None:
+def _require_bom(path: AnyPath, first: bytes, codec: str) -> None:
     marks = _BOM_ENCODINGS.get(codec)
     if marks and first and not first.startswith(marks):
         raise undecodable(

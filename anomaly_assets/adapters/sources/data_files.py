@@ -1,4 +1,4 @@
-"""Parquet and CSV files on a local disk: which of a folder are data, and how all of them are read."""
+"""Parquet and CSV files, on a disk or in an object store: which of a folder are data, and how all of them are read."""
 
 import os
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from anomaly_assets.adapters.object_path import AnyPath, ObjectPath
 from anomaly_assets.adapters.sources.file_faults import failures_naming, nothing_at, undecodable
 from anomaly_assets.domain.border_rules import AmbiguousTimes
 from anomaly_assets.domain.errors import SourceError
@@ -57,7 +58,7 @@ class Reading:
 class DataFile:
     """A file with the values its folders give to columns that it may lack (``name=value``), None being null."""
 
-    path: Path
+    path: AnyPath
     partition: tuple[tuple[str, str | None], ...] = ()
 
     @property
@@ -66,7 +67,7 @@ class DataFile:
         return self.path.name.lower().endswith(CSV_SUFFIXES)
 
 
-def data_files(root: Path, names: list[str]) -> list[DataFile]:
+def data_files(root: AnyPath, names: list[str]) -> list[DataFile]:
     """The data files at ``root``: itself, or all below it in order of their path.
 
     In a folder (searched recursively) a file is data when its name ends in .parquet, .pq or .csv, or in .csv and a
@@ -79,13 +80,15 @@ def data_files(root: Path, names: list[str]) -> list[DataFile]:
 
     Raises ``SourceUnavailable`` when there is nothing at ``root`` and ``SourceError`` when it holds no data file.
     """
-    if not root.exists():
+    with failures_naming(root):
+        exists, is_folder = root.exists(), root.is_dir()
+    if not exists:
         raise nothing_at(root)
-    if not root.is_dir():
+    if not is_folder:
         if not _is_data(root):
             raise SourceError(f"{root} is no data file", expected=f"a file ending in one of {_FORMATS}, or a folder")
         return [DataFile(root)]
-    found = sorted(_below(root), key=lambda file: file.relative_to(root).parts)
+    found = sorted(_below(root), key=lambda file: parts_below(file, root))
     if not found:
         raise SourceError(
             f"the folder {root} holds no data files",
@@ -98,9 +101,16 @@ def data_files(root: Path, names: list[str]) -> list[DataFile]:
     return [DataFile(path, _partition(hive, path, root)) for path in found]
 
 
-def _partition(hive: ds.HivePartitioning, path: Path, root: Path) -> tuple[tuple[str, str | None], ...]:
+def parts_below(path: AnyPath, root: AnyPath) -> tuple[str, ...]:
+    """The names that lead from ``root`` to ``path``."""
+    if isinstance(path, ObjectPath) and isinstance(root, ObjectPath):
+        return path.relative_to(root).parts
+    return Path(str(path)).relative_to(str(root)).parts
+
+
+def _partition(hive: ds.HivePartitioning, path: AnyPath, root: AnyPath) -> tuple[tuple[str, str | None], ...]:
     # Arrow decodes values that nobody wants, too, and refuses those that are no text
-    wanted = [part for part in path.relative_to(root).parts[:-1] if part.partition("=")[0] in hive.schema.names]
+    wanted = [part for part in parts_below(path, root)[:-1] if part.partition("=")[0] in hive.schema.names]
     try:
         keys = ds.get_partition_keys(hive.parse("/".join([*wanted, path.name])))
     except (pa.ArrowException, UnicodeDecodeError) as error:
@@ -108,10 +118,14 @@ def _partition(hive: ds.HivePartitioning, path: Path, root: Path) -> tuple[tuple
     return tuple(keys.items())
 
 
-def _below(folder: Path) -> Iterator[Path]:
+def _below(folder: AnyPath) -> Iterator[AnyPath]:
     with failures_naming(folder):
+        if isinstance(folder, ObjectPath):
+            seen = (path for path in folder.below() if not any(map(_is_hidden, parts_below(path, folder))))
+            yield from (path for path in seen if _is_data(path))
+            return
         for parent, folders, names in os.walk(folder, onerror=_raise):
-            folders[:] = [name for name in folders if not name.startswith((".", "_"))]
+            folders[:] = [name for name in folders if not _is_hidden(name)]
             yield from (Path(parent, name) for name in names if _is_data(Path(name)))
 
 
@@ -119,5 +133,9 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _is_data(path: Path) -> bool:
-    return not path.name.startswith((".", "_")) and path.name.lower().endswith(PARQUET_SUFFIXES + CSV_SUFFIXES)
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "_"))
+
+
+def _is_data(path: AnyPath) -> bool:
+    return not _is_hidden(path.name) and path.name.lower().endswith(PARQUET_SUFFIXES + CSV_SUFFIXES)

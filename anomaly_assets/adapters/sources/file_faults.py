@@ -4,10 +4,10 @@ import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
+from anomaly_assets.adapters.object_path import AnyPath, ObjectPath
 from anomaly_assets.domain.errors import SourceError, SourceUnavailable
 
 
@@ -20,24 +20,26 @@ class FileVersion:
     changed_ns: int
 
     @classmethod
-    def of(cls, path: Path) -> "FileVersion":
+    def of(cls, path: AnyPath) -> "FileVersion":
         """The version that lies at ``path`` now. Raises ``SourceUnavailable`` when there is none."""
         try:
+            if isinstance(path, ObjectPath):
+                return cls(*path.version(), 0)
             status = path.stat()
         except OSError as error:
             raise SourceUnavailable(
-                f"{path} cannot be read any more: {error.strerror}", remedy="run again when it is back"
+                f"{path} cannot be read any more: {error.strerror or error}", remedy="run again when it is back"
             ) from None
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
-    def require_at(self, path: Path) -> None:
+    def require_at(self, path: AnyPath) -> None:
         """Raise ``SourceUnavailable`` unless ``path`` still has this version."""
         if FileVersion.of(path) != self:
             raise SourceUnavailable(f"{path} changed while it was read", remedy="run again when it is complete")
 
 
 @contextmanager
-def failures_naming(path: Path) -> Iterator[None]:
+def failures_naming(path: AnyPath) -> Iterator[None]:
     """Let what fails in reading ``path`` be a ``SourceError`` or ``SourceUnavailable`` that names it."""
     try:
         yield
@@ -48,12 +50,22 @@ def failures_naming(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno is not None:
             raise SourceUnavailable(f"reading {path} failed: {error.strerror}") from error
+        if isinstance(path, ObjectPath) and "AWS Error" in str(error):
+            raise _refused_by_the_store(path, error) from error
         raise undecodable(path, error) from error
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise undecodable(path, error) from error
 
 
-def undecodable(path: Path, reason: Exception | str, *, remedy: str = "deliver the file again") -> SourceError:
+def _refused_by_the_store(path: ObjectPath, error: OSError) -> SourceError | SourceUnavailable:
+    """What an object store said: that it lets nobody in, or something that may pass."""
+    told = str(error).splitlines()[0][:300]
+    if any(code in told for code in ("ACCESS_DENIED", "INVALID_ACCESS_KEY", "SIGNATURE", "NO_SUCH_BUCKET")):
+        return SourceError(f"{path} may not be read: {told}", remedy="correct the keys, their rights or the bucket")
+    return SourceUnavailable(f"reading {path} failed: {told}")
+
+
+def undecodable(path: AnyPath, reason: Exception | str, *, remedy: str = "deliver the file again") -> SourceError:
     """The content of ``path`` is not what its name says."""
     text = (str(reason).splitlines() or [type(reason).__name__])[0][:300]
     return SourceError(
@@ -61,7 +73,7 @@ def undecodable(path: Path, reason: Exception | str, *, remedy: str = "deliver t
     )
 
 
-def nothing_at(path: Path) -> SourceUnavailable:
+def nothing_at(path: AnyPath) -> SourceUnavailable:
     """Nothing lies at ``path``."""
     return SourceUnavailable(
         f"there is nothing at {path}",
@@ -70,7 +82,7 @@ def nothing_at(path: Path) -> SourceUnavailable:
     )
 
 
-def require_columns(path: Path, found: Sequence[str], wanted: Sequence[str]) -> None:
+def require_columns(path: AnyPath, found: Sequence[str], wanted: Sequence[str]) -> None:
     """Raise ``SourceError`` unless each wanted column is found exactly once."""
     problems = [_explain(name, found) for name in wanted if found.count(name) != 1]
     if problems:

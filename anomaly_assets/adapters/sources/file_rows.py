@@ -1,12 +1,12 @@
 """Rows of one data file under their canonical names, part by part: nothing here holds a whole file."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from anomaly_assets.adapters.object_path import AnyPath, ObjectPath
 from anomaly_assets.adapters.sources.csv_rows import csv_header, csv_tables
 from anomaly_assets.adapters.sources.data_files import DataFile, Reading
 from anomaly_assets.adapters.sources.file_faults import failures_naming, require_columns
@@ -54,10 +54,13 @@ def open_parquet(file: DataFile) -> pq.ParquetFile:
     return streamed_parquet(file.path, coerce_int96_timestamp_unit="us")
 
 
-def streamed_parquet(path: Path, **options: Any) -> pq.ParquetFile:
+def streamed_parquet(path: AnyPath, **options: Any) -> pq.ParquetFile:
     """A parquet file whose row groups are read page by page, pages verified."""
+    if isinstance(path, ObjectPath):
+        options |= {"filesystem": path.filesystem}
+    where = path.key.as_posix() if isinstance(path, ObjectPath) else path
     # Arrow would otherwise read a row group whole, however large it is
-    return pq.ParquetFile(path, page_checksum_verification=True, buffer_size=READ_BYTES, pre_buffer=False, **options)
+    return pq.ParquetFile(where, page_checksum_verification=True, buffer_size=READ_BYTES, pre_buffer=False, **options)
 
 
 def parquet_rows(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from anomaly_assets.adapters.object_path import path_of
 from anomaly_assets.adapters.sources.base import Coverage, Probe
 from anomaly_assets.adapters.sources.csv_text import encoding_named
 from anomaly_assets.adapters.sources.data_files import DataFile, EpochUnit, Reading, data_files
@@ -31,7 +32,8 @@ class FilesSource:
 
     Parameters
     ----------
-    path : a file or a folder, see ``data_files.data_files`` for which files of a folder are read
+    path : a file or a folder, on a disk or the URI of an object store; see ``data_files.data_files`` for which files
+        of a folder are read
     columns : canonical name to the file's name, for columns that are named otherwise; other columns are ignored. A
         column that a file lacks may stand in its folders' names (``name=value``)
     time_zone : IANA zone of times that carry none
@@ -67,8 +69,10 @@ class FilesSource:
                 f"source.files.decimal and source.files.thousands are both {decimal!r}",
                 expected="two marks, or no thousands mark",
             )
-        self._configured_path = str(path)
-        self._path = Path(path).absolute()
+        # parameters say how an object store is reached, not what it holds
+        self._configured_path = str(path).partition("?")[0] if "://" in str(path) else str(path)
+        found = path_of(path)
+        self._path = found.absolute() if isinstance(found, Path) else found
         self._first_day = first_day
         self._reading = Reading(
             _all_columns(columns or {}),
