@@ -341,6 +341,20 @@ def test_times_before_1970_and_iso_text_beside_counts_are_read(tmp_path: Path) -
     assert day.ledger.by_reason == {"missing_time": 1}
 
 
+def test_parts_with_and_without_counts_are_one_column(tmp_path: Path) -> None:
+    """Text of a parquet file that is read, and put in order, in several parts."""
+    n_rows = 150_000
+    texts = [
+        f"2024-01-{1 + n % 9:02d}" if n < n_rows - 9 else str(1_704_067_200 + n % 9 * 86_400) for n in range(n_rows)
+    ]
+    plain = {name: pa.array(["1"] * n_rows) for name in INPUT_COLUMNS}
+    pq.write_table(pa.table(plain | {"tx_completed_at": pa.array(texts)}), tmp_path / "x.parquet")
+    source = opened(tmp_path / "x.parquet", epoch_unit="s")
+    found = [source.probe(DayRange.of(date(2024, 1, day))).n_rows for day in range(1, 10)]
+    assert sum(found) == n_rows
+    assert min(found) > 16_000
+
+
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 @pytest.mark.parametrize("count", ["9223372036854775808", "99999999999999999999", "1.5", "-9999999999999999999"])
 def test_a_count_that_no_calendar_holds_is_quarantined_as_it_stands(tmp_path: Path, unit: Any, count: str) -> None:

@@ -102,7 +102,7 @@ def _text_epochs(times: pa.ChunkedArray, unit: EpochUnit) -> pa.ChunkedArray:
     text, not_text = as_text(times)
     whole = pc.match_substring_regex(text, _INTEGER).fill_null(False)
     if not pc.any(whole).as_py():
-        return times
+        return times.cast(pa.large_binary())  # the type of the parts that hold some
     digits = pc.utf8_ltrim(text, "+-")
     fits = pc.or_(pc.less(pc.binary_length(digits), 19), pc.less_equal(digits, _LARGEST_INT64))
     whole = pc.and_(whole, fits.fill_null(False))
