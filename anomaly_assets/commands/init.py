@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, TypeGuard, get_args, get_origin
 
 import click
 import yaml
@@ -52,11 +52,12 @@ def settings_text(kind: str, path: str | None = None) -> str:
 
 
 def _section(model: type[BaseModel], prefix: str, indent: str, live: dict[str, str], hidden: set[str]) -> Iterator[str]:
-    for name, about in model.model_fields.items():
+    # settings before sections: after a section they would look like a part of it
+    for name, about in sorted(model.model_fields.items(), key=lambda item: _is_section(item[1].annotation)):
         key, kind = f"{prefix}{name}", about.annotation
         if key in hidden:
             continue
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
+        if _is_section(kind):
             if not indent:
                 yield ""
             yield from _comment(str(kind.__doc__).splitlines()[0], indent)
@@ -68,6 +69,10 @@ def _section(model: type[BaseModel], prefix: str, indent: str, live: dict[str, s
             yield from _comment(f"{about.description}{_choices(kind)}", indent)
             value = live.get(key, _json(about.get_default(call_default_factory=True)))
             yield f"{indent}{'' if key in live else '#'}{name}: {_yaml(value)}"
+
+
+def _is_section(kind: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def _comment(text: str, indent: str) -> Iterator[str]:

@@ -136,12 +136,17 @@ def _columns(source: TransactionSource, report: SourceReport) -> None:
     if not isinstance(source, HasColumns):
         return
     found = source.columns_found()
-    names = {name: report.identity.get("columns", {}).get(name, name) for name in INPUT_COLUMNS}
+    names = _wanted_names(report)
     report.wanted = [
         WantedColumn(name, theirs, found.get(theirs), None if theirs in found else nearest(theirs, list(found)))
         for name, theirs in names.items()
     ]
     report.others = {name: kind for name, kind in found.items() if name not in names.values()}
+
+
+def _wanted_names(report: SourceReport) -> dict[str, str]:
+    """Canonical name to the source's, which its identity maps where they differ."""
+    return {name: report.identity.get("columns", {}).get(name, name) for name in INPUT_COLUMNS}
 
 
 def _examined(coverage: Coverage, first_day: date, n_days: int, today: date) -> Iterator[date]:
@@ -157,7 +162,8 @@ def _examine(source: TransactionSource, rules: BorderRules, day: date, report: S
     counted = source.probe(DayRange.of(day)).n_rows
     table = as_input_table(source.batches(DayRange.of(day)))
     if not report.wanted:
-        report.wanted = [WantedColumn(name, name, str(table.schema.field(name).type)) for name in INPUT_COLUMNS]
+        kinds = {name: str(table.schema.field(name).type) for name in INPUT_COLUMNS}
+        report.wanted = [WantedColumn(name, theirs, kinds[name]) for name, theirs in _wanted_names(report).items()]
     with_zone, without = _zones(table.column("tx_completed_at"))
     report.zones.with_zone += with_zone
     report.zones.without_zone += without
