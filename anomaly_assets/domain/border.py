@@ -113,7 +113,7 @@ class _Part:
     Parameters
     ----------
     passed : int64, positions in the part of the rows that broke none
-    table : these in their final types (text still with 64-bit offsets)
+    table : these in their final types
     hashes : uint64, a hash of the id of each of them
     refused : the others, printed, with their reason codes (uint8) beside
     n_ambiguous_times : rows of the part whose local time happened twice
@@ -172,7 +172,10 @@ def _clean(held: list[pa.Table], day: date, rules: BorderRules, erased: ErasedWa
     refused.append((printed_rows(suspects, repeats.conflicting), _conflict_codes(len(repeats.conflicting))))
     n_passed, n_ambiguous = sum(len(part.passed) for part in parts), sum(part.n_ambiguous_times for part in parts)
     n_erased = sum(part.n_erased for part in parts)
-    alone = [part.table.filter(pa.array(~mask)) for part, mask in zip(parts, suspect, strict=True)]
+    alone = [
+        part.table.filter(pa.array(~mask)) if mask.any() else part.table
+        for part, mask in zip(parts, suspect, strict=True)
+    ]
     del parts
     kept = _sorted_table([*alone, normalised.take(pa.array(repeats.once))], alone)
     codes = np.concatenate([codes for _, codes in refused])
@@ -234,17 +237,19 @@ def _part(table: pa.Table, days: DayRange, rules: BorderRules, erased: ErasedWal
     times = utc_times(delivered.column("tx_completed_at"), rules.time_zone, rules.ambiguous_times)
     amounts, amount_codes = amount_column(delivered.column("total_amount"), rules)
     columns = {
-        "tx_id": texts["tx_id"][0],
-        "wallet_id": texts["wallet_id"][0],
+        "tx_id": _shared(table.column("tx_id"), texts["tx_id"][0]),
+        "wallet_id": _shared(table.column("wallet_id"), texts["wallet_id"][0]),
         "tx_completed_at": pa.array(times.us).cast(TRANSACTIONS.arrow.field("tx_completed_at").type),
         "total_amount": pa.array(amounts),
-        "org_name": texts["org_name"][0],
+        "org_name": _shared(table.column("org_name"), texts["org_name"][0]),
     }
     # Codes are ranks, so the smallest one is the first reason.
     codes = np.minimum.reduce([*(codes for _, codes in texts.values()), _time_codes(times, days), amount_codes])
     gone = np.zeros(len(codes), dtype=bool) if erased is None else erased(texts["wallet_id"][0])
     passed, refused = np.flatnonzero((codes == FINE) & ~gone), np.flatnonzero((codes != FINE) & ~gone)
-    fine = pa.table(columns).take(pa.array(passed))
+    fine = pa.table(columns)
+    if len(passed) < len(codes):
+        fine = fine.take(pa.array(passed))
     return _Part(
         passed,
         fine,
@@ -253,6 +258,15 @@ def _part(table: pa.Table, days: DayRange, rules: BorderRules, erased: ErasedWal
         int((times.ambiguous & ~gone).sum()),
         int(gone.sum()),
     )
+
+
+def _shared(given: pa.ChunkedArray, text: pa.Array) -> pa.ChunkedArray | pa.Array:
+    """The text, and where that is what was given nothing new: it is then held once.
+
+    Text is what was given but for values made null; so with as many nulls it is the same.
+    """
+    same = pa.types.is_string(given.type) and given.null_count == text.null_count
+    return given if same else text.cast(pa.string())
 
 
 def _as_arrays(table: pa.Table) -> pa.Table:
@@ -301,9 +315,9 @@ def _sorted_table(parts: list[pa.Table], others: list[pa.Table]) -> pa.Table:
 
 
 def _one_plain(column: pa.ChunkedArray) -> pa.Array:
-    """One array, text with 32-bit offsets where these can address it."""
-    if pa.types.is_large_string(column.type) and column.nbytes < _LARGEST_CHUNK:
-        column = column.cast(pa.string())
+    """One array, text with 64-bit offsets only where smaller ones could not address it."""
+    if pa.types.is_string(column.type) and column.nbytes >= _LARGEST_CHUNK:
+        column = column.cast(pa.large_string())
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
