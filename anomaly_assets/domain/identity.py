@@ -6,7 +6,7 @@ little-endian IEEE 754 with -0.0 made 0.0; text is UTF-8.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,10 @@ def canonical_json(value: Any) -> bytes:
 
 def digest(*parts: bytes) -> str:
     """Hex SHA-256 over ``parts``, each preceded by its length so that no two lists of parts collide."""
+    return _digest(parts)
+
+
+def _digest(parts: Iterable[bytes]) -> str:
     sha = hashlib.sha256()
     for part in parts:
         sha.update(len(part).to_bytes(8, "little"))
@@ -49,12 +53,16 @@ def canonical_array(array: np.ndarray) -> bytes:
 
 def table_digest(table: pa.Table, *, context: Mapping[str, Any] | None = None) -> str:
     """Hex SHA-256 of a table's content: names, types, validity and values, not its file or chunk layout."""
-    parts = [canonical_json({"rows": table.num_rows, "context": dict(context or {})})]
+    return _digest(_table_parts(table, context or {}))
+
+
+def _table_parts(table: pa.Table, context: Mapping[str, Any]) -> Iterator[bytes]:
+    """One column after the other, so that no more than one is copied at a time."""
+    yield canonical_json({"rows": table.num_rows, "context": dict(context)})
     for name, column in zip(table.column_names, _plain_columns(table), strict=True):
-        parts.append(canonical_json([name, str(column.type)]))
-        parts.append(_validity(column))
-        parts.extend(_values(column))
-    return digest(*parts)
+        yield canonical_json([name, str(column.type)])
+        yield _validity(column)
+        yield from _values(column)
 
 
 def canonical_columns(table: pa.Table) -> Iterator[tuple[np.ndarray, bytes, bytes | None]]:
