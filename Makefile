@@ -54,8 +54,9 @@ bench: dev ## how fast: against scikit-learn, by the day, and as data grows (abo
 	$(BIN)/python -m benchmarks.model_sizes
 	$(BIN)/python -m benchmarks.years_of_days
 
-bench-big: dev ## one day of a million wallets (about twenty minutes, 16 GB)
+bench-big: dev ## one day of a million wallets, files of 30 million rows (about half an hour, 16 GB)
 	$(BIN)/python -m benchmarks.million_wallets
+	$(BIN)/python -m benchmarks.files_memory
 
 lock: dev ## resolve the locks again from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra ui --python-version 3.11 --universal --generate-hashes \
