@@ -25,7 +25,7 @@ from anomaly_assets.domain.border_text import (
 from anomaly_assets.domain.border_times import Times, utc_times
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.errors import SourceError
-from anomaly_assets.domain.id_hashes import hashes
+from anomaly_assets.domain.id_hashes import hashes, repeated_hashes
 from anomaly_assets.domain.schema import INPUT_COLUMNS, QUARANTINE, TRANSACTIONS
 
 __all__ = [
@@ -160,7 +160,7 @@ def _clean(held: list[pa.Table], day: date, rules: BorderRules, erased: ErasedWa
     n_in, starts = delivered.num_rows, range(0, max(delivered.num_rows, 1), PART_ROWS)
     parts = [_part(delivered.slice(start, PART_ROWS), days, rules, erased) for start in starts]
     # ids that no other row has need no comparison; hashes say so for nearly all of them
-    suspect = _repeated([part.hashes for part in parts])
+    suspect = repeated_hashes([part.hashes for part in parts])
     suspects = pa.concat_tables(
         _as_arrays(delivered.slice(start, PART_ROWS if mask.any() else 0)).take(pa.array(part.passed[mask]))
         for start, part, mask in zip(starts, parts, suspect, strict=True)
@@ -271,13 +271,6 @@ def _shared(given: pa.ChunkedArray, text: pa.Array) -> pa.ChunkedArray | pa.Arra
 
 def _as_arrays(table: pa.Table) -> pa.Table:
     return pa.table({name: one_array(table.column(name)) for name in INPUT_COLUMNS})
-
-
-def _repeated(parts: list[np.ndarray]) -> list[np.ndarray]:
-    """For each part of the hashes a mask of those that occur more than once in all of them."""
-    every = np.sort(np.concatenate(parts))
-    again = np.unique(every[1:][every[1:] == every[:-1]])
-    return [np.isin(part, again) for part in parts]
 
 
 def _time_codes(times: Times, days: DayRange) -> np.ndarray:

@@ -10,8 +10,18 @@ _OFFSET_BASIS, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 
 def hashes(ids: pa.ChunkedArray) -> np.ndarray:
     """Hash of each id, uint64 array of shape (n,)."""
-    wide = ids.cast(pa.large_binary())
-    text = pa.concat_arrays(wide.chunks) if wide.num_chunks else pa.array([], pa.large_binary())
+    return np.concatenate([np.empty(0, dtype=np.uint64), *map(_hashes, ids.chunks)])
+
+
+def repeated_hashes(parts: list[np.ndarray]) -> list[np.ndarray]:
+    """For each part of the hashes a mask of those that occur more than once in all of them."""
+    every = np.sort(np.concatenate(parts))
+    again = np.unique(every[1:][every[1:] == every[:-1]])
+    return [np.isin(part, again) for part in parts]
+
+
+def _hashes(ids: pa.Array) -> np.ndarray:
+    text = ids.cast(pa.large_binary())
     if len(text) == 0:
         return np.empty(0, dtype=np.uint64)
     offsets = np.frombuffer(text.buffers()[1], dtype=np.int64)[text.offset : text.offset + len(text) + 1]
