@@ -37,6 +37,7 @@ __all__ = [
     "as_input_table",
     "clean_day",
     "clean_delivery",
+    "give_back",
 ]
 
 _TEXT_COLUMNS = {
@@ -154,11 +155,17 @@ def clean_delivery(
     return _clean([as_input_table(batches)], day, rules, erased)
 
 
+def give_back() -> None:
+    """Let the system have the memory Arrow keeps for later: of a large day that is more than its rows."""
+    pa.default_memory_pool().release_unused()
+
+
 def _clean(held: list[pa.Table], day: date, rules: BorderRules, erased: ErasedWallets | None) -> CleanDay:
     """Take the one table out of ``held``, so that nobody else keeps it alive."""
     delivered, days = held.pop(), DayRange.of(day)
     n_in, starts = delivered.num_rows, range(0, max(delivered.num_rows, 1), PART_ROWS)
     parts = [_part(delivered.slice(start, PART_ROWS), days, rules, erased) for start in starts]
+    give_back()
     # ids that no other row has need no comparison; hashes say so for nearly all of them
     suspect = repeated_hashes([part.hashes for part in parts])
     suspects = pa.concat_tables(
@@ -178,6 +185,7 @@ def _clean(held: list[pa.Table], day: date, rules: BorderRules, erased: ErasedWa
     ]
     del parts
     kept = _sorted_table([*alone, normalised.take(pa.array(repeats.once))], alone)
+    give_back()
     codes = np.concatenate([codes for _, codes in refused])
     quarantine = _quarantine(pa.concat_tables(table for table, _ in refused), codes)
     ledger = Ledger(
@@ -301,6 +309,7 @@ def _sorted_table(parts: list[pa.Table], others: list[pa.Table]) -> pa.Table:
     for name in table.column_names:
         columns[name] = _one_plain(table.column(name))
         table = table.drop_columns([name])
+    give_back()
     order = pc.sort_indices(pa.table(columns), sort_keys=_SORT_ORDER)
     for name in list(columns):
         columns[name] = columns[name].take(order)

@@ -11,7 +11,7 @@ from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.id_index import write_id_index
 from anomaly_assets.adapters.parquet_bytes import table_to_bytes
 from anomaly_assets.adapters.sources.base import TransactionSource
-from anomaly_assets.domain.border import BorderRules, clean_delivery
+from anomaly_assets.domain.border import BorderRules, clean_delivery, give_back
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.errors import OutsideCoverage, SourceUnavailable
 from anomaly_assets.domain.predicates import ledger_balances, schema, unique_transaction_ids
@@ -57,18 +57,18 @@ def ingest_day(
                 f"the rows of {day} changed while they were read: {probe.n_rows} became {now.n_rows}",
                 remedy="run again when the day is loaded",
             )
-        _give_back()
+        give_back()
         ledger, revision, wallets = asdict(clean.ledger), content_digest(clean.kept), wallet_days(clean.kept)
         staged = writer.stage({"transactions": clean.kept, "wallets": wallets, "quarantine": clean.quarantine})
         del clean  # the rows are read back now, and need not be held twice
-        _give_back()
+        give_back()
         kept, quarantine = staged.read("transactions"), staged.read("quarantine")
         verdicts = (
             schema(kept),
             unique_transaction_ids(kept),
             ledger_balances(ledger, kept, quarantine, probe.n_rows),
         )
-        _give_back()
+        give_back()
         seal, changed = writer.rest_of(staged, verdicts), False
         if seal is None:
             # before the seal: a sealed revision is always indexed
@@ -86,11 +86,6 @@ def ingest_day(
         failpoint(f"{RAW}.logged")
     numbers: dict[str, Any] = {**ledger, "wallets": wallets.num_rows}
     return Outcome(seal, changed, seal.revision, verdicts, {"kept": kept, "quarantine": quarantine}, numbers, head)
-
-
-def _give_back() -> None:
-    """Let the system have what Arrow keeps for later: of a large day that is more than its rows."""
-    pa.default_memory_pool().release_unused()
 
 
 def _write_truth(run: Run, source: HasTruth, day: date) -> None:
