@@ -5,8 +5,9 @@ database it is: only texts that people read, only lines that name the wallet or 
 """
 
 import json
+import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, suppress
 
 import dagster as dg
 import sqlalchemy as sa
@@ -16,9 +17,10 @@ from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from anomaly_assets.adapters.atomic_files import write_atomically
 from anomaly_assets.adapters.erasures import ErasedWallet
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.assets.metadata import MAX_TEXT, MAX_WALLET, shown_text
 from anomaly_assets.domain.forgetting import Forgotten
 
-_TEXTS = frozenset({"md_str", "text", "data", "message", "user_message"})
+_TEXTS = frozenset({"md_str", "text", "data", "description", "message", "user_message"})
 _TABLES = (
     (SqlEventLogStorageTable, "event"),
     (AssetKeyTable, "last_materialization"),
@@ -39,10 +41,18 @@ def erase_from_dagster(home: Home, ids: Iterable[str], record: ErasedWallet) -> 
     if not (home.dagster / "dagster.yaml").exists():
         return 0
     erasures, marks = home.erasures, frozenset[str]().union(*record.transactions.values())
-    forgotten = Forgotten(ids, also=lambda word: erasures.mark_of("transaction", word) in marks)
+    forgotten = Forgotten(_as_shown(ids), also=lambda word: erasures.mark_of("transaction", word) in marks)
     with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
         changed = sum(_erase_from_tables(connection, forgotten) for connection in _connections(instance))
+    _empty_logs_of_writes(home)
     return changed + _erase_from_step_logs(home, forgotten)
+
+
+def _as_shown(ids: Iterable[str]) -> set[str]:
+    """The ids and the forms in which pages show them."""
+    known = set(ids)
+    shown = {shown_text(text, longest).strip("`") for text in known for longest in (MAX_TEXT, MAX_WALLET)}
+    return {text for text in known | {form.rstrip("…") for form in shown} if text}
 
 
 def _connections(instance: dg.DagsterInstance) -> Iterator[sa.Connection]:
@@ -59,26 +69,38 @@ def _connections(instance: dg.DagsterInstance) -> Iterator[sa.Connection]:
 
 def _erase_from_tables(connection: sa.Connection, forgotten: Forgotten) -> int:
     changed, present = 0, set(sa.inspect(connection).get_table_names())
-    is_sqlite = connection.dialect.name == "sqlite"
-    if is_sqlite:  # what is overwritten must not stay in free pages
+    if connection.dialect.name == "sqlite":  # what is overwritten must not stay in free pages
         connection.exec_driver_sql("PRAGMA secure_delete = ON")
     for table, name in _TABLES:
         if table.name not in present:
             continue
         column = table.c[name]
-        for row_id, text in connection.execute(sa.select(table.c.id, column).where(column.is_not(None))).all():
-            again = json.dumps(forgotten.without_in(json.loads(text), _TEXTS))
-            if again != json.dumps(json.loads(text)):
-                connection.execute(sa.update(table).where(table.c.id == row_id).values({name: again}))
+        ids = connection.execute(sa.select(table.c.id).where(column.is_not(None))).scalars().all()
+        for row_id in ids:  # one at a time: previews of years may not fit into memory
+            text = connection.execute(sa.select(column).where(table.c.id == row_id)).scalar()
+            before = json.loads(text) if text else None
+            again = forgotten.without_in(before, _TEXTS)
+            if again != before:
+                connection.execute(sa.update(table).where(table.c.id == row_id).values({name: json.dumps(again)}))
                 changed += 1
     return changed
 
 
+def _empty_logs_of_writes(home: Home) -> None:
+    """SQLite keeps old pages beside a database for as long as somebody has it open."""
+    for path in sorted(home.dagster.rglob("*.db")):
+        with (
+            closing(sqlite3.connect(path)) as database,
+            suppress(sqlite3.OperationalError),
+        ):  # a page that is open reads
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
 def _erase_from_step_logs(home: Home, forgotten: Forgotten) -> int:
     changed = 0
-    for path in sorted((home.dagster / "storage").glob("*/compute_logs/*")):
+    for path in sorted(p for p in (home.dagster / "storage").glob("*/compute_logs/*") if p.is_file()):
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
-        if path.is_file() and forgotten.named_in(text):
+        if forgotten.named_in(text):
             write_atomically(path, forgotten.without(text).encode("utf-8", "surrogateescape"))
             changed += 1
     return changed

@@ -1,7 +1,8 @@
 """Taking a wallet's rows out of every file of a partition, whatever revision they belong to."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -39,10 +40,13 @@ def files_with(folder: AnyPath, wallet_id: str) -> list[Held]:
     return found
 
 
-def erase_from(writer: PartitionWriter, wallet_id: str) -> ErasedFiles:
+def erase_from(
+    writer: PartitionWriter, wallet_id: str, note: Callable[[str, date, Sequence[Held]], None] = lambda *_: None
+) -> ErasedFiles:
     """Put in the place of every file that holds the wallet one without its rows; the seals stay as they are.
 
     The order survives a kill: first what is left, then the record that leads readers to it, then the old files go.
+    ``note`` is told before anything is written what files hold.
 
     Raises ``CorruptFile`` when a file is not what its name promises: it might hold the wallet.
     """
@@ -51,6 +55,7 @@ def erase_from(writer: PartitionWriter, wallet_id: str) -> ErasedFiles:
     held = files_with(folder, wallet_id)
     if not held:
         return before
+    note(writer.asset, writer.day, held)
     remainders = dict(before.remainders)
     for each in held:
         writer.lease.check()

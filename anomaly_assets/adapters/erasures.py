@@ -30,27 +30,31 @@ class ErasedWallet:
     ----------
     mark : salted digest of the wallet's id
     transactions : per day the salted digests of the ids of its transactions, ascending
+    pending_models : ids of its models whose payloads are to be dropped yet, ascending
     """
 
     mark: str
     transactions: Mapping[date, tuple[str, ...]]
+    pending_models: tuple[str, ...] = ()
 
     @property
     def content(self) -> dict[str, Any]:
         """Everything recorded, as JSON."""
         days = {day.isoformat(): list(marks) for day, marks in sorted(self.transactions.items())}
-        return {"format": FORMAT_VERSION, "mark": self.mark, "transactions": days}
+        pending = {"pending_models": list(self.pending_models)} if self.pending_models else {}
+        return {"format": FORMAT_VERSION, "mark": self.mark, "transactions": days, **pending}
 
     @property
     def record_id(self) -> str:
         """Hex SHA-256 of the record, as the publication log names it."""
         return digest_of(self.content)
 
-    def and_also(self, transactions: Mapping[date, Iterable[str]]) -> "ErasedWallet":
-        """The record with further transactions."""
+    def and_also(self, transactions: Mapping[date, Iterable[str]], model_ids: Iterable[str] = ()) -> "ErasedWallet":
+        """The record with further transactions and models."""
         days = sorted({*self.transactions, *transactions})
         both = {day: {*self.transactions.get(day, ()), *transactions.get(day, ())} for day in days}
-        return ErasedWallet(self.mark, {day: tuple(sorted(marks)) for day, marks in both.items()})
+        pending = tuple(sorted({*self.pending_models, *model_ids}))
+        return ErasedWallet(self.mark, {day: tuple(sorted(marks)) for day, marks in both.items()}, pending)
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,10 @@ class Erasures:
 
     def find(self, wallet_id: str) -> ErasedWallet | None:
         """The record of a wallet; None when it was not erased. Raises ``CorruptFile``."""
-        mark = self.mark_of("wallet", wallet_id)
+        return self.of_mark(self.mark_of("wallet", wallet_id))
+
+    def of_mark(self, mark: str) -> ErasedWallet | None:
+        """The record of a mark; None when there is none. Raises ``CorruptFile``."""
         return self._read(path) if (path := self._path(mark)).exists() else None
 
     def with_transaction(self, tx_id: str) -> list[tuple[ErasedWallet, date]]:
@@ -111,7 +118,7 @@ class Erasures:
         try:
             value = json.loads(content)
             days = {date.fromisoformat(day): tuple(marks) for day, marks in value["transactions"].items()}
-            found = ErasedWallet(value["mark"], days)
+            found = ErasedWallet(value["mark"], days, tuple(value.get("pending_models", ())))
             intact = content == canonical_json({**found.content, "record_id": found.record_id}) + b"\n"
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             intact = False

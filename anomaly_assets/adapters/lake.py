@@ -136,6 +136,8 @@ class Lake:
         try:
             content = path.read_bytes()
         except FileNotFoundError:
+            if self.stored(seal, role) != stored:  # an erasure replaced it between the two
+                return self.read_bytes(seal, role)
             found = "is missing"
             error = CorruptFile if isinstance(path, Path) and os.path.lexists(path) else MissingFile
         else:
@@ -285,7 +287,16 @@ class PartitionWriter:
         if current is None or not self.lake.erased(self.asset, self.day).remainders or any(v.blocks for v in verdicts):
             return None
         left = {role: self.lake.stored(current, role).sha256 for role in current.files}
-        return current if left == {role: file.sha256 for role, file in staged.files.items()} else None
+        if left != {role: file.sha256 for role, file in staged.files.items()}:
+            return None
+        for role in current.files:
+            try:
+                self.lake.read_bytes(current, role)
+            except CorruptFile:  # these are its bytes
+                self.lease.check()
+                place = self.lake.folder(self.asset, self.day) / self.lake.stored(current, role).name
+                replace_durably(staged.path(role), place)
+        return current
 
     def _check_still_ours(self, made_from: Sequence[Seal]) -> None:
         """Raise ``Superseded`` when the lock was taken over or an input is not current any more."""

@@ -128,9 +128,11 @@ class ModelArchive:
         """Ids of all payloads stored near ``day``."""
         return set().union(*self._near(day, _ids_of))
 
-    def ids_of(self, day: date) -> set[str]:
-        """Ids of the payloads in the packs of ``day`` itself. Raises ``CorruptFile``."""
-        return set[str]().union(*map(_ids_of, self._packs_of(day)))
+    def drop_ids(self, day: date, gone: AbstractSet[str]) -> Surplus:
+        """Like :meth:`drop`, but of these ids alone: what is written meanwhile stays."""
+        if not any(gone & _ids_of(pack) for pack in self._packs_of(day)):
+            return Surplus()
+        return self._drop(day, lambda ids: ids - gone, _LOCK_TIMEOUT_SECONDS)
 
     def days(self) -> list[date]:
         """Days with a folder of packs, ascending."""
@@ -148,10 +150,16 @@ class ModelArchive:
         A pack that keeps something is written anew under its new digest before the old one goes, so whoever is killed
         in between leaves some payloads twice and none nowhere. Raises ``CorruptFile`` and ``Busy``.
         """
+        return self._drop(day, lambda _: needed, timeout_seconds)
+
+    def _drop(
+        self, day: date, needed_of: Callable[[frozenset[str]], AbstractSet[str]], timeout_seconds: float
+    ) -> Surplus:
         found = Surplus()
         with exclusive(self.root / f"{day.isoformat()}.lock", timeout_seconds=timeout_seconds):
             remove_temporary_files(self.root / day.isoformat())
             for pack in self._packs_of(day):
+                needed = needed_of(_ids_of(pack))
                 of_pack = _surplus_of(pack, needed)
                 found += of_pack
                 if of_pack.dropped:

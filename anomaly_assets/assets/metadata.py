@@ -66,7 +66,7 @@ def _flag_cells(row: Mapping[str, Any]) -> list[str]:
     return [
         f"**{row['anomaly_score']:.3f}**",
         f"{row['TX_COMPLETED_AT']:%H:%M:%S}",
-        _text(row["WALLET_ID"], MAX_WALLET),
+        shown_text(row["WALLET_ID"], MAX_WALLET),
         amount_text(row["TOTAL_AMOUNT"]),
         _first_clause(row["reason"]),
         _code(command_for("trace", row["TX_ID"])),
@@ -119,10 +119,10 @@ def _cell(value: object) -> str:
         return value.strftime("%Y-%m-%d %H:%M:%S").translate(_UNBROKEN)
     if isinstance(value, int):
         return f"{value:,}"
-    return _text(value.hex() if isinstance(value, bytes) else str(value))
+    return shown_text(value.hex() if isinstance(value, bytes) else str(value))
 
 
-def _text(text: str, longest: int = MAX_TEXT) -> str:
+def shown_text(text: str, longest: int = MAX_TEXT) -> str:
     """Foreign text as code: no markup, no link, no column separator and nothing invisible takes effect."""
     if _DIGEST.fullmatch(text):
         return f"`{text[:_SHOWN_DIGEST]}…`"

@@ -32,6 +32,7 @@ class Forgotten:
         words = set(_SIMPLE.findall(text))
         # a word may be wrapped in marks that ids may hold as well: a sentence's full stop, a label's colon
         words |= {word.strip(".:/@+-") for word in words}
+        words |= {part for word in words for part in re.split(r"[:/]", word) if part}
         if not self._simple.isdisjoint(words) or any(other.search(text) for other in self._others):
             return True
         return any(map(self._also, words))

@@ -53,7 +53,7 @@ def unique_transaction_ids(kept: pa.Table) -> Verdict:
 
 def ledger_balances(ledger: Mapping[str, int], kept: pa.Table, quarantine: pa.Table, source_rows: int) -> Verdict:
     """Rows in = kept + quarantined + duplicate + erased, with what lies on disk and what the source counted itself."""
-    n_in, n_duplicate, n_erased = (int(ledger[name]) for name in ("n_in", "n_duplicate", "n_erased"))
+    n_in, n_duplicate, n_erased = (int(ledger.get(name, 0)) for name in ("n_in", "n_duplicate", "n_erased"))
     out = kept.num_rows + quarantine.num_rows + n_duplicate + n_erased
     numbers = {
         "rows_in": n_in,
@@ -61,7 +61,7 @@ def ledger_balances(ledger: Mapping[str, int], kept: pa.Table, quarantine: pa.Ta
         "kept": kept.num_rows,
         "quarantined": quarantine.num_rows,
         "duplicate": n_duplicate,
-        "erased": n_erased,
+        **({"erased": n_erased} if n_erased else {}),
     }
     if n_in != source_rows:
         message = f"the source counted {source_rows} rows but delivered {n_in}; ingest the day again"

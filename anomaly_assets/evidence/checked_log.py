@@ -34,6 +34,7 @@ class CheckedLog:
         self._first: dict[str, int] = {}
         self._revisions: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
         self._erasures: set[tuple[str, str]] = set()
+        self._erased_wallets: dict[str, str] = {}
         self._hashes = {GENESIS}
         self._read_on()
 
@@ -64,6 +65,10 @@ class CheckedLog:
         """Whether an entry names what is left of a partition as it is now."""
         return self._names_erasure(f"{files.asset}/{files.day}", files.record_id)
 
+    def erased_wallets(self) -> dict[str, str]:
+        """Mark of each erased wallet and the digest of its record, as named last."""
+        return self._erased_wallets
+
     def _names_erasure(self, of: str, record_id: str) -> bool:
         if (of, record_id) not in self._erasures:
             self._read_on()
@@ -82,6 +87,7 @@ class CheckedLog:
             self._place = self._place.behind(entry)
             self._hashes.add(self._place.hash)
             if entry["asset"] == ERASURE:
+                self._erased_wallets[entry["wallet"]] = entry["record"]
                 self._erasures |= {(entry["wallet"], entry["record"]), *entry["partitions"].items()}
                 continue
             self._named[entry["seal_id"]] = _content(entry)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection
 from datetime import date
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
@@ -12,6 +13,7 @@ from anomaly_assets.domain.wallet_leaves import root_of, wallet_leaves
 from anomaly_assets.evidence.checked_log import CheckedLog
 from anomaly_assets.evidence.lookup import erased, places_of
 from anomaly_assets.evidence.same import require_same
+from anomaly_assets.steps.run import RAW, SCORED
 
 NOTE = "wallets were erased; the rows of all others, with the leaves that were kept, give the roots that were sealed"
 
@@ -53,12 +55,47 @@ def require_not_erased(home: Home, log: CheckedLog | None, day: date, tx_ids: Co
                 continue
             if log is not None and not log.names_erasure(wallet):
                 raise _unlogged("erasures")
-            if any(place.is_current for place in places_of(home, tx_id, day)):
+            owners = _owners(home, tx_id, day)
+            if owners and wallet.mark not in owners:
+                continue  # a correction had given it to a wallet that is still there
+            if owners:
                 raise CorruptFile(
                     f"{tx_id!r} is recorded as erased and is still in a file of {day}",
                     remedy="erase its wallet again: that removes what was left, or what was put back",
                 )
             raise erased(tx_id, [day])
+
+
+def _owners(home: Home, tx_id: str, day: date) -> set[str]:
+    """Marks of the wallets that have the transaction in what is current of the day."""
+    owners: set[str] = set()
+    if not any(place.is_current for place in places_of(home, tx_id, day)):
+        return owners
+    for asset, role, names in (
+        (RAW, "transactions", ("tx_id", "wallet_id")),
+        (SCORED, "scored", ("TX_ID", "WALLET_ID")),
+    ):
+        seal = home.lake.find(asset, day)
+        if seal is not None:
+            rows = home.lake.read(seal, role, names)
+            found = rows.filter(pc.equal(rows.column(names[0]), tx_id)).column(names[1]).to_pylist()
+            owners.update(home.erasures.mark_of("wallet", wallet) for wallet in found)
+    return owners
+
+
+def require_records(home: Home, log: CheckedLog | None) -> None:
+    """Raise ``CorruptFile`` when a record of an erased wallet is not, or not any more, as the log names it.
+
+    Without it the border would let the wallet in again.
+    """
+    for mark, record_id in (log.erased_wallets() if log else {}).items():
+        wallet = home.erasures.of_mark(mark)
+        if wallet is None or wallet.record_id != record_id:
+            raise CorruptFile(
+                f"the record of an erased wallet, {mark[:16]}, {'is gone' if wallet is None else 'was changed'}",
+                expected=f"erasures/{mark[:16]}.json, whose content has the digest {record_id}",
+                remedy="restore it from a copy, or erase the wallet again: without it its rows are let in",
+            )
 
 
 def _unlogged(where: str) -> CorruptFile:

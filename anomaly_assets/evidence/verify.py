@@ -28,7 +28,7 @@ from anomaly_assets.evidence.checked_log import CheckedLog
 from anomaly_assets.evidence.pinned import require_window
 from anomaly_assets.evidence.proof import Grade, Proof, Stop
 from anomaly_assets.evidence.published import require_metrics, require_provenance
-from anomaly_assets.evidence.remains import require_content, require_not_erased
+from anomaly_assets.evidence.remains import require_content, require_not_erased, require_records
 from anomaly_assets.evidence.same import require_same as _require_same
 from anomaly_assets.evidence.same import require_same_rows as _require_same_rows
 from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
@@ -64,9 +64,10 @@ class Verifier:
             self._log = self._log or CheckedLog(self._home.log)
             self._log.require(self._head)
         try:
-            if tx_ids is not None and self._home.erasures.wallets():
+            if self._home.erasures.root.exists() or (self._log and self._log.erased_wallets()):
                 with proof.link(Grade.INTACT, "erased wallets"):
-                    require_not_erased(self._home, self._log, day, tx_ids)
+                    require_not_erased(self._home, self._log, day, tx_ids or ())
+                    require_records(self._home, self._log)
             with proof.link(Grade.INTACT, "seals"):
                 case = Case.of(self._home, day, revision=revision, compute=self._compute)
                 self._seals(case, current=revision is None)

@@ -2,13 +2,13 @@
 
 What stays of it: salted digests of its id and of its transactions' ids (``adapters.erasures``), the leaves of its
 rows (``domain.wallet_leaves``), and an entry of the publication log that names both. Everything may be run again after
-a kill; nothing is done twice.
+a kill, and begins where that ended: what a partition told of the wallet is recorded before its files are replaced.
 """
 
 import shutil
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import pyarrow as pa
@@ -16,14 +16,14 @@ import pyarrow.compute as pc
 
 from anomaly_assets.adapters.atomic_files import write_atomically
 from anomaly_assets.adapters.erased_files import ErasedFiles
-from anomaly_assets.adapters.erasing import ERASURE, erase_from, files_with
+from anomaly_assets.adapters.erasing import ERASURE, Held, erase_from, files_with
 from anomaly_assets.adapters.erasures import ErasedWallet
 from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.id_index import write_id_index
 from anomaly_assets.adapters.lake import Lake, PartitionWriter
 from anomaly_assets.adapters.locks import exclusive
-from anomaly_assets.adapters.object_path import AnyPath, listed
+from anomaly_assets.adapters.object_path import listed
 from anomaly_assets.adapters.parquet_bytes import table_from_bytes, table_to_bytes
 from anomaly_assets.adapters.partition_files import role_of
 from anomaly_assets.adapters.publication import ModelKey
@@ -32,22 +32,8 @@ from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.errors import NotSealed
 from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW, Run
 
-
-@dataclass(frozen=True)
-class Traces:
-    """What a home holds of a wallet.
-
-    Parameters
-    ----------
-    transactions : ids by day
-    model_ids, detectors : of its models, of whatever day; models that another wallet has too are left out
-    files : files that hold it, by asset
-    """
-
-    transactions: dict[date, set[str]] = field(default_factory=lambda: defaultdict(set))
-    model_ids: set[str] = field(default_factory=set)
-    detectors: set[str] = field(default_factory=set)
-    files: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+ASSETS = (RAW, WINDOW, MODELS, SCORED)
+"""Assets whose files name wallets, in the order in which runs read them."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +45,7 @@ class Erased:
     record : what stays of the wallet
     tx_ids : ids of its transactions that files held until now
     transactions : how many ids are answered with "erased" from now on
-    files : rewritten files by asset; 0 everywhere when the wallet was erased before
+    files : rewritten files by asset; empty when the wallet was erased before
     payloads : archived models that were dropped
     served : models that the store served
     head : head of the publication log
@@ -87,107 +73,126 @@ def erase_wallet(run: Run, store: StoreProvider, wallet_id: str, *, detectors: I
     """
     home = run.home
     with exclusive(home.root / "locks" / "erasure.lock", timeout_seconds=run.lock_timeout_seconds):
-        before = home.erasures.find(wallet_id)
-        run.say("looking for the wallet in every file")
-        traces = traces_of(home, wallet_id)
-        if before is None and not traces.files:
+        erasing = _Erasing(run, wallet_id, _begin(run, wallet_id))
+        failpoint(f"{ERASURE}.decided")
+        records = erasing.lakes()
+        failpoint(f"{ERASURE}.emptied")
+        _erase_truth(home, wallet_id)
+        _erase_copies(home)
+        payloads = erasing.payloads()
+        record = erasing.record
+        # before the store, which may not answer: until the log names what is gone, each of these days is a mismatch
+        entry = {"asset": ERASURE, "wallet": record.mark, "record": record.record_id, "partitions": records}
+        head = home.log.append(entry, run_id=run.run_id, at=run.now())
+        failpoint(f"{ERASURE}.logged")
+        served = _erase_from_store(run, store, wallet_id, {*detectors, *erasing.detectors})
+    n_transactions = sum(map(len, record.transactions.values()))
+    return Erased(record, frozenset(erasing.tx_ids), n_transactions, dict(erasing.files), payloads, served, head)
+
+
+def _begin(run: Run, wallet_id: str) -> ErasedWallet:
+    """The wallet's record, durable: from now on no run lets its rows in."""
+    home = run.home
+    record = home.erasures.find(wallet_id)
+    if record is None:
+        run.say("looking for the wallet")
+        folders = (lake.folder(asset, day) for lake in home.lakes for asset in ASSETS for day in _days(lake, asset))
+        if not any(files_with(folder, wallet_id) for folder in folders):
             raise NotSealed(
                 f"no file of {home.root} holds wallet {wallet_id!r}",
                 expected="a wallet id exactly as in WALLET_ID of the published files",
                 remedy="check the id and --home",
             )
-        record = _record(home, wallet_id, before, traces)
-        home.erasures.write(record)  # first: from now on no run lets its rows in
-        failpoint(f"{ERASURE}.decided")
-        records = _erase_from_lakes(run, wallet_id)
-        _erase_truth(home, wallet_id)
-        if home.source_days.exists():
-            shutil.rmtree(home.source_days)  # copies of what the source holds
-        payloads = _drop_models(home, traces.model_ids)
-        served = _erase_from_store(run, store, wallet_id, {*detectors, *traces.detectors})
-        failpoint(f"{ERASURE}.done")
-        entry = {"asset": ERASURE, "wallet": record.mark, "record": record.record_id, "partitions": records}
-        head = home.log.append(entry, run_id=run.run_id, at=run.now())
-    n_transactions = sum(map(len, record.transactions.values()))
-    tx_ids = frozenset[str]().union(*traces.transactions.values())
-    return Erased(record, tx_ids, n_transactions, dict(traces.files), payloads, served, head)
+        record = ErasedWallet(home.erasures.mark_of("wallet", wallet_id), {})
+    home.erasures.write(record)
+    return record
 
 
-def traces_of(home: Home, wallet_id: str) -> Traces:
-    """Everything that a home holds of a wallet. Raises ``CorruptFile`` when a file cannot be read."""
-    traces = Traces()
-    for asset, folder, day in _partitions(home):
-        for held in files_with(folder, wallet_id):
-            traces.files[asset] += 1
-            if asset == RAW and role_of(held.path) == "transactions":
-                traces.transactions[day].update(held.rows.column("tx_id").to_pylist())
+@dataclass
+class _Erasing:
+    """One erasure on its way; ``record`` is kept as it goes."""
+
+    run: Run
+    wallet_id: str
+    record: ErasedWallet
+    tx_ids: set[str] = field(default_factory=set)
+    detectors: set[str] = field(default_factory=set)
+    files: Counter[str] = field(default_factory=Counter)
+
+    def lakes(self) -> dict[str, str]:
+        """Erase from every partition, under its lock; the ids of what the published lake's partitions record.
+
+        A run that read the wallet before holds a lock that is waited for, and what it wrote is erased then.
+        """
+        records: dict[str, str] = {}
+        for lake in self.run.home.lakes:
+            published = lake.base is None
+            for asset in ASSETS:
+                for day in _days(lake, asset):
+                    with self.run.writing(lake, asset, day) as writer:
+                        left = erase_from(writer, self.wallet_id, self._note)
+                        if published and (left.remainders or asset == SCORED):
+                            _follow_up(self.run.home, writer, left, self.wallet_id)
+                        if published and left.remainders:
+                            records[f"{asset}/{day}"] = left.record_id
+                self.run.say(f"erased from {asset}{'' if published else f' of the trial {lake.root.name}'}")
+        return records
+
+    def payloads(self) -> int:
+        """Drop the archived models that no other wallet has; returns how many."""
+        home, gone = self.run.home, set(self.record.pending_models)
+        gone -= _shared_models(home, self.wallet_id, gone)
+        dropped = sum(home.models.drop_ids(day, gone).dropped for day in home.models.days()) if gone else 0
+        self._keep(replace(self.record, pending_models=()))
+        return dropped
+
+    def _note(self, asset: str, day: date, held: Sequence[Held]) -> None:
+        """Record what these files tell of the wallet, before they are replaced."""
+        tx_ids, model_ids = set[str](), set[str]()
+        for each in held:
+            self.files[asset] += 1
+            if asset == RAW and role_of(each.path) == "transactions":
+                tx_ids.update(each.rows.column("tx_id").to_pylist())
             elif asset == SCORED:
-                traces.transactions[day].update(held.rows.column("TX_ID").to_pylist())
+                tx_ids.update(each.rows.column("TX_ID").to_pylist())
             elif asset == MODELS:
-                traces.model_ids.update(held.rows.column("model_id").to_pylist())
-                traces.detectors.update(held.rows.column("detector").to_pylist())
-    if traces.model_ids:
-        traces.model_ids.difference_update(_shared_models(home, wallet_id, traces.model_ids))
-    return traces
+                model_ids.update(each.rows.column("model_id").to_pylist())
+                self.detectors.update(each.rows.column("detector").to_pylist())
+        self.tx_ids |= tx_ids
+        marks = {self.run.home.erasures.mark_of("transaction", tx_id) for tx_id in tx_ids}
+        self._keep(self.record.and_also({day: marks} if marks else {}, model_ids))
+
+    def _keep(self, record: ErasedWallet) -> None:
+        if record != self.record:
+            self.run.home.erasures.write(record)
+            self.record = record
 
 
-def _partitions(home: Home) -> Iterator[tuple[str, AnyPath, date]]:
-    for lake in home.lakes:
-        for asset in (RAW, WINDOW, MODELS, SCORED):
-            for folder, day in _folders(lake, asset):
-                yield asset, folder, day
-
-
-def _folders(lake: Lake, asset: str) -> list[tuple[AnyPath, date]]:
-    """Folders of an asset's days, sealed or not."""
-    found = listed(lake.root / asset, "*")
-    return [(folder, day) for folder in found if (day := day_named(folder.name)) is not None]
+def _days(lake: Lake, asset: str) -> list[date]:
+    """Days of an asset, sealed or not, and those whose first writer has not written anything yet."""
+    here = lake.local_folder(asset, date.min).parent  # of whatever day
+    folders = [lake.root / asset, here]
+    names = {path.name for folder in folders for path in listed(folder, "*")}
+    return sorted(day for name in names if (day := day_named(name)) is not None)
 
 
 def _shared_models(home: Home, wallet_id: str, model_ids: set[str]) -> set[str]:
     """Those of these models that another wallet has as well: equal rows give equal models."""
     wanted, shared = pa.array(sorted(model_ids), pa.string()), set[str]()
-    for asset, folder, _ in _partitions(home):
-        for path in listed(folder, "[!.]*.parquet") if asset == MODELS else ():
-            table = table_from_bytes(path.read_bytes(), ["wallet_id", "model_id"])
-            same = pc.and_(
-                pc.is_in(table.column("model_id"), wanted), pc.not_equal(table.column("wallet_id"), wallet_id)
-            )
-            shared.update(table.filter(same).column("model_id").to_pylist())
+    for table in _tables_of_models(home):
+        same = pc.and_(pc.is_in(table.column("model_id"), wanted), pc.not_equal(table.column("wallet_id"), wallet_id))
+        shared.update(table.filter(same).column("model_id").to_pylist())
     return shared
 
 
-def _record(home: Home, wallet_id: str, before: ErasedWallet | None, traces: Traces) -> ErasedWallet:
-    erasures = home.erasures
-    record = before or ErasedWallet(erasures.mark_of("wallet", wallet_id), {})
-    return record.and_also(
-        {
-            day: {erasures.mark_of("transaction", tx_id) for tx_id in tx_ids}
-            for day, tx_ids in traces.transactions.items()
-        }
-    )
+def _tables_of_models(home: Home) -> Iterator[pa.Table]:
+    for lake in home.lakes:
+        for day in _days(lake, MODELS):
+            for path in listed(lake.folder(MODELS, day), "[!.]*.parquet"):
+                yield table_from_bytes(path.read_bytes(), ["wallet_id", "model_id"])
 
 
-def _erase_from_lakes(run: Run, wallet_id: str) -> dict[str, str]:
-    """Erase from every partition, under its lock, in the order in which runs read them; the published records' ids.
-
-    A run that read the wallet before holds a lock that is waited for, and what it wrote is erased then.
-    """
-    records: dict[str, str] = {}
-    for lake in run.home.lakes:
-        published = lake.base is None
-        for asset in (RAW, WINDOW, MODELS, SCORED):
-            for _, day in _folders(lake, asset):
-                with run.writing(lake, asset, day) as writer:
-                    left = erase_from(writer, wallet_id)
-                    if published and left.remainders:
-                        _follow_up(run.home, writer, left)
-                        records[f"{asset}/{day}"] = left.record_id
-            run.say(f"erased from {asset}{'' if published else f' of the trial {lake.root.name}'}")
-    return records
-
-
-def _follow_up(home: Home, writer: PartitionWriter, left: ErasedFiles) -> None:
+def _follow_up(home: Home, writer: PartitionWriter, left: ErasedFiles, wallet_id: str) -> None:
     """What is made of a partition's files: the index of ids, the published file."""
     lake, day = writer.lake, writer.day
     if writer.asset == RAW:
@@ -195,11 +200,16 @@ def _follow_up(home: Home, writer: PartitionWriter, left: ErasedFiles) -> None:
             if seal.files["transactions"].sha256 in left.remainders:
                 ids = lake.read(seal, "transactions", ["tx_id"]).column("tx_id")
                 write_id_index(lake.local_folder(RAW, day), seal.revision, ids)
-    current = writer.current()
-    if writer.asset == SCORED and current is not None:
-        content, target = lake.read_bytes(current, "scored"), home.published_path(day)
-        if target.exists() and target.read_bytes() != content:
-            write_atomically(target, content, locked=True)
+    target = home.published_path(day)
+    if writer.asset != SCORED or not target.exists():
+        return
+    content = target.read_bytes()
+    published = table_from_bytes(content)
+    rest = published.filter(pc.not_equal(published.column("WALLET_ID"), wallet_id))
+    if rest.num_rows < published.num_rows:
+        current = writer.current()
+        again = table_to_bytes(rest, compression="zstd") if current is None else lake.read_bytes(current, "scored")
+        write_atomically(target, again, locked=True)
         home.scores_receipt(day).unlink(missing_ok=True)  # a table elsewhere has to be given the day again
 
 
@@ -211,18 +221,17 @@ def _erase_truth(home: Home, wallet_id: str) -> None:
             write_atomically(path, table_to_bytes(rest, compression="zstd"))
 
 
-def _drop_models(home: Home, model_ids: set[str]) -> int:
-    """Drop archived payloads; returns how many."""
-    dropped = 0
-    for day in home.models.days() if model_ids else ():
-        ids = home.models.ids_of(day)
-        if ids & model_ids:
-            dropped += home.models.drop(day, ids - model_ids).dropped
-    return dropped
+def _erase_copies(home: Home) -> None:
+    """Remove copies of what the source holds; who reads or makes one meanwhile makes it again."""
+    gone = home.source_days.with_name("source_days.erased")
+    if home.source_days.exists():
+        shutil.rmtree(gone, ignore_errors=True)
+        home.source_days.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def _erase_from_store(run: Run, store: StoreProvider, wallet_id: str, detectors: set[str]) -> int:
-    if not _folders(run.home.lake, MODELS):
+    if not _days(run.home.lake, MODELS):
         return 0  # nothing was ever published, so no server is started for it
     with store.open(run.home) as server:
         published = server.published()

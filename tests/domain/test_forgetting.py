@@ -20,6 +20,7 @@ def test_an_id_is_found_among_the_marks_of_a_sentence() -> None:
         assert forgotten.without(text) == ERASED
     for text in ("w:10", "aw:1", "w:1a"):
         assert forgotten.without(text) == text
+    assert Forgotten(["w1"]).without("no key model:statistical:w1 in the store") == ERASED
 
 
 def test_ids_of_any_characters_are_found() -> None:

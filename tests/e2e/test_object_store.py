@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from anomaly_assets.adapters.object_path import AnyPath, ObjectPath, listed
 from anomaly_assets.domain.errors import HomeMismatch
 from anomaly_assets.evidence.proof import Outcome
 from anomaly_assets.evidence.verify import Verifier
+from anomaly_assets.steps.erase import _days
 from anomaly_assets.steps.run import RAW, SCORED
 
 
@@ -103,6 +105,9 @@ def test_a_stopped_run_leaves_the_old_day_current_and_is_made_good_by_the_next(s
 
 def test_a_wallet_is_erased_there_too(scored: Away) -> None:
     home = scored.home
+    new = date(2024, 1, 25)
+    with home.lake.writing(RAW, new, timeout_seconds=5):
+        assert new in _days(home.lake, RAW), "a day that is written for the first time is waited for"
     rows = home.lake.read(home.lake.require(SCORED, home.lake.days(SCORED)[-1]), "scored").to_pylist()
     wallet = rows[0]["WALLET_ID"]
     scored.away.json("erase", wallet, "--yes", **scored.environment)

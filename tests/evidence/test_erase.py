@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -222,8 +222,10 @@ def test_rows_changed_or_taken_under_cover_of_an_erasure_are_found(
         forged.path(role).rename(home.lake.local_folder(asset, day) / file.name)
         again = replace(record, remainders={**record.remainders, sealed: replace(record.remainders[sealed], file=file)})
         (home.lake.local_folder(asset, day) / "erased.json").write_bytes(again.to_bytes())
+    [wallet] = home.erasures.wallets()
+    partitions = {f"{asset}/{day}": again.record_id}
     home.log.append(
-        {"asset": "erasure", "wallet": "", "record": "", "partitions": {f"{asset}/{day}": again.record_id}},
+        {"asset": "erasure", "wallet": wallet.mark, "record": wallet.record_id, "partitions": partitions},
         run_id="forger",
         at=datetime(2024, 2, 1, tzinfo=UTC),
     )
@@ -253,6 +255,44 @@ def test_an_erased_row_that_was_put_back_is_a_mismatch(changeable: Home, erasure
     assert proof.outcome is Outcome.MISMATCH
     assert proof.broken is not None
     assert "is still in a file" in proof.broken.detail
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"{}"), lambda path: path.unlink()])
+def test_a_damaged_or_missing_record_of_the_wallet_is_a_mismatch(
+    changeable: Home, erasure: Erasure, damage: Callable[[Path], object]
+) -> None:
+    """Without it the wallet would be let in again."""
+    [path] = changeable.erasures.root.iterdir()
+    damage(path)
+    for tx_ids in (None, [erasure.before.tx_id]):
+        proof = Verifier(changeable).verify(DAYS[-1], tx_ids)
+        assert proof.outcome is Outcome.MISMATCH
+        assert proof.broken is not None
+        assert proof.broken.name == "erased wallets"
+
+
+def test_a_transaction_that_a_correction_gave_to_another_wallet_is_proved(changeable: Home) -> None:
+    """It had been the erased wallet's; its id is recorded, and the row that is there now is not that one."""
+    rows = rows_of_day(changeable, DAYS[-1], SCORED, "scored")
+    tx_id = str(next(row["TX_ID"] for row in rows if row["is_anomaly"]))
+    [wallet] = changeable.erasures.wallets()
+    record = wallet.and_also({DAYS[-1]: {changeable.erasures.mark_of("transaction", tx_id)}})
+    changeable.erasures.write(record)
+    entry = {"asset": "erasure", "wallet": record.mark, "record": record.record_id, "partitions": {}}
+    changeable.log.append(entry, run_id="another", at=datetime(2024, 2, 1, tzinfo=UTC))
+    proof = Verifier(changeable).verify(DAYS[-1], [tx_id])
+    assert proof.outcome is Outcome.PROVEN, proof.broken
+
+
+def test_a_lost_remainder_is_put_back_by_ingesting_the_day_again(changeable: Home) -> None:
+    seal = changeable.lake.require(RAW, DAYS[-1])
+    path = changeable.lake.path_of(seal, "transactions")
+    before = path.read_bytes()
+    path.unlink()
+    settings = load_settings(overrides={"home": changeable.root}, environ=EVIDENCE)
+    outcome = ingest_day(run_in(changeable), source_resource(settings).open(), settings.border_rules, DAYS[-1])
+    assert (outcome.seal, outcome.changed) == (seal, False)
+    assert path.read_bytes() == before
 
 
 def test_a_day_ingested_again_does_not_bring_the_wallet_back_and_makes_nothing_stale(changeable: Home) -> None:
@@ -286,7 +326,7 @@ def test_days_are_scored_again_without_the_wallet(whole: Home) -> None:
     assert files_naming(whole.root, [before.wallet]) == []
 
 
-@pytest.mark.parametrize("point", ["decided", "staged", "recorded", "done"])
+@pytest.mark.parametrize("point", ["decided", "staged", "recorded", "emptied", "logged"])
 def test_stopped_anywhere_and_erased_again_nothing_is_found(whole: Home, point: str) -> None:
     def stop() -> None:
         raise KeyboardInterrupt
@@ -298,7 +338,38 @@ def test_stopped_anywhere_and_erased_again_nothing_is_found(whole: Home, point: 
     assert done.transactions == len(set(before.tx_ids))
     assert files_naming(whole.root, [before.wallet, *before.tx_ids]) == []
     assert_roots_hold(whole)
+    assert not whole.models.ids(DAYS[-1]) & before.own_models
     assert Verifier(whole).verify(DAYS[-1], [before.tx_id]).outcome is Outcome.ERASED
+
+
+def test_what_a_run_commits_while_the_wallet_is_erased_is_erased_too(whole: Home) -> None:
+    """A day is trained after the wallet was looked for and before its raw days are emptied."""
+    before, following = Before.of(whole), DAYS[-1] + timedelta(days=1)
+    run, store = run_in(whole), StoreProvider.from_settings(RedisSettings())
+    detection = Case.of(whole, DAYS[-1]).detection
+    trained: list[str] = []
+
+    def train() -> None:
+        build_window(run, detection, CheckSettings(), following, first_day=date(2024, 1, 1), max_missing_days=0)
+        models = train_models(run, store, detection, following).tables["models"]
+        own = models.filter(pc.equal(models.column("wallet_id"), before.wallet))
+        trained.extend(set(own.column("model_id").to_pylist()))
+
+    with armed("erasure.decided", train):
+        done = erase(whole, before.wallet)
+    assert trained
+    assert not whole.models.ids(following) & set(trained)
+    assert done.transactions == len(set(before.tx_ids))
+    assert files_naming(whole.root, [before.wallet, *before.tx_ids]) == []
+
+
+def test_a_published_file_is_emptied_although_the_day_s_seal_is_damaged(whole: Home) -> None:
+    before = Before.of(whole)
+    (whole.lake.local_folder(SCORED, DAYS[-1]) / "seal.json").write_bytes(b"damaged")
+    erase(whole, before.wallet)
+    rows = pq.read_table(whole.published_path(DAYS[-1]), partitioning=None).to_pylist()
+    assert rows
+    assert before.wallet not in {row["WALLET_ID"] for row in rows}
 
 
 def test_a_model_that_another_wallet_has_too_is_kept(whole: Home) -> None:

@@ -103,7 +103,7 @@ def test_no_named_point_is_left_out() -> None:
     source = "\n".join(path.read_text() for path in Path(anomaly_assets.__file__).parent.rglob("*.py"))
     named = set(re.findall(r'failpoint\(f"\{[\w.]+\}\.(\w+)', source))
     assert len(re.findall(r"\bfailpoint\(", source)) - 1 == len(re.findall(r'failpoint\(f"\{[\w.]+\}\.', source))
-    elsewhere = {"rewritten", "decided", "done"}
+    elsewhere = {"rewritten", "decided", "emptied"}
     assert named == {*OF_EVERY_ASSET, "archived", "published", "store_", *elsewhere}
     publisher = (Path(anomaly_assets.__file__).parent / "adapters" / "model_publisher.py").read_text()
     checkpoints = set(re.findall(r'checkpoint\("(\w+)"\)', publisher))
