@@ -17,16 +17,19 @@ from anomaly_assets.adapters.shards import map_shards
 from anomaly_assets.domain.detectors import DETECTORS
 from anomaly_assets.domain.detectors.base import Detector, DetectorStatus, Model
 from anomaly_assets.domain.errors import CorruptFile, SettingsError
+from anomaly_assets.domain.judging import places_of
 from anomaly_assets.domain.metrics import ratio
 from anomaly_assets.domain.published import anomaly_column, status_column
 from anomaly_assets.domain.raw_day import to_wallet_rows
 from anomaly_assets.domain.training import COST_OF_A_MODEL, SHARD_COST, balanced
-from anomaly_assets.domain.verdict import DetectorVerdict, judge_wallets
+from anomaly_assets.domain.verdict import DetectorVerdict, assemble_verdict, judge_wallets
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.settings import Detection
 from anomaly_assets.settings_reading import explain, put
 
+WALLETS_AT_ONCE = 1024
+"""Wallets whose models are in memory together."""
 SHOWN = {
     "TX_ID": "tx_id",
     "WALLET_ID": "wallet_id",
@@ -161,19 +164,23 @@ def _unified(published: pa.Table, detectors: Sequence[Detector], judged_again: M
 def _verdicts(
     case: Case, before: Sequence[Detector], after: Sequence[Detector], rows: WalletRows
 ) -> dict[str, DetectorVerdict]:
-    """Verdicts of the detectors whose settings differ."""
+    """Verdicts of the detectors whose settings differ; models of some wallets are in memory at a time."""
     changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
-    kept = [new for old, new in changed if old.fit_parameters == new.fit_parameters]
-    models: dict[tuple[str, str], Model] = case.models_of(rows.wallet_ids) if kept else {}
-    window = None
-    for old, new in changed:
-        if old.fit_parameters != new.fit_parameters:
-            window = window or case.window_rows(rows.wallet_ids)[0]
-            models = {key: model for key, model in models.items() if key[0] != new.name} | _fitted(new, window, case)
-    return {
-        new.name: judge_wallets(new, rows, [models.get((new.name, wallet)) for wallet in rows.wallet_ids])
-        for _, new in changed
-    }
+    refitted = [new for old, new in changed if old.fit_parameters != new.fit_parameters]
+    window = case.window_rows(rows.wallet_ids)[0] if refitted else None
+    place = {wallet: index for index, wallet in enumerate(window.wallet_ids)} if window else {}
+    parts: dict[str, list[tuple[np.ndarray, DetectorVerdict]]] = {new.name: [] for _, new in changed}
+    for begin in range(0, rows.n_wallets, WALLETS_AT_ONCE):
+        wallets = range(begin, min(begin + WALLETS_AT_ONCE, rows.n_wallets))
+        some, places = rows.select(wallets), places_of(rows, wallets)
+        models = case.models_of(some.wallet_ids) if len(refitted) < len(changed) else {}
+        for _, new in changed:
+            own = models
+            if window is not None and new in refitted:
+                own = _fitted(new, window.select([place[w] for w in some.wallet_ids if w in place]), case)
+            verdict = judge_wallets(new, some, [own.get((new.name, wallet)) for wallet in some.wallet_ids])
+            parts[new.name].append((places, verdict))
+    return {new.name: assemble_verdict(new, rows.n_rows, parts[new.name]) for _, new in changed}
 
 
 def _fitted(detector: Detector, window: WalletRows, case: Case) -> dict[tuple[str, str], Model]:

@@ -15,7 +15,8 @@ from cli.conftest import Shell, empty_folder
 from anomaly_assets.adapters.embedded_store import EmbeddedStore
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.domain.errors import SettingsError
-from anomaly_assets.evidence.compare import Counts, other_settings
+from anomaly_assets.evidence import compare
+from anomaly_assets.evidence.compare import Counts, compare_day, other_settings
 from anomaly_assets.settings import load_settings
 from evidence.conftest import DAYS, EVIDENCE
 
@@ -195,3 +196,15 @@ def test_counts_of_days_without_truth_add_up_to_no_truth() -> None:
     known, unknown = Counts(rows=2, planted=1), Counts(rows=3, planted=None, found_then=None, found_now=None)
     assert (known + unknown).rows == 5
     assert (known + unknown).as_json()["recall_now"] is None
+
+
+@pytest.mark.parametrize(
+    "changes", [{"statistical.zscore_threshold": "2.0"}, {"isolation_forest.min_transactions": "60"}]
+)
+def test_days_are_compared_the_same_however_many_wallets_are_looked_at_together(
+    untouched: Home, monkeypatch: pytest.MonkeyPatch, changes: dict[str, str]
+) -> None:
+    together = compare_day(untouched, DAYS[-1], changes)
+    assert together.added or together.removed
+    monkeypatch.setattr(compare, "WALLETS_AT_ONCE", 3)
+    assert compare_day(untouched, DAYS[-1], changes) == together
