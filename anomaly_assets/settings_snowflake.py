@@ -78,7 +78,7 @@ class SnowflakeTableSettings(Section):
     )
     time_zone: str = Field("UTC", description="IANA zone of times that carry none (`TIMESTAMP_NTZ`).")
     slice_rows: Annotated[int, Gt(0)] = Field(
-        500_000, description="Rows of one query, about: what is held at once, checked, and asked for again on a fault."
+        250_000, description="Rows of one query, about: what is held at once, checked, and asked for again on a fault."
     )
 
 

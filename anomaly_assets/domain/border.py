@@ -57,7 +57,7 @@ _TEXT_COLUMNS = {
 _SORT_ORDER = [("wallet_id", "ascending"), ("tx_completed_at", "ascending"), ("tx_id", "ascending")]
 ErasedWallets = Callable[[pa.Array], np.ndarray]
 """Which of these wallet ids were erased, bool array of the same length."""
-PART_ROWS = 262_144
+PART_ROWS = 131_072
 """Rows looked at together: what validation holds besides the delivered and the kept rows."""
 _LARGEST_CHUNK = 2**31 - 1
 """Bytes an Arrow string array can address."""

@@ -19,7 +19,7 @@ from anomaly_assets.domain.days import ONE_DAY, DayRange, day_of_us
 from anomaly_assets.domain.errors import OutsideCoverage, SourceError, SourceUnavailable
 from anomaly_assets.domain.wall_clock import wall_cut
 
-SLICE_ROWS = 500_000
+SLICE_ROWS = 250_000
 
 
 @dataclass(frozen=True)

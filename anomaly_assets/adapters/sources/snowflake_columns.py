@@ -63,11 +63,11 @@ def delivered(table: pa.Table, kinds: Mapping[str, str]) -> list[pa.RecordBatch]
     table = table.rename_columns([name.lower() for name in table.column_names])
     try:
         columns = {
-            "tx_id": table.column("tx_id").cast(pa.string()),
-            "wallet_id": table.column("wallet_id").cast(pa.string()),
+            "tx_id": _text(table.column("tx_id")),
+            "wallet_id": _text(table.column("wallet_id")),
             "tx_completed_at": _times(table.column("tx_completed_at"), zoned=kinds["tx_completed_at"] in ZONED),
             "total_amount": _amounts(table.column("total_amount")),
-            "org_name": table.column("org_name").cast(pa.string()),
+            "org_name": _text(table.column("org_name")),
         }
     except (pa.ArrowException, KeyError) as error:
         found = ", ".join(f"{field.name} {field.type}" for field in table.schema)
@@ -98,6 +98,11 @@ def _fits(ours: str, column: FoundColumn) -> bool:
 
 def described(column: FoundColumn) -> str:
     return f"a number with {column.scale} decimal places" if column.kind == "FIXED" else column.kind
+
+
+def _text(column: pa.ChunkedArray) -> pa.Array:
+    """A copy: the connector's memory is that of all columns together, and would be held for as long as this one."""
+    return pa.concat_arrays([*column.cast(pa.string()).chunks, pa.array([], pa.string())])
 
 
 def _amounts(column: pa.ChunkedArray) -> pa.ChunkedArray:
