@@ -309,10 +309,11 @@ def _sorted_table(parts: list[pa.Table], others: list[pa.Table]) -> pa.Table:
     for name in table.column_names:
         columns[name] = _one_plain(table.column(name))
         table = table.drop_columns([name])
-    give_back()
+        give_back()
     order = pc.sort_indices(pa.table(columns), sort_keys=_SORT_ORDER)
     for name in list(columns):
         columns[name] = columns[name].take(order)
+        give_back()
     return _plain(pa.table(columns), TRANSACTIONS.arrow)
 
 
