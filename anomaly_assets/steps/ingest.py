@@ -71,8 +71,8 @@ def ingest_day(
         give_back()
         seal, changed = writer.rest_of(staged, verdicts), False
         if seal is None:
-            # before the seal: a sealed revision is always indexed
-            write_id_index(run.home.lake.local_folder(RAW, day), revision, kept.column("tx_id"))
+            if not any(verdict.blocks for verdict in verdicts):  # before the seal: a sealed revision is always indexed
+                write_id_index(run.home.lake.local_folder(RAW, day), revision, kept.column("tx_id"))
             inputs = {
                 "source": source.identity,
                 "source_rows": probe.n_rows,
