@@ -179,4 +179,5 @@ def _print(proofs: Sequence[Any]) -> None:
         for note in proof.notes:
             out.print(Text(f"{proof.day}: {note}", style="dim"), soft_wrap=True)
     proven = sum(proof.outcome.value == "proven" for proof in proofs)
-    out.print(f"{proven} of {len(proofs)} proven ({proven / len(proofs):.0%})")
+    erased = sum(proof.outcome.value == "erased" for proof in proofs)
+    out.print(f"{proven} of {len(proofs)} proven ({proven / len(proofs):.0%}){f', {erased} erased' if erased else ''}")
