@@ -1,6 +1,5 @@
 """A local S3 server, a process of its own, for tests: requests go through the real protocol and Arrow's real client."""
 
-import os
 import socket
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import pyarrow.fs as pafs
+import pytest
 
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "test",
@@ -22,18 +22,30 @@ START_SECONDS = 60.0
 
 @contextmanager
 def object_store() -> Iterator[str]:
-    """Parameters of URIs of a running server that has the bucket ``BUCKET``; it ends with the block."""
+    """Parameters of URIs of a running server that has the bucket ``BUCKET``, and its keys in the environment.
+
+    Both end with the block.
+    """
     with socket.socket() as chosen:
         chosen.bind(("127.0.0.1", 0))
         port = chosen.getsockname()[1]
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in CREDENTIALS.items():
+            environment.setenv(name, value)
+        with _server(port):
+            parameters = f"endpoint_override=127.0.0.1:{port}&scheme=http&region=us-east-1"
+            filesystem, _ = pafs.FileSystem.from_uri(f"s3://{BUCKET}?{parameters}&allow_bucket_creation=true")
+            filesystem.create_dir(BUCKET)
+            yield parameters
+
+
+@contextmanager
+def _server(port: int) -> Iterator[None]:
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_for(server, port)
-        parameters = f"endpoint_override=127.0.0.1:{port}&scheme=http&region=us-east-1"
-        filesystem, _ = pafs.FileSystem.from_uri(f"s3://{BUCKET}?{parameters}&allow_bucket_creation=true")
-        filesystem.create_dir(BUCKET)
-        yield parameters
+        yield
     finally:
         server.terminate()
         server.wait(timeout=30)
@@ -47,8 +59,3 @@ def _wait_for(server: "subprocess.Popen[bytes]", port: int) -> None:
             return
         time.sleep(0.05)
     raise AssertionError(f"the local S3 server did not answer within {START_SECONDS:g} s")
-
-
-def use_credentials() -> None:
-    """Let this process and its children be the server's only user."""
-    os.environ.update(CREDENTIALS)

@@ -173,13 +173,13 @@ class Home:
                 }
                 self._write(fresh)
                 return
-        if any(record[key] != value for key, value in wanted.items()):
-            raise HomeMismatch(
-                f"the home {self.root} belongs to source {record['source']} from {record['first_day']}",
-                expected=f"source {dict(source)} from {first_day}",
-                remedy="use another home (--home, or `home` in anomaly.yaml), or the settings this home was made with",
-            )
-        self._require_places(record)
+            if any(record[key] != value for key, value in wanted.items()):
+                raise HomeMismatch(
+                    f"the home {self.root} belongs to source {record['source']} from {record['first_day']}",
+                    expected=f"source {dict(source)} from {first_day}",
+                    remedy="use another home (--home, or `home` in anomaly.yaml), or the settings it was made with",
+                )
+            self._require_places(record)
 
     def _require_places(self, record: Mapping[str, Any]) -> None:
         """Raise ``HomeMismatch`` when the settings look for parts elsewhere than they are; parameters may change."""

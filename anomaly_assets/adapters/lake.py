@@ -99,6 +99,12 @@ class Lake:
         names = [path.parent.name for path in (self.root / asset).glob(f"*/{SEAL_FILE}")]
         return sorted(day for name in names if (day := day_named(name)) is not None)
 
+    def days_begun(self, asset: str) -> list[date]:
+        """Days with a folder, ascending: sealed ones, those a killed writer left, those a first writer holds now."""
+        of_any_day = self.local_folder(asset, date.min).parent
+        names = {path.name for folder in (self.root / asset, of_any_day) for path in listed(folder, "*")}
+        return sorted(day for name in names if (day := day_named(name)) is not None)
+
     def revisions(self, asset: str, day: date) -> list[str]:
         """Digests of all revisions of a partition that were ever current and are recorded, in no order of time."""
         folder = self.folder(asset, day)

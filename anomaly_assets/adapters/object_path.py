@@ -112,10 +112,6 @@ class ObjectPath:
         """Whether there is an object, or something below this prefix."""
         return bool(self._info().type != pafs.FileType.NotFound)
 
-    def is_file(self) -> bool:
-        """Whether there is an object."""
-        return bool(self._info().type == pafs.FileType.File)
-
     def is_dir(self) -> bool:
         """Whether something lies below this prefix."""
         return bool(self._info().type == pafs.FileType.Directory)

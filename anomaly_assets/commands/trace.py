@@ -11,7 +11,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from anomaly_assets.commands.options import Day, as_json, configured, err, out
-from anomaly_assets.domain.errors import NotSealed
+from anomaly_assets.domain.errors import Erased, NotSealed
 from anomaly_assets.domain.shell_words import command_for
 from anomaly_assets.settings import Settings
 
@@ -35,7 +35,7 @@ _RAW_DAYS = {
 def trace(settings: Settings, tx_id: str, day: date | None, revision: str | None, address: str, as_json: bool) -> None:
     """Everything behind the verdict on a transaction: models, training data, runs, and what changed since.
 
-    Exit code 2: no day holds the transaction, or something behind it is gone.
+    Exit code 2: no day holds the transaction (any more), or something behind it is gone.
     """
     from anomaly_assets.adapters.home import Home
     from anomaly_assets.evidence.trace import trace as traced
@@ -43,7 +43,8 @@ def trace(settings: Settings, tx_id: str, day: date | None, revision: str | None
     try:
         found = traced(Home(settings.home), tx_id, day=day, revision=revision, configured=settings.detection)
     except NotSealed as error:
-        err.print(Text(f"missing: {error}", style="yellow"), soft_wrap=True)
+        what = "erased" if isinstance(error, Erased) else "missing"
+        err.print(Text(f"{what}: {error}", style="yellow"), soft_wrap=True)
         raise click.exceptions.Exit(MISSING) from None
     if as_json:
         click.echo(json.dumps(found))

@@ -19,7 +19,7 @@ from anomaly_assets.adapters.locks import exclusive
 from anomaly_assets.adapters.model_archive import NEARBY_DAYS, Surplus
 from anomaly_assets.adapters.object_path import listed
 from anomaly_assets.adapters.seal import Seal
-from anomaly_assets.domain.days import DayRange, day_named
+from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.published import anomaly_column, model_id_column
 from anomaly_assets.steps.run import MODELS, SCORED
 
@@ -52,12 +52,16 @@ def collect(home: Home, *, keep_days: int, timeout_seconds: float, dry_run: bool
     then. Raises ``Busy`` when a run trains for longer than ``timeout_seconds``; what was not dropped is next time.
     """
     published, *trials = lakes = home.lakes
-    newest = max(_days(published, MODELS) or [day for lake in trials for day in _days(lake, MODELS)], default=None)
+    newest = max(
+        published.days_begun(MODELS) or [day for lake in trials for day in lake.days_begun(MODELS)], default=None
+    )
     if newest is None:
         return Collected(None, None, Surplus())
     first_kept = newest - timedelta(days=keep_days)
     needs = _Needs(first_kept)
-    needed = needs.by_day(lakes, {day for lake in lakes for asset in (MODELS, SCORED) for day in _days(lake, asset)})
+    needed = needs.by_day(
+        lakes, {day for lake in lakes for asset in (MODELS, SCORED) for day in lake.days_begun(asset)}
+    )
     total = Surplus()
     for day in home.models.days():
         near = _near(day)
@@ -118,11 +122,6 @@ def _recorded(lake: Lake, asset: str, day: date) -> dict[str, Seal]:
     return {seal.seal_id: seal for seal in [*seals, *([current] if current else [])]}
 
 
-def _days(lake: Lake, asset: str) -> set[date]:
-    """Days with a folder, sealed or not: a killed writer may have recorded a seal without making it current."""
-    return {day for path in (lake.root / asset).glob("*") if (day := day_named(path.name)) is not None}
-
-
 def _near(day: date) -> DayRange:
     """The days that look for payloads in the packs of ``day``."""
     return DayRange(day - timedelta(days=NEARBY_DAYS), day + timedelta(days=NEARBY_DAYS + 1))
@@ -137,7 +136,7 @@ def _no_training(lakes: Iterable[Lake], days: DayRange, timeout_seconds: float) 
     """Hold off runs that may find a payload archived and then list it: those of ``days``."""
     with ExitStack() as stack:
         for number, lake in enumerate(lakes):
-            if number and not _days(lake, MODELS).intersection(days):
+            if number and not set(lake.days_begun(MODELS)).intersection(days):
                 continue  # a trial elsewhere; the number of open files is limited
             for day in days:
                 lock = lake.locks / MODELS / f"{day.isoformat()}.lock"

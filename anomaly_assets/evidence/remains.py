@@ -11,7 +11,7 @@ from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.domain.wallet_leaves import root_of, wallet_leaves
 from anomaly_assets.evidence.checked_log import CheckedLog
-from anomaly_assets.evidence.lookup import erased, places_of
+from anomaly_assets.evidence.lookup import erased
 from anomaly_assets.evidence.same import require_same
 from anomaly_assets.steps.run import RAW, SCORED
 
@@ -69,8 +69,6 @@ def require_not_erased(home: Home, log: CheckedLog | None, day: date, tx_ids: Co
 def _owners(home: Home, tx_id: str, day: date) -> set[str]:
     """Marks of the wallets that have the transaction in what is current of the day."""
     owners: set[str] = set()
-    if not any(place.is_current for place in places_of(home, tx_id, day)):
-        return owners
     for asset, role, names in (
         (RAW, "transactions", ("tx_id", "wallet_id")),
         (SCORED, "scored", ("TX_ID", "WALLET_ID")),

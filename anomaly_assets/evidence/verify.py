@@ -2,7 +2,7 @@
 
 - *intact*: every file is what its seal says, every digest follows from the content, the publication log names it all;
 - *re-scored*: the day's models judge the day's rows again, and every published value is the same to the bit;
-- *re-trained*: the pinned raw days give the same rows, recipes and window, and fitting them gives the same model bytes.
+- *re-trained*: the pinned raw days give the same rows, recipes and window, and fitting them gives the same models.
 
 Nothing but files is used: no Dagster, no store, no network.
 """
@@ -29,8 +29,7 @@ from anomaly_assets.evidence.pinned import require_window
 from anomaly_assets.evidence.proof import Grade, Proof, Stop
 from anomaly_assets.evidence.published import require_metrics, require_provenance
 from anomaly_assets.evidence.remains import require_content, require_not_erased, require_records
-from anomaly_assets.evidence.same import require_same as _require_same
-from anomaly_assets.evidence.same import require_same_rows as _require_same_rows
+from anomaly_assets.evidence.same import require_same, require_same_rows
 from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
 
 
@@ -114,22 +113,22 @@ class Verifier:
         if current:
             with proof.link(Grade.INTACT, "published file"):
                 path, stored = self._home.published_path(case.day), self._home.lake.stored(case.scored, "scored")
-                _require_same(path.name, stored.sha256, file_digest(path.read_bytes()))
+                require_same(path.name, stored.sha256, file_digest(path.read_bytes()))
         with proof.link(Grade.INTACT, "settings"):
-            _require_same("the fit settings", case.models.inputs["fit_id"], case.detection.fit_id)
+            require_same("the fit settings", case.models.inputs["fit_id"], case.detection.fit_id)
         with proof.link(Grade.INTACT, "raw_transactions"):
             self._raw_day(proof, case.day, case.raw.revision)
         with proof.link(Grade.INTACT, "training_window"):
             manifest_id, fit_id = case.manifest.manifest_id, case.models.inputs["fit_id"]
-            _require_same("the manifest", case.window.inputs["manifest_id"], manifest_id)
-            _require_same("the models' manifest", case.models.inputs["manifest_id"], manifest_id)
-            _require_same("the scores' manifest", case.scored.inputs["manifest_id"], manifest_id)
-            _require_same("the window's day", case.window.day, case.manifest.day)
+            require_same("the manifest", case.window.inputs["manifest_id"], manifest_id)
+            require_same("the models' manifest", case.models.inputs["manifest_id"], manifest_id)
+            require_same("the scores' manifest", case.scored.inputs["manifest_id"], manifest_id)
+            require_same("the window's day", case.window.day, case.manifest.day)
             proof.notes += require_window(case, self._log)
             revision = partial(_revision_of, case.window_table, manifest_id, fit_id)
             self._content(proof, case.window, "wallets", case.window_table, revision)
         with proof.link(Grade.INTACT, "wallet_models"):
-            _require_same("the models' window", case.models.inputs["window"], case.window.revision)
+            require_same("the models' window", case.models.inputs["window"], case.window.revision)
             revision = partial(_revision_of, case.models_table, case.window.revision)
             self._content(proof, case.models, "models", case.models_table, revision)
         with proof.link(Grade.INTACT, "raw days of the window"):
@@ -165,13 +164,13 @@ class Verifier:
 
     def _re_scored(self, proof: Proof, case: Case, subject: "_Subject") -> None:
         with proof.link(Grade.RE_SCORED, "verdicts"):
-            _require_same_rows(subject.published, scored_again(case, subject.wallets, subject.telling(self._say)))
+            require_same_rows(subject.published, scored_again(case, subject.wallets, subject.telling(self._say)))
 
     def _re_trained(self, proof: Proof, case: Case, subject: "_Subject") -> None:
         with proof.link(Grade.RE_TRAINED, "window"):
             rows, digests = case.window_rows(subject.wallets)
             again = summarize_window(rows, [digests[wallet] for wallet in rows.wallet_ids], case.detectors)
-            _require_same_rows(of_wallets(case.window_table, "wallet_id", subject.wallets), again)
+            require_same_rows(of_wallets(case.window_table, "wallet_id", subject.wallets), again)
         with proof.link(Grade.RE_TRAINED, "recipes"):
             listed = case.listed(subject.wallets)
             require_recipes(case, again, listed)

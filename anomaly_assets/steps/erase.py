@@ -21,14 +21,13 @@ from anomaly_assets.adapters.erasures import ErasedWallet
 from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.id_index import write_id_index
-from anomaly_assets.adapters.lake import Lake, PartitionWriter
+from anomaly_assets.adapters.lake import PartitionWriter
 from anomaly_assets.adapters.locks import exclusive
 from anomaly_assets.adapters.object_path import listed
 from anomaly_assets.adapters.parquet_bytes import table_from_bytes, table_to_bytes
 from anomaly_assets.adapters.partition_files import role_of
 from anomaly_assets.adapters.publication import ModelKey
 from anomaly_assets.adapters.store_provider import StoreProvider
-from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.errors import NotSealed
 from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW, Run
 
@@ -37,7 +36,7 @@ ASSETS = (RAW, WINDOW, MODELS, SCORED)
 
 
 @dataclass(frozen=True)
-class Erased:
+class Erasure:
     """What an erasure did.
 
     Parameters
@@ -60,7 +59,7 @@ class Erased:
     head: str
 
 
-def erase_wallet(run: Run, store: StoreProvider, wallet_id: str, *, detectors: Iterable[str]) -> Erased:
+def erase_wallet(run: Run, store: StoreProvider, wallet_id: str, *, detectors: Iterable[str]) -> Erasure:
     """Take a wallet out of raw days, windows, models, scores, published files, the archive and the store.
 
     Parameters
@@ -87,7 +86,7 @@ def erase_wallet(run: Run, store: StoreProvider, wallet_id: str, *, detectors: I
         failpoint(f"{ERASURE}.logged")
         served = _erase_from_store(run, store, wallet_id, {*detectors, *erasing.detectors})
     n_transactions = sum(map(len, record.transactions.values()))
-    return Erased(record, frozenset(erasing.tx_ids), n_transactions, dict(erasing.files), payloads, served, head)
+    return Erasure(record, frozenset(erasing.tx_ids), n_transactions, dict(erasing.files), payloads, served, head)
 
 
 def _begin(run: Run, wallet_id: str) -> ErasedWallet:
@@ -96,7 +95,7 @@ def _begin(run: Run, wallet_id: str) -> ErasedWallet:
     record = home.erasures.find(wallet_id)
     if record is None:
         run.say("looking for the wallet")
-        folders = (lake.folder(asset, day) for lake in home.lakes for asset in ASSETS for day in _days(lake, asset))
+        folders = (lake.folder(asset, day) for lake in home.lakes for asset in ASSETS for day in lake.days_begun(asset))
         if not any(files_with(folder, wallet_id) for folder in folders):
             raise NotSealed(
                 f"no file of {home.root} holds wallet {wallet_id!r}",
@@ -128,7 +127,7 @@ class _Erasing:
         for lake in self.run.home.lakes:
             published = lake.base is None
             for asset in ASSETS:
-                for day in _days(lake, asset):
+                for day in lake.days_begun(asset):
                     with self.run.writing(lake, asset, day) as writer:
                         left = erase_from(writer, self.wallet_id, self._note)
                         if published and (left.remainders or asset == SCORED):
@@ -168,14 +167,6 @@ class _Erasing:
             self.record = record
 
 
-def _days(lake: Lake, asset: str) -> list[date]:
-    """Days of an asset, sealed or not, and those whose first writer has not written anything yet."""
-    here = lake.local_folder(asset, date.min).parent  # of whatever day
-    folders = [lake.root / asset, here]
-    names = {path.name for folder in folders for path in listed(folder, "*")}
-    return sorted(day for name in names if (day := day_named(name)) is not None)
-
-
 def _shared_models(home: Home, wallet_id: str, model_ids: set[str]) -> set[str]:
     """Those of these models that another wallet has as well: equal rows give equal models."""
     wanted, shared = pa.array(sorted(model_ids), pa.string()), set[str]()
@@ -187,7 +178,7 @@ def _shared_models(home: Home, wallet_id: str, model_ids: set[str]) -> set[str]:
 
 def _tables_of_models(home: Home) -> Iterator[pa.Table]:
     for lake in home.lakes:
-        for day in _days(lake, MODELS):
+        for day in lake.days_begun(MODELS):
             for path in listed(lake.folder(MODELS, day), "[!.]*.parquet"):
                 yield table_from_bytes(path.read_bytes(), ["wallet_id", "model_id"])
 
@@ -231,7 +222,7 @@ def _erase_copies(home: Home) -> None:
 
 
 def _erase_from_store(run: Run, store: StoreProvider, wallet_id: str, detectors: set[str]) -> int:
-    if not _days(run.home.lake, MODELS):
+    if not run.home.lake.days_begun(MODELS):
         return 0  # nothing was ever published, so no server is started for it
     with store.open(run.home) as server:
         published = server.published()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from object_store import BUCKET, CREDENTIALS, object_store
+from object_store import BUCKET, object_store
 
 from anomaly_assets.adapters.object_path import ObjectPath
 from anomaly_assets.adapters.sources.day_index import DayIndexes
@@ -23,9 +23,7 @@ HEADER = "tx_id,wallet_id,tx_completed_at,total_amount,org_name\n"
 
 @pytest.fixture(scope="module")
 def parameters() -> Iterator[str]:
-    with pytest.MonkeyPatch.context() as patch, object_store() as parameters:
-        for name, value in CREDENTIALS.items():
-            patch.setenv(name, value)
+    with object_store() as parameters:
         yield parameters
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from cli.conftest import PERIOD, SMALL, Shell, empty_folder
-from object_store import BUCKET, CREDENTIALS, object_store
+from object_store import BUCKET, object_store
 
 from anomaly_assets.adapters.failpoints import armed
 from anomaly_assets.adapters.home import Home
@@ -15,7 +15,6 @@ from anomaly_assets.adapters.object_path import AnyPath, ObjectPath, listed
 from anomaly_assets.domain.errors import HomeMismatch
 from anomaly_assets.evidence.proof import Outcome
 from anomaly_assets.evidence.verify import Verifier
-from anomaly_assets.steps.erase import _days
 from anomaly_assets.steps.run import RAW, SCORED
 
 
@@ -32,14 +31,7 @@ class Away:
 
 @pytest.fixture(scope="module")
 def scored() -> Iterator[Away]:
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        object_store() as parameters,
-        empty_folder() as away,
-        empty_folder() as here,
-    ):
-        for name, value in CREDENTIALS.items():
-            patch.setenv(name, value)
+    with object_store() as parameters, empty_folder() as away, empty_folder() as here:
         places = {
             "ANOMALY_STORAGE__LAKE": f"s3://{BUCKET}/some/lake?{parameters}",
             "ANOMALY_STORAGE__OUTPUT": f"s3://{BUCKET}/output?{parameters}",
@@ -107,7 +99,7 @@ def test_a_wallet_is_erased_there_too(scored: Away) -> None:
     home = scored.home
     new = date(2024, 1, 25)
     with home.lake.writing(RAW, new, timeout_seconds=5):
-        assert new in _days(home.lake, RAW), "a day that is written for the first time is waited for"
+        assert new in home.lake.days_begun(RAW), "a day that is written for the first time is waited for"
     rows = home.lake.read(home.lake.require(SCORED, home.lake.days(SCORED)[-1]), "scored").to_pylist()
     wallet = rows[0]["WALLET_ID"]
     scored.away.json("erase", wallet, "--yes", **scored.environment)

@@ -19,7 +19,7 @@ from anomaly_assets.adapters.failpoints import armed
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.checks.sampled_flags_verify import verify_sample
-from anomaly_assets.domain.errors import Erased as ErasedError
+from anomaly_assets.domain.errors import Erased
 from anomaly_assets.domain.wallet_leaves import root_of, wallet_leaves
 from anomaly_assets.evidence import published, remains
 from anomaly_assets.evidence.case import Case
@@ -31,7 +31,7 @@ from anomaly_assets.evidence.trace import trace
 from anomaly_assets.evidence.verify import Verifier
 from anomaly_assets.resources.source import source_resource
 from anomaly_assets.settings import CheckSettings, RedisSettings, load_settings
-from anomaly_assets.steps.erase import Erased, erase_wallet
+from anomaly_assets.steps.erase import Erasure, erase_wallet
 from anomaly_assets.steps.ingest import ingest_day
 from anomaly_assets.steps.measure import measure_day
 from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW, Run
@@ -71,7 +71,7 @@ class Before:
         )
 
 
-class Erasure(NamedTuple):
+class ErasedHome(NamedTuple):
     """A home from which the real command erased a wallet."""
 
     shell: Shell
@@ -80,7 +80,7 @@ class Erasure(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def erasure(proved: Path) -> Iterator[Erasure]:
+def erasure(proved: Path) -> Iterator[ErasedHome]:
     """Erased from files, store and Dagster's records; only to be read."""
     with empty_folder() as folder:
         shutil.copytree(proved / "home", folder / "home")
@@ -90,11 +90,11 @@ def erasure(proved: Path) -> Iterator[Erasure]:
         assert files_naming(shell.home / "store", [before.wallet])
         Home(shell.home).source_days.mkdir()
         (Home(shell.home).source_days / "copy").write_text(before.wallet)  # as a copy of the source's files would
-        yield Erasure(shell, before, shell.json("erase", before.wallet, "--yes", **EVIDENCE))
+        yield ErasedHome(shell, before, shell.json("erase", before.wallet, "--yes", **EVIDENCE))
 
 
 @pytest.fixture
-def changeable(erasure: Erasure, tmp_path: Path) -> Home:
+def changeable(erasure: ErasedHome, tmp_path: Path) -> Home:
     """The files of it, to be tampered with."""
     left_out = shutil.ignore_patterns("store", "dagster", "locks")
     shutil.copytree(erasure.shell.home, tmp_path / "home", ignore=left_out)
@@ -109,7 +109,7 @@ def whole(proved: Path) -> Iterator[Home]:
         yield Home(folder / "home")
 
 
-def erase(home: Home, wallet: str) -> Erased:
+def erase(home: Home, wallet: str) -> Erasure:
     """The step by itself."""
     return erase_wallet(run_in(home), StoreProvider.from_settings(RedisSettings()), wallet, detectors=DETECTORS)
 
@@ -160,7 +160,7 @@ def assert_roots_hold(home: Home) -> None:
     assert erased > len(DAYS)
 
 
-def test_nothing_of_the_wallet_is_found_anywhere_and_everything_else_is_as_it_was(erasure: Erasure) -> None:
+def test_nothing_of_the_wallet_is_found_anywhere_and_everything_else_is_as_it_was(erasure: ErasedHome) -> None:
     shell, before, done = erasure
     home = Home(shell.home)
     assert done["transactions"] == len(set(before.tx_ids))
@@ -183,7 +183,7 @@ def test_nothing_of_the_wallet_is_found_anywhere_and_everything_else_is_as_it_wa
     assert_roots_hold(home)
 
 
-def test_every_other_wallet_is_still_proved_and_the_flags_of_this_one_answer_erased(erasure: Erasure) -> None:
+def test_every_other_wallet_is_still_proved_and_the_flags_of_this_one_answer_erased(erasure: ErasedHome) -> None:
     shell, before, _ = erasure
     home = Home(shell.home)
     verifier = Verifier(home, head=before.head)
@@ -196,7 +196,7 @@ def test_every_other_wallet_is_still_proved_and_the_flags_of_this_one_answer_era
     assert report["outcomes"] == {"proven": 0, "erased": 1, "mismatch": 0, "missing": 0}
     assert "erased with its wallet" in report["proofs"][0]["links"][-1]["detail"]
     for ask in (lambda: trace(home, before.tx_id), lambda: require_days_of(home, before.tx_id)):
-        with pytest.raises(ErasedError, match=r"erased with its wallet \(it was of 2024-01-18\)"):
+        with pytest.raises(Erased, match=r"erased with its wallet \(it was of 2024-01-18\)"):
             ask()
 
 
@@ -237,7 +237,7 @@ def test_rows_changed_or_taken_under_cover_of_an_erasure_are_found(
     assert f"the root of the {role} of {asset} of {day}" in proof.broken.detail
 
 
-def test_rows_that_are_gone_without_an_entry_of_the_log_are_a_mismatch(changeable: Home, erasure: Erasure) -> None:
+def test_rows_that_are_gone_without_an_entry_of_the_log_are_a_mismatch(changeable: Home, erasure: ErasedHome) -> None:
     lines = changeable.log.path.read_bytes().splitlines(keepends=True)
     changeable.log.path.write_bytes(b"".join(lines[:-1]))
     for tx_ids in (None, [erasure.before.tx_id]):
@@ -247,7 +247,7 @@ def test_rows_that_are_gone_without_an_entry_of_the_log_are_a_mismatch(changeabl
         assert "by an erasure that the publication log does not name" in proof.broken.detail
 
 
-def test_an_erased_row_that_was_put_back_is_a_mismatch(changeable: Home, erasure: Erasure, proved: Path) -> None:
+def test_an_erased_row_that_was_put_back_is_a_mismatch(changeable: Home, erasure: ErasedHome, proved: Path) -> None:
     folder = changeable.lake.local_folder(RAW, DAYS[-1])
     shutil.rmtree(folder)
     shutil.copytree(Home(proved / "home").lake.local_folder(RAW, DAYS[-1]), folder)
@@ -259,7 +259,7 @@ def test_an_erased_row_that_was_put_back_is_a_mismatch(changeable: Home, erasure
 
 @pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"{}"), lambda path: path.unlink()])
 def test_a_damaged_or_missing_record_of_the_wallet_is_a_mismatch(
-    changeable: Home, erasure: Erasure, damage: Callable[[Path], object]
+    changeable: Home, erasure: ErasedHome, damage: Callable[[Path], object]
 ) -> None:
     """Without it the wallet would be let in again."""
     [path] = changeable.erasures.root.iterdir()
@@ -384,7 +384,7 @@ def test_a_model_that_another_wallet_has_too_is_kept(whole: Home) -> None:
     assert set(own.column("model_id").to_pylist()) <= whole.models.ids(DAYS[-1])
 
 
-def test_an_unknown_wallet_is_refused_and_a_second_erasure_changes_nothing(erasure: Erasure) -> None:
+def test_an_unknown_wallet_is_refused_and_a_second_erasure_changes_nothing(erasure: ErasedHome) -> None:
     shell, before, first = erasure
     was = shell.results()
     unknown = shell.run("erase", "nobody", "--yes", **EVIDENCE)
@@ -396,7 +396,7 @@ def test_an_unknown_wallet_is_refused_and_a_second_erasure_changes_nothing(erasu
     assert shell.results() == was
 
 
-def test_flags_are_picked_from_what_an_erasure_left(erasure: Erasure) -> None:
+def test_flags_are_picked_from_what_an_erasure_left(erasure: ErasedHome) -> None:
     """The metrics count what was erased, so the scores themselves are read."""
     home = Home(erasure.shell.home)
     sample = sample_flags(home, DAYS, 10_000, seed="a")
