@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from anomaly_assets.adapters.snowflake_account import arguments_with_secrets, connect
-from anomaly_assets.adapters.sources.snowflake_columns import ZONED, all_columns
+from anomaly_assets.adapters.sources.column_names import all_columns
+from anomaly_assets.adapters.sources.snowflake_columns import ZONED
 from anomaly_assets.adapters.sources.snowflake_configured import snowflake_source
 from anomaly_assets.adapters.sources.snowflake_sql import columns_of, quoted, table_name
 from anomaly_assets.domain.border import as_input_table, clean_day
@@ -90,7 +91,10 @@ def _types(settings: Settings) -> Iterator[Answer]:
         described = connection.cursor().describe(columns_of(table).text)
         found = ", ".join(f"{c.name} {c.type_code} ({c.precision}, {c.scale})" for c in described)
         yield Answer("types of the columns", found, good=None)
-        names = ", ".join(quoted(name) for name in all_columns(settings.source.snowflake.columns).values())
+        names = ", ".join(
+            quoted(name)
+            for name in all_columns(settings.source.snowflake.columns, setting="source.snowflake.columns").values()
+        )
         cursor = connection.cursor().execute(f"SELECT {names} FROM {table_name(table)} LIMIT 100")  # noqa: S608  plain names
         schemas = {str(chunk.schema.remove_metadata()) for chunk in cursor.fetch_arrow_batches()}
         yield Answer("Arrow types that arrive", "; ".join(schemas).replace("\n", ", "), good=None)

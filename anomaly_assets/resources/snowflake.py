@@ -16,10 +16,9 @@ from anomaly_assets.adapters.scores_table import ScoresTable
 from anomaly_assets.adapters.snowflake_account import Patience, connect, extra_arguments, require_complete
 from anomaly_assets.adapters.sources.snowflake import SnowflakeSource, SnowflakeTable
 from anomaly_assets.adapters.sources.snowflake_configured import conditions_of, snowflake_source, tag_of
-from anomaly_assets.domain.border import AmbiguousTimes
 from anomaly_assets.domain.errors import SettingsError
 from anomaly_assets.resources.scores_table import ScoresTableResource
-from anomaly_assets.resources.source import TransactionSourceResource
+from anomaly_assets.resources.source import TransactionSourceResource, which_of_two
 from anomaly_assets.settings import Settings
 from anomaly_assets.settings_snowflake import SnowflakeFilter, SnowflakeSettings
 
@@ -136,10 +135,10 @@ def source_class() -> Any:
 
         def open(self, run_id: str | None = None) -> SnowflakeSource:
             """The table; logs in when first asked for rows."""
-            later: AmbiguousTimes = "later" if self.ambiguous_times == "later" else "earlier"
+            times = which_of_two(self.ambiguous_times)
             conditions = conditions_of([SnowflakeFilter.model_validate(part) for part in self.filter])
             return SnowflakeSource(
-                SnowflakeTable(self.connection.account, self.table, self.columns, conditions, self.time_zone, later),
+                SnowflakeTable(self.connection.account, self.table, self.columns, conditions, self.time_zone, times),
                 partial(self.connection.log_in, tag_of(run_id)),
                 Patience(self.retries, self.retry_wait_seconds),
                 first_day=date.fromisoformat(self.first_day),

@@ -95,7 +95,6 @@ class FilesSourceResource(TransactionSourceResource):
 
     def open(self, run_id: str | None = None) -> FilesSource:  # noqa: ARG002
         """The files, read when first asked for rows."""
-        later: AmbiguousTimes = "later" if self.ambiguous_times == "later" else "earlier"
         unit: EpochUnit | None = next((unit for unit in get_args(EpochUnit) if unit == self.epoch_unit), None)
         return FilesSource(
             self.path,
@@ -106,10 +105,15 @@ class FilesSourceResource(TransactionSourceResource):
             encoding=self.encoding,
             decimal=self.decimal,
             thousands=self.thousands,
-            ambiguous_times=later,
+            ambiguous_times=which_of_two(self.ambiguous_times),
             first_day=date.fromisoformat(self.first_day),
             spools=Path(self.spools) if self.spools else None,
         )
+
+
+def which_of_two(ambiguous_times: str) -> AmbiguousTimes:
+    """The border's word for a field of a resource, which Dagster knows as text."""
+    return "later" if ambiguous_times == "later" else "earlier"
 
 
 def source_resource(settings: Settings, *, in_home: bool = True) -> TransactionSourceResource:

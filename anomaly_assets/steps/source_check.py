@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from anomaly_assets.adapters.sources.base import Coverage, HasColumns, TransactionSource
-from anomaly_assets.adapters.sources.file_faults import nearest
+from anomaly_assets.adapters.sources.column_names import nearest
 from anomaly_assets.domain.border import BorderRules, CleanDay, as_input_table, clean_day
 from anomaly_assets.domain.border_text import as_text, is_text_type, printed_text
 from anomaly_assets.domain.days import ONE_DAY, DayRange

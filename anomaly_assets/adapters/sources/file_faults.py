@@ -1,6 +1,5 @@
 """What goes wrong with files, as errors that name the file."""
 
-import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from anomaly_assets.adapters.object_path import AnyPath, ObjectPath
+from anomaly_assets.adapters.sources.column_names import missing
 from anomaly_assets.domain.errors import SourceError, SourceUnavailable
 
 
@@ -93,14 +93,7 @@ def require_columns(path: AnyPath, found: Sequence[str], wanted: Sequence[str]) 
         )
 
 
-def nearest(name: str, found: Sequence[str]) -> str | None:
-    """The found name that looks most like ``name``, whatever the case."""
-    near = difflib.get_close_matches(name.lower(), [other.lower() for other in found], n=1, cutoff=0.0)
-    return next((other for other in found if near and other.lower() == near[0]), None)
-
-
 def _explain(name: str, found: Sequence[str]) -> str:
     if name in found:
         return f"{name} is there {found.count(name)} times"
-    near = nearest(name, found)
-    return f"{name} is missing" + (f" (the nearest is {near})" if near is not None else "")
+    return missing(name, found)

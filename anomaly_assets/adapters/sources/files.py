@@ -1,6 +1,5 @@
 """The ``files`` source: a parquet or CSV file, or a folder of them, asked day by day."""
 
-import difflib
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from pathlib import Path
@@ -10,6 +9,7 @@ import pyarrow as pa
 
 from anomaly_assets.adapters.object_path import path_of
 from anomaly_assets.adapters.sources.base import Coverage, Probe
+from anomaly_assets.adapters.sources.column_names import all_columns
 from anomaly_assets.adapters.sources.csv_text import encoding_named
 from anomaly_assets.adapters.sources.data_files import DataFile, EpochUnit, Reading, data_files
 from anomaly_assets.adapters.sources.day_index import DayIndexes, rows_between
@@ -18,7 +18,6 @@ from anomaly_assets.domain.border_rules import AmbiguousTimes, zone_named
 from anomaly_assets.domain.days import ONE_DAY, DayRange
 from anomaly_assets.domain.errors import OutsideCoverage, SettingsError, SourceError
 from anomaly_assets.domain.row_fingerprint import RowFingerprint
-from anomaly_assets.domain.schema import INPUT_COLUMNS
 
 _OF_THE_PROCESS = DayIndexes()
 
@@ -75,7 +74,7 @@ class FilesSource:
         self._path = found.absolute() if isinstance(found, Path) else found
         self._first_day = first_day
         self._reading = Reading(
-            _all_columns(columns or {}),
+            tuple(all_columns(columns or {}, setting="source.files.columns").items()),
             time_zone=time_zone,
             ambiguous_times=ambiguous_times,
             epoch_unit=epoch_unit,
@@ -154,15 +153,3 @@ class FilesSource:
             index = self._indexes.index(file, self._reading, self._spools)
             for table in rows_between(index, self._reading, days, without_day=with_rows_without_day):
                 yield from table.to_batches()
-
-
-def _all_columns(columns: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    for name in columns:
-        if name not in INPUT_COLUMNS:
-            near = difflib.get_close_matches(name, INPUT_COLUMNS, n=1, cutoff=0.0)
-            raise SettingsError(
-                f"source.files.columns maps the unknown column {name}",
-                expected=f"canonical names: {', '.join(INPUT_COLUMNS)}",
-                remedy=f"the nearest is {near[0]}" if near else "",
-            )
-    return tuple((name, columns.get(name, name)) for name in INPUT_COLUMNS)

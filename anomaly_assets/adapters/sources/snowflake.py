@@ -11,7 +11,8 @@ import pyarrow as pa
 from anomaly_assets.adapters.snowflake_account import Patience
 from anomaly_assets.adapters.snowflake_session import SnowflakeSession
 from anomaly_assets.adapters.sources.base import Coverage, Probe
-from anomaly_assets.adapters.sources.snowflake_columns import ZONED, all_columns, delivered, described, kinds_of
+from anomaly_assets.adapters.sources.column_names import all_columns
+from anomaly_assets.adapters.sources.snowflake_columns import ZONED, delivered, described, kinds_of
 from anomaly_assets.adapters.sources.snowflake_sql import Condition, Part, TableQuery, columns_of
 from anomaly_assets.domain.border_rules import AmbiguousTimes, zone_named
 from anomaly_assets.domain.border_times import utc_times
@@ -81,7 +82,7 @@ class SnowflakeSource:
         slice_rows: int = SLICE_ROWS,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        columns = all_columns(table.columns)
+        columns = all_columns(table.columns, setting="source.snowflake.columns")
         self._zone = zone_named(table.time_zone)
         self._table, self._connect, self._patience, self._sleep = table, connect, patience, sleep
         self._first_day, self._slice_rows = first_day, slice_rows

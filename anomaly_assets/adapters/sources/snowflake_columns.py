@@ -1,31 +1,19 @@
 """What the columns of a Snowflake table must be, and how each of them is cast into the one type it is delivered in."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from anomaly_assets.adapters.snowflake_session import FoundColumn
-from anomaly_assets.domain.errors import SettingsError, SourceError
-from anomaly_assets.domain.schema import INPUT_COLUMNS, TIME
+from anomaly_assets.adapters.sources.column_names import missing
+from anomaly_assets.domain.errors import SourceError
+from anomaly_assets.domain.schema import TIME
 
 ZONED = ("TIMESTAMP_LTZ", "TIMESTAMP_TZ")
 TIME_KINDS = ("TIMESTAMP_NTZ", *ZONED)
 _LOCAL = pa.timestamp("us")
 _MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
-
-
-def all_columns(columns: Mapping[str, str]) -> dict[str, str]:
-    """Every canonical name with the table's. Raises ``SettingsError`` for a canonical name there is not."""
-    for name in columns:
-        if name not in INPUT_COLUMNS:
-            raise SettingsError(
-                f"source.snowflake.columns maps the unknown column {name}",
-                expected=f"canonical names: {', '.join(INPUT_COLUMNS)}",
-                remedy=f"the nearest is {difflib.get_close_matches(name, INPUT_COLUMNS, n=1, cutoff=0.0)[0]}",
-            )
-    return {name: columns.get(name, name) for name in INPUT_COLUMNS}
 
 
 def kinds_of(found: Sequence[FoundColumn], columns: Mapping[str, str], table: str) -> dict[str, str]:
@@ -38,8 +26,7 @@ def kinds_of(found: Sequence[FoundColumn], columns: Mapping[str, str], table: st
     for ours, theirs in columns.items():
         column = by_name.get(theirs.upper())
         if column is None:
-            near = difflib.get_close_matches(theirs.upper(), list(by_name), n=1, cutoff=0.0)
-            problems.append(f"{theirs} is missing" + (f" (the nearest is {near[0]})" if near else ""))
+            problems.append(missing(theirs, by_name))
         elif not _fits(ours, column):
             problems.append(f"{theirs} is {described(column)}, but {ours} must be {_EXPECTED[ours]}")
         else:
