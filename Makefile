@@ -9,7 +9,7 @@ UV_VERSION := 0.13.9
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install snowflake dev demo ui test lint format screenshots pictures quality bench bench-big lock clean
+.PHONY: help install snowflake dev demo dashboard ui test lint format screenshots pictures quality bench bench-big lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,6 +20,9 @@ dev: $(VENV)/.installed-dev ## the environment to develop and test in
 
 demo: install ## ingest 187 synthetic days, score the last 7, show what was found
 	@$(BIN)/anomaly-assets demo
+
+dashboard: $(VENV)/.installed-dashboard ## pages for reviewers over the same home, on http://127.0.0.1:8501
+	@$(BIN)/anomaly-assets dashboard
 
 ui: install ## Dagster's web pages over the same home, on http://127.0.0.1:3000
 	@$(BIN)/anomaly-assets ui
@@ -63,8 +66,12 @@ lock: dev ## resolve the locks again from pyproject.toml
 	  --no-emit-index-url --no-header --quiet --output-file requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --extra ui --extra snowflake --python-version 3.11 --universal --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --constraint requirements.lock --output-file requirements-snowflake.lock
+	$(BIN)/uv pip compile pyproject.toml --extra ui --extra dashboard --python-version 3.11 --universal --generate-hashes \
+	  --no-emit-index-url --no-header --quiet --constraint requirements.lock --constraint requirements-snowflake.lock \
+	  --output-file requirements-dashboard.lock
 	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --universal --generate-hashes \
-	  --no-emit-index-url --no-header --quiet --constraint requirements-snowflake.lock --output-file requirements-dev.lock
+	  --no-emit-index-url --no-header --quiet --constraint requirements-snowflake.lock \
+	  --constraint requirements-dashboard.lock --output-file requirements-dev.lock
 
 clean: ## remove the environment and caches; the home stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -85,6 +92,11 @@ $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/uv
 $(VENV)/.installed-snowflake: requirements-snowflake.lock $(VENV)/.installed
 	@echo "installing $< ..."
 	@$(UV) install $(PYC) --require-hashes -r requirements-snowflake.lock
+	@touch $@
+
+$(VENV)/.installed-dashboard: requirements-dashboard.lock $(VENV)/.installed
+	@echo "installing $< ..."
+	@$(UV) install $(PYC) --require-hashes -r requirements-dashboard.lock
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
