@@ -70,8 +70,12 @@ class ForestSeeds:
         return found
 
     def forget_samples(self) -> None:
-        """Give back the memory of samples and draws; they are drawn again when asked for."""
+        """Give back the memory of samples; they are drawn again when asked for."""
         self._kept = {}
+
+    def forget(self) -> None:
+        """Give back the memory of samples and of the random numbers they are drawn with."""
+        self.forget_samples()
         self._draws = self._draws[:, :0].copy()
 
     def _drawn(self, n_rows: int, sample_size: int) -> np.ndarray:

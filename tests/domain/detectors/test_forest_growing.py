@@ -264,6 +264,8 @@ def test_samples_that_were_drawn_are_drawn_once_for_everyone_who_asks() -> None:
     assert seeds.samples(1001, 256) is not first
     assert seeds.kept_bytes > 0
     seeds.forget_samples()
+    assert seeds.kept_bytes > 0, "the random numbers are those of every size, and stay"
+    seeds.forget()
     assert seeds.kept_bytes == 0
     again = seeds.samples(1000, 256)
     assert again is not first
