@@ -1,18 +1,12 @@
 """The command line: arguments and printing only."""
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import click
@@ -22,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from anomaly_assets.commands.compare import compare
+from anomaly_assets.commands.dashboard import dashboard
 from anomaly_assets.commands.erase import erase
 from anomaly_assets.commands.explain import explain
 from anomaly_assets.commands.gc import gc
@@ -30,13 +25,13 @@ from anomaly_assets.commands.options import Day, as_json, configured, err, out
 from anomaly_assets.commands.source import source
 from anomaly_assets.commands.stale import stale
 from anomaly_assets.commands.trace import trace
+from anomaly_assets.commands.ui import ui
 from anomaly_assets.commands.verify import verify
 from anomaly_assets.domain.days import ONE_DAY, DayRange
 from anomaly_assets.domain.errors import AnomalyAssetsError
-from anomaly_assets.settings import CONFIG_ENV, SETTINGS_FILE, Settings
+from anomaly_assets.settings import Settings
 
 DEMO_DAYS, DEMO_SCORED_DAYS, DEMO_FLAGS = 187, 7, 3
-GROUP_PATIENCE_SECONDS, GROUP_POLL_SECONDS = 10.0, 0.1
 
 
 class _Errors(click.Group):
@@ -174,91 +169,6 @@ def _days_table(summaries: list[Any], seconds: dict[date, float]) -> Table:
     return table
 
 
-@main.command()
-@click.option("--port", default=3000, show_default=True, help="Port of the web pages.")
-@configured
-def ui(settings: Settings, port: int) -> None:
-    """Dagster's web pages over the home, with the scheduler and the embedded store."""
-    from anomaly_assets.adapters.dagster_home import prepare_dagster_home
-    from anomaly_assets.adapters.home import Home
-    from anomaly_assets.adapters.store_provider import StoreProvider
-
-    _require_free(port)
-    home = Home(settings.home)
-    folder = prepare_dagster_home(home.dagster, max_concurrent_runs=settings.max_concurrent_runs)
-    StoreProvider.from_settings(settings.redis).resolve(home)
-    environment = {**os.environ, **_same_settings_elsewhere(settings), "DAGSTER_HOME": str(folder)}
-    # of two equal commands Dagster prefers the one that needs another package
-    environment["PYTHONWARNINGS"] = ",".join(
-        filter(None, [os.environ.get("PYTHONWARNINGS"), "ignore:Function `dev_command` is superseded"])
-    )
-    out.print(
-        f"Dagster starts on http://127.0.0.1:{port} (Ctrl-C ends it; the store goes on: anomaly-assets store stop)",
-        soft_wrap=True,
-    )
-    # its own session and folder: no .env of the project is read, and Ctrl-C reaches it once, from here
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "anomaly_assets.definitions", "-p", str(port)]
-    raise click.exceptions.Exit(_foreground(command, environment, folder))
-
-
-def _require_free(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise click.UsageError(
-                f"port {port} cannot be used ({error.strerror}); choose another with --port"
-            ) from None
-
-
-def _same_settings_elsewhere(settings: Settings) -> dict[str, str]:
-    """Environment that leads a process in another folder to the same settings."""
-    named = click.get_current_context().params.get("config") or os.environ.get(CONFIG_ENV) or SETTINGS_FILE
-    paths = {
-        CONFIG_ENV: Path(named) if Path(named).is_file() else None,
-        "ANOMALY_HOME": settings.home,
-        "ANOMALY_SOURCE__FILES__PATH": settings.source.files.path,
-        "ANOMALY_SNOWFLAKE__PRIVATE_KEY_PATH": settings.snowflake.private_key_path,
-        "ANOMALY_ALERTS__FILE": settings.alerts.file,
-    }
-    return {
-        name: str(path) if "://" in str(path) else str(Path(path).absolute()) for name, path in paths.items() if path
-    }
-
-
-def _foreground(command: list[str], environment: dict[str, str], folder: Path) -> int:
-    """Run a command as a session of its own until it or the user ends it; nothing of the session is left."""
-    asked: list[int] = []
-    child: subprocess.Popen[bytes] | None = None
-
-    def forward(number: int, _: Any) -> None:
-        asked.append(number)
-        if child is not None:
-            child.send_signal(signal.SIGINT)
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, forward)
-    child = subprocess.Popen(command, env=environment, cwd=folder, start_new_session=True)  # noqa: S603
-    if asked:
-        child.send_signal(signal.SIGINT)
-    code = child.wait()
-    _end_group(child.pid)
-    return 0 if asked else code if code >= 0 else 128 - code
-
-
-def _end_group(group: int) -> None:
-    """Wait for the processes a group still has; end those that do not end by themselves."""
-    try:
-        for number in (0, signal.SIGTERM, signal.SIGKILL):
-            os.killpg(group, number)
-            for _ in range(int(GROUP_PATIENCE_SECONDS / GROUP_POLL_SECONDS)):
-                time.sleep(GROUP_POLL_SECONDS)
-                os.killpg(group, 0)
-    except ProcessLookupError:
-        return
-
-
 @main.command("dagster-home")
 @configured
 def dagster_home(settings: Settings) -> None:
@@ -336,6 +246,8 @@ def _embedded(settings: Settings) -> Any:
     return StoreProvider.from_settings(settings.redis).embedded(Home(settings.home))
 
 
+main.add_command(ui)
+main.add_command(dashboard)
 main.add_command(explain)
 main.add_command(trace)
 main.add_command(verify)

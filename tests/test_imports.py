@@ -20,13 +20,16 @@ LAYERS = [
     {"adapters"},
     {"steps", "partitions"},
     {"evidence"},
+    {"views"},
+    {"reports"},
     {"resources"},
     {"assets", "checks"},
     {"jobs", "schedules", "sensors"},
     {"definitions"},
     {"backfill", "dagster_erasure", "dagster_runs", "doctor", "reporting"},
     {"commands"},
-    {"cli", "dashboard"},
+    {"dashboard"},
+    {"cli"},
 ]
 """Parts of the package, lowest first: a part imports from its own layer and from those below it."""
 
@@ -34,7 +37,7 @@ LEVEL = {part: level for level, layer in enumerate(LAYERS) for part in layer}
 ENTRANCES = {"cli", "commands", "dashboard", "definitions"}
 """Parts that may read the settings of the deployment."""
 
-WITH_DAGSTER = {"partitions", *(part for layer in LAYERS[7:] for part in layer)} - {
+WITH_DAGSTER = {"partitions", *(part for layer in LAYERS[9:] for part in layer)} - {
     "dashboard",
     "reporting",
     "commands",

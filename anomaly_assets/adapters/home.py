@@ -7,6 +7,7 @@
 {root}/settings/                   settings by their id: what proves results later
 {root}/erasures/                   which wallets were erased, by salted digests
 {root}/source_days/                data files in order of day, made again whenever they are needed
+{root}/digests/                    counts and flagged rows of scored days, for pages; made again when needed
 {root}/truth/                      planted anomalies of the synthetic source, never read by the pipeline
 {root}/publication_log.jsonl       chained record of every publication
 {root}/locks/  dagster/  store/    locks, Dagster's own home, the embedded store
@@ -74,6 +75,11 @@ class Home:
     def source_days(self) -> Path:
         """Folder of data files in order of day."""
         return self.root / "source_days"
+
+    @property
+    def digests(self) -> Path:
+        """Folder of digests of scored days."""
+        return self.root / "digests"
 
     @property
     def dagster(self) -> Path:

@@ -213,12 +213,13 @@ def _erase_truth(home: Home, wallet_id: str) -> None:
 
 
 def _erase_copies(home: Home) -> None:
-    """Remove copies of what the source holds; who reads or makes one meanwhile makes it again."""
-    gone = home.source_days.with_name("source_days.erased")
-    if home.source_days.exists():
+    """Remove copies of what the source and the scores hold; who reads or makes one meanwhile makes it again."""
+    for folder in (home.source_days, home.digests):
+        gone = folder.with_name(f"{folder.name}.erased")
+        if folder.exists():
+            shutil.rmtree(gone, ignore_errors=True)
+            folder.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
-        home.source_days.rename(gone)
-    shutil.rmtree(gone, ignore_errors=True)
 
 
 def _erase_from_store(run: Run, store: StoreProvider, wallet_id: str, detectors: set[str]) -> int:

@@ -1,0 +1,7 @@
+"""The screens, in the order in which they are offered; the name is what stands in the address."""
+
+from types import ModuleType
+
+from anomaly_assets.dashboard.screens import overview
+
+SCREENS: dict[str, ModuleType] = {"overview": overview}

@@ -1,0 +1,179 @@
+"""What all screens share: the deployment, the period in the sidebar, addresses, and how errors are told."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, NoReturn
+
+import pyarrow as pa
+import streamlit as st
+
+from anomaly_assets.adapters.compute import Compute
+from anomaly_assets.adapters.home import Home
+from anomaly_assets.domain.days import day_named
+from anomaly_assets.domain.errors import AnomalyAssetsError
+from anomaly_assets.settings import Settings, load_settings
+from anomaly_assets.views.digests import Digests
+from anomaly_assets.views.exports import to_csv, to_parquet
+from anomaly_assets.views.selection import Selection, within
+
+DAYS_SHOWN_FIRST = 28
+"""Length of the period that is chosen at first."""
+WITHOUT_ORGANISATION = "(none)"
+"""How rows without an organisation are named."""
+FLAG, WALLET = "flag", "wallet"
+"""Screens that addresses at the root lead to."""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What the dashboard looks at, the same for everybody who looks."""
+
+    settings: Settings
+    home: Home
+    digests: Digests
+    compute: Compute
+
+
+@st.cache_resource
+def deployment() -> Deployment:
+    """The configured deployment, read once per process."""
+    settings = load_settings()
+    home = Home(settings.home)
+    return Deployment(settings, home, Digests(home), Compute.share(settings.compute, runs_at_once=1))
+
+
+def deep_link(pages: Mapping[str, Any], current: Any) -> None:
+    """Follow ``?tx=`` and ``?wallet=`` from the screen that is shown without a name."""
+    st.session_state["pages"] = pages
+    named = next(name for name, page in pages.items() if page is current)
+    if named in {FLAG, WALLET}:
+        return
+    for parameter, name in (("tx", FLAG), ("wallet", WALLET)):
+        if parameter in st.query_params:
+            st.switch_page(pages[name], query_params=dict(st.query_params))
+
+
+def page_of(name: str) -> Any:
+    """A screen, as Streamlit's links and switches take it."""
+    return st.session_state["pages"][name]
+
+
+def go(name: str, **parameters: str) -> NoReturn:
+    """Show another screen with these parameters in the address."""
+    st.switch_page(page_of(name), query_params=parameters)
+
+
+def link(label: str, name: str, **parameters: str) -> None:
+    """A link to a screen with these parameters."""
+    st.page_link(page_of(name), label=label, query_params=parameters)
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Tell an error of the project as a sentence with its remedy; others are Streamlit's to show."""
+    try:
+        yield
+    except AnomalyAssetsError as error:
+        st.error(error.found, icon=":material/error:")
+        if error.expected:
+            st.markdown("**Expected:**")
+            st.text(error.expected)
+        if error.remedy:
+            st.markdown("**What to do:**")
+            st.text(error.remedy)
+
+
+def nothing(sentence: str, remedy: str) -> NoReturn:
+    """End the screen: there is nothing to show, and this is how there would be."""
+    st.info(sentence, icon=":material/inbox:")
+    st.code(remedy, language="sh")
+    st.stop()
+
+
+def selection() -> Selection:
+    """The period and organisations of the sidebar, kept over screens and in the address.
+
+    Ends the screen when nothing is scored.
+    """
+    digests = deployment().digests
+    days = digests.days()
+    if not days:
+        nothing(
+            "No day is scored yet. Score some, then look again.",
+            "make demo\nanomaly-assets backfill --from ... --to ...",
+        )
+    first, last = _period(days)
+    chosen = within(days, first, last)
+    if not chosen:
+        nothing(
+            f"No day from {first} to {last} is scored; the scored days are {days[0]} to {days[-1]}.",
+            f"anomaly-assets backfill --from {first} --to {last}",
+        )
+    prepare(chosen)
+    return Selection(chosen, _organisations(chosen))
+
+
+def prepare(days: Sequence[date]) -> None:
+    """Make the digests that these days lack, telling how far it is."""
+    digests = deployment().digests
+    missing = digests.missing(days)
+    if not missing:
+        return
+    bar = st.progress(0.0)
+    for place, day in enumerate(missing):
+        bar.progress(place / len(missing), text=f"reading {day} for the first time ({place + 1} of {len(missing)})")
+        digests.make(day)
+    bar.empty()
+
+
+def _period(days: Sequence[date]) -> tuple[date, date]:
+    """First and last day: of the address, else as chosen before, else the last days."""
+    usual = (days[max(len(days) - DAYS_SHOWN_FIRST, 0)], days[-1])
+    asked = tuple(day_named(st.query_params.get(name, "")) for name in ("from", "to"))
+    known = st.session_state.get("period", usual)
+    first, last = (wanted or kept for wanted, kept in zip(asked, known, strict=True))
+    low, high = min(days[0], first), max(days[-1], last)
+    value = st.sidebar.date_input(
+        "Period (UTC days)", (min(first, last), max(first, last)), min_value=low, max_value=high
+    )
+    if isinstance(value, tuple) and len(value) == 2:
+        first, last = value
+    st.session_state["period"] = (first, last)
+    st.query_params.update({"from": str(first), "to": str(last)})
+    return first, last
+
+
+def _organisations(days: Sequence[date]) -> tuple[str | None, ...] | None:
+    names = _organisation_names(days)
+    asked = [name for name in st.query_params.get_all("org") if name in names]
+    known = st.session_state.get("organisations", asked)
+    chosen = st.sidebar.multiselect(
+        "Organisations", names, [name for name in (asked or known) if name in names], placeholder="all"
+    )
+    st.session_state["organisations"] = chosen
+    st.query_params["org"] = chosen
+    if not chosen:
+        return None
+    return tuple(None if name == WITHOUT_ORGANISATION else name for name in chosen)
+
+
+def _organisation_names(days: Sequence[date]) -> list[str]:
+    cells = deployment().digests.read("cells", days, ["org_name"])
+    names = cells.column("org_name").unique().to_pylist() if cells.num_rows else []
+    return sorted((WITHOUT_ORGANISATION if name is None else name for name in names), key=str.casefold)
+
+
+def exports(table: pa.Table, name: str) -> None:
+    """Buttons that save the table as CSV and as parquet."""
+    left, right, _ = st.columns([1, 1, 4])
+    left.download_button("CSV", to_csv(table), f"{name}.csv", "text/csv", key=f"{name}-csv", icon=":material/download:")
+    right.download_button(
+        "Parquet",
+        to_parquet(table),
+        f"{name}.parquet",
+        "application/vnd.apache.parquet",
+        key=f"{name}-parquet",
+        icon=":material/download:",
+    )

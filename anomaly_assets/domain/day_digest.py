@@ -1,0 +1,133 @@
+"""A scored day in little: counts and histograms that add up over days, and its flagged rows.
+
+What pages show of a year is made of these, so that no page reads all rows of a year.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from anomaly_assets.domain.detectors.base import DetectorStatus
+from anomaly_assets.domain.published import anomaly_column, model_id_column, status_column
+
+AMOUNT = "amount"
+"""Measure of amounts, in steps of :func:`amount_position`; the others are score columns."""
+BIN_WIDTHS = {"zscore": 0.1, "isolation_forest_score": 0.005, "anomaly_score": 0.01, AMOUNT: 0.05}
+OTHER_BIN_WIDTH = 0.05
+"""Widths of histogram bins in the unit of the measure; bin b holds [b * width, (b + 1) * width)."""
+
+CELLS = pa.schema(
+    [
+        pa.field("org_name", pa.string()),
+        pa.field("hour", pa.uint8(), nullable=False),
+        pa.field("judged", pa.uint8(), nullable=False),
+        pa.field("flagged", pa.uint8(), nullable=False),
+        pa.field("n_rows", pa.int64(), nullable=False),
+    ]
+)
+"""Rows by organisation, UTC hour and by which detectors judged and flagged them: bit k is the k-th detector."""
+STATUSES = pa.schema(
+    [
+        pa.field("org_name", pa.string()),
+        pa.field("detector", pa.string(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("n_rows", pa.int64(), nullable=False),
+    ]
+)
+"""Rows by organisation, detector and what the detector could say of them."""
+HISTOGRAMS = pa.schema(
+    [
+        pa.field("org_name", pa.string()),
+        pa.field("measure", pa.string(), nullable=False),
+        pa.field("is_anomaly", pa.bool_(), nullable=False),
+        pa.field("bin", pa.int64(), nullable=False),
+        pa.field("n_rows", pa.int64(), nullable=False),
+    ]
+)
+"""Rows by organisation, measure, unified flag and bin; rows without the measure are in none."""
+
+
+def cells(scored: pa.Table, detectors: Sequence[str]) -> pa.Table:
+    """``CELLS`` of published rows; at most eight detectors. Raises ``ValueError`` beyond."""
+    if len(detectors) > 8:
+        raise ValueError(f"{len(detectors)} detectors, 8 at most have a bit of their own")
+    judged, flagged = np.zeros(scored.num_rows, np.uint8), np.zeros(scored.num_rows, np.uint8)
+    for bit, detector in enumerate(detectors):
+        is_judged = pc.equal(scored.column(status_column(detector)), DetectorStatus.JUDGED.value).to_numpy()
+        judged |= is_judged.astype(np.uint8) << bit
+        flagged |= scored.column(anomaly_column(detector)).to_numpy().astype(np.uint8) << bit
+    keys = {
+        "org_name": scored.column("ORG_NAME"),
+        "hour": pc.cast(pc.hour(scored.column("TX_COMPLETED_AT")), pa.uint8()),
+        "judged": pa.array(judged),
+        "flagged": pa.array(flagged),
+    }
+    return _counted(keys, CELLS)
+
+
+def statuses(scored: pa.Table, detectors: Sequence[str]) -> pa.Table:
+    """``STATUSES`` of published rows."""
+    parts = [
+        _counted(
+            {
+                "org_name": scored.column("ORG_NAME"),
+                "detector": pa.repeat(detector, scored.num_rows),
+                "status": scored.column(status_column(detector)),
+            },
+            STATUSES,
+        )
+        for detector in detectors
+    ]
+    return pa.concat_tables([STATUSES.empty_table(), *parts]).combine_chunks()
+
+
+def histograms(scored: pa.Table, score_columns: Sequence[str]) -> pa.Table:
+    """``HISTOGRAMS`` of amounts, of the detectors' scores and of ``anomaly_score``."""
+    measures = {AMOUNT: amount_position(scored.column("TOTAL_AMOUNT").to_numpy())}
+    measures |= {name: scored.column(name).to_numpy() for name in [*score_columns, "anomaly_score"]}
+    parts = []
+    for measure, values in measures.items():
+        known = ~np.isnan(values)
+        mask = pa.array(known)
+        bins = np.floor(values[known] / bin_width(measure)).astype(np.int64)
+        keys = {
+            "org_name": scored.column("ORG_NAME").filter(mask),
+            "measure": pa.repeat(measure, len(bins)),
+            "is_anomaly": scored.column("is_anomaly").filter(mask),
+            "bin": pa.array(bins),
+        }
+        parts.append(_counted(keys, HISTOGRAMS))
+    return pa.concat_tables(parts).combine_chunks()
+
+
+def flags(scored: pa.Table, detectors: Sequence[str]) -> pa.Table:
+    """The flagged published rows, without the ids of their models."""
+    chosen = scored.filter(scored.column("is_anomaly"))
+    return chosen.drop_columns([model_id_column(detector) for detector in detectors]).combine_chunks()
+
+
+def bin_width(measure: str) -> float:
+    """Width of the bins of a measure."""
+    return BIN_WIDTHS.get(measure, OTHER_BIN_WIDTH)
+
+
+def amount_position(amounts: np.ndarray) -> np.ndarray:
+    """Where amounts lie on a scale that is logarithmic away from 0: ``sign(a) * log10(1 + |a|)``, float64."""
+    position: np.ndarray = np.sign(amounts) * np.log10(1.0 + np.abs(amounts))
+    return position
+
+
+def amount_at(position: np.ndarray) -> np.ndarray:
+    """The amounts at such positions."""
+    amounts: np.ndarray = np.sign(position) * (10.0 ** np.abs(position) - 1.0)
+    return amounts
+
+
+def _counted(keys: dict[str, pa.Array], schema: pa.Schema) -> pa.Table:
+    """Distinct keys in order, with how many rows have them."""
+    names = list(keys)
+    counted = pa.table(keys).group_by(names, use_threads=False).aggregate([([], "count_all")])
+    ordered = counted.sort_by([(name, "ascending") for name in names])
+    return ordered.rename_columns([*names, "n_rows"]).select(schema.names).cast(schema).combine_chunks()

@@ -1,0 +1,135 @@
+"""Digests of scored days, made once per content of a day and kept.
+
+    {home}/digests/{day}/{sha256[:32]}-{part}.parquet     named by the scores they are made from
+
+They can be deleted at any time; an erasure deletes them.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+
+from anomaly_assets.adapters.atomic_files import write_atomically
+from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.parquet_bytes import table_from_bytes, table_to_bytes
+from anomaly_assets.adapters.seal import Seal
+from anomaly_assets.domain.day_digest import cells, flags, histograms, statuses
+from anomaly_assets.domain.detectors.base import Detector
+from anomaly_assets.steps.run import METRICS, SCORED
+from anomaly_assets.steps.settings_record import recorded_settings
+
+_MAKE: dict[str, Callable[[pa.Table, Sequence[Detector]], pa.Table]] = {
+    "cells": lambda scored, detectors: cells(scored, [each.name for each in detectors]),
+    "statuses": lambda scored, detectors: statuses(scored, [each.name for each in detectors]),
+    "histograms": lambda scored, detectors: histograms(scored, [each.score_column for each in detectors]),
+    "flags": lambda scored, detectors: flags(scored, [each.name for each in detectors]),
+}
+PARTS = tuple(_MAKE)
+
+
+@dataclass(frozen=True)
+class ScoredDay:
+    """A scored day as it is now.
+
+    Parameters
+    ----------
+    day : which
+    seal : of its scores
+    content : SHA-256 of the file that holds them now
+    """
+
+    day: date
+    seal: Seal
+    content: str
+
+
+class Digests:
+    """Digests of one home; what was read stays in memory while the day's content stays. Threads may share it."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self._known: dict[tuple[date, str], tuple[str, pa.Table]] = {}
+        self._detectors: dict[str, list[Detector]] = {}
+        self._making = threading.Lock()
+
+    def days(self) -> list[date]:
+        """Scored days, ascending."""
+        return self.home.lake.days(SCORED)
+
+    def scored(self, day: date) -> ScoredDay:
+        """The day as it is now. Raises ``NotSealed``, ``CorruptFile``."""
+        seal = self.home.lake.require(SCORED, day)
+        return ScoredDay(day, seal, self.home.lake.stored(seal, "scored").sha256)
+
+    def detectors_of(self, scored: ScoredDay) -> list[Detector]:
+        """The detectors that judged the day, with their settings. Raises ``CorruptFile``."""
+        settings_id = scored.seal.settings_id or ""
+        if settings_id not in self._detectors:
+            self._detectors[settings_id] = recorded_settings(self.home, settings_id).detectors()
+        return self._detectors[settings_id]
+
+    def missing(self, days: Iterable[date]) -> list[date]:
+        """Days among these whose digest is to be made first."""
+        return [day for day in days if not all(self._path(self.scored(day), part).exists() for part in PARTS)]
+
+    def make(self, day: date) -> None:
+        """Make the digest of a day from its scores, which are verified. Raises ``CorruptFile``."""
+        with self._making:
+            scored = self.scored(day)
+            table, detectors = self.home.lake.read(scored.seal, "scored"), self.detectors_of(scored)
+            for part, make in _MAKE.items():
+                write_atomically(self._path(scored, part), table_to_bytes(make(table, detectors), compression="zstd"))
+            self._drop_others(self.scored(day))  # as it is now: an erasure meanwhile leaves nothing of what was read
+
+    def read(self, part: str, days: Sequence[date], columns: Sequence[str] | None = None) -> pa.Table:
+        """One part of the digests of these days, ascending by day, with a column ``day`` put first.
+
+        Digests that are not there are made. Raises ``NotSealed``, ``CorruptFile``.
+        """
+        tables = [self._read(part, day) for day in sorted(days)]
+        if columns is not None:
+            tables = [table.select(["day", *columns]) for table in tables]
+        return pa.concat_tables(tables, promote_options="default") if tables else pa.table({})
+
+    def metrics(self, days: Sequence[date]) -> pa.Table:
+        """``anomaly_metrics`` of those of these days that have it."""
+        lake = self.home.lake
+        tables = []
+        for day in sorted(days):
+            seal = lake.find(METRICS, day)
+            if seal is None:
+                continue
+            content = lake.stored(seal, "metrics").sha256
+            known = self._known.get((day, METRICS))
+            if known is None or known[0] != content:
+                known = self._known[day, METRICS] = (content, lake.read(seal, "metrics"))
+            tables.append(known[1])
+        return pa.concat_tables(tables) if tables else pa.table({})
+
+    def _read(self, part: str, day: date) -> pa.Table:
+        scored = self.scored(day)
+        known = self._known.get((day, part))
+        if known is not None and known[0] == scored.content:
+            return known[1]
+        try:
+            table = table_from_bytes(self._path(scored, part).read_bytes())
+        except (FileNotFoundError, pa.ArrowInvalid):  # not made yet, or damaged: made of what is verified
+            self.make(day)
+            scored = self.scored(day)
+            table = table_from_bytes(self._path(scored, part).read_bytes())
+        table = table.add_column(0, "day", pa.repeat(pa.scalar(day), table.num_rows))
+        self._known[day, part] = (scored.content, table)
+        return table
+
+    def _path(self, scored: ScoredDay, part: str) -> Path:
+        return self.home.digests / scored.day.isoformat() / f"{scored.content[:32]}-{part}.parquet"
+
+    def _drop_others(self, scored: ScoredDay) -> None:
+        """Remove digests of other contents of the day."""
+        for path in self._path(scored, PARTS[0]).parent.glob("[!.]*.parquet"):
+            if not path.name.startswith(scored.content[:32]):
+                path.unlink(missing_ok=True)

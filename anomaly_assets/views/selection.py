@@ -1,0 +1,46 @@
+"""What somebody looks at: some scored days, and all organisations or some."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Scored days and organisations.
+
+    Parameters
+    ----------
+    days : ascending, those of the period that are scored
+    organisations : names, None for rows without one; None: all of them
+    """
+
+    days: tuple[date, ...]
+    organisations: tuple[str | None, ...] | None = None
+
+    def of(self, table: pa.Table, column: str = "org_name") -> pa.Table:
+        """The rows of ``table`` of these organisations."""
+        if self.organisations is None or not table.num_rows:
+            return table
+        names = pa.array(self.organisations, pa.string())
+        return table.filter(pc.is_in(table.column(column), names))
+
+
+def within(days: Sequence[date], first: date, last: date) -> tuple[date, ...]:
+    """Those of ``days`` from ``first`` to ``last``, both included."""
+    return tuple(day for day in days if first <= day <= last)
+
+
+def bits(detectors: Sequence[str], chosen: Collection[str]) -> int:
+    """The mask of some detectors, as ``cells`` of a day digest have it."""
+    return sum(1 << bit for bit, name in enumerate(detectors) if name in chosen)
+
+
+def total(table: pa.Table, mask: np.ndarray | None = None) -> int:
+    """Sum of ``n_rows``, of the rows that ``mask`` (bool, shape (n_rows,)) chooses or of all."""
+    counts = table.column("n_rows").to_numpy()
+    return int(counts.sum() if mask is None else counts[mask].sum())
