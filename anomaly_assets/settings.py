@@ -241,6 +241,21 @@ class ComputeSettings(Section):
     )
 
 
+class DashboardSettings(Section):
+    """The pages for reviewers."""
+
+    address: str = Field(
+        "http://127.0.0.1:8501",
+        pattern=r"^https?://[\w.:\[\]-]+(/[\w.~%/-]*)?$",
+        description="Where the dashboard is reached: Dagster's pages of a day link to its pages.",
+    )
+    dagster_address: str = Field(
+        "http://127.0.0.1:3000",
+        pattern=r"^https?://[\w.:\[\]-]+(/[\w.~%/-]*)?$",
+        description="Where Dagster's pages are reached: the dashboard links to runs and partitions.",
+    )
+
+
 class AlertSettings(Section):
     """Where failed runs are reported."""
 
@@ -274,6 +289,7 @@ class Settings(Section):
     compute: ComputeSettings = ComputeSettings()
     nightly: NightlySettings = NightlySettings()
     alerts: AlertSettings = AlertSettings()
+    dashboard: DashboardSettings = DashboardSettings()
     max_concurrent_runs: Annotated[int, Ge(1)] = Field(2, description="Dagster runs at once, written to dagster.yaml.")
     lock_timeout_seconds: Annotated[float, Ge(0)] = Field(
         3600.0, description="How long a run waits for another one that writes the same day of the same asset."

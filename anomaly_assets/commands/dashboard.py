@@ -33,6 +33,7 @@ def dashboard(settings: Settings, port: int) -> None:
         "server.headless": "true",
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",  # nothing is sent anywhere
+        "runner.magicEnabled": "false",
         "client.toolbarMode": "minimal",
         "client.showErrorDetails": "none",
     }

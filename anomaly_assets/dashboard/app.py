@@ -7,8 +7,8 @@ import streamlit as st
 from anomaly_assets.dashboard.screens import SCREENS
 from anomaly_assets.dashboard.shell import deep_link, guarded
 
+# a file of ours: Streamlit fetches its own icons from another host
 ICON = str(Path(__file__).with_name("icon.svg"))
-"""A file of ours: Streamlit's own icons are fetched from another host."""
 
 
 def main() -> None:

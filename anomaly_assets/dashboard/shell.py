@@ -1,5 +1,6 @@
 """What all screens share: the deployment, the period in the sidebar, addresses, and how errors are told."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,19 +12,27 @@ import streamlit as st
 
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.model_store import ModelStore
+from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.days import day_named
-from anomaly_assets.domain.errors import AnomalyAssetsError
+from anomaly_assets.domain.detectors.base import Detector
+from anomaly_assets.domain.errors import AnomalyAssetsError, StoreUnavailable
 from anomaly_assets.settings import Settings, load_settings
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.exports import to_csv, to_parquet
 from anomaly_assets.views.selection import Selection, within
+from anomaly_assets.views.wallet import ServedModel, served
 
 DAYS_SHOWN_FIRST = 28
 """Length of the period that is chosen at first."""
 WITHOUT_ORGANISATION = "(none)"
 """How rows without an organisation are named."""
+_MARKS = re.compile(r"[!-/:-@\[-`{-~]")
+"""What may mean something in Markdown: all punctuation of ASCII, which a backslash makes plain."""
 FLAG, WALLET = "flag", "wallet"
-"""Screens that addresses at the root lead to."""
+"""Screens of one transaction and of one wallet."""
+_LEADS = {"tx": FLAG, "wallet": WALLET}
+"""Parameters of an address that name the screen by themselves."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,20 @@ class Deployment:
     digests: Digests
     compute: Compute
 
+    @contextmanager
+    def store(self) -> Iterator[ModelStore]:
+        """The model store, if it runs: looking does not start one. Raises ``StoreUnavailable``."""
+        provider = StoreProvider.from_settings(self.settings.redis)
+        if provider.url is None and not provider.embedded(self.home).status().running:
+            raise StoreUnavailable("the embedded store does not run", remedy="start it: anomaly-assets store start")
+        with provider.open(self.home) as store:
+            yield store
+
+    def served(self, wallet: str, detectors: Sequence[Detector]) -> list[ServedModel]:
+        """What the store serves of a wallet now. Raises ``StoreUnavailable``."""
+        with self.store() as store:
+            return served(store, wallet, detectors)
+
 
 @st.cache_resource
 def deployment() -> Deployment:
@@ -45,14 +68,15 @@ def deployment() -> Deployment:
 
 
 def deep_link(pages: Mapping[str, Any], current: Any) -> None:
-    """Follow ``?tx=`` and ``?wallet=`` from the screen that is shown without a name."""
+    """Follow ``?page=``, ``?tx=`` and ``?wallet=`` from the root, where links lead that were made elsewhere.
+
+    Streamlit serves its screens under their own addresses too, but asks for its own files beside them first.
+    """
     st.session_state["pages"] = pages
-    named = next(name for name, page in pages.items() if page is current)
-    if named in {FLAG, WALLET}:
-        return
-    for parameter, name in (("tx", FLAG), ("wallet", WALLET)):
-        if parameter in st.query_params:
-            st.switch_page(pages[name], query_params=dict(st.query_params))
+    asked = st.query_params
+    named = next((name for parameter, name in _LEADS.items() if parameter in asked), asked.get("page", ""))
+    if named in pages and ("page" in asked or pages[named] is not current):
+        st.switch_page(pages[named], query_params={name: asked.get_all(name) for name in asked if name != "page"})
 
 
 def page_of(name: str) -> Any:
@@ -67,7 +91,12 @@ def go(name: str, **parameters: str) -> NoReturn:
 
 def link(label: str, name: str, **parameters: str) -> None:
     """A link to a screen with these parameters."""
-    st.page_link(page_of(name), label=label, query_params=parameters)
+    st.page_link(page_of(name), label=plain(label), query_params=parameters)
+
+
+def plain(text: str) -> str:
+    """Foreign text inside Markdown: shown as it is, whatever it holds, on one line."""
+    return _MARKS.sub(r"\\\g<0>", " ".join(text.split()))
 
 
 @contextmanager
@@ -76,7 +105,7 @@ def guarded() -> Iterator[None]:
     try:
         yield
     except AnomalyAssetsError as error:
-        st.error(error.found, icon=":material/error:")
+        st.error(plain(error.found), icon=":material/error:")
         if error.expected:
             st.markdown("**Expected:**")
             st.text(error.expected)
@@ -87,7 +116,7 @@ def guarded() -> Iterator[None]:
 
 def nothing(sentence: str, remedy: str) -> NoReturn:
     """End the screen: there is nothing to show, and this is how there would be."""
-    st.info(sentence, icon=":material/inbox:")
+    st.info(plain(sentence), icon=":material/inbox:")
     st.code(remedy, language="sh")
     st.stop()
 

@@ -2,6 +2,6 @@
 
 from types import ModuleType
 
-from anomaly_assets.dashboard.screens import overview
+from anomaly_assets.dashboard.screens import flag, overview, wallet
 
-SCREENS: dict[str, ModuleType] = {"overview": overview}
+SCREENS: dict[str, ModuleType] = {"overview": overview, "wallet": wallet, "flag": flag}

@@ -1,0 +1,227 @@
+"""Figures of one wallet: its amounts over time, what its models let pass, and their numbers."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, time, timedelta
+from itertools import pairwise
+
+import numpy as np
+import plotly.graph_objects as go
+import pyarrow as pa
+from plotly.subplots import make_subplots
+
+from anomaly_assets.dashboard.figures.style import FLAGGED, HEIGHT, MUTED, NORMAL, detector_colour, figure, readable
+from anomaly_assets.domain.detectors.amount_bands import AmountBand
+from anomaly_assets.views.wallet import ModelOfDay, NormalOfDay
+
+BAND = "rgba(42,157,143,0.18)"
+MARGIN = 2.0
+"""An axis of amounts goes on by this factor beyond all transactions."""
+SMALLEST_SHOWN = 0.01
+WIDE = 30.0
+"""Ratio of the ends of a logarithmic axis beyond which only powers of ten are named."""
+
+
+def amounts_shown(amounts: np.ndarray) -> tuple[float, float]:
+    """Lowest and highest amount of an axis that shows all ``amounts`` (float64); logarithmic if both are above 0."""
+    if not len(amounts):
+        return SMALLEST_SHOWN, 1.0
+    low, high = float(amounts.min()), max(float(amounts.max()), SMALLEST_SHOWN) * MARGIN
+    return (low * MARGIN if low < 0 else max(low / MARGIN, SMALLEST_SHOWN)), high
+
+
+def history(rows: pa.Table, normal: Sequence[NormalOfDay], hour: int) -> go.Figure:
+    """Amounts over time, flagged ones marked, before the amounts that no detector flagged at ``hour`` on each day."""
+    amounts = rows.column("TOTAL_AMOUNT").to_numpy()
+    low, high = amounts_shown(amounts)
+    flagged = rows.column("is_anomaly").to_numpy(zero_copy_only=False)
+    drawn = figure(x="time (UTC)", y="amount", hovermode="closest")
+    _bands_by_day(drawn, normal, low, high, f"not flagged at {hour:02d}:00 UTC")
+    for chosen, name, colour, symbol in (
+        (~flagged, "not flagged", NORMAL, "circle"),
+        (flagged, "flagged", FLAGGED, "x"),
+    ):
+        part = rows.filter(pa.array(chosen))
+        ids, days = part.column("TX_ID").to_pylist(), map(str, part.column("day").to_pylist())
+        drawn.add_trace(
+            go.Scatter(
+                x=part.column("TX_COMPLETED_AT").to_pylist(),
+                y=np.maximum(amounts[chosen], low),
+                mode="markers",
+                name=name,
+                marker={"color": colour, "symbol": symbol, "size": 9 if symbol == "x" else 5, "opacity": 0.8},
+                customdata=list(zip(ids, days, strict=True)),
+                text=part.column("reason").to_pylist() if symbol == "x" else None,
+                hovertemplate="%{customdata[0]}<br>%{x}<br>%{y:,.2f}<br>%{text}<extra></extra>"
+                if symbol == "x"
+                else "%{customdata[0]}<br>%{x}<br>%{y:,.2f}<extra></extra>",
+            )
+        )
+    _amount_axis(drawn, low, high)
+    drawn.update_layout(height=420)
+    return drawn
+
+
+def normal_map(
+    bands: Sequence[Sequence[AmountBand]],
+    hours: np.ndarray,
+    amounts: np.ndarray,
+    *,
+    point: tuple[float, float] | None = None,
+) -> go.Figure:
+    """Hours against amounts: what is not flagged is shaded, exactly; dots are past transactions, a cross the ``point``.
+
+    ``bands`` are those of hours 0..23; ``hours`` (float64, 0 to 24) and ``amounts`` have one value per past
+    transaction; ``point`` is (hour, amount).
+    """
+    low, high = amounts_shown(np.append(amounts, [] if point is None else [point[1]]))
+    drawn = figure(x="hour of day (UTC)", y="amount", hovermode="closest", bargap=0)
+    shown = [
+        (hour, max(first, low), min(last, high))
+        for hour, of_hour in enumerate(bands)
+        for first, last in of_hour
+        if first <= high and last >= low
+    ]
+    if shown:
+        at, first, last = (list(each) for each in zip(*shown, strict=True))
+        drawn.add_trace(
+            go.Bar(
+                x=[hour + 0.5 for hour in at],
+                base=first,
+                y=[b - a for a, b in zip(first, last, strict=True)],
+                width=1.0,
+                marker={"color": BAND, "line": {"width": 0}},
+                name="not flagged",
+                customdata=list(zip(at, first, last, strict=True)),
+                hovertemplate="%{customdata[0]:02d}:00 to %{customdata[0]:02d}:59<br>"
+                "%{customdata[1]:,.2f} to %{customdata[2]:,.2f}<extra>not flagged</extra>",
+            )
+        )
+    drawn.add_trace(
+        go.Scatter(
+            x=hours,
+            y=np.maximum(amounts, low),
+            mode="markers",
+            name="the window's transactions",
+            marker={"color": NORMAL, "size": 5, "opacity": 0.6},
+            hovertemplate="%{x:.2f} h<br>%{y:,.2f}<extra></extra>",
+        )
+    )
+    if point is not None:
+        drawn.add_trace(
+            go.Scatter(
+                x=[point[0]],
+                y=[max(point[1], low)],
+                mode="markers",
+                name="this transaction",
+                marker={
+                    "color": FLAGGED,
+                    "size": 15,
+                    "symbol": "x",
+                    "line": {"width": 1, "color": "rgba(255,255,255,0.9)"},
+                },
+                hovertemplate="%{y:,.2f}<extra>this transaction</extra>",
+            )
+        )
+    _amount_axis(drawn, low, high)
+    drawn.update_xaxes(range=[0, 24], dtick=2)
+    drawn.update_layout(barmode="overlay", height=380)
+    return drawn
+
+
+def amounts_and_line(amounts: np.ndarray, bands: Sequence[AmountBand], *, point: float | None = None) -> go.Figure:
+    """How often the wallet moved which amounts, and the band that a detector does not flag at any hour."""
+    low, high = amounts_shown(np.append(amounts, [] if point is None else [point]))
+    logarithmic = low > 0
+    edges = np.geomspace(low, high, 41) if logarithmic else np.linspace(low, high, 41)
+    counts, _ = np.histogram(np.clip(amounts, low, high), edges)
+    drawn = figure(x="amount", y="transactions in the window", hovermode="closest", bargap=0)
+    drawn.add_trace(
+        go.Bar(
+            x=(np.sqrt(edges[:-1] * edges[1:]) if logarithmic else (edges[:-1] + edges[1:]) / 2),
+            y=counts,
+            width=np.diff(edges),
+            marker={"color": NORMAL, "opacity": 0.7},
+            name="the window's transactions",
+            customdata=list(pairwise(edges)),
+            hovertemplate="%{customdata[0]:,.2f} to %{customdata[1]:,.2f}: %{y}<extra></extra>",
+        )
+    )
+    marks = [(edge, f"flag line {edge:,.2f}", MUTED) for band in bands for edge in band if low < edge < high]
+    marks += [] if point is None else [(max(point, low), "this transaction", FLAGGED)]
+    for first, last in bands:
+        drawn.add_vrect(x0=max(first, low), x1=min(last, high), fillcolor=BAND, line_width=0, layer="below")
+    for place, (edge, text, colour) in enumerate(marks):
+        drawn.add_vline(x=edge, line={"color": colour, "width": 2, "dash": "solid" if colour == FLAGGED else "dash"})
+        at = np.log10(edge) if logarithmic else edge  # annotations, unlike lines, count in logarithms
+        drawn.add_annotation(
+            x=at, y=1 - 0.09 * place, yref="paper", text=text, font={"color": colour}, showarrow=False, xanchor="right"
+        )
+    if logarithmic:
+        drawn.update_xaxes(type="log", range=[np.log10(low), np.log10(high)])
+    drawn.update_layout(height=380)
+    return drawn
+
+
+def numbers_over_time(models: Sequence[ModelOfDay], detector: str, detectors: Sequence[str]) -> go.Figure:
+    """Every number of the wallet's models of one detector, day by day, each on an axis of its own."""
+    own = [each for each in models if each.detector == detector]
+    names = sorted({name for each in own for name in each.numbers})
+    columns = 2
+    rows = -(-len(names) // columns)
+    drawn = make_subplots(rows=rows, cols=columns, subplot_titles=[readable(name) for name in names], shared_xaxes=True)
+    for place, name in enumerate(names):
+        drawn.add_trace(
+            go.Scatter(
+                x=[each.day for each in own],
+                y=[each.numbers.get(name) for each in own],
+                mode="lines",
+                line={"color": detector_colour(list(detectors), detector)},
+                name=readable(name),
+                showlegend=False,
+            ),
+            row=place // columns + 1,
+            col=place % columns + 1,
+        )
+    drawn.update_layout(
+        height=max(HEIGHT, 170 * rows), margin={"l": 60, "r": 20, "t": 40, "b": 40}, hovermode="x unified"
+    )
+    return drawn
+
+
+def _bands_by_day(drawn: go.Figure, normal: Sequence[NormalOfDay], low: float, high: float, name: str) -> None:
+    shown = [
+        (each.day, max(first, low), min(last, high))
+        for each in normal
+        for first, last in each.bands or []
+        if first <= high and last >= low
+    ]
+    if not shown:
+        return
+    half = timedelta(hours=12)
+    drawn.add_trace(
+        go.Bar(
+            x=[datetime.combine(day, time(), UTC) + half for day, _, _ in shown],
+            base=[first for _, first, _ in shown],
+            y=[last - first for _, first, last in shown],
+            width=86_400_000,
+            marker={"color": BAND, "line": {"width": 0}},
+            name=name,
+            customdata=[(first, last) for _, first, last in shown],
+            hovertemplate="%{x|%Y-%m-%d}: %{customdata[0]:,.2f} to %{customdata[1]:,.2f}<extra>not flagged</extra>",
+        )
+    )
+    drawn.update_layout(barmode="overlay", bargap=0)
+
+
+def _amount_axis(drawn: go.Figure, low: float, high: float) -> None:
+    if low > 0:
+        wide = high / low > WIDE
+        drawn.update_yaxes(
+            type="log",
+            range=[np.log10(low), np.log10(high)],
+            rangemode="normal",
+            dtick=1 if wide else "D2",
+            tickformat=",~g",
+        )
+    else:
+        drawn.update_yaxes(range=[low, high], rangemode="normal")

@@ -1,0 +1,209 @@
+"""One transaction: its verdict, why, everything behind it, and the proof."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from anomaly_assets.dashboard.evidence_tree import evidence_tree
+from anomaly_assets.dashboard.figures.style import readable
+from anomaly_assets.dashboard.figures.wallet import amounts_and_line, normal_map
+from anomaly_assets.dashboard.shell import FLAG, Deployment, deployment, go, link, nothing, plain
+from anomaly_assets.domain.days import day_named
+from anomaly_assets.domain.detectors.amount_bands import AmountBand
+from anomaly_assets.domain.detectors.wording import amount_text, hour_text
+from anomaly_assets.domain.shell_words import command_for
+from anomaly_assets.evidence.case import Case
+from anomaly_assets.evidence.explain import DetectorExplanation, Explanation, explain
+from anomaly_assets.evidence.lookup import places_of
+from anomaly_assets.evidence.proof import Outcome, Proof
+from anomaly_assets.evidence.trace import trace
+from anomaly_assets.evidence.verify import Verifier
+
+TITLE, ICON = "Flag", ":material/flag:"
+KEPT = 64
+"""Transactions whose explanation is kept in memory."""
+HOUR_US, DAY_US = 3_600_000_000, 86_400_000_000
+_SIGNS = {
+    Outcome.PROVEN: ":green[proven]",
+    Outcome.ERASED: ":green[erased]",
+    Outcome.MISMATCH: ":red[mismatch]",
+    Outcome.MISSING: ":orange[missing]",
+}
+
+
+def show() -> None:
+    """The screen."""
+    st.title("One transaction")
+    found = deployment()
+    tx_id, day = _transaction(found)
+    traced = _trace(found, tx_id, day)
+    if not traced["scored"]:
+        st.warning(plain(f"{tx_id} is not scored on {day}: {traced['remedy']}"), icon=":material/help:")
+        evidence_tree(traced, found.settings.dashboard.dagster_address)
+        return
+    revision = traced["revision"]
+    explanation = _explanation(tx_id, day, revision)
+    _verdict(traced, explanation)
+    _pictures(explanation)
+    st.subheader("Evidence")
+    evidence_tree(traced, found.settings.dashboard.dagster_address)
+    _proof(found, tx_id, day, revision)
+
+
+def _transaction(found: Deployment) -> tuple[str, date]:
+    """The transaction and day of the address, or those that are searched; ends the screen without one."""
+    asked = st.query_params.get("tx", "")
+    typed = st.text_input("Transaction id", asked, placeholder="TX_ID of a published file", icon=":material/search:")
+    if typed != asked:
+        go(FLAG, tx=typed)
+    if not typed:
+        nothing(
+            "Choose a flag in the overview or the timeline, or type the id of any transaction.",
+            "anomaly-assets verify --sample 5    # ids of flags picked at random, with their proof",
+        )
+    places = places_of(found.home, typed)
+    days = [place.day for place in places]
+    if not days:
+        trace(found.home, typed)  # says whether it was erased, or never was
+    chosen = day_named(st.query_params.get("day", ""))
+    day = chosen if chosen in days else next((p.day for p in reversed(places) if p.in_scores), days[-1])
+    if len(days) > 1:
+        day = st.selectbox("Day (several hold this id)", days, days.index(day))
+    st.query_params.update({"tx": typed, "day": str(day)})
+    return typed, day
+
+
+def _trace(found: Deployment, tx_id: str, day: date) -> Mapping[str, Any]:
+    traced: Mapping[str, Any] = trace(found.home, tx_id, day=day, configured=found.settings.detection)["days"][0]
+    return traced
+
+
+@st.cache_resource(max_entries=KEPT, show_spinner="reading the wallet's training window")
+def _explanation(tx_id: str, day: date, revision: str) -> Explanation:
+    """Explained once per revision of the day."""
+    found = deployment()
+    return explain(Case.of(found.home, day, revision=revision, compute=found.compute), tx_id)
+
+
+def _verdict(traced: Mapping[str, Any], found: Explanation) -> None:
+    row = found.row
+    if row["anomaly_score"] is None:
+        st.info("**Not judged**: no detector could say anything of this transaction.", icon=":material/help:")
+    elif row["is_anomaly"]:
+        st.error(f"**Flagged**: {plain(row['reason'])}", icon=":material/flag:")
+    else:
+        st.success("**Not flagged**: it lies within what every detector lets pass.", icon=":material/check_circle:")
+    score = row["anomaly_score"]
+    columns = st.columns(3)
+    columns[0].metric("Amount", amount_text(found.amount))
+    columns[1].metric(
+        "Anomaly score",
+        "-" if score is None else f"{score:.4f}",
+        help="Above 0.5 exactly when flagged; 0.75 is twice as far out as the flag line.",
+    )
+    columns[2].metric("Transactions in the window", f"{found.history.n_rows:,}")
+    organisation = f", {row['ORG_NAME']}" if row["ORG_NAME"] else ""
+    st.text(f"{row['TX_COMPLETED_AT']:%A %Y-%m-%d %H:%M:%S} UTC, wallet {row['WALLET_ID']}{organisation}")
+    st.markdown(_change(found))
+    with st.container(horizontal=True):
+        link(f"Wallet {row['WALLET_ID']}", "wallet", wallet=row["WALLET_ID"], day=traced["day"])
+        link(f"All of {traced['day']}", "overview", **{"from": traced["day"], "to": traced["day"]})
+
+
+def _change(found: Explanation) -> str:
+    """The smallest change that would have given another verdict."""
+    if found.normal is None:
+        return ""
+    if not found.row["is_anomaly"]:
+        return (
+            ""
+            if found.room is None
+            else f"**Room:** at this hour it would not have been flagged {_within(found.room)}."
+        )
+    amount = (
+        "no amount at this hour"
+        if found.nearest_amount is None
+        else f"{amount_text(found.nearest_amount)} at this hour"
+    )
+    hour = "no other hour" if found.nearest_hour is None else f"this amount in {hour_text(found.nearest_hour)}"
+    return f"**Smallest change** that would not have been flagged: {amount}; {hour}."
+
+
+def _within(band: AmountBand) -> str:
+    return f"with an amount from {amount_text(band[0])} to {amount_text(band[1])}"
+
+
+def _pictures(found: Explanation) -> None:
+    st.subheader("Why")
+    for said, column in zip(found.detectors, st.columns(len(found.detectors)), strict=True):
+        with column:
+            _detector(found, said)
+    st.caption(
+        "Shaded: amounts this detector does not flag, exactly. Dots and bars: the transactions of the training window."
+    )
+
+
+def _detector(found: Explanation, said: DetectorExplanation) -> None:
+    st.markdown(f"**{readable(said.detector)}**: " + (":red[flagged]" if said.flagged else readable(said.status)))
+    if said.value is None or said.threshold is None or said.normal_by_hour is None:
+        st.text(said.sentence or "")
+        return
+    st.text(f"score {said.value:.4f}, flag line {said.threshold:.4f}, a typical row {said.typical:.4f}")
+    bands = said.normal_by_hour
+    if all(each == bands[0] for each in bands):
+        drawn = amounts_and_line(found.history.amounts, bands[0], point=found.amount)
+    else:
+        moment = found.row["TX_COMPLETED_AT"]
+        at = moment.hour + moment.minute / 60 + moment.second / 3600
+        hours = np.asarray(found.history.completed_at_us) % DAY_US / HOUR_US
+        drawn = normal_map(bands, hours, found.history.amounts, point=(at, found.amount))
+    st.plotly_chart(drawn, key=f"picture-{said.detector}")
+    if said.sentence:
+        st.text(said.sentence)
+    if said.shares:
+        parts = said.shares
+        st.text(
+            f"Told apart after {parts.found:.2f} splits, this wallet's rows after {parts.usual:.2f} on average: "
+            f"{parts.amount:+.2f} by its amount, {parts.hour:+.2f} by its hour."
+        )
+
+
+def _proof(found: Deployment, tx_id: str, day: date, revision: str) -> Proof | None:
+    """The proof of this transaction, if it was asked for."""
+    st.subheader("Proof")
+    key = f"proof-{day}-{revision}-{tx_id}"
+    st.caption(
+        "Reads files alone: every digest follows from the content, the models judge the row again, and they are "
+        "trained again from the pinned raw days."
+    )
+    if st.button("Verify", type="primary", icon=":material/verified:"):
+        with st.status("verifying", expanded=True) as status:
+            proof = Verifier(found.home, compute=found.compute, say=st.write).verify(day, [tx_id])
+            st.session_state[key] = proof
+            status.update(label=f"{proof.outcome.value}", state="complete", expanded=False)
+    known: Proof | None = st.session_state.get(key)
+    if known is None:
+        st.code(command_for("verify", tx_id), language="sh")
+    else:
+        _told(known)
+    return known
+
+
+def _told(proof: Proof) -> None:
+    show_as = {Outcome.PROVEN: st.success, Outcome.ERASED: st.success, Outcome.MISSING: st.warning}.get(
+        proof.outcome, st.error
+    )
+    show_as(f"**{proof.outcome.value}** on {proof.day}", icon=":material/verified:")
+    for grade, outcome in proof.grades().items():
+        links = [each for each in proof.links if each.grade is grade]
+        shown = "not examined" if outcome is None else _SIGNS[outcome]
+        with st.expander(f"{grade.value}: {shown}", expanded=outcome not in {Outcome.PROVEN, None}):
+            for each in links:
+                st.markdown(f"- {each.name}: {_SIGNS[each.outcome]}")
+                if each.detail:
+                    st.text(each.detail)
+    for note in proof.notes:
+        st.caption(note)

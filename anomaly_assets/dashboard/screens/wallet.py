@@ -1,0 +1,179 @@
+"""One wallet: its amounts, its models day by day, what they let pass, and what Redis serves of it."""
+
+from collections.abc import Sequence
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import streamlit as st
+
+from anomaly_assets.dashboard.figures.style import readable
+from anomaly_assets.dashboard.figures.wallet import history, normal_map, numbers_over_time
+from anomaly_assets.dashboard.shell import WALLET, Deployment, deployment, exports, go, nothing, plain, selection
+from anomaly_assets.dashboard.transactions import transactions
+from anomaly_assets.domain.days import day_named
+from anomaly_assets.domain.detectors.base import Detector
+from anomaly_assets.domain.errors import AnomalyAssetsError
+from anomaly_assets.views import wallet as views
+
+TITLE, ICON = "Wallet explorer", ":material/account_balance_wallet:"
+OFFERED = 50
+"""Wallets a search shows."""
+
+
+def show() -> None:
+    """The screen."""
+    st.title(TITLE)
+    chosen, found = selection(), deployment()
+    wallet = _wallet(found)
+    day = _day(chosen.days)
+    rows = views.scored_rows(found.digests, wallet, chosen.days, threads=found.compute.threads)
+    windows = views.windows(found.home, wallet, chosen.days, threads=found.compute.threads)
+    if not rows.num_rows and not windows.num_rows:
+        nothing(
+            f"Nothing is known of wallet {wallet} from {chosen.days[0]} to {chosen.days[-1]}.",
+            "# choose another period in the sidebar, or search for another wallet",
+        )
+    detectors = found.digests.detectors_of(found.digests.scored(chosen.days[-1]))
+    _figures(rows, windows, detectors)
+    listed = views.models(found.home, wallet, chosen.days, threads=found.compute.threads)
+    _history(found, rows, listed, detectors)
+    _map(found, wallet, day, listed, detectors)
+    st.subheader("Its flags")
+    transactions(rows.filter(rows.column("is_anomaly")), f"flags-{wallet}", empty="It was not flagged in this period.")
+    _numbers(listed, detectors)
+    _difference(found, wallet, chosen.days)
+    _served(found, wallet, detectors)
+
+
+def _wallet(found: Deployment) -> str:
+    """The wallet of the address, or that which is searched and chosen; ends the screen without one."""
+    asked = st.query_params.get("wallet", "")
+    text = st.text_input("Search wallets by id", "", placeholder="a part of the id", icon=":material/search:")
+    if text or not asked:
+        matching = views.wallets_matching(found.home, text, OFFERED)
+        if text and text not in {wallet for wallet, _ in matching}:
+            st.caption("Not in the newest training window under this very id: it may be new, or inactive.")
+        st.caption(
+            f"Up to {OFFERED} wallets of the newest training window, those with most transactions first. Choose one."
+        )
+        table = pa.table(
+            {
+                "wallet": pa.array([wallet for wallet, _ in matching], pa.string()),
+                "transactions in the window": pa.array([count for _, count in matching], pa.int64()),
+            }
+        )
+        state = st.dataframe(table, hide_index=True, on_select="rerun", selection_mode="single-row", key="search")
+        if chosen := state["selection"]["rows"]:
+            go(WALLET, wallet=matching[chosen[0]][0])
+        if not asked:
+            st.stop()
+    st.header(plain(asked), anchor=False)
+    return asked
+
+
+def _day(days: Sequence[date]) -> date:
+    """The day whose models are looked at: of the address, else the last one."""
+    asked = day_named(st.query_params.get("day", ""))
+    place = days.index(asked) if asked in days else len(days) - 1
+    day = st.selectbox("Day whose models are shown", days, place)
+    st.query_params["day"] = str(day)
+    return day
+
+
+def _figures(rows: pa.Table, windows: pa.Table, detectors: Sequence[Detector]) -> None:
+    columns = st.columns(3 + len(detectors))
+    flagged = sum(rows.column("is_anomaly").to_pylist())
+    columns[0].metric("Transactions", f"{rows.num_rows:,}")
+    columns[1].metric("Flagged", f"{flagged:,}")
+    last = windows.column("n_transactions").to_pylist()[-1] if windows.num_rows else 0
+    columns[2].metric("In the last window", f"{last:,}")
+    for column, (name, since) in zip(columns[3:], views.eligible_since(windows, detectors).items(), strict=True):
+        column.metric(
+            f"{readable(name)} since",
+            str(since or "not yet"),
+            help="First day of the period on which the wallet's history was enough for this detector.",
+        )
+
+
+def _history(
+    found: Deployment, rows: pa.Table, listed: Sequence[views.ModelOfDay], detectors: Sequence[Detector]
+) -> None:
+    st.subheader("Amounts over time")
+    hours = np.array([moment.hour for moment in rows.column("TX_COMPLETED_AT").to_pylist()], dtype=np.int64)
+    usual = int(np.bincount(hours, minlength=24).argmax())
+    hour = st.select_slider("Hour of day (UTC) whose normal band is drawn", range(24), usual)
+    normal = views.normal_over_time(listed, views.payloads(found.home, listed), detectors, hour)
+    state = st.plotly_chart(history(rows, normal, hour), key="history", on_select="rerun", selection_mode="points")
+    st.caption(
+        "Shaded: amounts that no detector flagged at that hour, by the models of each day; its edge is the flag line. "
+        "Days without shade have no model that is kept. Choose a dot to see why it was flagged or not."
+    )
+    for point in state["selection"]["points"]:
+        tx_id, day = point["customdata"][:2]
+        go("flag", tx=tx_id, day=day)
+    exports(rows, "wallet-transactions")
+
+
+def _map(
+    found: Deployment, wallet: str, day: date, listed: Sequence[views.ModelOfDay], detectors: Sequence[Detector]
+) -> None:
+    st.subheader(f"What the models of {day} let pass")
+    of_day = [each for each in listed if each.day == day]
+    if not of_day:
+        st.info(f"The wallet had no model on {day}: its history was too short, or all alike.", icon=":material/inbox:")
+        return
+    maps = views.normal_map(views.payloads(found.home, of_day), of_day, detectors)
+    hours, amounts = views.window_points(found.home, wallet, day, threads=found.compute.threads)
+    for detector, column in zip(of_day, st.columns(len(of_day)), strict=True):
+        with column:
+            st.markdown(f"**{readable(detector.detector)}**, model `{detector.model_id[:16]}`")
+            if detector.detector not in maps:
+                st.info("The payload of this model is not kept any more; `verify` fits it again.")
+                continue
+            st.plotly_chart(normal_map(maps[detector.detector], hours, amounts), key=f"map-{detector.detector}")
+    st.caption(
+        "Shaded: hours and amounts that this model does not flag, exactly. Dots: the transactions it was trained on."
+    )
+
+
+def _numbers(listed: Sequence[views.ModelOfDay], detectors: Sequence[Detector]) -> None:
+    names = [detector.name for detector in detectors if any(each.detector == detector.name for each in listed)]
+    if not names:
+        return
+    st.subheader("Model parameters over time")
+    for name, tab in zip(names, st.tabs([readable(name) for name in names]), strict=True):
+        tab.plotly_chart(numbers_over_time(listed, name, [each.name for each in detectors]), key=f"numbers-{name}")
+    st.caption("On the scale the detector works on: logarithms of amounts, unless the settings say otherwise.")
+
+
+def _difference(found: Deployment, wallet: str, days: Sequence[date]) -> None:
+    if len(days) < 2:
+        return
+    st.subheader("Differences between two days")
+    left, right = st.columns(2)
+    first = left.selectbox("one day", days, len(days) - 2)
+    last = right.selectbox("another day", days, len(days) - 1)
+    table = views.difference(found.home, wallet, first, last)
+    st.dataframe(table, hide_index=True)
+    exports(table, "wallet-difference")
+
+
+def _served(found: Deployment, wallet: str, detectors: Sequence[Detector]) -> None:
+    st.subheader("In Redis now")
+    try:
+        served = found.served(wallet, detectors)
+    except AnomalyAssetsError as error:
+        st.warning(plain(f"{error.found}. {error.remedy}"), icon=":material/cloud_off:")
+        return
+    if not served:
+        st.info("The store serves no model of this wallet.", icon=":material/inbox:")
+        return
+    columns = {
+        "detector": [readable(each.detector) for each in served],
+        "model": [each.model_id[:16] for each in served],
+        "as of": [str(each.as_of) for each in served],
+        "generation": [each.generation for each in served],
+        "bytes": [each.n_bytes for each in served],
+    }
+    st.dataframe(pa.table(columns), hide_index=True)

@@ -1,0 +1,261 @@
+"""One wallet: its history, its models day by day, and what they let pass."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.model_store import ModelStore
+from anomaly_assets.domain.detectors.amount_bands import AmountBand
+from anomaly_assets.domain.detectors.base import Detector, Model
+from anomaly_assets.domain.errors import CorruptFile
+from anomaly_assets.domain.explaining import N_HOURS, intersection
+from anomaly_assets.domain.judging import genuine
+from anomaly_assets.domain.published import anomaly_column, status_column
+from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW
+from anomaly_assets.steps.window import manifest_of
+from anomaly_assets.views.digests import Digests
+from anomaly_assets.views.of_wallet import rows_of
+
+HOUR_US, DAY_US = 3_600_000_000, 86_400_000_000
+_INPUT = ("TX_ID", "WALLET_ID", "TX_COMPLETED_AT", "TOTAL_AMOUNT", "ORG_NAME")
+
+
+def wallets_matching(home: Home, text: str, count: int) -> list[tuple[str, int]]:
+    """Wallets of the newest training window whose id holds ``text``, in any case, with their transactions in it.
+
+    Those with most transactions first, ``count`` at most. Raises ``CorruptFile``.
+    """
+    days = home.lake.days(WINDOW)
+    if not days:
+        return []
+    table = home.lake.read(home.lake.require(WINDOW, days[-1]), "wallets", ["wallet_id", "n_transactions"])
+    if text:
+        table = table.filter(pc.match_substring(table.column("wallet_id"), text, ignore_case=True))
+    order = [("n_transactions", "descending"), ("wallet_id", "ascending")]
+    rows = table.sort_by(order).slice(0, count).to_pylist()
+    return [(row["wallet_id"], row["n_transactions"]) for row in rows]
+
+
+def scored_rows(digests: Digests, wallet: str, days: Sequence[date], *, threads: int = 1) -> pa.Table:
+    """Published rows of the wallet on scored days, without model ids, with a column ``day``."""
+    detectors = digests.detectors_of(digests.scored(days[-1]))
+    columns = [
+        *_INPUT,
+        *(each.score_column for each in detectors),
+        *(anomaly_column(each.name) for each in detectors),
+        *(status_column(each.name) for each in detectors),
+        "is_anomaly",
+        "anomaly_score",
+        "reason",
+    ]
+    return rows_of(
+        digests.home.lake, SCORED, "scored", wallet, days, columns=columns, wallet_column="WALLET_ID", threads=threads
+    )
+
+
+def raw_rows(home: Home, wallet: str, days: Sequence[date], *, threads: int = 1) -> pa.Table:
+    """Kept transactions of the wallet: ``day, tx_id, tx_completed_at, total_amount``."""
+    columns = ("tx_id", "tx_completed_at", "total_amount")
+    return rows_of(home.lake, RAW, "transactions", wallet, days, columns=columns, threads=threads)
+
+
+def windows(home: Home, wallet: str, days: Sequence[date], *, threads: int = 1) -> pa.Table:
+    """The wallet's row of ``training_window`` of each day that has one: counts, amounts, and who could judge it."""
+    seal = next((seal for day in reversed(days) if (seal := home.lake.find(WINDOW, day)) is not None), None)
+    if seal is None:
+        return pa.table({"day": pa.array([], pa.date32())})
+    names = home.lake.read(seal, "wallets").schema.names
+    columns = [name for name in names if name not in {"wallet_id", "rows_digest"}]
+    return rows_of(home.lake, WINDOW, "wallets", wallet, days, columns=columns, threads=threads)
+
+
+def eligible_since(windows: pa.Table, detectors: Sequence[Detector]) -> dict[str, date | None]:
+    """First day of these windows whose history sufficed, by detector; None: none did."""
+    found: dict[str, date | None] = {}
+    for detector in detectors:
+        name = f"{detector.name}_eligible"
+        known = name in windows.column_names
+        days = windows.filter(windows.column(name)).column("day").to_pylist() if known else []
+        found[detector.name] = min(days, default=None)
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class ModelOfDay:
+    """A model of the wallet as ``wallet_models`` lists it: ids, history, size in bytes, numbers by name."""
+
+    day: date
+    detector: str
+    model_id: str
+    recipe_id: str
+    n_transactions: int
+    n_bytes: int
+    numbers: Mapping[str, float]
+
+
+def models(home: Home, wallet: str, days: Sequence[date], *, threads: int = 1) -> list[ModelOfDay]:
+    """The wallet's models of these days, by day and detector."""
+    columns = ("detector", "model_id", "recipe_id", "n_transactions", "n_bytes", "summary")
+    rows = rows_of(home.lake, MODELS, "models", wallet, days, columns=columns, threads=threads).to_pylist()
+    found = [ModelOfDay(**{key: row[key] for key in row if key != "summary"}, numbers=_numbers(row)) for row in rows]
+    return sorted(found, key=lambda each: (each.day, each.detector))
+
+
+def payloads(home: Home, listed: Sequence[ModelOfDay]) -> dict[str, Model]:
+    """Genuine models by id, of those that are listed and archived still. Raises ``CorruptFile`` for a forged one."""
+    by_day: dict[date, list[str]] = {}
+    for each in listed:
+        by_day.setdefault(each.day, []).append(each.model_id)
+    found: dict[str, Model] = {}
+    for day, model_ids in by_day.items():
+        for model_id, payload in home.models.get(day, [each for each in model_ids if each not in found]).items():
+            model = genuine(payload, model_id)
+            if model is None:
+                raise CorruptFile(
+                    f"the archive's payload of model {model_id[:16]} is not that model",
+                    remedy=f"remove its pack and materialize wallet_models for {day} again",
+                )
+            found[model_id] = model
+    return found
+
+
+@dataclass(frozen=True)
+class NormalOfDay:
+    """What detectors let pass on a day at one hour.
+
+    Parameters
+    ----------
+    bands : amounts no detector flags, of the detectors with a model; None: none has one that is kept
+    by_detector : those of each
+    """
+
+    day: date
+    bands: list[AmountBand] | None
+    by_detector: Mapping[str, list[AmountBand]]
+
+
+def normal_over_time(
+    listed: Sequence[ModelOfDay], known: Mapping[str, Model], detectors: Sequence[Detector], hour: int
+) -> list[NormalOfDay]:
+    """Per day with models, the amounts that are not flagged at a UTC ``hour``."""
+    of = {detector.name: detector for detector in detectors}
+    bands: dict[tuple[str, str], list[AmountBand]] = {}
+    days: dict[date, dict[str, list[AmountBand]]] = {}
+    for each in listed:
+        if each.model_id in known and each.detector in of:
+            key = (each.detector, each.model_id)
+            if key not in bands:
+                bands[key] = of[each.detector].normal_amounts(known[each.model_id], hour=hour)
+            days.setdefault(each.day, {})[each.detector] = bands[key]
+        else:
+            days.setdefault(each.day, {})
+    return [
+        NormalOfDay(day, intersection(list(found.values())) if found else None, found) for day, found in days.items()
+    ]
+
+
+def normal_map(
+    known: Mapping[str, Model], listed: Sequence[ModelOfDay], detectors: Sequence[Detector]
+) -> dict[str, list[list[AmountBand]]]:
+    """By detector, for hours 0..23, the amounts its model does not flag; without a kept model there is nothing."""
+    of = {detector.name: detector for detector in detectors}
+    return {
+        each.detector: [of[each.detector].normal_amounts(known[each.model_id], hour=hour) for hour in range(N_HOURS)]
+        for each in listed
+        if each.model_id in known and each.detector in of
+    }
+
+
+def window_points(home: Home, wallet: str, day: date, *, threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Time of day (hours, float64, 0 to 24) and amount of each transaction behind the wallet's models of ``day``.
+
+    Of the raw days as they are now; ``verify`` reads the pinned ones.
+    """
+    seal = home.lake.find(WINDOW, day)
+    days = [] if seal is None else [pinned for pinned, _ in manifest_of(seal).present]
+    rows = raw_rows(home, wallet, days, threads=threads)
+    if not rows.num_rows:
+        return np.empty(0), np.empty(0)
+    moments = rows.column("tx_completed_at").cast(pa.int64()).to_numpy()
+    return moments % DAY_US / HOUR_US, rows.column("total_amount").to_numpy()
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model that the store serves now; ``n_bytes`` of its payload."""
+
+    detector: str
+    model_id: str
+    recipe_id: str
+    as_of: date
+    generation: int
+    n_bytes: int
+
+
+def served(store: ModelStore, wallet: str, detectors: Sequence[Detector]) -> list[ServedModel]:
+    """What readers of the store get for the wallet now; nothing while a publication is being written.
+
+    Raises ``StoreUnavailable``, ``HomeMismatch``.
+    """
+    published = store.published()
+    if published is None:
+        return []
+    keys = [(detector.name, wallet) for detector in detectors]
+    found = store.read(keys, as_of=published.as_of, generation=published.generation) or {}
+    return [
+        ServedModel(
+            key.model_type, each.model_id, each.recipe_id, published.as_of, published.generation, len(each.payload)
+        )
+        for key, each in found.items()
+    ]
+
+
+def difference(home: Home, wallet: str, first: date, last: date) -> pa.Table:
+    """What differs in the wallet's models and window between two days: ``what, <first>, <last>``, as text."""
+    told: list[dict[str, str]] = []
+    sides = [_facts(home, wallet, day) for day in (first, last)]
+    for what in dict.fromkeys([*sides[0], *sides[1]]):
+        values = [side.get(what, "-") for side in sides]
+        told.append(
+            {
+                "what": what,
+                str(first): values[0],
+                str(last): values[1],
+                "differs": "yes" if len(set(values)) > 1 else "",
+            }
+        )
+    names = ["what", str(first), str(last), "differs"]
+    return pa.table({name: pa.array([row[name] for row in told], pa.string()) for name in names})
+
+
+def _facts(home: Home, wallet: str, day: date) -> dict[str, str]:
+    facts: dict[str, str] = {}
+    for row in windows(home, wallet, [day]).drop_columns(["day"]).to_pylist():
+        facts |= {
+            f"window: {name.replace('_', ' ')}": _shown(value) for name, value in row.items() if value is not None
+        }
+    for each in models(home, wallet, [day]):
+        facts |= {
+            f"{each.detector}: model": each.model_id[:16],
+            f"{each.detector}: bytes": f"{each.n_bytes:,}",
+            **{f"{each.detector}: {name.replace('_', ' ')}": f"{value:,.6g}" for name, value in each.numbers.items()},
+        }
+    return facts
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
+    numbers: dict[str, float] = json.loads(row["summary"])
+    return numbers
