@@ -1,0 +1,188 @@
+"""The dashboard in a real browser, over sixty scored days: every screen, links, exports, a reviewer's whole way."""
+
+import csv
+import io
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow.parquet as pq
+import pytest
+from playwright.sync_api import BrowserContext, Download, Page, expect
+
+from anomaly_assets.adapters.home import Home
+from anomaly_assets.backfill import Progress, backfill
+from anomaly_assets.domain.days import DayRange
+from anomaly_assets.reporting import top_flags
+from anomaly_assets.settings import load_settings
+from browser.conftest import Complaints, Shoot
+from browser.dagster_ui import stop_store
+from browser.dashboard import choose_row, errors_shown, ready, running_dashboard, whole
+from browser.pages import browsing
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("dashboard"), pytest.mark.timeout(900)]
+SETTINGS = """
+home: home
+first_day: 2024-01-01
+window: {days: 40}
+source:
+  synthetic: {wallets: 80, transactions_per_day: 250, anomalies_per_day: 4, dirt: 0.01}
+statistical: {min_transactions: 15}
+isolation_forest: {min_transactions: 60, n_estimators: 30}
+redis: {embedded_max_memory_mb: 256}
+"""
+FIRST, LAST = date(2024, 2, 1), date(2024, 3, 31)
+HEADINGS = {
+    "overview": "Overview",
+    "comparison": "Model comparison",
+    "distributions": "Distributions",
+    "timeline": "Timeline",
+    "organisations": "Organisations",
+    "operations": "Operations",
+}
+"""Screens that are about a period, by their name in addresses."""
+
+
+class Looked(NamedTuple):
+    """A running dashboard and what it looks at."""
+
+    url: str
+    home: Home
+    config: Path
+
+    def strongest(self) -> dict[str, object]:
+        """The flag that stands out most."""
+        return top_flags(self.home, DayRange(FIRST, LAST + timedelta(days=1)), 1)[0]
+
+
+@pytest.fixture(scope="module")
+def looked(chromium: str) -> Iterator[Looked]:
+    """Sixty scored days with the dashboard over them."""
+    with tempfile.TemporaryDirectory(prefix="aad-", dir="/tmp") as name:
+        folder = Path(name)
+        config = folder / "anomaly.yaml"
+        config.write_text(SETTINGS, encoding="utf-8")
+        settings = load_settings(config, environ={})
+        silent = Progress(lambda *_: None, lambda *_: None)
+        days = DayRange(FIRST, LAST + timedelta(days=1))
+        try:
+            assert not backfill(settings, days, silent, today=datetime.now(UTC).date()).failed
+            with running_dashboard(config, folder) as url:
+                yield Looked(url, Home(settings.home), config)
+        finally:
+            stop_store(config)
+
+
+@pytest.fixture(scope="module")
+def context(chromium: str, looked: Looked) -> Iterator[BrowserContext]:
+    """One browser for all tests here, started when the home is ready."""
+    with browsing(chromium) as context:
+        yield context
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A page of its own, which must not have complained and must not have asked another host."""
+    complaints = Complaints(context)
+    page = context.new_page()
+    yield page
+    page.close()
+    assert complaints.found == []
+
+
+@pytest.mark.parametrize("name", HEADINGS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_screen_about_all_sixty_days_is_drawn_without_an_error(
+    page: Page, looked: Looked, shoot: Shoot, name: str, scheme: str
+) -> None:
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.goto(f"{looked.url}/?page={name}&from={FIRST}&to={LAST}")
+    ready(page, HEADINGS[name])
+    whole(page)
+    shoot(page, f"dashboard_{name}_{scheme}")
+    assert errors_shown(page) == []
+    assert f"from={FIRST}" in page.url
+    assert f"to={LAST}" in page.url
+
+
+def test_a_reviewer_goes_from_the_overview_to_the_proof_of_a_flag_by_clicking(
+    page: Page, looked: Looked, shoot: Shoot
+) -> None:
+    page.goto(looked.url)
+    ready(page, "Overview")
+    choose_row(page.get_by_test_id("stDataFrame").last, 0)
+    ready(page, "One transaction")
+    expect(page.get_by_text("Flagged: amount")).to_be_visible()
+    page.get_by_role("button", name="Verify").click()
+    expect(page.get_by_text("proven on")).to_be_visible()
+    for grade in ("intact", "re-scored", "re-trained"):
+        expect(page.get_by_text(f"{grade}: proven")).to_be_visible()
+    whole(page)
+    shoot(page, "dashboard_flag_proven")
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Save as one HTML file").click()
+    assert "re-trained" in _content(saved.value).decode()
+    assert errors_shown(page) == []
+
+
+def test_an_address_with_a_transaction_leads_to_it_and_from_there_to_its_wallet(
+    page: Page, looked: Looked, shoot: Shoot
+) -> None:
+    flag = looked.strongest()
+    page.goto(f"{looked.url}/?tx={flag['TX_ID']}")
+    ready(page, "One transaction")
+    expect(page.get_by_text("standard deviations").first).to_be_visible()
+    whole(page)
+    shoot(page, "dashboard_flag")
+    page.get_by_role("link", name=f"Wallet {flag['WALLET_ID']}").click()
+    ready(page, "Wallet explorer")
+    expect(page.get_by_role("heading", name=str(flag["WALLET_ID"]))).to_be_visible()
+    whole(page)
+    shoot(page, "dashboard_wallet")
+    assert errors_shown(page) == []
+
+
+def test_an_address_with_a_wallet_and_a_day_shows_the_models_of_that_day(page: Page, looked: Looked) -> None:
+    page.goto(f"{looked.url}/?wallet=W000001&day=2024-03-20")
+    ready(page, "Wallet explorer")
+    expect(page.get_by_role("heading", name="What the models of 2024-03-20 let pass")).to_be_visible()
+    expect(page.get_by_role("heading", name="In Redis now")).to_be_visible()
+
+
+def test_what_is_exported_reads_back_as_the_published_flags(page: Page, looked: Looked) -> None:
+    moment = looked.strongest()["TX_COMPLETED_AT"]
+    assert isinstance(moment, datetime)
+    day = moment.date()
+    page.goto(f"{looked.url}/?page=overview&from={day}&to={day}")
+    ready(page, "Overview")
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="CSV").last.click()
+    rows = list(csv.DictReader(io.StringIO(_content(saved.value).decode())))
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Parquet").last.click()
+    table = pq.read_table(io.BytesIO(_content(saved.value)))
+    published = pq.read_table(looked.home.published_path(day), partitioning=None)
+    expected = sorted(row["TX_ID"] for row in published.to_pylist() if row["is_anomaly"])
+    assert expected, "the day has flags"
+    assert sorted(row["TX_ID"] for row in rows) == expected
+    assert sorted(table.column("TX_ID").to_pylist()) == expected
+
+
+def test_an_unknown_transaction_is_told_as_such_with_what_to_do(page: Page, looked: Looked) -> None:
+    page.goto(f"{looked.url}/?tx=no-such-id")
+    ready(page, "One transaction")
+    expect(page.get_by_text("What to do:")).to_be_visible()
+    assert errors_shown(page) == []
+
+
+def test_an_id_full_of_marks_is_shown_as_text(page: Page, looked: Looked) -> None:
+    page.goto(f"{looked.url}/?wallet=%3Cb%3Ex%3C%2Fb%3E![i](https%3A%2F%2Felsewhere.example%2Fi.png)%20:red[y]%20$z$")
+    ready(page, "Wallet explorer")
+    expect(page.get_by_text("<b>x</b>![i](https://elsewhere.example/i.png) :red[y] $z$").first).to_be_visible()
+    assert page.locator("img").count() == 0
+
+
+def _content(download: Download) -> bytes:
+    return Path(download.path()).read_bytes()
