@@ -1,9 +1,8 @@
 """``explain``: why a transaction was flagged or not, and what would not have been, in words, numbers and a picture."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import date
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,6 @@ from anomaly_assets.settings import Settings
 
 if TYPE_CHECKING:
     from anomaly_assets.adapters.home import Home
-    from anomaly_assets.domain.detectors.amount_bands import AmountBand
     from anomaly_assets.evidence.explain import DetectorExplanation, Explanation
 
 
@@ -62,6 +60,7 @@ def _only_day_of(home: "Home", tx_id: str) -> date:
 def _lines(found: "Explanation") -> Iterator[Text]:
     """What there is to say, before the hours."""
     from anomaly_assets.domain.detectors.wording import amount_text, hour_text
+    from anomaly_assets.evidence.explain_words import bands_text, change_text, room_text
 
     row = found.row
     organisation = f" ({row['ORG_NAME']})" if row["ORG_NAME"] else ""
@@ -79,9 +78,9 @@ def _lines(found: "Explanation") -> Iterator[Text]:
         yield from _detector(detector)
     if found.normal is not None:
         yield Text.assemble(
-            f"\namounts that no detector flags in {hour_text(found.hour)}: ", (_bands(found.normal), "bold")
+            f"\namounts that no detector flags in {hour_text(found.hour)}: ", (bands_text(found.normal), "bold")
         )
-        yield Text(_change(found) if row["is_anomaly"] else _room(found))
+        yield Text(change_text(found) if row["is_anomaly"] else room_text(found))
 
 
 def _detector(said: "DetectorExplanation") -> Iterator[Text]:
@@ -104,53 +103,14 @@ def _flag(flagged: bool, style: str) -> tuple[str, str]:
     return ("flagged" if flagged else "not flagged", style)
 
 
-def _change(found: "Explanation") -> str:
-    from anomaly_assets.domain.detectors.wording import amount_text, hour_text
-
-    amount, hour = found.nearest_amount, found.nearest_hour
-    told = [
-        "no amount at this hour" if amount is None else f"{amount_text(amount)} at this hour",
-        "at no other hour with this amount" if hour is None else f"this amount in {hour_text(hour)}",
-    ]
-    return f"nearest that would not have been flagged: {told[0]}; {told[1]}"
-
-
-def _room(found: "Explanation") -> str:
-    if found.room is None:
-        return "this amount lies beyond those that are searched"
-    return f"it would not have been flagged at this hour with an amount of {_bands([found.room])}"
-
-
-def _bands(bands: "Sequence[AmountBand]") -> str:
-    """Bands in whole cents, rounded to their inside."""
-    from anomaly_assets.domain.explaining import whole_cents
-
-    return "; ".join(_band(cents) for band in bands if (cents := whole_cents(band))) or "no amount"
-
-
-def _band(band: "AmountBand") -> str:
-    from anomaly_assets.domain.detectors.amount_bands import LARGEST_AMOUNT
-    from anomaly_assets.domain.detectors.wording import amount_text
-
-    low, high = band
-    if high == LARGEST_AMOUNT:
-        return "any amount" if low in {0.0, -LARGEST_AMOUNT} else f"{amount_text(low)} and more"
-    if low in {0.0, -LARGEST_AMOUNT}:
-        return f"up to {amount_text(high)}"
-    return amount_text(low) if low == high else f"{amount_text(low)} to {amount_text(high)}"
-
-
 def _hours(found: "Explanation") -> Table:
     """Hours of the day with what no detector flags at them, those alike together."""
+    from anomaly_assets.evidence.explain_words import hours_alike
+
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("hours, UTC")
     table.add_column("in the window", justify="right")
     table.add_column("amounts that no detector flags")
-    shown = [_bands(bands) for bands in found.normal_by_hour or []]
-    counts = found.rows_by_hour
-    for told, group in groupby(range(len(shown)), key=lambda hour: (shown[hour], counts[hour] > 0)):
-        hours = list(group)
-        name = f"{hours[0]:02d}" if len(hours) == 1 else f"{hours[0]:02d}-{hours[-1]:02d}"
-        mark = " *" if found.hour in hours else ""
-        table.add_row(name + mark, f"{sum(counts[hour] for hour in hours):,}", told[0])
+    for name, count, normal, own in hours_alike(found):
+        table.add_row(name + (" *" if own else ""), f"{count:,}", normal)
     return table

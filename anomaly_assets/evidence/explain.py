@@ -67,6 +67,7 @@ class Explanation:
     normal_by_hour : for hours 0..23 the amounts that no detector flags; None when no detector judged the row
     nearest_amount : of a flagged row, the nearest amount in whole cents that would not have been flagged at its hour
     nearest_hour : of a flagged row, the nearest hour at which its amount would not have been flagged
+    amount_scale : the scale on which detectors compare amounts
     """
 
     row: Mapping[str, Any]
@@ -77,6 +78,7 @@ class Explanation:
     normal_by_hour: list[list[AmountBand]] | None
     nearest_amount: float | None
     nearest_hour: int | None
+    amount_scale: str = "log1p"
 
     @property
     def amount(self) -> float:
@@ -148,6 +150,7 @@ def explain(case: Case, tx_id: str) -> Explanation:
         normal_by_hour=normal,
         nearest_amount=None if changes is None else nearest_amount(changes[hour], amount),
         nearest_hour=None if changes is None else nearest_hour(changes, amount, hour),
+        amount_scale=case.detection.amount_scale,
     )
 
 

@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from anomaly_assets.domain.detectors.wording import amount_text
+from anomaly_assets.domain.shown_text import shortened
 from anomaly_assets.evidence.explain import Explanation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SIZE_INCHES, DPI = (9.0, 5.0), 120
 NORMAL, HISTORY, MARKED, LINE = "#dbe7d4", "#5b7fb0", "#d1495b", "#8a6d3b"
 SMALL, TEXT = 8, 10
 """Font sizes, points."""
+LONGEST_SHOWN = 32
+"""Characters of an id in a title."""
 HOUR_US = 3_600_000_000
 SMALLEST_SHOWN = 0.01
 """A logarithmic axis of amounts starts here at the lowest, in the currency."""
@@ -39,15 +43,29 @@ def picture(found: Explanation) -> bytes:
     verdict = "flagged" if found.row["is_anomaly"] else "not flagged"
     verdict = "not judged" if found.normal is None else verdict
     axes.set_title(
-        f"{found.row['TX_ID']}: {amount_text(found.amount)} at {found.row['TX_COMPLETED_AT']:%Y-%m-%d %H:%M} UTC, "
-        f"wallet {found.row['WALLET_ID']}, {verdict}".replace("$", r"\$"),
+        f"{drawable(found.row['TX_ID'])}: {amount_text(found.amount)} at {found.row['TX_COMPLETED_AT']:%Y-%m-%d %H:%M} "
+        f"UTC, wallet {drawable(found.row['WALLET_ID'])}, {verdict}",
         fontsize=TEXT,
         loc="left",
     )
     figure.legend(*axes.get_legend_handles_labels(), loc="lower center", ncols=4, fontsize=SMALL, frameon=False)
+    return png(figure)
+
+
+def png(figure: "Figure") -> bytes:
+    """The figure as PNG, without the name of the program that drew it."""
     sink = io.BytesIO()
     figure.savefig(sink, format="png", metadata={"Software": None})
     return sink.getvalue()
+
+
+def drawable(text: str) -> str:
+    """Foreign text as a picture can show it: short, and a box for every character that the font lacks."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font  # noqa: PLC0415  as in picture()
+
+    known = get_font(findfont(FontProperties()))
+    drawn = (char if known.get_char_index(ord(char)) else "\u25a1" for char in shortened(text, LONGEST_SHOWN))
+    return "".join(drawn).replace("$", r"\$")
 
 
 def _amounts_shown(found: Explanation) -> tuple[float, float]:

@@ -116,7 +116,7 @@ def _scored(case: Case, tx_id: str, place: Place, configured: Detection | None) 
         "raw_revision": case.raw.revision,
         "settings": {"settings_id": case.scored.settings_id, **case.detection.model_dump(mode="json")},
         "files": _files(case),
-        "runs": _runs(
+        "runs": runs_of(
             case.home, {"scored": case.scored, "trained": case.models, "window": case.window, "raw": case.raw}
         ),
         "since": since(case, configured),
@@ -204,7 +204,7 @@ def _files(case: Case) -> dict[str, Any]:
     }
 
 
-def _runs(home: Home, seals: Mapping[str, Seal]) -> dict[str, Any]:
+def runs_of(home: Home, seals: Mapping[str, Seal]) -> dict[str, Any]:
     """The run that first published each of these, as the publication log has it, and how often it was confirmed."""
     ids = {seal.seal_id: name for name, seal in seals.items()}
     runs: dict[str, Any] = dict.fromkeys(seals)
