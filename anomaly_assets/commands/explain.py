@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,40 +12,104 @@ from rich.table import Table
 from rich.text import Text
 
 from anomaly_assets.commands.options import Day, as_json, configured, err, out
+from anomaly_assets.commands.verify import COLOURS, EXIT_CODES
+from anomaly_assets.domain.shown_text import shown
 from anomaly_assets.settings import Settings
 
 if TYPE_CHECKING:
     from anomaly_assets.adapters.home import Home
     from anomaly_assets.evidence.explain import DetectorExplanation, Explanation
+    from anomaly_assets.evidence.proof import Proof
 
 
 @click.command()
 @click.argument("tx_id")
 @click.option("--day", type=Day(), help="The day that was scored [default: the day that holds the id].")
 @click.option("--png", type=click.Path(path_type=Path, dir_okay=False), help="Write a map of hours and amounts here.")
+@click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write it here with all evidence, as one page."
+)
+@click.option("--verify", "proving", is_flag=True, help="Prove it as well, for the page of --html.")
+@click.option("--ui", "address", default="http://127.0.0.1:3000", show_default=True, help="Address of Dagster's pages.")
 @configured
 @as_json
-def explain(settings: Settings, tx_id: str, day: date | None, png: Path | None, as_json: bool) -> None:
-    """Why a transaction was flagged or not, and which amounts and hours would not have been."""
+def explain(
+    settings: Settings,
+    tx_id: str,
+    day: date | None,
+    png: Path | None,
+    html: Path | None,
+    proving: bool,
+    address: str,
+    as_json: bool,
+) -> None:
+    """Why a transaction was flagged or not, and which amounts and hours would not have been.
+
+    With --verify the exit code is that of the proof: 0, 1 or 2.
+    """
     from anomaly_assets.adapters.home import Home
+    from anomaly_assets.domain.errors import CorruptFile, NotSealed
     from anomaly_assets.evidence.case import Case
     from anomaly_assets.evidence.explain import explain as explained
 
+    if proving and html is None:
+        raise click.UsageError("--verify is for the page of --html; prove it alone with `anomaly-assets verify`")
     home = Home(settings.home)
-    found = explained(Case.of(home, day or _only_day_of(home, tx_id)), tx_id)
+    try:
+        found = explained(Case.of(home, day or _only_day_of(home, tx_id)), tx_id)
+    except (CorruptFile, NotSealed):
+        if html:  # what is erased or damaged has a page too, which says so
+            _write_page(html, settings, tx_id, day, None, proving=proving, address=address)
+        raise
     if png:
         from anomaly_assets.evidence.explain_picture import picture
 
         png.write_bytes(picture(found))
+    proof = _write_page(html, settings, tx_id, found.day, found, proving=proving, address=address) if html else None
     if as_json:
-        click.echo(json.dumps(found.as_json()))
-        return
+        click.echo(json.dumps({**found.as_json(), **({"proof": proof.as_json()} if proof else {})}))
+    else:
+        _print(found, proof)
+        for name, path in (("picture", png), ("page", html)):
+            if path:
+                err.print(Text(f"{name}: {path}"), soft_wrap=True)
+    if proof is not None:
+        raise click.exceptions.Exit(EXIT_CODES[proof.outcome.value])
+
+
+def _print(found: "Explanation", proof: "Proof | None") -> None:
     for line in _lines(found):
         out.print(line, soft_wrap=True)
     if found.normal_by_hour is not None:
         out.print(_hours(found))
-    if png:
-        err.print(Text(f"picture: {png}"), soft_wrap=True)
+    if proof is not None:
+        out.print(Text(f"proof: {proof.outcome.value}", style=COLOURS[proof.outcome.value]))
+
+
+def _write_page(
+    path: Path,
+    settings: Settings,
+    tx_id: str,
+    day: date | None,
+    found: "Explanation | None",
+    *,
+    proving: bool,
+    address: str,
+) -> "Proof | None":
+    """Write the page of a transaction; the proof it shows, if one is asked for and there is a day to prove."""
+    from anomaly_assets.adapters.home import Home
+    from anomaly_assets.evidence.lookup import days_told_of
+    from anomaly_assets.evidence.trace import trace_or_why_not
+    from anomaly_assets.evidence.verify import Verifier
+    from anomaly_assets.reports.flag_report import flag_page
+
+    home = Home(settings.home)
+    days = [day] if day else days_told_of(home, tx_id)
+    proof = Verifier(home).verify(days[-1], [tx_id]) if proving and days else None
+    traced = trace_or_why_not(home, tx_id, day=day, configured=settings.detection)
+    page = flag_page(traced, found, proof, dagster_address=address, written_at=datetime.now(UTC))
+    path.write_text(page, encoding="utf-8")
+    return proof
 
 
 def _only_day_of(home: "Home", tx_id: str) -> date:
@@ -63,11 +127,11 @@ def _lines(found: "Explanation") -> Iterator[Text]:
     from anomaly_assets.evidence.explain_words import bands_text, change_text, room_text
 
     row = found.row
-    organisation = f" ({row['ORG_NAME']})" if row["ORG_NAME"] else ""
+    organisation = f" ({shown(row['ORG_NAME'])})" if row["ORG_NAME"] else ""
     yield Text.assemble(
-        (row["TX_ID"], "bold"),
+        (shown(row["TX_ID"]), "bold"),
         f"  {amount_text(found.amount)} at {row['TX_COMPLETED_AT']:%Y-%m-%d %H:%M} UTC, "
-        f"wallet {row['WALLET_ID']}{organisation}",
+        f"wallet {shown(row['WALLET_ID'])}{organisation}",
     )
     if row["anomaly_score"] is None:
         yield Text("not judged: no detector could say anything of it", "yellow")

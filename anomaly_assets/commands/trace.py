@@ -13,16 +13,12 @@ from rich.tree import Tree
 from anomaly_assets.commands.options import Day, as_json, configured, err, out
 from anomaly_assets.domain.errors import Erased, NotSealed
 from anomaly_assets.domain.shell_words import command_for
+from anomaly_assets.domain.shown_text import shown
 from anomaly_assets.settings import Settings
 
 MISSING = 2
 """Exit code, as that of ``verify``."""
-_SHOWN, _DAYS_SHOWN = 16, 5
-_RAW_DAYS = {
-    "raw_days_changed": "were corrected",
-    "raw_days_arrived": "were missing and are here now",
-    "raw_days_unreadable": "have no seal now that can be read",
-}
+_SHOWN = 16
 
 
 @click.command()
@@ -54,15 +50,15 @@ def trace(settings: Settings, tx_id: str, day: date | None, revision: str | None
 
 
 def _tree(tx_id: str, found: Mapping[str, Any], address: str) -> Tree:
-    tree = Tree(f"[bold]{escape(tx_id)}[/] on {found['day']}")
+    tree = Tree(f"[bold]{escape(shown(tx_id))}[/] on {found['day']}")
     _add_where(tree, found)
     if not found["scored"]:
         return tree
     tree.add(f"scores of revision {found['revision']}")
     row, verdict = found["transaction"], found["verdict"]
     tree.add(
-        f"transaction: {row['amount']:,.2f} at {row['completed_at']}, wallet {escape(row['wallet_id'])}, "
-        f"organisation {escape(str(row['organisation']))}"
+        f"transaction: {row['amount']:,.2f} at {row['completed_at']}, wallet {escape(shown(row['wallet_id']))}, "
+        f"organisation {escape(shown(row['organisation']))}"
     )
     score = "not judged" if verdict["anomaly_score"] is None else f"anomaly score {verdict['anomaly_score']:.4f}"
     flagged = tree.add(f"{'[red]flagged[/]' if verdict['is_anomaly'] else 'not flagged'}, {score}")
@@ -137,17 +133,12 @@ def _add_run(tree: Tree, name: str, run: Mapping[str, Any] | None, address: str)
 
 
 def _add_since(tree: Tree, since: Mapping[str, Any]) -> None:
-    if since["up_to_date"] and not since["settings_changed"]:
+    from anomaly_assets.evidence.since import since_words
+
+    told = since_words(since)
+    if not told:
         tree.add("since: nothing changed, these scores follow from what is current")
         return
     branch = tree.add("[yellow]since[/]")
-    for kind, told in _RAW_DAYS.items():
-        if days := since[kind]:
-            more = ", ..." if len(days) > _DAYS_SHOWN else ""
-            branch.add(f"{len(days)} raw days of the window {told}: {', '.join(days[:_DAYS_SHOWN])}{more}")
-    for asset in since["newer"]:
-        branch.add(f"another {asset} of this day is current")
-    for asset in since["unreadable"]:
-        branch.add(f"{asset} of this day has no seal now that can be read")
-    if since["settings_changed"]:
-        branch.add("the configured settings are others than those of these scores")
+    for line in told:
+        branch.add(line)

@@ -97,6 +97,14 @@ def erased_days_of(home: Home, tx_id: str) -> list[date]:
     return sorted({day for _, day in home.erasures.with_transaction(tx_id)})
 
 
+def days_told_of(home: Home, tx_id: str) -> list[date]:
+    """Days that hold the id now or held it before its wallet was erased, as far as days can be read, ascending."""
+    days = erased_days_of(home, tx_id)
+    with suppress(CorruptFile, NotSealed):
+        days = sorted({*days, *days_of(home, tx_id)})
+    return days
+
+
 def erased(tx_id: str, days: Collection[date]) -> Erased:
     """The error of who asks for a transaction of an erased wallet."""
     return Erased(

@@ -1,5 +1,6 @@
 """What is current now that scores were not made from."""
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -8,6 +9,14 @@ from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.settings import Detection
 from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW
+
+SHOWN_DAYS = 5
+"""Days that are named before the rest is dots."""
+_RAW_DAYS = {
+    "raw_days_changed": "were corrected",
+    "raw_days_arrived": "were missing and are here now",
+    "raw_days_unreadable": "have no seal now that can be read",
+}
 
 
 def since(case: Case, configured: Detection | None) -> dict[str, Any]:
@@ -27,6 +36,20 @@ def since(case: Case, configured: Detection | None) -> dict[str, Any]:
     }
     found["up_to_date"] = not any(found.values())
     return {**found, "settings_changed": configured is not None and configured.settings_id != case.scored.settings_id}
+
+
+def since_words(found: Mapping[str, Any]) -> list[str]:
+    """What :func:`since` found, a line each; nothing when nothing changed."""
+    told = []
+    for kind, happened in _RAW_DAYS.items():
+        if days := found[kind]:
+            more = ", ..." if len(days) > SHOWN_DAYS else ""
+            told.append(f"{len(days)} raw days of the window {happened}: {', '.join(days[:SHOWN_DAYS])}{more}")
+    told += [f"another {asset} of this day is current" for asset in found["newer"]]
+    told += [f"{asset} of this day has no seal now that can be read" for asset in found["unreadable"]]
+    if found["settings_changed"]:
+        told.append("the configured settings are others than those of these scores")
+    return told
 
 
 def _raw_days(case: Case) -> dict[str, list[date]]:

@@ -44,6 +44,16 @@ def trace(
     return {"tx_id": tx_id, "days": [_on_day(home, tx_id, place, configured) for place in places]}
 
 
+def trace_or_why_not(
+    home: Home, tx_id: str, *, day: date | None = None, configured: Detection | None = None
+) -> dict[str, Any]:
+    """Like :func:`trace`; of what cannot be traced (erased, damaged, not there), no days and why not as ``error``."""
+    try:
+        return trace(home, tx_id, day=day, configured=configured)
+    except (CorruptFile, NotSealed) as error:
+        return {"tx_id": tx_id, "days": [], "error": str(error)}
+
+
 def _in_revision(
     home: Home, tx_id: str, places: Sequence[Place], revision: str, configured: Detection | None
 ) -> dict[str, Any]:

@@ -1,0 +1,125 @@
+"""One transaction as one file for an auditor: verdict, reasons, evidence, proof, and how to prove it again."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from anomaly_assets.domain.detectors.wording import amount_text, hour_text
+from anomaly_assets.domain.shown_text import shown
+from anomaly_assets.evidence.explain import Explanation
+from anomaly_assets.evidence.explain_picture import picture
+from anomaly_assets.evidence.explain_words import bands_text, change_text, hours_alike, room_text
+from anomaly_assets.evidence.proof import Outcome, Proof
+from anomaly_assets.reports.flag_detectors import detector_section
+from anomaly_assets.reports.flag_evidence import evidence_sections, other_days
+from anomaly_assets.reports.flag_proof import OUTCOME_TONES, commands_section, proof_section
+from anomaly_assets.reports.page import Html, badge, el, image, join, lines, moment, page, section, table, words
+
+ABSENT: dict[str, Any] = {"scored": False}
+"""The day of a transaction that no day holds any more."""
+
+
+def flag_page(
+    found_trace: Mapping[str, Any],
+    explanation: Explanation | None,
+    proof: Proof | None,
+    *,
+    dagster_address: str | None = None,
+    written_at: datetime | None = None,
+) -> str:
+    """The page of a transaction, flagged or not, which loads nothing: equal for equal arguments.
+
+    Parameters
+    ----------
+    found_trace : what ``evidence.trace.trace`` found; for an erased or unreadable transaction
+        ``{"tx_id": ..., "days": [], "error": why}``
+    explanation : of the day that is meant, which is else that of the proof, else the last scored one; None: no pictures
+    proof : what was shown of it; None: it was not proved for this page
+    dagster_address : where Dagster's pages are, for links to runs and partitions; None: no links
+    written_at : shown at the foot
+    """
+    tx_id, days = str(found_trace["tx_id"]), list(found_trace["days"])
+    day = _meant(days, explanation, proof)
+    verdict, tone, sentence = _verdict(day, proof)
+    body: list[str] = [
+        el(
+            "header",
+            el("h1", f"Transaction {tx_id}"),
+            el("p", badge(verdict, tone), " ", _proof_badge(proof)),
+            el("p", sentence, class_="lead"),
+            *([el("p", lines(str(found_trace["error"])))] if found_trace.get("error") else []),
+        )
+    ]
+    if explanation is not None:
+        body.append(_why(explanation))
+    elif reason := (day.get("verdict") or {}).get("reason"):
+        body.append(section("Why", el("p", reason)))
+    said = {each.detector: each for each in explanation.detectors} if explanation else {}
+    body += [detector_section(each, said.get(each["detector"]), explanation) for each in day.get("detectors", [])]
+    body += evidence_sections(day, dagster_address)
+    body += other_days([each for each in days if each is not day])
+    body += [proof_section(proof), commands_section(tx_id, day, proof)]
+    return page(f"{verdict}: transaction {tx_id}", *body, written_at=written_at)
+
+
+def _meant(days: list[Mapping[str, Any]], explanation: Explanation | None, proof: Proof | None) -> Mapping[str, Any]:
+    wanted = explanation.day if explanation else proof.day if proof else None
+    of_day = [each for each in days if each["day"] == str(wanted)]
+    scored = [each for each in days if each["scored"]]
+    return next(iter(of_day), (scored or days or [ABSENT])[-1])
+
+
+def _verdict(day: Mapping[str, Any], proof: Proof | None) -> tuple[str, str, str]:
+    """The verdict in a word, its tone, and in a sentence."""
+    if not day["scored"]:
+        if proof is not None and proof.outcome is Outcome.ERASED:
+            told = "Its wallet was erased, so nothing of the transaction itself is kept."
+            return "erased", "plain", told
+        if day is ABSENT:
+            return "not available", "doubtful", "Nothing could be read of this transaction."
+        return "not scored", "doubtful", f"{day['day']} is not scored with it: {day['remedy']}."
+    row, verdict = day["transaction"], day["verdict"]
+    organisation = f" (organisation {row['organisation']})" if row["organisation"] is not None else ""
+    what = f"{amount_text(row['amount'])} at {moment(row['completed_at'])} of wallet {row['wallet_id']}{organisation}"
+    by = [words(each["detector"]) for each in day["detectors"] if each["flagged"]]
+    if verdict["is_anomaly"]:
+        score = f"anomaly score {verdict['anomaly_score']:.4f}, above 0.5 is flagged"
+        return "flagged", "bad", f"{what} was flagged by {' and '.join(by)}: {score}."
+    if verdict["anomaly_score"] is None:
+        return "not judged", "doubtful", f"{what} was judged by no detector, which does not make it normal."
+    return "not flagged", "good", f"{what} was not flagged: anomaly score {verdict['anomaly_score']:.4f}, up to 0.5."
+
+
+def _proof_badge(proof: Proof | None) -> Html:
+    if proof is None:
+        return badge("not proved for this page", "plain")
+    return badge(f"proof: {proof.outcome.value}", OUTCOME_TONES[proof.outcome])
+
+
+def _why(found: Explanation) -> Html:
+    """Sentences, the smallest change, the map of hours and amounts, and the hours in words."""
+    parts: list[str] = [el("p", found.row["reason"])] if found.row["reason"] else []
+    if found.normal is None:
+        return section("Why it was not judged", *(el("p", each.sentence) for each in found.detectors if each.sentence))
+    parts.append(
+        el("p", f"Amounts that no detector flags in {hour_text(found.hour)}: ", el("b", bands_text(found.normal)), ".")
+    )
+    change = change_text(found) if found.row["is_anomaly"] else room_text(found)
+    parts.append(el("p", f"{change[0].upper()}{change[1:]}."))
+    parts.append(image(picture(found), _seen(found)))
+    rows = [
+        (name, f"{count:,}", join(el("b", normal), " (this transaction's hour)") if own else normal)
+        for name, count, normal, own in hours_alike(found)
+    ]
+    parts.append(table(("hours, UTC", "in the window", "amounts that no detector flags"), rows, numbers=(1,)))
+    title = "Why it was flagged" if found.row["is_anomaly"] else "Why it was not flagged"
+    return section(title, *parts)
+
+
+def _seen(found: Explanation) -> str:
+    """The map in words."""
+    return (
+        f"Hours of the day against amounts: {found.history.n_rows:,} transactions of the window as dots, what no detector "
+        f"flags as an area, and this transaction, {amount_text(found.amount)} in {hour_text(found.hour)}, as a cross; "
+        f"{shown(bands_text(found.normal or []))} would not be flagged there"
+    )

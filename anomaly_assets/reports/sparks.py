@@ -1,0 +1,133 @@
+"""Short series as one line: of block characters for a terminal, as SVG for a page."""
+
+from collections.abc import Sequence
+from datetime import date
+
+from anomaly_assets.reports.page import Html, el, join
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+"""From the lowest value of a series to its highest."""
+GAP = "·"
+"""Where there is no value."""
+ALIKE = "▄"
+"""Every value of a series in which all are equal."""
+SPARK_WIDTH, SPARK_HEIGHT = 128, 22
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 300, 130, 44, 18, 8
+"""Pixels; those of charts have room for their axes at the left and at the bottom."""
+BAR_SHARE = 0.78
+"""Of the room of a bar, the rest lies between bars."""
+
+
+def spark(values: Sequence[float | None]) -> str:
+    """One character a value, in order; the lowest and the highest value of the series have the ends of ``BLOCKS``."""
+    known = [value for value in values if value is not None]
+    low, high = min(known, default=0.0), max(known, default=0.0)
+    if low == high:
+        return "".join(GAP if value is None else ALIKE for value in values)
+    steps = len(BLOCKS) - 1
+    return "".join(GAP if value is None else BLOCKS[round((value - low) / (high - low) * steps)] for value in values)
+
+
+def spark_svg(values: Sequence[float | None]) -> Html:
+    """Bars from 0 to the highest value, the last one marked."""
+    top = max((value for value in values if value is not None), default=0.0) or 1.0
+    room = SPARK_WIDTH / max(len(values), 1)
+    bars = [
+        _bar(place * room, room, value / top * (SPARK_HEIGHT - 1) + 1, SPARK_HEIGHT, last=place == len(values) - 1)
+        for place, value in enumerate(values)
+        if value is not None
+    ]
+    return _svg(SPARK_WIDTH, SPARK_HEIGHT, "the days before and this day", *bars)
+
+
+def chart(
+    title: str,
+    days: Sequence[date],
+    values: Sequence[float | None],
+    *,
+    unit: str = "{:,.0f}",
+    band: Sequence[tuple[float, float] | None] = (),
+    bottom: float = 0.0,
+) -> Html:
+    """A figure with a bar a day, the last one marked.
+
+    Parameters
+    ----------
+    days, values : ascending, as many; None where there is no value
+    unit : format of a value
+    band : of each day, the usual range, drawn behind its bar; none at all without one
+    bottom : value at the foot of the chart
+    """
+    tops = [value for value in values if value is not None] + [each[1] for each in band if each]
+    top = max(tops, default=0.0)
+    top = top if top > bottom else bottom + 1.0
+    height = HEIGHT - BOTTOM - TOP
+    room = (WIDTH - LEFT) / max(len(days), 1)
+
+    def y(value: float) -> float:
+        return TOP + height * (1 - (max(value, bottom) - bottom) / (top - bottom))
+
+    behind = [
+        el(
+            "rect",
+            x=_n(LEFT + place * room),
+            y=_n(y(each[1])),
+            width=_n(room),
+            height=_n(max(y(each[0]) - y(each[1]), 1.0)),
+            fill="var(--band)",
+        )
+        for place, each in enumerate(band)
+        if each
+    ]
+    bars = [
+        _bar(
+            LEFT + place * room,
+            room,
+            max(HEIGHT - BOTTOM - y(value), 1.0),
+            HEIGHT - BOTTOM,
+            last=place == len(values) - 1,
+            told=f"{day}: {unit.format(value)}",
+        )
+        for place, (day, value) in enumerate(zip(days, values, strict=True))
+        if value is not None
+    ]
+    foot = HEIGHT - BOTTOM
+    axis = el("line", x1=LEFT, x2=WIDTH, y1=foot, y2=foot, stroke="var(--line)")
+    drawn = _svg(WIDTH, HEIGHT, title, *behind, *bars, axis, *_labels(days, unit.format(bottom), unit.format(top)))
+    return el("figure", el("figcaption", title), drawn)
+
+
+def _labels(days: Sequence[date], bottom: str, top: str) -> list[Html]:
+    """Lowest and highest value at the left, first and last day below."""
+    found = [
+        el("text", top, x=LEFT - 5, y=TOP + 8, text_anchor="end"),
+        el("text", bottom, x=LEFT - 5, y=HEIGHT - BOTTOM, text_anchor="end"),
+    ]
+    if days:
+        found.append(el("text", f"{days[-1]:%m-%d}", x=WIDTH, y=HEIGHT - 4, text_anchor="end"))
+    if len(days) > 1:
+        found.append(el("text", f"{days[0]:%m-%d}", x=LEFT, y=HEIGHT - 4))
+    return found
+
+
+def _bar(left: float, room: float, height: float, foot: float, *, last: bool, told: str = "") -> Html:
+    width = room * BAR_SHARE
+    return el(
+        "rect",
+        *([el("title", told)] if told else []),
+        x=_n(left + (room - width) / 2),
+        y=_n(foot - height),
+        width=_n(width),
+        height=_n(height),
+        fill="var(--flag)" if last else "var(--bar)",
+    )
+
+
+def _svg(width: float, height: float, told: str, *parts: Html) -> Html:
+    return el(
+        "svg", join(*parts), viewBox=f"0 0 {width} {height}", width=width, height=height, role="img", aria_label=told
+    )
+
+
+def _n(value: float) -> str:
+    return f"{value:.2f}"
