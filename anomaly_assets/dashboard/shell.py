@@ -197,10 +197,12 @@ def _organisation_names(days: Sequence[date]) -> list[str]:
 def exports(table: pa.Table, name: str) -> None:
     """Buttons that save the table as CSV and as parquet."""
     left, right, _ = st.columns([1, 1, 4])
-    left.download_button("CSV", to_csv(table), f"{name}.csv", "text/csv", key=f"{name}-csv", icon=":material/download:")
+    left.download_button(
+        "CSV", lambda: to_csv(table), f"{name}.csv", "text/csv", key=f"{name}-csv", icon=":material/download:"
+    )
     right.download_button(
         "Parquet",
-        to_parquet(table),
+        lambda: to_parquet(table),
         f"{name}.parquet",
         "application/vnd.apache.parquet",
         key=f"{name}-parquet",

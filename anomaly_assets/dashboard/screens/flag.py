@@ -1,5 +1,6 @@
 """One transaction: its verdict, why, everything behind it, and the proof."""
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
@@ -21,6 +22,7 @@ from anomaly_assets.evidence.lookup import places_of
 from anomaly_assets.evidence.proof import Outcome, Proof
 from anomaly_assets.evidence.trace import trace
 from anomaly_assets.evidence.verify import Verifier
+from anomaly_assets.reports.flag_report import flag_page
 
 TITLE, ICON = "Flag", ":material/flag:"
 KEPT = 64
@@ -50,7 +52,8 @@ def show() -> None:
     _pictures(explanation)
     st.subheader("Evidence")
     evidence_tree(traced, found.settings.dashboard.dagster_address)
-    _proof(found, tx_id, day, revision)
+    proof = _proof(found, tx_id, day, revision)
+    _save(found, tx_id, traced, explanation, proof)
 
 
 def _transaction(found: Deployment) -> tuple[str, date]:
@@ -207,3 +210,23 @@ def _told(proof: Proof) -> None:
                     st.text(each.detail)
     for note in proof.notes:
         st.caption(note)
+
+
+def _save(
+    found: Deployment, tx_id: str, traced: Mapping[str, Any], explanation: Explanation, proof: Proof | None
+) -> None:
+    st.subheader("For an auditor")
+    st.download_button(
+        "Save as one HTML file",
+        lambda: flag_page(  # drawn when it is asked for
+            {"tx_id": tx_id, "days": [traced]},
+            explanation,
+            proof,
+            dagster_address=found.settings.dashboard.dagster_address,
+        ),
+        f"flag-{traced['day']}-{re.sub(r'[^A-Za-z0-9_-]', '_', tx_id)[:40]}.html",
+        "text/html",
+        icon=":material/download:",
+    )
+    told = "verdict, pictures, evidence, proof" if proof else "verdict, pictures, evidence; verify first for the proof"
+    st.caption(f"It loads nothing from elsewhere: {told}.")
