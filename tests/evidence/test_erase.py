@@ -38,6 +38,7 @@ from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW, Run
 from anomaly_assets.steps.score import score_day
 from anomaly_assets.steps.train import train_models
 from anomaly_assets.steps.window import build_window
+from anomaly_assets.views.digests import Digests
 from evidence.conftest import DAYS, EVIDENCE
 
 DETECTORS = ("statistical", "isolation_forest")
@@ -90,6 +91,8 @@ def erasure(proved: Path) -> Iterator[ErasedHome]:
         assert files_naming(shell.home / "store", [before.wallet])
         Home(shell.home).source_days.mkdir()
         (Home(shell.home).source_days / "copy").write_text(before.wallet)  # as a copy of the source's files would
+        Digests(Home(shell.home)).read("flags", DAYS)
+        assert files_naming(Home(shell.home).digests, [before.tx_id])
         yield ErasedHome(shell, before, shell.json("erase", before.wallet, "--yes", **EVIDENCE))
 
 

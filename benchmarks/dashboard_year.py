@@ -1,0 +1,276 @@
+"""How long the dashboard's screens take over a year of many rows a day.
+
+    python -m benchmarks.dashboard_year [--days N] [--rows N] [--quick] [--rounds N] [--json FILE]
+
+A home is filled with invented days in the formats of real ones: raw transactions, windows, models' lists, scores and
+metrics; payloads of models are not made. Each screen is then run whole (views and figures, as Streamlit runs it) in a
+fresh process: the first time nothing is in memory and the digests of the days are made already, then again.
+"""
+
+import multiprocessing
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from rich.console import Console
+from rich.table import Table
+
+from anomaly_assets.adapters.home import Home
+from anomaly_assets.domain.days import DayRange
+from anomaly_assets.domain.detectors.base import DetectorStatus
+from anomaly_assets.domain.identity import digest_of
+from anomaly_assets.domain.manifest import WindowManifest
+from anomaly_assets.domain.metrics import daily_metrics
+from anomaly_assets.domain.published import published_schema
+from anomaly_assets.domain.raw_day import wallet_days
+from anomaly_assets.domain.schema import QUARANTINE, TRANSACTIONS
+from anomaly_assets.settings import load_settings
+from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
+from anomaly_assets.steps.settings_record import record_settings
+from benchmarks.command_line import parser_of, positive
+from benchmarks.measuring import machine, machine_line, write_result
+
+FIRST, DAYS, ROWS, ROWS_PER_WALLET = date(2024, 1, 1), 366, 100_000, 5
+FLAG_RATE = 0.012
+ORGANISATIONS = 40
+APP = Path(__file__).parents[1] / "anomaly_assets" / "dashboard" / "app.py"
+SCREENS = ("overview", "comparison", "distributions", "timeline", "organisations", "operations", "wallet")
+
+
+def main() -> int:
+    """Fill a home, run every screen twice, print, write."""
+    parser = parser_of(__doc__)
+    parser.add_argument("--days", type=positive, default=DAYS)
+    parser.add_argument("--rows", type=positive, default=ROWS)
+    arguments = parser.parse_args()
+    n_days, n_rows = (10, 2_000) if arguments.quick else (arguments.days, arguments.rows)
+    rounds = 1 if arguments.quick else arguments.rounds or 3
+    spawn = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory(prefix="aay-", dir="/tmp") as folder:
+        config = Path(folder) / "anomaly.yaml"
+        config.write_text(f"home: home\nfirst_day: {FIRST}\n", encoding="utf-8")
+        settings = load_settings(config, environ={})
+        home = Home(settings.home)
+        home.claim({"kind": "invented"}, FIRST)
+        record_settings(home, settings.detection)
+        days = [FIRST + timedelta(days=offset) for offset in range(n_days)]
+        seconds: dict[str, list[list[float]]] = {name: [] for name in SCREENS}
+        with ProcessPoolExecutor(2, mp_context=spawn) as pool:
+            for place, day in enumerate(pool.map(partial(_fill, config, n_rows), days)):
+                _say(f"{day}: {place + 1} of {n_days} days", last=place + 1 == n_days)
+            digesting = list(pool.map(partial(_digest, config), days))
+        for turn in range(rounds):
+            for name in SCREENS:
+                with ProcessPoolExecutor(1, mp_context=spawn) as pool:  # a fresh process each time
+                    seconds[name].append(pool.submit(_run, config, name, days[0], days[-1]).result())
+                _say(f"{name}, round {turn + 1} of {rounds}", last=True)
+    result = {
+        "machine": machine(),
+        "days": n_days,
+        "rows_per_day": n_rows,
+        "seconds": seconds,
+        "digest_seconds_per_day": float(np.median(digesting)),
+    }
+    _print(result)
+    print(f"written to {write_result('dashboard_year', result, path=arguments.json, quick=arguments.quick)}")
+    return 0
+
+
+def _run(config: Path, screen: str, first: date, last: date) -> list[float]:
+    """Seconds of the first run of a screen in this process, and of the next."""
+    import os  # noqa: PLC0415
+
+    os.environ["ANOMALY_CONFIG"] = str(config)
+    from streamlit.testing.v1 import AppTest  # noqa: PLC0415
+
+    taken = []
+    for _ in range(2):
+        test = AppTest.from_file(str(APP), default_timeout=600)
+        test.query_params.update({"page": screen, "from": str(first), "to": str(last)})
+        if screen == "wallet":
+            test.query_params["wallet"] = wallet_id(0)
+        started = time.perf_counter()
+        test.run()
+        taken.append(time.perf_counter() - started)
+        if test.exception:
+            raise RuntimeError(f"{screen}: {test.exception[0].message}\n{test.exception[0].stack_trace}")
+    return taken
+
+
+def _digest(config: Path, day: date) -> float:
+    from anomaly_assets.views.digests import Digests  # noqa: PLC0415
+
+    started = time.perf_counter()
+    Digests(Home(load_settings(config, environ={}).home)).make(day)
+    return time.perf_counter() - started
+
+
+def wallet_id(number: int) -> str:
+    """Name of an invented wallet."""
+    return f"W{number:07d}"
+
+
+def _fill(config: Path, n_rows: int, day: date) -> date:
+    """Seal the five partitions of one day."""
+    settings = load_settings(config, environ={})
+    home, detection = Home(settings.home), settings.detection
+    rng = np.random.default_rng([7, day.toordinal()])
+    n_wallets = max(n_rows // ROWS_PER_WALLET, 1)
+    wallets = np.sort((rng.beta(0.6, 2.0, n_rows) * n_wallets).astype(np.int64))
+    raw = _raw(day, wallets, rng)
+    scored = _scored(raw, detection.detectors(), rng)
+    names, counts = np.unique(wallets, return_counts=True)
+    window = _window([wallet_id(name) for name in names], counts, day)
+    models = _models([wallet_id(name) for name in names], detection.detectors())
+    days = DayRange(max(day - timedelta(days=180), FIRST), day)
+    manifest = WindowManifest.pin(day, days, lambda member: digest_of(member.isoformat()))
+    seals = {
+        RAW: _seal(home, RAW, day, {"transactions": raw, "wallets": wallet_days(raw), "quarantine": _none()}),
+        WINDOW: _seal(
+            home,
+            WINDOW,
+            day,
+            {"wallets": window},
+            inputs={"manifest": manifest.as_json(), "manifest_id": manifest.manifest_id},
+        ),
+        MODELS: _seal(home, MODELS, day, {"models": models}),
+    }
+    inputs = {"raw": seals[RAW].revision, "window": seals[WINDOW].revision, "models": seals[MODELS].revision}
+    _seal(home, SCORED, day, {"scored": scored}, inputs=inputs, settings_id=detection.settings_id)
+    metrics = daily_metrics(day, scored, window, [each.name for each in detection.detectors()])
+    _seal(home, METRICS, day, {"metrics": metrics}, settings_id=detection.settings_id)
+    return day
+
+
+def _seal(home: Home, asset: str, day: date, tables: dict[str, pa.Table], **sealed: Any) -> Any:
+    with home.lake.writing(asset, day, timeout_seconds=60) as writer:
+        revision = digest_of([asset, day.isoformat()])
+        return writer.commit(writer.stage(tables), revision=revision, verdicts=(), **sealed)[0]
+
+
+def _none() -> pa.Table:
+    return QUARANTINE.arrow.empty_table()
+
+
+def _raw(day: date, wallets: np.ndarray, rng: np.random.Generator) -> pa.Table:
+    midnight = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000
+    order = np.lexsort((moments := rng.integers(0, 86_400_000_000, len(wallets)), wallets))
+    amounts = np.round(np.exp(rng.normal(4.0 + (wallets % 50) / 20, 0.8)), 2)
+    return pa.table(
+        [
+            [f"{day:%Y%m%d}{number:08x}" for number in range(len(wallets))],
+            [wallet_id(each) for each in wallets],
+            pa.array(midnight + moments[order], pa.timestamp("us", tz="UTC")),
+            amounts,
+            [f"Organisation {each % ORGANISATIONS:02d}" for each in wallets],
+        ],
+        schema=TRANSACTIONS.arrow,
+    )
+
+
+def _scored(raw: pa.Table, detectors: list[Any], rng: np.random.Generator) -> pa.Table:
+    """Verdicts as if made: one row in a hundred flagged, one in seven not judged by one detector."""
+    n_rows = raw.num_rows
+    flags = [rng.random(n_rows) < FLAG_RATE / 2 for _ in detectors]
+    judged = [rng.random(n_rows) > 0.15 for _ in detectors]
+    flags = [flag & known for flag, known in zip(flags, judged, strict=True)]
+    some = np.logical_or.reduce(flags)
+    columns: dict[str, Any] = dict(
+        zip(("TX_ID", "WALLET_ID", "TX_COMPLETED_AT", "TOTAL_AMOUNT", "ORG_NAME"), raw.columns, strict=True)
+    )
+    columns |= {
+        "is_anomaly": some,
+        "anomaly_score": np.where(some, 0.5 + rng.random(n_rows) / 2, rng.random(n_rows) / 2),
+    }
+    for detector, flag, known in zip(detectors, flags, judged, strict=True):
+        score = (
+            rng.normal(0, 1, n_rows) + 3 * flag
+            if detector.score_column == "zscore"
+            else 0.45 + rng.random(n_rows) / 8 + flag / 5
+        )
+        columns |= {
+            detector.score_column: pa.array(score, mask=~known),
+            f"{detector.name}_anomaly": flag,
+            f"{detector.name}_status": np.where(
+                known, DetectorStatus.JUDGED.value, DetectorStatus.INSUFFICIENT_HISTORY.value
+            ),
+            f"{detector.name}_model_id": pa.array([digest_of(wallet) for wallet in _repeated(raw)], mask=~known),
+            **{field.name: pa.array(np.zeros(n_rows, bool), mask=~known) for field in detector.extra_columns},
+        }
+    reason = "amount 4,310.00 is 7.1 standard deviations above this wallet's usual 38.20; the flag line is 212.00"
+    columns["reason"] = pa.array([reason if each else None for each in some], pa.string())
+    schema = published_schema(detectors).arrow
+    return pa.table({name: columns[name] for name in schema.names}, schema=schema)
+
+
+def _repeated(raw: pa.Table) -> list[str]:
+    return [wallet[:6] for wallet in raw.column("wallet_id").to_pylist()]
+
+
+def _window(names: list[str], counts: np.ndarray, day: date) -> pa.Table:
+    at = pa.array([datetime(day.year, day.month, day.day, tzinfo=UTC)] * len(names), pa.timestamp("us", tz="UTC"))
+    yes = pa.array([True] * len(names))
+    return pa.table(
+        {
+            "wallet_id": names,
+            "n_transactions": pa.array(counts * 100),
+            "n_hours": pa.array(np.full(len(names), 12)),
+            "first_at": at,
+            "last_at": at,
+            "amount_min": np.ones(len(names)),
+            "amount_median": np.full(len(names), 55.0),
+            "amount_max": np.full(len(names), 900.0),
+            "rows_digest": names,
+            "statistical_eligible": yes,
+            "statistical_ineligible_reason": pa.nulls(len(names), pa.string()),
+            "isolation_forest_eligible": yes,
+            "isolation_forest_ineligible_reason": pa.nulls(len(names), pa.string()),
+        }
+    )
+
+
+def _models(names: list[str], detectors: list[Any]) -> pa.Table:
+    ids = [digest_of([name, each.name]) for name in names for each in detectors]
+    n_models = len(ids)
+    return pa.table(
+        {
+            "wallet_id": [name for name in names for _ in detectors],
+            "detector": [each.name for _ in names for each in detectors],
+            "model_id": ids,
+            "recipe_id": ids,
+            "n_transactions": pa.array(np.full(n_models, 500)),
+            "n_bytes": pa.array(np.full(n_models, 9_000)),
+            "summary": ['{"mean": 4.1, "std": 0.8}'] * n_models,
+        }
+    )
+
+
+def _say(text: str, *, last: bool) -> None:
+    print(f"\r{text:<60}", end="\n" if last else "", file=sys.stderr, flush=True)
+
+
+def _print(result: dict[str, Any]) -> None:
+    console = Console(width=120, highlight=False)
+    console.print(machine_line(machine()))
+    table = Table(f"{result['days']} days of {result['rows_per_day']:,} rows, all chosen", show_edge=False)
+    for name in ("seconds, first in a process", "seconds, again"):
+        table.add_column(name, justify="right")
+    for name, turns in result["seconds"].items():
+        cells = []
+        for which in (0, 1):
+            each = sorted(turn[which] for turn in turns)
+            cells.append(f"{each[len(each) // 2]:.2f} ({each[0]:.2f} to {each[-1]:.2f})")
+        table.add_row(name, *cells)
+    console.print(table)
+    console.print(f"the digest of a day is made once, in {result['digest_seconds_per_day']:.2f} s")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
