@@ -1,0 +1,1 @@
+from evidence.conftest import home, proved, untouched  # noqa: F401
