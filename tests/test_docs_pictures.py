@@ -10,7 +10,7 @@ EACH_BYTES, ALL_BYTES = 150_000, 1_000_000
 def test_every_picture_that_is_shown_is_there_and_every_one_that_is_there_is_shown() -> None:
     shown = {
         (page.parent / target).resolve()
-        for page in (*DOCS.glob("*.md"), DOCS.parent / "README.md")
+        for page in (*DOCS.rglob("*.md"), DOCS.parent / "README.md")
         for target in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page.read_text(encoding="utf-8"))
     }
     assert shown == {path.resolve() for path in (DOCS / "pictures").iterdir()}

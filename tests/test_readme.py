@@ -73,9 +73,3 @@ def test_every_command_and_published_column_is_documented() -> None:
         if f"`{c.name}`" not in text
     ]
     assert missing == []
-
-
-def test_links_of_the_readme_lead_somewhere() -> None:
-    """Relative links name files of the project."""
-    links = re.findall(r"\]\(([^)#]+)", README.read_text())
-    assert [link for link in links if "://" not in link and not (ROOT / link).exists()] == []
