@@ -24,7 +24,7 @@ class Compute:
     @classmethod
     def share(cls, settings: ComputeSettings, *, runs_at_once: int) -> "Compute":
         """What each of ``runs_at_once`` runs may use of what the settings allow this machine."""
-        threads = settings.threads or len(os.sched_getaffinity(0))
+        threads = settings.threads or _cores()
         return cls(
             threads=max(1, threads // runs_at_once),
             window_cache_bytes=settings.window_cache_mb // runs_at_once * 1024 * 1024,
@@ -34,3 +34,8 @@ class Compute:
         """Most memory this process has held so far, MB."""
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak // (1024 * 1024 if sys.platform == "darwin" else 1024)
+
+
+def _cores() -> int:
+    """Cores this process may use; macOS knows only how many there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
