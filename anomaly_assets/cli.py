@@ -22,6 +22,7 @@ from anomaly_assets.commands.explain import explain
 from anomaly_assets.commands.gc import gc
 from anomaly_assets.commands.init import init
 from anomaly_assets.commands.options import Day, as_json, configured, err, out
+from anomaly_assets.commands.report import report
 from anomaly_assets.commands.source import source
 from anomaly_assets.commands.stale import stale
 from anomaly_assets.commands.trace import trace
@@ -248,6 +249,7 @@ def _embedded(settings: Settings) -> Any:
 
 main.add_command(ui)
 main.add_command(dashboard)
+main.add_command(report)
 main.add_command(explain)
 main.add_command(trace)
 main.add_command(verify)

@@ -70,6 +70,6 @@ def _model(model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _seen(traced: Mapping[str, Any], explanation: Explanation) -> str:
     """The picture in words."""
     return (
-        f"Histogram of the wallet's {explanation.history.n_rows:,} amounts in the window with their mean, the flag line "
-        f"and this transaction, {traced['score']:+.2f} standard deviations from the mean"
+        f"Histogram of the wallet's {explanation.history.n_rows:,} amounts in the window with their mean, the flag "
+        f"line and this transaction, {traced['score']:+.2f} standard deviations from the mean"
     )

@@ -4,7 +4,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from anomaly_assets.evidence.since import since_words
-from anomaly_assets.reports.page import Html, badge, code, el, facts, join, link, listed, moment, section, table
+from anomaly_assets.reports.page import (
+    Html,
+    badge,
+    code,
+    el,
+    facts,
+    foreign,
+    join,
+    link,
+    listed,
+    moment,
+    section,
+    table,
+)
 
 
 def evidence_sections(day: Mapping[str, Any], dagster_address: str | None) -> list[Html]:
@@ -90,7 +103,11 @@ def _runs(runs: Mapping[str, Any], address: str | None) -> Iterator[str]:
 
 def _files(day: Mapping[str, Any]) -> Html:
     published = day["files"]["published"]
-    rows = [(name, file["file"], code(file["sha256"])) for name, file in day["files"].items() if name != "published"]
+    rows = [
+        (name, foreign(file["file"]), code(file["sha256"]))
+        for name, file in day["files"].items()
+        if name != "published"
+    ]
     state = "these scores, byte for byte" if published["is_these_scores"] else "not these scores"
     tone = "good" if published["is_these_scores"] else "doubtful"
     rows.insert(0, ("published", published["file"], badge(state, tone)))

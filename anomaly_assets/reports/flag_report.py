@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 
 from anomaly_assets.domain.detectors.wording import amount_text, hour_text
-from anomaly_assets.domain.shown_text import shown
 from anomaly_assets.evidence.explain import Explanation
 from anomaly_assets.evidence.explain_picture import picture
 from anomaly_assets.evidence.explain_words import bands_text, change_text, hours_alike, room_text
@@ -13,7 +12,20 @@ from anomaly_assets.evidence.proof import Outcome, Proof
 from anomaly_assets.reports.flag_detectors import detector_section
 from anomaly_assets.reports.flag_evidence import evidence_sections, other_days
 from anomaly_assets.reports.flag_proof import OUTCOME_TONES, commands_section, proof_section
-from anomaly_assets.reports.page import Html, badge, el, image, join, lines, moment, page, section, table, words
+from anomaly_assets.reports.page import (
+    Html,
+    badge,
+    el,
+    foreign,
+    image,
+    join,
+    lines,
+    moment,
+    page,
+    section,
+    table,
+    words,
+)
 
 ABSENT: dict[str, Any] = {"scored": False}
 """The day of a transaction that no day holds any more."""
@@ -79,15 +91,19 @@ def _verdict(day: Mapping[str, Any], proof: Proof | None) -> tuple[str, str, str
             return "not available", "doubtful", "Nothing could be read of this transaction."
         return "not scored", "doubtful", f"{day['day']} is not scored with it: {day['remedy']}."
     row, verdict = day["transaction"], day["verdict"]
-    organisation = f" (organisation {row['organisation']})" if row["organisation"] is not None else ""
-    what = f"{amount_text(row['amount'])} at {moment(row['completed_at'])} of wallet {row['wallet_id']}{organisation}"
+    name = row["organisation"]
+    organisation = join(" (organisation ", foreign(name), ")") if name is not None else ""
+    amount = f"{amount_text(row['amount'])} at {moment(row['completed_at'])} of wallet "
+    what = join(amount, foreign(row["wallet_id"]), organisation)
     by = [words(each["detector"]) for each in day["detectors"] if each["flagged"]]
     if verdict["is_anomaly"]:
         score = f"anomaly score {verdict['anomaly_score']:.4f}, above 0.5 is flagged"
-        return "flagged", "bad", f"{what} was flagged by {' and '.join(by)}: {score}."
+        return "flagged", "bad", join(what, f" was flagged by {' and '.join(by)}: {score}.")
     if verdict["anomaly_score"] is None:
-        return "not judged", "doubtful", f"{what} was judged by no detector, which does not make it normal."
-    return "not flagged", "good", f"{what} was not flagged: anomaly score {verdict['anomaly_score']:.4f}, up to 0.5."
+        told = " was judged by no detector, which does not make it normal."
+        return "not judged", "doubtful", join(what, told)
+    told = f" was not flagged: anomaly score {verdict['anomaly_score']:.4f}, above 0.5 is flagged."
+    return "not flagged", "good", join(what, told)
 
 
 def _proof_badge(proof: Proof | None) -> Html:
@@ -119,7 +135,7 @@ def _why(found: Explanation) -> Html:
 def _seen(found: Explanation) -> str:
     """The map in words."""
     return (
-        f"Hours of the day against amounts: {found.history.n_rows:,} transactions of the window as dots, what no detector "
-        f"flags as an area, and this transaction, {amount_text(found.amount)} in {hour_text(found.hour)}, as a cross; "
-        f"{shown(bands_text(found.normal or []))} would not be flagged there"
+        f"Hours of the day against amounts: {found.history.n_rows:,} transactions of the window as dots, what no "
+        f"detector flags as an area, and this transaction, {amount_text(found.amount)} in {hour_text(found.hour)}, as "
+        f"a cross; {bands_text(found.normal or [])} would not be flagged there"
     )

@@ -90,6 +90,11 @@ def badge(text: str, tone: str) -> Html:
     return el("span", text, class_=f"badge {tone}")
 
 
+def foreign(text: str) -> Html:
+    """An id or a name that others gave: it may be long, and may run from right to left."""
+    return el("span", text, class_="any")
+
+
 def code(text: str) -> Html:
     """Digests, ids and commands, as they are to be copied."""
     return el("code", text)

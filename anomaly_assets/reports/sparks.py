@@ -10,9 +10,9 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 GAP = "·"
 """Where there is no value."""
 ALIKE = "▄"
-"""Every value of a series in which all are equal."""
+"""Every value of a series in which all are equal and not 0; those of 0 are the lowest block."""
 SPARK_WIDTH, SPARK_HEIGHT = 128, 22
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 300, 130, 44, 18, 8
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 300, 130, 50, 18, 8
 """Pixels; those of charts have room for their axes at the left and at the bottom."""
 BAR_SHARE = 0.78
 """Of the room of a bar, the rest lies between bars."""
@@ -23,7 +23,7 @@ def spark(values: Sequence[float | None]) -> str:
     known = [value for value in values if value is not None]
     low, high = min(known, default=0.0), max(known, default=0.0)
     if low == high:
-        return "".join(GAP if value is None else ALIKE for value in values)
+        return "".join(GAP if value is None else ALIKE if value else BLOCKS[0] for value in values)
     steps = len(BLOCKS) - 1
     return "".join(GAP if value is None else BLOCKS[round((value - low) / (high - low) * steps)] for value in values)
 
@@ -47,7 +47,7 @@ def chart(
     *,
     unit: str = "{:,.0f}",
     band: Sequence[tuple[float, float] | None] = (),
-    bottom: float = 0.0,
+    top: float = 0.0,
 ) -> Html:
     """A figure with a bar a day, the last one marked.
 
@@ -56,16 +56,15 @@ def chart(
     days, values : ascending, as many; None where there is no value
     unit : format of a value
     band : of each day, the usual range, drawn behind its bar; none at all without one
-    bottom : value at the foot of the chart
+    top : least value at the head of the chart, whose foot is 0
     """
     tops = [value for value in values if value is not None] + [each[1] for each in band if each]
-    top = max(tops, default=0.0)
-    top = top if top > bottom else bottom + 1.0
+    top = max([top, *tops]) or 1.0
     height = HEIGHT - BOTTOM - TOP
     room = (WIDTH - LEFT) / max(len(days), 1)
 
     def y(value: float) -> float:
-        return TOP + height * (1 - (max(value, bottom) - bottom) / (top - bottom))
+        return TOP + height * (1 - value / top)
 
     behind = [
         el(
@@ -93,7 +92,7 @@ def chart(
     ]
     foot = HEIGHT - BOTTOM
     axis = el("line", x1=LEFT, x2=WIDTH, y1=foot, y2=foot, stroke="var(--line)")
-    drawn = _svg(WIDTH, HEIGHT, title, *behind, *bars, axis, *_labels(days, unit.format(bottom), unit.format(top)))
+    drawn = _svg(WIDTH, HEIGHT, title, *behind, *bars, axis, *_labels(days, unit.format(0), unit.format(top)))
     return el("figure", el("figcaption", title), drawn)
 
 

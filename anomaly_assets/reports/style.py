@@ -21,9 +21,8 @@ section{background:var(--card);border:1px solid var(--line);border-radius:8px;pa
 table{border-collapse:collapse;width:100%;font-size:.92rem}
 th{text-align:left;font-weight:600;color:var(--soft);border-bottom:1px solid var(--line);padding:.25rem .6rem .25rem 0;
 vertical-align:bottom}
-td{border-bottom:1px solid var(--line);padding:.3rem .6rem .3rem 0;vertical-align:top;overflow-wrap:anywhere;
+td{border-bottom:1px solid var(--line);padding:.3rem .6rem .3rem 0;vertical-align:top;overflow-wrap:break-word;
 unicode-bidi:isolate}
-td:first-child{overflow-wrap:normal}
 tbody tr:last-child td{border-bottom:0}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 dl{display:grid;grid-template-columns:minmax(8rem,17rem) 1fr;gap:.2rem .9rem;margin:.3rem 0}
@@ -31,6 +30,7 @@ dt{color:var(--soft);overflow-wrap:anywhere}
 dd{margin:0;overflow-wrap:anywhere;unicode-bidi:isolate}
 ul{margin:.3rem 0;padding-left:1.2rem}
 li{overflow-wrap:anywhere;unicode-bidi:isolate}
+.any{overflow-wrap:anywhere;unicode-bidi:isolate}
 code{font:.88em ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere;unicode-bidi:isolate}
 pre{margin:.4rem 0;padding:.6rem .8rem;border:1px solid var(--line);border-radius:6px;white-space:pre-wrap;
 overflow-wrap:anywhere;background:var(--ground)}
@@ -40,7 +40,7 @@ margin:.6rem 0}
 .badge{display:inline-block;padding:.05rem .55rem;border:1px solid;border-radius:1rem;font-weight:600;font-size:.85rem;
 white-space:nowrap}
 .good{color:var(--good)}.bad{color:var(--bad)}.doubtful{color:var(--doubtful)}.plain{color:var(--plain)}
-.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.8rem}
+.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.8rem;margin-bottom:.9rem}
 .figure b{display:block;font-size:1.5rem;line-height:1.2;font-variant-numeric:tabular-nums}
 .figure span{color:var(--soft);font-size:.9rem}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(17rem,1fr));gap:1rem}

@@ -1,0 +1,211 @@
+"""One scored day as one file: figures, the days before, organisations, top flags, checks, runs and staleness."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from anomaly_assets.domain.detectors.wording import amount_text
+from anomaly_assets.domain.shell_words import command_for
+from anomaly_assets.reports.page import (
+    Html,
+    badge,
+    code,
+    el,
+    facts,
+    foreign,
+    join,
+    link,
+    listed,
+    moment,
+    page,
+    section,
+    table,
+    words,
+)
+from anomaly_assets.reports.sparks import chart, spark_svg
+from anomaly_assets.views.day_report import DayReport, usual_words
+
+ORGANISATIONS_SHOWN = 50
+
+
+def day_page(found: DayReport, *, dagster_address: str | None = None, written_at: datetime | None = None) -> str:
+    """The page of a scored day, which loads nothing: equal for equal arguments.
+
+    Parameters
+    ----------
+    dagster_address : where Dagster's pages are, for links to runs and partitions; None: no links
+    written_at : shown at the foot
+    """
+    body = [
+        el("header", el("h1", f"Transactions of {found.day}"), *_lead(found)),
+        section("The day", _figures(found), _by_detector(found)),
+        section(f"The last {len(found.history.days)} scored days", _charts(found)),
+        *_not_judged(found),
+        section("Organisations", *_organisations(found)),
+        section("Flags that stand out most", *_flags(found)),
+        section("Checks", *_checks(found)),
+        section("Where it comes from", *_origin(found, dagster_address)),
+    ]
+    return page(f"Transactions of {found.day}", *body, written_at=written_at)
+
+
+def _lead(found: DayReport) -> Iterator[Html]:
+    totals = found.totals
+    yield el(
+        "p",
+        f"{totals.flagged:,} of {totals.judged:,} judged transactions were flagged: "
+        if totals.rate is not None
+        else "No transaction was judged: ",
+        f"{totals.rate:.2%}, " if totals.rate is not None else "",
+        f"{usual_words(found)}.",
+        class_="lead",
+    )
+    if found.stale:
+        yield el("p", badge("stale", "doubtful"), " Not all of this day follows from what is current; see below.")
+    if found.problems:
+        yield el("p", badge("not all could be read", "bad"))
+        yield listed(found.problems)
+
+
+def _figures(found: DayReport) -> Html:
+    totals = found.totals
+    figures = [
+        ("transactions", f"{totals.transactions:,}"),
+        ("judged", f"{totals.judged:,}"),
+        ("coverage", _share(totals.coverage)),
+        ("flagged", f"{totals.flagged:,}"),
+        ("rate", _share(totals.rate)),
+    ]
+    return el(
+        "div",
+        *(el("div", el("b", value), el("span", name), class_="figure") for name, value in figures),
+        class_="figures",
+    )
+
+
+def _by_detector(found: DayReport) -> Html:
+    total = found.totals
+    rows = [
+        (words(name), *_counts(total.transactions, found.judged_by(name), total.flagged_by[name]))
+        for name in found.detectors
+    ]
+    rows.append(("any of them", *_counts(total.transactions, total.judged, total.flagged)))
+    return table(("detector", "judged", "coverage", "flagged", "rate"), rows, numbers=range(1, 5))
+
+
+def _charts(found: DayReport) -> Html:
+    days = found.history.days
+    dates = [each.day for each in days]
+    bands = [each.usual for each in days]
+    coverage = [each.counts.coverage for each in days]
+    rate = "rate of flags, over its usual range" if any(bands) else "rate of flags"
+    return el(
+        "div",
+        chart("transactions", dates, [float(each.counts.n_rows) for each in days]),
+        chart(rate, dates, [each.counts.rate for each in days], unit="{:.2%}", band=bands),
+        chart("coverage, judged of all", dates, coverage, unit="{:.0%}", top=1.0),
+        class_="charts",
+    )
+
+
+def _not_judged(found: DayReport) -> list[Html]:
+    if not found.not_judged:
+        return []
+    rows = [
+        (words(status), words(detector), f"{count:,}", _share(count / found.totals.transactions))
+        for detector, status, count in found.not_judged
+    ]
+    header = ("why not", "by", "transactions", "share")
+    told = el("p", "Not judged is not normal: nothing is said of these.", class_="soft")
+    return [section("Not judged", told, table(header, rows, numbers=(2, 3)))]
+
+
+def _organisations(found: DayReport) -> Iterator[Html]:
+    rows = [
+        (
+            el("span", "without organisation", class_="soft") if each.name is None else foreign(each.name),
+            f"{each.counts.n_rows:,}",
+            f"{each.counts.n_judged:,}",
+            f"{each.counts.n_flagged:,}",
+            _share(each.counts.rate),
+            spark_svg(each.rates),
+        )
+        for each in found.organisations[:ORGANISATIONS_SHOWN]
+    ]
+    header = ("organisation", "transactions", "judged", "flagged", "rate", "rate, day by day")
+    yield table(header, rows, numbers=range(1, 5))
+    more = len(found.organisations) - ORGANISATIONS_SHOWN
+    if more > 0:
+        yield el("p", f"And {more:,} more with no more flags than these.", class_="soft")
+
+
+def _flags(found: DayReport) -> Iterator[Html]:
+    if not found.totals.flagged:
+        yield el("p", "Nothing was flagged.")
+        return
+    yield el(
+        "p",
+        f"{len(found.flags):,} of {found.totals.flagged:,}; each command shows what is behind a flag.",
+        class_="soft",
+    )
+    rows = [
+        (
+            f"{row['anomaly_score']:.4f}",
+            f"{row['TX_COMPLETED_AT']:%H:%M}",
+            amount_text(row["TOTAL_AMOUNT"]),
+            join(
+                el("div", el("b", foreign(row["TX_ID"])), " wallet ", foreign(row["WALLET_ID"]), _of(row["ORG_NAME"])),
+                el("div", row["reason"] or ""),
+                el("div", code(command_for("trace", row["TX_ID"]))),
+            ),
+        )
+        for row in found.flags
+    ]
+    yield table(("score", "UTC", "amount", "transaction"), rows, numbers=(2,))
+
+
+def _of(organisation: str | None) -> str:
+    return "" if organisation is None else join(", organisation ", foreign(organisation))
+
+
+def _checks(found: DayReport) -> Iterator[Html]:
+    yield el("p", "What was said of each partition when it was sealed.", class_="soft")
+    rows = [
+        (badge("passed", "good") if each.passed else badge(each.severity, "bad"), each.asset, each.check, each.message)
+        for each in found.checks
+    ]
+    yield table(("", "asset", "check", "message"), rows)
+
+
+def _origin(found: DayReport, address: str | None) -> Iterator[Html]:
+    if found.stale:
+        yield listed(join(badge("stale", "doubtful"), f" {each.asset}: {each.because}") for each in found.stale)
+    else:
+        yield el("p", badge("up to date", "good"), " Nothing of this day is stale.")
+    rows: list[Sequence[str]] = []
+    for asset, run in found.runs.items():
+        if run is None:
+            rows.append((asset, "", badge("not in the publication log", "doubtful")))
+        elif address is None:
+            rows.append((asset, moment(run["at"]), code(run["run_id"])))
+        else:
+            base = address.rstrip("/")
+            page_of = link(f"{base}{run['partition_page']}", asset)
+            rows.append((page_of, moment(run["at"]), link(f"{base}{run['run_page']}", run["run_id"])))
+    if rows:
+        yield table(("asset", "first published", "by run"), rows)
+    head = "cannot be read" if found.head is None else code(found.head)
+    pairs = [("revision of the scores", code(found.revision)), ("settings", code(found.settings_id or "unknown"))]
+    yield facts([*pairs, ("head of the publication log", head)])
+
+
+def _counts(rows: int, judged: int, flagged: int) -> tuple[str, ...]:
+    return (
+        f"{judged:,}",
+        _share(judged / rows if rows else None),
+        f"{flagged:,}",
+        _share(flagged / judged if judged else None),
+    )
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2%}"

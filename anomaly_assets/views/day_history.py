@@ -1,0 +1,134 @@
+"""The scored days up to a day: rows, rates and coverage, of all organisations together and of each."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from anomaly_assets.domain.errors import CorruptFile, NotSealed
+from anomaly_assets.domain.metrics import ratio
+from anomaly_assets.views.digests import Digests
+from anomaly_assets.views.overview import USUAL_DAYS, USUAL_QUANTILES
+
+SHOWN_DAYS = 28
+"""Most scored days of a history."""
+FEWEST_FOR_USUAL = 3
+"""Days with a rate that a usual band needs."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Rows, rows some detector judged, rows some detector flagged."""
+
+    n_rows: int = 0
+    n_judged: int = 0
+    n_flagged: int = 0
+
+    @property
+    def rate(self) -> float | None:
+        """Flagged / judged."""
+        return ratio(self.n_flagged, self.n_judged)
+
+    @property
+    def coverage(self) -> float | None:
+        """Judged / rows."""
+        return ratio(self.n_judged, self.n_rows)
+
+
+@dataclass(frozen=True)
+class DayCounts:
+    """A day of a history; ``usual`` is the band of rates of the days before, None with fewer than three of them."""
+
+    day: date
+    counts: Counts
+    usual: tuple[float, float] | None
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON form."""
+        return {"day": self.day.isoformat(), **_told(self.counts), "usual_rate": self.usual}
+
+
+@dataclass(frozen=True)
+class Organisation:
+    """An organisation on a day; ``rates`` are those of the days of the history, None where nothing was judged."""
+
+    name: str | None
+    counts: Counts
+    rates: tuple[float | None, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON form."""
+        return {"organisation": self.name, **_told(self.counts), "rates": list(self.rates)}
+
+
+@dataclass(frozen=True)
+class History:
+    """Days, ascending, and the organisations of the last one, those with most flags first."""
+
+    days: tuple[DayCounts, ...]
+    organisations: tuple[Organisation, ...]
+
+
+def history(digests: Digests, day: date) -> tuple[History, list[str]]:
+    """The last ``SHOWN_DAYS`` scored days up to ``day``, and the days that were left out as they cannot be read.
+
+    Raises ``NotSealed`` or ``CorruptFile`` when ``day`` itself cannot be read.
+    """
+    wanted = [each for each in digests.days() if each < day][-(SHOWN_DAYS + USUAL_DAYS - 1) :]
+    counted: dict[date, Mapping[str | None, Counts]] = {}
+    problems = []
+    for each in wanted:
+        try:
+            counted[each] = _by_organisation(digests.read("cells", [each]))
+        except (CorruptFile, NotSealed) as error:
+            problems.append(f"{each} is left out of the days before: {error.found}")
+    counted[day] = _by_organisation(digests.read("cells", [day]))
+    known = list(counted)
+    totals = [_sum(counted[each].values()) for each in known]
+    rates = np.array([np.nan if each.rate is None else each.rate for each in totals])
+    bands = [_usual(rates[max(place - USUAL_DAYS, 0) : place]) for place in range(len(known))]
+    days = tuple(DayCounts(*each) for each in zip(known, totals, bands, strict=True))[-SHOWN_DAYS:]
+    shown = [each.day for each in days]
+    organisations = [
+        Organisation(name, of_day, tuple(counted[each].get(name, Counts()).rate for each in shown))
+        for name, of_day in counted[day].items()
+    ]
+    return History(days, tuple(sorted(organisations, key=_most_flags_first))), problems
+
+
+def _by_organisation(cells: pa.Table) -> dict[str | None, Counts]:
+    """Counts of each organisation among cells of a digest."""
+    rows = cells.column("n_rows")
+    some = {name: pc.if_else(pc.greater(cells.column(name), 0), rows, 0) for name in ("judged", "flagged")}
+    table = pa.table({"org_name": cells.column("org_name"), "n_rows": rows, **some})
+    summed = table.group_by(["org_name"], use_threads=False).aggregate([(name, "sum") for name in ("n_rows", *some)])
+    return {
+        row["org_name"]: Counts(row["n_rows_sum"], row["judged_sum"], row["flagged_sum"]) for row in summed.to_pylist()
+    }
+
+
+def _sum(counts: Iterable[Counts]) -> Counts:
+    parts = [(each.n_rows, each.n_judged, each.n_flagged) for each in counts]
+    return Counts(*(sum(column) for column in zip(*parts, strict=True))) if parts else Counts()
+
+
+def _usual(rates: np.ndarray) -> tuple[float, float] | None:
+    """The band of the rates that are known, as ``views.overview`` has it."""
+    known = rates[~np.isnan(rates)]
+    if len(known) < FEWEST_FOR_USUAL:
+        return None
+    low, high = np.quantile(known, USUAL_QUANTILES).tolist()
+    return low, high
+
+
+def _most_flags_first(organisation: Organisation) -> tuple[int, float, int, str]:
+    counts = organisation.counts
+    return -counts.n_flagged, -(counts.rate or 0.0), -counts.n_rows, organisation.name or ""
+
+
+def _told(counts: Counts) -> dict[str, Any]:
+    return {**vars(counts), "rate": counts.rate, "coverage": counts.coverage}

@@ -1,0 +1,236 @@
+"""One scored day for a report: its counts, the days before, organisations, top flags, checks, runs and staleness."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import pyarrow as pa
+
+from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.seal import Seal
+from anomaly_assets.domain.errors import CorruptFile, NotSealed
+from anomaly_assets.domain.published import anomaly_column
+from anomaly_assets.domain.shell_words import command_for
+from anomaly_assets.evidence.stale import Stale, current_raw, stale_of_day, window_and_day
+from anomaly_assets.evidence.trace import runs_of
+from anomaly_assets.settings import Detection
+from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
+from anomaly_assets.views.day_history import SHOWN_DAYS, DayCounts, History, Organisation, history
+from anomaly_assets.views.digests import Digests
+from anomaly_assets.views.overview import Totals, totals
+from anomaly_assets.views.selection import Selection
+
+_INPUTS = {RAW: "raw", WINDOW: "window", MODELS: "models"}
+"""What scores are made from: asset to the key of its revision in their seal."""
+
+
+@dataclass(frozen=True)
+class CheckVerdict:
+    """What a check said when the partition was sealed; ``severity`` counts when it did not pass."""
+
+    asset: str
+    check: str
+    passed: bool
+    severity: str
+    message: str
+
+
+@dataclass(frozen=True)
+class DayReport:
+    """Everything a report of one day shows.
+
+    Parameters
+    ----------
+    day, revision, settings_id : the scored day, which revision of it, and the settings it was scored with
+    detectors : names, in order of publication
+    totals : counts of the day
+    history : the last up to 28 scored days, this one the last, and the organisations over them
+    flags : the published rows that stand out most, first ones first
+    checks : verdicts of the seals that the scores are made from, and of their own
+    runs : run that first published each of these (see ``evidence.trace``); None where the log does not name it
+    head : head of the publication log now; None when the log cannot be read
+    stale : what of the day no longer follows from what is current
+    problems : what could not be read, as sentences
+    """
+
+    day: date
+    revision: str
+    settings_id: str | None
+    detectors: tuple[str, ...]
+    totals: Totals
+    history: History
+    flags: tuple[Mapping[str, Any], ...]
+    checks: tuple[CheckVerdict, ...]
+    runs: Mapping[str, Mapping[str, Any] | None]
+    head: str | None
+    stale: tuple[Stale, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def today(self) -> DayCounts:
+        """The day itself in the history."""
+        return self.history.days[-1]
+
+    @property
+    def organisations(self) -> tuple[Organisation, ...]:
+        """Organisations of the day, those with most flags first."""
+        return self.history.organisations
+
+    @property
+    def not_judged(self) -> list[tuple[str, str, int]]:
+        """Detector, why it did not judge, and how many rows; detectors in order, most rows first."""
+        why = [(detector, status, count) for (detector, status), count in self.totals.not_judged.items()]
+        return sorted(why, key=lambda each: (self.detectors.index(each[0]), -each[2], each[1]))
+
+    def judged_by(self, detector: str) -> int:
+        """Rows that a detector judged."""
+        return self.totals.transactions - sum(count for name, _, count in self.not_judged if name == detector)
+
+    def flagged_by(self, row: Mapping[str, Any]) -> list[str]:
+        """Detectors that flagged a row."""
+        return [name for name in self.detectors if row[anomaly_column(name)]]
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON form."""
+        found = self.totals
+        return {
+            "day": self.day.isoformat(),
+            "revision": self.revision,
+            "settings_id": self.settings_id,
+            "transactions": found.transactions,
+            "judged": found.judged,
+            "flagged": found.flagged,
+            "coverage": found.coverage,
+            "rate": found.rate,
+            "usual_rate": self.today.usual,
+            "detectors": {
+                name: {"judged": self.judged_by(name), "flagged": found.flagged_by[name]} for name in self.detectors
+            },
+            "not_judged": [
+                {"detector": detector, "status": status, "transactions": count}
+                for detector, status, count in self.not_judged
+            ],
+            "history": [each.as_json() for each in self.history.days],
+            "organisations": [each.as_json() for each in self.organisations],
+            "flags": [self._flag(row) for row in self.flags],
+            "checks": [vars(each) for each in self.checks],
+            "runs": dict(self.runs),
+            "publication_log_head": self.head,
+            "stale": [each.as_json() for each in self.stale],
+            "problems": list(self.problems),
+        }
+
+    def _flag(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "tx_id": row["TX_ID"],
+            "wallet_id": row["WALLET_ID"],
+            "completed_at": row["TX_COMPLETED_AT"].isoformat(),
+            "amount": row["TOTAL_AMOUNT"],
+            "organisation": row["ORG_NAME"],
+            "anomaly_score": row["anomaly_score"],
+            "flagged_by": self.flagged_by(row),
+            "reason": row["reason"],
+            "trace": command_for("trace", row["TX_ID"]),
+        }
+
+
+def scored_day(digests: Digests, day: date | None) -> date:
+    """``day``, or the newest scored one. Raises ``NotSealed`` when it is not scored, or none is."""
+    days = digests.days()
+    if not days:
+        raise NotSealed(
+            f"no day of {digests.home.root} is scored yet", remedy="score one: anomaly-assets backfill --from --to"
+        )
+    if day is not None and day not in days:
+        raise NotSealed(
+            f"{day} is not scored",
+            expected=f"a scored day; there are {len(days)} from {days[0]} to {days[-1]}",
+            remedy=f"run detect_anomalies for {day}, or anomaly-assets backfill --from {day} --to {day}",
+        )
+    return day or days[-1]
+
+
+def day_report(digests: Digests, day: date, configured: Detection, *, n_flags: int) -> DayReport:
+    """The report of a scored day.
+
+    Parameters
+    ----------
+    configured : the deployment's settings now, to say what is stale
+    n_flags : most flags that are shown
+
+    Raises ``NotSealed`` or ``CorruptFile`` when the day's scores cannot be read; all else is told in ``problems``.
+    """
+    scored, found = digests.scored(day), totals(digests, Selection((day,)))
+    before, problems = history(digests, day)
+    seals, missing = _seals(digests.home, scored.seal)
+    runs, head, log_problems = _log(digests.home, seals)
+    return DayReport(
+        day=day,
+        revision=scored.seal.revision,
+        settings_id=scored.seal.settings_id,
+        detectors=tuple(detector.name for detector in digests.detectors_of(scored)),
+        totals=found,
+        history=before,
+        flags=tuple(_top(digests.read("flags", [day]), n_flags)),
+        checks=tuple(verdict for seal in seals.values() for verdict in _verdicts(seal)),
+        runs=runs,
+        head=head,
+        stale=tuple(_stale(digests.home, day, configured)),
+        problems=(*problems, *missing, *log_problems),
+    )
+
+
+def usual_words(report: DayReport) -> str:
+    """How the day's rate compares with the days before, in words."""
+    rate, usual = report.totals.rate, report.today.usual
+    if rate is None or usual is None:
+        return "no usual rate yet: fewer than three days before have one"
+    low, high = usual
+    place = "below" if rate < low else "above" if rate > high else "within"
+    return f"{place} the usual {low:.2%} to {high:.2%} of the {SHOWN_DAYS} days before"
+
+
+def _top(flags: pa.Table, count: int) -> list[dict[str, Any]]:
+    order = [("anomaly_score", "descending"), ("TX_ID", "ascending")]
+    rows: list[dict[str, Any]] = flags.sort_by(order).slice(0, count).to_pylist()
+    return rows
+
+
+def _seals(home: Home, scored: Seal) -> tuple[dict[str, Seal], list[str]]:
+    """Seals of what the scores are made from, of their own and of the metrics; and what of these cannot be read."""
+    wanted = {**{asset: scored.inputs[key] for asset, key in _INPUTS.items()}, SCORED: scored.revision}
+    seals, problems = {}, []
+    for asset, revision in wanted.items():
+        try:
+            seals[asset] = home.lake.require(asset, scored.day, revision)
+        except (CorruptFile, NotSealed) as error:
+            problems.append(error.found)
+    try:
+        metrics = home.lake.find(METRICS, scored.day)
+        seals |= {METRICS: metrics} if metrics else {}
+    except (CorruptFile, NotSealed) as error:
+        problems.append(error.found)
+    return seals, problems
+
+
+def _verdicts(seal: Seal) -> list[CheckVerdict]:
+    return [
+        CheckVerdict(seal.asset, name, bool(said["passed"]), str(said["severity"]), str(said["message"]))
+        for name, said in seal.checks.items()
+    ]
+
+
+def _log(home: Home, seals: Mapping[str, Seal]) -> tuple[dict[str, Any], str | None, list[str]]:
+    try:
+        return runs_of(home, seals), home.log.head(), []
+    except CorruptFile as error:
+        return {}, None, [error.found]
+
+
+def _stale(home: Home, day: date, configured: Detection) -> list[Stale]:
+    try:
+        follows_from = window_and_day(home.lake, day)
+    except (CorruptFile, NotSealed):  # the day's own seals say what is wrong
+        follows_from = home.lake.days(RAW)
+    return stale_of_day(home.lake, day, configured, current_raw(home.lake, follows_from))
