@@ -107,8 +107,8 @@ def _shown(values: Sequence[float]) -> tuple[float, float]:
 def _round_amounts(low: float, high: float, scale: str) -> np.ndarray:
     """Where round amounts lie on the scale between two places of it, ``N_TICKS`` at most; even steps where few are."""
     if scale != "none":
-        round_amounts = np.outer(10.0 ** np.arange(-2, 16), [1.0, 2.0, 5.0]).ravel()
-        both = np.concatenate([-round_amounts[::-1], [0.0], round_amounts]) if low < 0 else round_amounts
+        above = np.outer(10.0 ** np.arange(-2, 16), [1.0, 2.0, 5.0]).ravel()
+        both = np.concatenate([-above[::-1] if scale == "signed_log1p" else [], [0.0], above])
         places = scale_amounts(both, scale)
         places = places[(places >= low) & (places <= high)]
         if len(places) >= FEWEST_TICKS:
