@@ -252,7 +252,7 @@ class DashboardSettings(Section):
     dagster_address: str = Field(
         "http://127.0.0.1:3000",
         pattern=r"^https?://[\w.:\[\]-]+(/[\w.~%/-]*)?$",
-        description="Where Dagster's pages are reached: the dashboard links to runs and partitions.",
+        description="Where Dagster's pages are reached: the dashboard and reports link to runs and partitions.",
     )
 
 

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write it here with all evidence, as one page."
 )
 @click.option("--verify", "proving", is_flag=True, help="Prove it as well, for the page of --html.")
-@click.option("--ui", "address", default="http://127.0.0.1:3000", show_default=True, help="Address of Dagster's pages.")
 @configured
 @as_json
 def explain(
@@ -40,7 +39,6 @@ def explain(
     png: Path | None,
     html: Path | None,
     proving: bool,
-    address: str,
     as_json: bool,
 ) -> None:
     """Why a transaction was flagged or not, and which amounts and hours would not have been.
@@ -48,24 +46,26 @@ def explain(
     With --verify the exit code is that of the proof: 0, 1 or 2.
     """
     from anomaly_assets.adapters.home import Home
-    from anomaly_assets.domain.errors import CorruptFile, NotSealed
+    from anomaly_assets.domain.errors import CorruptFile, Erased, NotSealed
     from anomaly_assets.evidence.case import Case
     from anomaly_assets.evidence.explain import explain as explained
+    from anomaly_assets.evidence.lookup import days_told_of
 
     if proving and html is None:
         raise click.UsageError("--verify is for the page of --html; prove it alone with `anomaly-assets verify`")
     home = Home(settings.home)
     try:
         found = explained(Case.of(home, day or _only_day_of(home, tx_id)), tx_id)
-    except (CorruptFile, NotSealed):
-        if html:  # what is erased or damaged has a page too, which says so
-            _write_page(html, settings, tx_id, day, None, proving=proving, address=address)
+    except (CorruptFile, NotSealed) as error:
+        if html and (isinstance(error, CorruptFile | Erased) or days_told_of(home, tx_id)):
+            # what is erased or damaged has a page too, which says so
+            _write_page(html, settings, tx_id, day, None, proving=proving)
         raise
     if png:
         from anomaly_assets.evidence.explain_picture import picture
 
         png.write_bytes(picture(found))
-    proof = _write_page(html, settings, tx_id, found.day, found, proving=proving, address=address) if html else None
+    proof = _write_page(html, settings, tx_id, found.day, found, proving=proving) if html else None
     if as_json:
         click.echo(json.dumps({**found.as_json(), **({"proof": proof.as_json()} if proof else {})}))
     else:
@@ -94,7 +94,6 @@ def _write_page(
     found: "Explanation | None",
     *,
     proving: bool,
-    address: str,
 ) -> "Proof | None":
     """Write the page of a transaction; the proof it shows, if one is asked for and there is a day to prove."""
     from anomaly_assets.adapters.home import Home
@@ -107,7 +106,9 @@ def _write_page(
     days = [day] if day else days_told_of(home, tx_id)
     proof = Verifier(home).verify(days[-1], [tx_id]) if proving and days else None
     traced = trace_or_why_not(home, tx_id, day=day, configured=settings.detection)
-    page = flag_page(traced, found, proof, dagster_address=address, written_at=datetime.now(UTC))
+    page = flag_page(
+        traced, found, proof, dagster_address=settings.dashboard.dagster_address, written_at=datetime.now(UTC)
+    )
     path.write_text(page, encoding="utf-8")
     return proof
 

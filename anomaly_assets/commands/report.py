@@ -34,10 +34,9 @@ class _Line(Text):
 @click.option("--day", type=Day(), help="The scored day [default: the newest].")
 @click.option("--flags", type=click.IntRange(0), default=FLAGS_SHOWN, show_default=True, help="Most flags to show.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write it here as one page.")
-@click.option("--ui", "address", default="http://127.0.0.1:3000", show_default=True, help="Address of Dagster's pages.")
 @configured
 @as_json
-def report(settings: Settings, day: date | None, flags: int, html: Path | None, address: str, as_json: bool) -> None:
+def report(settings: Settings, day: date | None, flags: int, html: Path | None, as_json: bool) -> None:
     """One scored day: counts, rates, organisations, top flags, checks, runs, and what is stale.
 
     Exit code 1: the day is not scored, or cannot be read.
@@ -52,7 +51,10 @@ def report(settings: Settings, day: date | None, flags: int, html: Path | None, 
     if html:
         from anomaly_assets.reports.day_report import day_page
 
-        html.write_text(day_page(found, dagster_address=address, written_at=datetime.now(UTC)), encoding="utf-8")
+        html.write_text(
+            day_page(found, dagster_address=settings.dashboard.dagster_address, written_at=datetime.now(UTC)),
+            encoding="utf-8",
+        )
     if as_json:
         click.echo(json.dumps(found.as_json()))
         return
