@@ -88,7 +88,8 @@ def _summary(found: "DayReport") -> Iterator[RenderableType]:
     table.add_row(*(Text(cell, "bold") for cell in ("any", *either)))
     yield table
     told = usual_words(found)
-    yield Text(f"the rate is {told}" if totals.rate is not None else told, style=_usual_style(found))
+    known = totals.rate is not None and found.today.usual is not None
+    yield Text(f"the rate is {told}" if known else told, style=_usual_style(found))
     for problem in found.problems:
         yield Text(f"problem: {shown(problem)}", style="red")
 

@@ -17,7 +17,7 @@ SIZE_INCHES, DPI = (9.0, 5.0), 120
 NORMAL, HISTORY, MARKED, LINE = "#dbe7d4", "#5b7fb0", "#d1495b", "#8a6d3b"
 SMALL, TEXT = 8, 10
 """Font sizes, points."""
-LONGEST_SHOWN = 32
+LONGEST_SHOWN = 20
 """Characters of an id in a title."""
 HOUR_US = 3_600_000_000
 SMALLEST_SHOWN = 0.01

@@ -22,7 +22,7 @@ from anomaly_assets.reports.page import (
     words,
 )
 from anomaly_assets.reports.sparks import chart, spark_svg
-from anomaly_assets.views.day_report import DayReport, usual_words
+from anomaly_assets.views.day_report import CheckVerdict, DayReport, usual_words
 
 ORGANISATIONS_SHOWN = 50
 
@@ -154,7 +154,7 @@ def _flags(found: DayReport) -> Iterator[Html]:
             amount_text(row["TOTAL_AMOUNT"]),
             join(
                 el("div", el("b", foreign(row["TX_ID"])), " wallet ", foreign(row["WALLET_ID"]), _of(row["ORG_NAME"])),
-                el("div", row["reason"] or ""),
+                el("div", foreign(row["reason"] or "")),
                 el("div", code(command_for("trace", row["TX_ID"]))),
             ),
         )
@@ -169,11 +169,12 @@ def _of(organisation: str | None) -> str:
 
 def _checks(found: DayReport) -> Iterator[Html]:
     yield el("p", "What was said of each partition when it was sealed.", class_="soft")
-    rows = [
-        (badge("passed", "good") if each.passed else badge(each.severity, "bad"), each.asset, each.check, each.message)
-        for each in found.checks
-    ]
+    rows = [(_passed(each), each.asset, each.check, foreign(each.message)) for each in found.checks]
     yield table(("", "asset", "check", "message"), rows)
+
+
+def _passed(verdict: CheckVerdict) -> Html:
+    return badge("passed", "good") if verdict.passed else badge(verdict.severity, "bad")
 
 
 def _origin(found: DayReport, address: str | None) -> Iterator[Html]:

@@ -26,7 +26,7 @@ def detector_section(
     parts: list[str] = [el("p", verdict if judged else badge(words(traced["status"]), "doubtful"))]
     if said is not None and said.sentence:
         parts.append(el("p", said.sentence))
-    parts.append(facts(_numbers(traced, said)))
+    parts += [facts(_numbers(traced, said))] if judged else []
     if explanation is not None and traced["detector"] == StatisticalDetector.name:
         drawn = zscore_picture(explanation)
         parts += [image(drawn, _seen(traced, explanation))] if drawn else []
@@ -36,9 +36,7 @@ def detector_section(
 
 
 def _numbers(traced: Mapping[str, Any], said: DetectorExplanation | None) -> Iterator[tuple[str, str]]:
-    yield "status", words(traced["status"])
-    if traced["score"] is not None:
-        yield "score", f"{traced['score']:.6f}"
+    yield "score", f"{traced['score']:.6f}"
     value, threshold, typical = (
         (said.value, said.threshold, said.typical) if said else (None, traced["flag_line"], traced["typical"])
     )

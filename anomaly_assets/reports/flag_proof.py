@@ -35,7 +35,10 @@ def proof_section(proof: Proof | None) -> Html:
         named = f"{broken.grade.value}, {broken.name}: {broken.outcome.value}"
         tone = OUTCOME_TONES[broken.outcome]
         parts.append(el("p", el("b", named), el("br"), lines(broken.detail), class_=tone))
-    rows = [(each.grade.value, each.name, _state(each.outcome), lines(each.detail)) for each in proof.links]
+    rows = [
+        (el("span", each.grade.value, class_="one"), each.name, _state(each.outcome), lines(each.detail))
+        for each in proof.links
+    ]
     parts.append(table(("grade", "link", "outcome", "detail"), rows))
     parts += [el("h3", "Notes"), listed(proof.notes)] if proof.notes else []
     return section("Proof", *parts)

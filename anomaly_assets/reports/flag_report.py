@@ -116,7 +116,8 @@ def _why(found: Explanation) -> Html:
     """Sentences, the smallest change, the map of hours and amounts, and the hours in words."""
     parts: list[str] = [el("p", found.row["reason"])] if found.row["reason"] else []
     if found.normal is None:
-        return section("Why it was not judged", *(el("p", each.sentence) for each in found.detectors if each.sentence))
+        told = (el("p", f"{words(each.detector)}: {each.sentence}.") for each in found.detectors if each.sentence)
+        return section("Why it was not judged", *told)
     parts.append(
         el("p", f"Amounts that no detector flags in {hour_text(found.hour)}: ", el("b", bands_text(found.normal)), ".")
     )

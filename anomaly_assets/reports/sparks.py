@@ -14,6 +14,10 @@ ALIKE = "▄"
 SPARK_WIDTH, SPARK_HEIGHT = 128, 22
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 300, 130, 50, 18, 8
 """Pixels; those of charts have room for their axes at the left and at the bottom."""
+WIDEST_SPARK, WIDEST = SPARK_WIDTH / 28, 24.0
+"""Most room of a bar: few days stand at the right, where the newest day is."""
+LABELS_APART = 90
+"""The first day is named when its bar lies so far from the end."""
 BAR_SHARE = 0.78
 """Of the room of a bar, the rest lies between bars."""
 
@@ -31,11 +35,13 @@ def spark(values: Sequence[float | None]) -> str:
 def spark_svg(values: Sequence[float | None]) -> Html:
     """Bars from 0 to the highest value, the last one marked."""
     top = max((value for value in values if value is not None), default=0.0) or 1.0
-    room = SPARK_WIDTH / max(len(values), 1)
+    room = min(SPARK_WIDTH / max(len(values), 1), WIDEST_SPARK)
+    left = SPARK_WIDTH - room * len(values)
+    heights = [None if value is None else value / top * (SPARK_HEIGHT - 1) + 1 for value in values]
     bars = [
-        _bar(place * room, room, value / top * (SPARK_HEIGHT - 1) + 1, SPARK_HEIGHT, last=place == len(values) - 1)
-        for place, value in enumerate(values)
-        if value is not None
+        _bar(left + place * room, room, height, SPARK_HEIGHT, last=place == len(values) - 1)
+        for place, height in enumerate(heights)
+        if height is not None
     ]
     return _svg(SPARK_WIDTH, SPARK_HEIGHT, "the days before and this day", *bars)
 
@@ -61,7 +67,8 @@ def chart(
     tops = [value for value in values if value is not None] + [each[1] for each in band if each]
     top = max([top, *tops]) or 1.0
     height = HEIGHT - BOTTOM - TOP
-    room = (WIDTH - LEFT) / max(len(days), 1)
+    room = min((WIDTH - LEFT) / max(len(days), 1), WIDEST)
+    left = WIDTH - room * len(days)
 
     def y(value: float) -> float:
         return TOP + height * (1 - value / top)
@@ -69,7 +76,7 @@ def chart(
     behind = [
         el(
             "rect",
-            x=_n(LEFT + place * room),
+            x=_n(left + place * room),
             y=_n(y(each[1])),
             width=_n(room),
             height=_n(max(y(each[0]) - y(each[1]), 1.0)),
@@ -80,7 +87,7 @@ def chart(
     ]
     bars = [
         _bar(
-            LEFT + place * room,
+            left + place * room,
             room,
             max(HEIGHT - BOTTOM - y(value), 1.0),
             HEIGHT - BOTTOM,
@@ -92,11 +99,11 @@ def chart(
     ]
     foot = HEIGHT - BOTTOM
     axis = el("line", x1=LEFT, x2=WIDTH, y1=foot, y2=foot, stroke="var(--line)")
-    drawn = _svg(WIDTH, HEIGHT, title, *behind, *bars, axis, *_labels(days, unit.format(0), unit.format(top)))
+    drawn = _svg(WIDTH, HEIGHT, title, *behind, *bars, axis, *_labels(days, left, unit.format(0), unit.format(top)))
     return el("figure", el("figcaption", title), drawn)
 
 
-def _labels(days: Sequence[date], bottom: str, top: str) -> list[Html]:
+def _labels(days: Sequence[date], left: float, bottom: str, top: str) -> list[Html]:
     """Lowest and highest value at the left, first and last day below."""
     found = [
         el("text", top, x=LEFT - 5, y=TOP + 8, text_anchor="end"),
@@ -104,8 +111,8 @@ def _labels(days: Sequence[date], bottom: str, top: str) -> list[Html]:
     ]
     if days:
         found.append(el("text", f"{days[-1]:%m-%d}", x=WIDTH, y=HEIGHT - 4, text_anchor="end"))
-    if len(days) > 1:
-        found.append(el("text", f"{days[0]:%m-%d}", x=LEFT, y=HEIGHT - 4))
+    if WIDTH - left >= LABELS_APART:
+        found.append(el("text", f"{days[0]:%m-%d}", x=_n(left), y=HEIGHT - 4))
     return found
 
 

@@ -30,6 +30,8 @@ dt{color:var(--soft);overflow-wrap:anywhere}
 dd{margin:0;overflow-wrap:anywhere;unicode-bidi:isolate}
 ul{margin:.3rem 0;padding-left:1.2rem}
 li{overflow-wrap:anywhere;unicode-bidi:isolate}
+.one{white-space:nowrap}
+td code{display:inline-block;min-width:14ch}
 .any{overflow-wrap:anywhere;unicode-bidi:isolate}
 code{font:.88em ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere;unicode-bidi:isolate}
 pre{margin:.4rem 0;padding:.6rem .8rem;border:1px solid var(--line);border-radius:6px;white-space:pre-wrap;

@@ -16,9 +16,9 @@ from anomaly_assets.evidence.stale import Stale, current_raw, stale_of_day, wind
 from anomaly_assets.evidence.trace import runs_of
 from anomaly_assets.settings import Detection
 from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
-from anomaly_assets.views.day_history import SHOWN_DAYS, DayCounts, History, Organisation, history
+from anomaly_assets.views.day_history import DayCounts, History, Organisation, history
 from anomaly_assets.views.digests import Digests
-from anomaly_assets.views.overview import Totals, totals
+from anomaly_assets.views.overview import USUAL_DAYS, Totals, totals
 from anomaly_assets.views.selection import Selection
 
 _INPUTS = {RAW: "raw", WINDOW: "window", MODELS: "models"}
@@ -188,7 +188,7 @@ def usual_words(report: DayReport) -> str:
         return "no usual rate yet: fewer than three days before have one"
     low, high = usual
     place = "below" if rate < low else "above" if rate > high else "within"
-    return f"{place} the usual {low:.2%} to {high:.2%} of the {SHOWN_DAYS} days before"
+    return f"{place} the usual {low:.2%} to {high:.2%} of up to {USUAL_DAYS} scored days before"
 
 
 def _top(flags: pa.Table, count: int) -> list[dict[str, Any]]:

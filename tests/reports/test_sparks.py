@@ -50,8 +50,15 @@ def test_a_chart_draws_a_bar_a_day_the_usual_range_and_names_its_ends() -> None:
     (band,) = re.findall(r'y="([\d.]+)"[^>]*height="([\d.]+)" fill="var\(--band\)"', drawn)
     assert band == ("34.00", "52.00")
     texts = re.findall(r"<text[^>]*>([^<]*)</text>", drawn)
-    assert texts == ["20.0%", "0.0%", "01-03", "01-01"]
+    assert texts == ["20.0%", "0.0%", "01-03"], "too few days to name the first one"
     assert "<title>2024-01-01: 10.0%</title>" in drawn
+
+
+def test_the_days_stand_at_the_right_and_the_first_of_many_is_named() -> None:
+    many = [DAYS[0] + timedelta(days=offset) for offset in range(28)]
+    assert re.findall(r"<text[^>]*>([^<]*)</text>", chart("rows", many, [1.0] * 28))[2:] == ["01-28", "01-01"]
+    places = [float(x) for x in re.findall(r'<rect x="([\d.]+)"', spark_svg([1.0, 1.0]))]
+    assert places == pytest.approx([128 - 2 * 128 / 28 + 0.11 * 128 / 28, 128 - 128 / 28 + 0.11 * 128 / 28], abs=0.01)
 
 
 def test_charts_of_nothing_and_of_one_day_can_be_drawn() -> None:
