@@ -10,6 +10,7 @@
 {root}/digests/                    counts and flagged rows of scored days, for pages; made again when needed
 {root}/truth/                      planted anomalies of the synthetic source, never read by the pipeline
 {root}/publication_log.jsonl       chained record of every publication
+{root}/verifications.jsonl         what was verified again, when, with which outcome; counts only
 {root}/locks/  dagster/  store/    locks, Dagster's own home, the embedded store
 """
 

@@ -1,6 +1,6 @@
 """sampled_flags_verify: every night some flags of all times are proved again, down to the model's bytes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import date
 
@@ -8,12 +8,14 @@ import dagster as dg
 
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.verification_log import record
 from anomaly_assets.checks.partitioned import evaluated_apart, result_of
 from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.verdicts import Severity, Verdict
 from anomaly_assets.evidence.proof import Outcome, Proof
 from anomaly_assets.evidence.sample import sample_flags
 from anomaly_assets.evidence.verify import Verifier
+from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.detection import BoundsResource
 from anomaly_assets.resources.home import HomeResource
 from anomaly_assets.steps.run import SCORED
@@ -25,32 +27,44 @@ DESCRIPTION = (
     "anomaly-assets verify names the first broken link."
 )
 
+Keep = Callable[[Sequence[Proof]], None]
+"""Receives proofs, to record them."""
+
 
 def sampled_flags_verify_check(days: dg.DailyPartitionsDefinition) -> dg.AssetChecksDefinition:
     """The check over the graph's partitions."""
 
     @evaluated_apart(SCORED, NAME, DESCRIPTION, days)
     def evaluate(
-        context: dg.AssetCheckExecutionContext, home: HomeResource, bounds: BoundsResource
+        context: dg.AssetCheckExecutionContext, home: HomeResource, bounds: BoundsResource, clock: ClockResource
     ) -> dg.AssetCheckResult:
-        day, compute = date.fromisoformat(context.partition_key), Compute(home.threads)
-        return result_of(verify_sample(home.open(), day, bounds.verified_flags, compute))
+        day, opened = date.fromisoformat(context.partition_key), home.open()
+
+        def keep(proofs: Sequence[Proof]) -> None:
+            if warning := record(opened, proofs, who="nightly", at=clock.now()):
+                context.log.warning(warning)
+
+        return result_of(verify_sample(opened, day, bounds.verified_flags, Compute(home.threads), keep=keep))
 
     return evaluate
 
 
-def verify_sample(home: Home, day: date, count: int, compute: Compute) -> Verdict:
+def verify_sample(home: Home, day: date, count: int, compute: Compute, *, keep: Keep = lambda _: None) -> Verdict:
     """What became of ``count`` flags of the days up to ``day``; others are picked whenever something is published.
 
     A day whose flags cannot be read counts as one that is not proved. Whatever else goes wrong is a failed verdict.
+
+    Parameters
+    ----------
+    keep : receives every proof, to be recorded
     """
     try:
-        return _verified(home, day, count, compute)
+        return _verified(home, day, count, compute, keep)
     except Exception as error:  # noqa: BLE001 - a check that crashes would tell nobody what it found
         return Verdict(NAME, False, f"no flags could be verified: {type(error).__name__}: {error}")
 
 
-def _verified(home: Home, day: date, count: int, compute: Compute) -> Verdict:
+def _verified(home: Home, day: date, count: int, compute: Compute, keep: Keep) -> Verdict:
     head = ""
     with suppress(CorruptFile, OSError):  # every proof will say so
         head = home.log.head()
@@ -58,6 +72,7 @@ def _verified(home: Home, day: date, count: int, compute: Compute) -> Verdict:
     verifier = Verifier(home, compute=compute)
     proofs = [verifier.verify(on, [tx_id]) for on, tx_ids in sample.picked.items() for tx_id in tx_ids]
     examined = [*proofs, *sample.unread]
+    keep(examined)
     if not examined:
         return Verdict(NAME, True, "no flag is published yet: not applicable")
     bad = [proof for proof in examined if proof.outcome not in {Outcome.PROVEN, Outcome.ERASED}]

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import click
@@ -103,12 +103,21 @@ def verify(settings: Settings, as_json: bool, head: str | None, revision: str | 
     steps = track(wanted.items(), "verifying", console=err, disable=as_json or not several)
     proofs = [*proofs, *(verifier.verify(day, tx_ids, revision=revision) for day, tx_ids in steps)]
     outcomes = [proof.outcome.value for proof in proofs]
+    _record(home, proofs)
     if as_json:
         click.echo(json.dumps({**_summary(home, outcomes), "proofs": [proof.as_json() for proof in proofs]}))
     else:
         _print(proofs)
     code = next((EXIT_CODES[name] for name in ("mismatch", "missing") if name in outcomes), 0)
     raise click.exceptions.Exit(code)
+
+
+def _record(home: Any, proofs: Sequence[Any]) -> None:
+    """Keep what was found in the log of verifications; that it could not be kept changes nothing of it."""
+    from anomaly_assets.adapters.verification_log import record
+
+    if warning := record(home, proofs, who="command", at=datetime.now(UTC)):
+        err.print(Text(warning, style="yellow"), soft_wrap=True)
 
 
 def _say(sentence: str) -> None:

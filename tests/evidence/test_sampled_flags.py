@@ -10,6 +10,7 @@ from anomaly_assets.checks.sampled_flags_verify import verify_sample
 from anomaly_assets.domain.identity import table_digest
 from anomaly_assets.domain.metrics import METRICS as METRICS_SCHEMA
 from anomaly_assets.domain.verdicts import Severity
+from anomaly_assets.evidence.proof import Outcome, Proof
 from anomaly_assets.evidence.sample import sample_flags
 from anomaly_assets.steps.run import METRICS, RAW, SCORED
 from evidence.conftest import DAYS
@@ -62,6 +63,15 @@ def test_a_day_that_cannot_be_read_is_one_that_is_not_proved_and_the_others_are_
     assert verdict.numbers["pass rate"] == 1 - 2 / (n_flags + 2)
     assert str(DAYS[0]) in verdict.message
     assert path.name in verdict.message
+
+
+def test_every_proof_is_handed_on_to_be_recorded(home: Home) -> None:
+    """Those of flags, and those of days that could not be read."""
+    (home.lake.folder(SCORED, DAYS[0]) / "seal.json").write_bytes(b"damaged")
+    kept: list[Proof] = []
+    verdict = verify_sample(home, DAYS[-1], 3, Compute(), keep=kept.extend)
+    assert Counter(proof.outcome for proof in kept) == {Outcome.PROVEN: 3, Outcome.MISMATCH: 1}
+    assert verdict.numbers["pass rate"] == 3 / 4
 
 
 def test_days_that_are_not_picked_are_not_read(home: Home) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.verification_log import log_path, verifications
 from anomaly_assets.steps.run import RAW, SCORED
 from evidence.conftest import DAYS, EVIDENCE
 from evidence.test_verify import flags_of
@@ -68,6 +69,27 @@ def test_verify_works_from_files_alone_and_tells_by_its_exit_code(home: Home) ->
     unknown = alone("verify", "no-such-id", *where)
     assert unknown.returncode == 2
     assert "no raw day" in unknown.stderr
+
+
+def test_what_was_verified_is_recorded_in_counts(home: Home) -> None:
+    where = ("--home", str(home.root))
+    flag = flags_of(home, DAY)[0]
+    assert alone("verify", flag, *where).returncode == 0
+    assert alone("verify", "--day", "2024-01-14", *where).returncode == 2
+    found = [(each.day, each.transactions, each.outcome, each.head, each.who) for each in verifications(home)]
+    missing = DAYS[0].replace(day=14)
+    assert found == [
+        (DAY, 1, "proven", home.log.head(), "command"),
+        (missing, None, "missing", home.log.head(), "command"),
+    ]
+    assert flag not in log_path(home).read_text()
+
+
+def test_a_record_that_cannot_be_written_changes_nothing_of_what_is_found(home: Home) -> None:
+    log_path(home).mkdir()
+    done = alone("verify", flags_of(home, DAY)[0], "--json", "--home", str(home.root))
+    assert (done.returncode, verdict_of(done.stdout)) == (0, ["proven"])
+    assert "was not recorded" in done.stderr
 
 
 def test_verify_wants_one_subject(untouched: Home) -> None:

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from anomaly_assets.adapters.failpoints import armed
+from anomaly_assets.adapters.verification_log import verifications
 from anomaly_assets.jobs import NIGHTLY
 from graph.deployment import CHECKS, Deploy, Deployment, source_of
 from graph.invented import BUSY, DAY, FIRST, ROWS_PER_DAY, days_from, deliver, extra, ordinary_day
@@ -71,6 +72,8 @@ def test_the_night_proves_flags_and_a_simulation_does_not(own: Deployment) -> No
     assert evaluation is not None
     assert evaluation.passed, evaluation.description
     n_flags = sum(own.published(DAY).column("is_anomaly").to_pylist())
+    recorded = [(each.transactions, each.outcome, each.who) for each in verifications(own.home)]
+    assert recorded == [(1, "proven", "nightly")] * min(5, n_flags)
     if n_flags:
         assert evaluation.metadata["pass rate"].value == 1.0
         assert evaluation.metadata["flags verified"].value == min(5, n_flags)
