@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from anomaly_assets.adapters.embedded_store import EmbeddedStore
 from anomaly_assets.adapters.home import Home
@@ -47,11 +48,21 @@ class StoreProvider:
         """Address of the store; starts the embedded one when no URL is configured."""
         return self.url if self.url is not None else self.embedded(home).ensure_running()
 
+    def running(self, home: Home) -> str | None:
+        """Address of the store; None when it is the embedded one and does not run or still loads: none is started.
+
+        Raises ``StoreUnavailable`` and ``StoreRefused`` when the embedded one lives but does not answer.
+        """
+        if self.url is not None:
+            return self.url
+        status = self.embedded(home).status()
+        return f"unix://{quote(str(status.socket))}" if status.running and not status.loading else None
+
     @contextmanager
-    def open(self, home: Home) -> Iterator[ModelStore]:
-        """A connected store, closed at the end."""
+    def open(self, home: Home, address: str | None = None) -> Iterator[ModelStore]:
+        """A connected store, closed at the end; at ``address`` when :meth:`running` told it."""
         store = ModelStore.connect(
-            self.resolve(home),
+            self.resolve(home) if address is None else address,
             key_prefix=self.key_prefix,
             home_id=home.home_id,
             socket_timeout=self.socket_timeout,

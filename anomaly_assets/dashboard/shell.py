@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any, NoReturn
 
 import pyarrow as pa
@@ -133,7 +134,7 @@ def selection() -> Selection:
             "No day is scored yet. Score some, then look again.",
             "make demo\nanomaly-assets backfill --from ... --to ...",
         )
-    first, last = _period(days)
+    first, last = period(days)
     chosen = within(days, first, last)
     if not chosen:
         nothing(
@@ -157,8 +158,8 @@ def prepare(days: Sequence[date]) -> None:
     bar.empty()
 
 
-def _period(days: Sequence[date]) -> tuple[date, date]:
-    """First and last day: of the address, else as chosen before, else the last days."""
+def period(days: Sequence[date]) -> tuple[date, date]:
+    """First and last day of the sidebar: of the address, else as chosen before, else the last of ``days``."""
     usual = (days[max(len(days) - DAYS_SHOWN_FIRST, 0)], days[-1])
     asked = tuple(day_named(st.query_params.get(name, "")) for name in ("from", "to"))
     known = st.session_state.get("period", usual)
@@ -189,22 +190,27 @@ def _organisations(days: Sequence[date]) -> tuple[str | None, ...] | None:
 
 
 def _organisation_names(days: Sequence[date]) -> list[str]:
-    cells = deployment().digests.read("cells", days, ["org_name"])
+    cells = deployment().digests.read("counts", days, ["org_name"])
     names = cells.column("org_name").unique().to_pylist() if cells.num_rows else []
-    return sorted((WITHOUT_ORGANISATION if name is None else name for name in names), key=str.casefold)
+    return sorted(map(organisation, names), key=str.casefold)
+
+
+def organisation(name: str | None) -> str:
+    """How an organisation is named on screens and in addresses."""
+    return WITHOUT_ORGANISATION if name is None else name
 
 
 def exports(table: pa.Table, name: str) -> None:
     """Buttons that save the table as CSV and as parquet."""
-    left, right, _ = st.columns([1, 1, 4])
-    left.download_button(
-        "CSV", lambda: to_csv(table), f"{name}.csv", "text/csv", key=f"{name}-csv", icon=":material/download:"
-    )
-    right.download_button(
-        "Parquet",
-        lambda: to_parquet(table),
-        f"{name}.parquet",
-        "application/vnd.apache.parquet",
-        key=f"{name}-parquet",
-        icon=":material/download:",
-    )
+    kinds = {"CSV": (to_csv, "text/csv"), "Parquet": (to_parquet, "application/vnd.apache.parquet")}
+    row = st.container(horizontal=True)
+    for kind, (convert, mime) in kinds.items():
+        row.download_button(
+            kind,
+            partial(convert, table),  # made when it is asked for
+            f"{name}.{kind.lower()}",
+            mime,
+            key=f"{name}-{kind.lower()}",
+            icon=":material/download:",
+            on_click="ignore",
+        )

@@ -22,19 +22,19 @@ def transactions(table: pa.Table, name: str, *, empty: str = "No transaction is 
     if not table.num_rows:
         st.info(empty, icon=":material/inbox:")
         return
-    ranked = table.sort_by([("anomaly_score", "descending"), ("TX_ID", "ascending")])
-    shown = ranked.slice(0, SHOWN_AT_MOST)
-    if ranked.num_rows > shown.num_rows:
-        st.caption(f"The first {shown.num_rows:,} of {ranked.num_rows:,} rows; the files hold all.")
+    order = [("anomaly_score", "descending"), ("day", "ascending"), ("TX_ID", "ascending")]
+    shown = table.take(pc.select_k_unstable(table, min(SHOWN_AT_MOST, table.num_rows), order))
+    if table.num_rows > shown.num_rows:
+        st.caption(f"The first {shown.num_rows:,} of {table.num_rows:,} rows; the files hold all.")
     else:
-        st.caption(f"{ranked.num_rows:,} rows. Choose one to see why.")
+        st.caption(f"{table.num_rows:,} rows. Choose one to see why.")
     state = st.dataframe(
         _readable(shown), hide_index=True, on_select="rerun", selection_mode="single-row", key=f"table-{name}"
     )
     if rows := state["selection"]["rows"]:
         row = shown.slice(rows[0], 1).to_pylist()[0]
         go(FLAG, tx=row["TX_ID"], day=str(row["day"]))
-    exports(ranked, name)
+    exports(table, name)
 
 
 def _readable(table: pa.Table) -> pa.Table:

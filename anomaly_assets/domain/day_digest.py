@@ -28,6 +28,8 @@ CELLS = pa.schema(
     ]
 )
 """Rows by organisation, UTC hour and by which detectors judged and flagged them: bit k is the k-th detector."""
+COUNTS = pa.schema([field for field in CELLS if field.name != "hour"])
+"""Rows as ``CELLS`` has them, whatever their hour."""
 STATUSES = pa.schema(
     [
         pa.field("org_name", pa.string()),
@@ -65,6 +67,12 @@ def cells(scored: pa.Table, detectors: Sequence[str]) -> pa.Table:
         "flagged": pa.array(flagged),
     }
     return _counted(keys, CELLS)
+
+
+def counts(scored: pa.Table, detectors: Sequence[str]) -> pa.Table:
+    """``COUNTS`` of published rows; at most eight detectors. Raises ``ValueError`` beyond."""
+    grouped = cells(scored, detectors).group_by(["org_name", "judged", "flagged"], use_threads=False)
+    return grouped.aggregate([("n_rows", "sum")]).rename_columns(COUNTS.names).cast(COUNTS).combine_chunks()
 
 
 def statuses(scored: pa.Table, detectors: Sequence[str]) -> pa.Table:

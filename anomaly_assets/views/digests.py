@@ -17,13 +17,14 @@ from anomaly_assets.adapters.atomic_files import write_atomically
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.parquet_bytes import table_from_bytes, table_to_bytes
 from anomaly_assets.adapters.seal import Seal
-from anomaly_assets.domain.day_digest import cells, flags, histograms, statuses
+from anomaly_assets.domain.day_digest import cells, counts, flags, histograms, statuses
 from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.steps.run import METRICS, SCORED
 from anomaly_assets.steps.settings_record import recorded_settings
 
 _MAKE: dict[str, Callable[[pa.Table, Sequence[Detector]], pa.Table]] = {
     "cells": lambda scored, detectors: cells(scored, [each.name for each in detectors]),
+    "counts": lambda scored, detectors: counts(scored, [each.name for each in detectors]),
     "statuses": lambda scored, detectors: statuses(scored, [each.name for each in detectors]),
     "histograms": lambda scored, detectors: histograms(scored, [each.score_column for each in detectors]),
     "flags": lambda scored, detectors: flags(scored, [each.name for each in detectors]),
@@ -74,7 +75,8 @@ class Digests:
 
     def missing(self, days: Iterable[date]) -> list[date]:
         """Days among these whose digest is to be made first."""
-        return [day for day in days if not all(self._path(self.scored(day), part).exists() for part in PARTS)]
+        scored = map(self.scored, days)
+        return [each.day for each in scored if not all(self._path(each, part).exists() for part in PARTS)]
 
     def make(self, day: date) -> None:
         """Make the digest of a day from its scores, which are verified. Raises ``CorruptFile``."""

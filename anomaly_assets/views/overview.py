@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 
 import numpy as np
 import pyarrow as pa
@@ -10,12 +9,15 @@ import pyarrow.compute as pc
 
 from anomaly_assets.domain.detectors.base import DetectorStatus
 from anomaly_assets.domain.metrics import ratio
+from anomaly_assets.views.counts import NUMBERS, counted, detector_names, flagged_column
 from anomaly_assets.views.digests import Digests
-from anomaly_assets.views.selection import Selection, total
+from anomaly_assets.views.selection import Selection
 
 USUAL_DAYS = 28
-"""Days before a day whose rates make its usual band."""
+"""Scored days before a day whose rates make its usual band."""
 USUAL_QUANTILES = (0.1, 0.9)
+FEWEST_DAYS = 3
+"""With fewer of them no band is told."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +28,12 @@ class Totals:
     ----------
     transactions, judged, flagged : rows; rows some detector judged; rows some detector flagged
     flagged_by : rows each detector flagged, in order of publication
-    not_judged : rows by (detector, why not), of what each detector did not judge
     """
 
     transactions: int
     judged: int
     flagged: int
     flagged_by: dict[str, int]
-    not_judged: dict[tuple[str, str], int]
 
     @property
     def coverage(self) -> float | None:
@@ -48,77 +48,75 @@ class Totals:
 
 def totals(digests: Digests, selection: Selection) -> Totals:
     """Counts of the selection. Raises ``NotSealed``, ``CorruptFile``."""
-    cells = selection.of(digests.read("cells", selection.days))
+    (row,) = counted(digests, selection, []).to_pylist()
+    names = detector_names(digests, selection.days)
+    by_detector = {name: row[flagged_column(name)] for name in names}
+    return Totals(row["n_rows"], row["n_judged"], row["n_flagged"], by_detector)
+
+
+def judgements(digests: Digests, selection: Selection) -> pa.Table:
+    """What each detector could say: ``detector, status, n_rows, share`` (of all rows), most rows first per detector."""
     statuses = selection.of(digests.read("statuses", selection.days))
-    detectors = detector_names(digests, selection.days)
-    flagged = cells.column("flagged").to_numpy()
-    why = statuses.filter(pc.not_equal(statuses.column("status"), DetectorStatus.JUDGED.value))
-    grouped = why.group_by(["detector", "status"], use_threads=False).aggregate([("n_rows", "sum")])
-    return Totals(
-        transactions=total(cells),
-        judged=total(cells, cells.column("judged").to_numpy() > 0),
-        flagged=total(cells, flagged > 0),
-        flagged_by={name: total(cells, (flagged >> bit) & 1 == 1) for bit, name in enumerate(detectors)},
-        not_judged={(row["detector"], row["status"]): row["n_rows_sum"] for row in grouped.to_pylist()},
-    )
+    grouped = statuses.group_by(["detector", "status"], use_threads=False).aggregate([("n_rows", "sum")])
+    order = {name: place for place, name in enumerate(detector_names(digests, selection.days))}
+    found = sorted(grouped.to_pylist(), key=lambda row: (order.get(row["detector"], len(order)), -row["n_rows_sum"]))
+    whole: dict[str, int] = {}
+    for row in found:
+        whole[row["detector"]] = whole.get(row["detector"], 0) + row["n_rows_sum"]
+    columns = {
+        "detector": pa.array([row["detector"] for row in found], pa.string()),
+        "status": pa.array([row["status"] for row in found], pa.string()),
+        "n_rows": pa.array([row["n_rows_sum"] for row in found], pa.int64()),
+        "share": pa.array([row["n_rows_sum"] / whole[row["detector"]] for row in found], pa.float64()),
+    }
+    return pa.table(columns)
 
 
-def detector_names(digests: Digests, days: Sequence[date]) -> list[str]:
-    """Detectors of the period, in order of publication: those of its last day."""
-    return [detector.name for detector in digests.detectors_of(digests.scored(days[-1]))]
+def not_judged(judged: pa.Table) -> pa.Table:
+    """Of :func:`judgements` those that are reasons not to judge."""
+    return judged.filter(pc.not_equal(judged.column("status"), DetectorStatus.JUDGED.value))
 
 
 def rates(digests: Digests, selection: Selection) -> pa.Table:
     """Per day: ``day, n_rows, n_judged, n_flagged, rate, coverage, usual_low, usual_high``.
 
     The usual band of a day is the range between the quantiles ``USUAL_QUANTILES`` of the rates of up to ``USUAL_DAYS``
-    scored days before it, in the selection or not; null with fewer than three.
+    scored days before it, in the selection or not; null with fewer than ``FEWEST_DAYS``. A day without rows of the
+    selection has counts of 0.
     """
     before = [day for day in digests.days() if day < selection.days[0]][-USUAL_DAYS:]
-    known = [*before, *selection.days]
-    cells = selection.of(digests.read("cells", known))
-    counts = [_counts(cells.filter(pc.equal(cells.column("day"), pa.scalar(day)))) for day in known]
-    rate = np.array([flagged / judged if judged else np.nan for _, judged, flagged in counts])
-    bands = [_usual(rate[max(place - USUAL_DAYS, 0) : place]) for place in range(len(known))]
-    rows = [
-        {
-            "day": day,
-            "n_rows": n_rows,
-            "n_judged": judged,
-            "n_flagged": flagged,
-            "rate": ratio(flagged, judged),
-            "coverage": ratio(judged, n_rows),
-            "usual_low": band[0],
-            "usual_high": band[1],
-        }
-        for day, (n_rows, judged, flagged), band in zip(known, counts, bands, strict=True)
-    ]
-    kinds = [pa.date32(), pa.int64(), pa.int64(), pa.int64(), pa.float64(), pa.float64(), pa.float64(), pa.float64()]
-    schema = pa.schema(list(zip(rows[0], kinds, strict=True)))
-    return pa.Table.from_pylist(rows[len(before) :], schema=schema)
+    known = (*before, *selection.days)
+    table = counted(digests, Selection(known, selection.organisations), ["day"])
+    place = pc.index_in(pa.array(known, pa.date32()), table.column("day").combine_chunks())
+    counts = {name: pc.fill_null(table.column(name).take(place), 0).to_numpy() for name in NUMBERS}
+    with np.errstate(invalid="ignore"):
+        rate, coverage = counts["n_flagged"] / counts["n_judged"], counts["n_judged"] / counts["n_rows"]
+    bands = np.array([_usual(rate[max(end - USUAL_DAYS, 0) : end]) for end in range(len(before), len(known))])
+    shown = {name: values[len(before) :] for name, values in {**counts, "rate": rate, "coverage": coverage}.items()}
+    shown |= {"usual_low": bands[:, 0], "usual_high": bands[:, 1]}
+    columns = {name: pa.array(values, mask=np.isnan(values)) for name, values in shown.items()}
+    return pa.table({"day": pa.array(selection.days, pa.date32()), **columns})
 
 
 def top(digests: Digests, selection: Selection, column: str, count: int) -> pa.Table:
-    """Values of a published ``column`` with most flags: the value, ``n_flagged, highest_score``, most first."""
+    """Values of a published ``column`` with most flags: the value, ``n_flagged, highest_score, last_flag``, most first.
+
+    ``last_flag`` is the last day with one.
+    """
     flags = digests.read("flags", selection.days, sorted({column, "anomaly_score", "ORG_NAME"}))
     grouped = selection.of(flags, "ORG_NAME").group_by([column], use_threads=False)
-    named = grouped.aggregate([([], "count_all"), ("anomaly_score", "max")])
-    named = named.rename_columns([column, "n_flagged", "highest_score"])
+    named = grouped.aggregate([([], "count_all"), ("anomaly_score", "max"), ("day", "max")])
+    named = named.rename_columns([column, "n_flagged", "highest_score", "last_flag"])
     order = [("n_flagged", "descending"), ("highest_score", "descending"), (column, "ascending")]
     return named.sort_by(order).slice(0, count)
 
 
-def _counts(cells: pa.Table) -> tuple[int, int, int]:
-    return (
-        total(cells),
-        total(cells, cells.column("judged").to_numpy() > 0),
-        total(cells, cells.column("flagged").to_numpy() > 0),
-    )
+def flags_of(digests: Digests, selection: Selection) -> pa.Table:
+    """The flagged rows of the selection, published columns and ``day``."""
+    return selection.of(digests.read("flags", selection.days), "ORG_NAME")
 
 
-def _usual(rates: np.ndarray) -> tuple[float | None, float | None]:
+def _usual(rates: np.ndarray) -> Sequence[float]:
     known = rates[~np.isnan(rates)]
-    if len(known) < 3:
-        return None, None
-    low, high = np.quantile(known, USUAL_QUANTILES)
+    low, high = np.quantile(known, USUAL_QUANTILES) if len(known) >= FEWEST_DAYS else (np.nan, np.nan)
     return float(low), float(high)

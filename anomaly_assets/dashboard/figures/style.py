@@ -29,7 +29,7 @@ def figure(*traces: Any, x: str, y: str, title: str = "", **layout: Any) -> go.F
             "margin": {"l": 60, "r": 20, "t": 60 if title else 30, "b": 45},
             "xaxis": {"title": {"text": x}},
             "yaxis": {"title": {"text": y}, "rangemode": "tozero"},
-            "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0.0},
+            "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0.0, "traceorder": "normal"},
             "hovermode": "x unified",
             **layout,
         },

@@ -2,6 +2,12 @@
 
 from types import ModuleType
 
-from anomaly_assets.dashboard.screens import flag, overview, wallet
+from anomaly_assets.dashboard.screens import flag, operations, organisations, overview, wallet
 
-SCREENS: dict[str, ModuleType] = {"overview": overview, "wallet": wallet, "flag": flag}
+SCREENS: dict[str, ModuleType] = {
+    "overview": overview,
+    "wallet": wallet,
+    "flag": flag,
+    "organisations": organisations,
+    "operations": operations,
+}

@@ -1,12 +1,26 @@
 """A period at a glance."""
 
+import pyarrow as pa
 import streamlit as st
 
-from anomaly_assets.dashboard.figures.overview import rate_over_time, rows_over_time
-from anomaly_assets.dashboard.figures.style import readable
-from anomaly_assets.dashboard.shell import deployment, selection
+from anomaly_assets.dashboard.figures.overview import rows_over_time
+from anomaly_assets.dashboard.looks import store_now
+from anomaly_assets.dashboard.sections import (
+    SHOWN_AT_TOP,
+    ranking,
+    show_judgements,
+    show_rate,
+    show_totals,
+    show_wallets,
+)
+from anomaly_assets.dashboard.shell import deployment, go, link, selection
+from anomaly_assets.dashboard.tables import day, listing, named, number, text
 from anomaly_assets.dashboard.transactions import transactions
-from anomaly_assets.views.overview import rates, totals
+from anomaly_assets.steps.run import RAW, SCORED
+from anomaly_assets.views.digests import Digests
+from anomaly_assets.views.freshness import SERVED, freshness
+from anomaly_assets.views.overview import flags_of, rates, top, totals
+from anomaly_assets.views.selection import Selection
 
 TITLE, ICON = "Overview", ":material/space_dashboard:"
 
@@ -15,16 +29,61 @@ def show() -> None:
     """The screen."""
     st.title(TITLE)
     chosen, digests = selection(), deployment().digests
-    found = totals(digests, chosen)
-    columns = st.columns(4 + len(found.flagged_by))
-    columns[0].metric("Transactions", f"{found.transactions:,}")
-    columns[1].metric("Judged", "-" if found.coverage is None else f"{found.coverage:.1%}")
-    columns[2].metric("Flagged", f"{found.flagged:,}")
-    columns[3].metric("Rate", "-" if found.rate is None else f"{found.rate:.2%}")
-    for column, (name, count) in zip(columns[4:], found.flagged_by.items(), strict=True):
-        column.metric(f"by {readable(name)}", f"{count:,}")
+    newest = freshness(deployment().home.lake, store_now())
+    st.caption(_newest(newest))
+    show_totals(totals(digests, chosen))
     per_day = rates(digests, chosen)
-    st.plotly_chart(rate_over_time(per_day), key="rate")
-    st.plotly_chart(rows_over_time(per_day), key="rows")
+    show_rate(per_day)
+    left, right = st.columns(2)
+    with left:
+        st.subheader("Transactions")
+        st.plotly_chart(rows_over_time(per_day), key="rows")
+        st.caption("A judged transaction is one that some detector could say something about.")
+    with right:
+        show_judgements(digests, chosen)
+    left, right = st.columns(2)
+    with left:
+        st.subheader("Organisations with most flags")
+        _organisations(digests, chosen)
+    with right:
+        show_wallets(digests, chosen)
     st.subheader("Flags that stand out most")
-    transactions(chosen.of(digests.read("flags", chosen.days), "ORG_NAME"), "flags")
+    transactions(flags_of(digests, chosen), "flags")
+    show_freshness(newest)
+
+
+def _organisations(digests: Digests, chosen: Selection) -> None:
+    found = named(top(digests, chosen, "ORG_NAME", SHOWN_AT_TOP), "ORG_NAME")
+    if not found.num_rows:
+        st.info("No organisation has a flag here.", icon=":material/inbox:")
+        return
+    columns = {"ORG_NAME": text("organisation"), **ranking(max(found.column("n_flagged").to_pylist()))}
+    if row := listing(found, "top-organisations", columns, choose=True):
+        go("organisations", org=row["ORG_NAME"])
+    st.caption("Choose one to see it beside the others; large ones have many flags by their size alone.")
+
+
+def _newest(newest: pa.Table) -> str:
+    days = dict(zip(newest.column("what").to_pylist(), newest.column("newest").to_pylist(), strict=True))
+    served = days[SERVED]
+    told = f"the model store serves models of {served}" if served else "the model store serves no models now"
+    return f"Scored up to {days[SCORED]}, raw data up to {days[RAW]}; {told}."
+
+
+def show_freshness(newest: pa.Table) -> None:
+    """Newest days of all assets and of the models that are served."""
+    st.subheader("How new it is")
+    columns = {
+        "what": text("what"),
+        "newest": day("newest day"),
+        "days_behind": number("days behind the newest raw day"),
+        "state": text("state"),
+    }
+    listing(newest, "freshness", columns)
+    store = store_now()
+    if store.remedy:
+        st.warning(f"{store.found} Scores do not depend on it: they are made from the archive then.")
+        st.code(store.remedy, language="sh")
+    scored = newest.column("newest").to_pylist()[newest.column("what").to_pylist().index(SCORED)]
+    link(f"{scored} alone", "overview", **{"from": str(scored), "to": str(scored)})
+    link("All days, the store and refused rows", "operations")

@@ -1,0 +1,124 @@
+"""Figures of operations: days present, refused rows, proofs."""
+
+from datetime import date, datetime, time, timedelta
+
+import plotly.graph_objects as go
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from anomaly_assets.dashboard.figures.style import DETECTOR_COLOURS, FLAGGED, MUTED, NORMAL, figure, readable
+from anomaly_assets.views.partitions import State
+
+STATE_COLOURS = {
+    State.SEALED: "#2a9d8f",
+    State.STALE: "#e0b145",
+    State.MISSING: "#e08e45",
+    State.DAMAGED: FLAGGED,
+    State.OUTSIDE: "rgba(138,148,160,0.18)",
+}
+OUTCOME_COLOURS = {"proven": "#2a9d8f", "erased": MUTED, "missing": "#e08e45", "mismatch": FLAGGED}
+
+
+def calendar(states: pa.Table) -> go.Figure:
+    """A field for every asset and day, coloured by its state."""
+    days = sorted(set(states.column("day").to_pylist()))
+    assets = list(dict.fromkeys(states.column("asset").to_pylist()))
+    cells = {(row["asset"], row["day"]): row for row in states.to_pylist()}
+    fields = [_field(state, colour, assets, days, cells) for state, colour in STATE_COLOURS.items()]
+    gap = 1 if len(days) <= 200 else 0
+    shown = [field.update(xgap=gap, ygap=2) for field in fields if field is not None]
+    drawn = figure(*shown, x="day (UTC)", y="asset", hovermode="closest")
+    drawn.update_layout(
+        height=110 + 30 * len(assets),
+        yaxis={"autorange": "reversed", "automargin": True, "showgrid": False},
+        xaxis={"showgrid": False},
+    )
+    return drawn
+
+
+def refused_rows(refusals: pa.Table, first: date, last: date) -> go.Figure:
+    """Refused rows a day from ``first`` to ``last``, by reason, the most frequent reason at the bottom."""
+    totals = refusals.group_by(["reason"], use_threads=False).aggregate([("n_rows", "sum")])
+    order = totals.sort_by([("n_rows_sum", "descending"), ("reason", "ascending")]).column("reason").to_pylist()
+    colours = (*DETECTOR_COLOURS, NORMAL, MUTED)
+    bars = []
+    for place, reason in enumerate(order):
+        rows = refusals.filter(pc.equal(refusals.column("reason"), reason))
+        bars.append(
+            go.Bar(
+                x=rows.column("day").to_pylist(),
+                y=rows.column("n_rows").to_pylist(),
+                name=readable(reason),
+                marker={"color": colours[place % len(colours)], "line": {"width": 0}},
+            )
+        )
+    drawn = figure(*bars, x="day (UTC)", y="refused rows", barmode="stack")
+    half_a_day = timedelta(hours=12)
+    ends = [datetime.combine(first, time()) - half_a_day, datetime.combine(last, time()) + half_a_day]
+    drawn.update_layout(xaxis={"type": "date", "range": ends}, yaxis=_whole_numbers(_highest(refusals)))
+    return drawn
+
+
+def proofs_over_time(pass_rates: pa.Table) -> go.Figure:
+    """Share of proofs that passed, and how many there were by outcome, per day on which something was verified."""
+    dates = pass_rates.column("date").to_pylist()
+    bars = [
+        go.Bar(
+            x=dates,
+            y=pass_rates.column(f"n_{outcome}").to_pylist(),
+            name=outcome,
+            yaxis="y2",
+            marker={"color": colour, "opacity": 0.55, "line": {"width": 0}},
+        )
+        for outcome, colour in OUTCOME_COLOURS.items()
+        if pc.sum(pass_rates.column(f"n_{outcome}")).as_py()
+    ]
+    rate = go.Scatter(
+        x=dates,
+        y=pass_rates.column("rate").to_pylist(),
+        mode="lines+markers",
+        line={"color": NORMAL},
+        name="pass rate",
+        hovertemplate="%{y:.0%}",
+    )
+    drawn = figure(*bars, rate, x="verified on (UTC day)", y="pass rate (%)", barmode="stack")
+    drawn.update_layout(
+        yaxis={"range": [0, 1.05], "tickformat": ".0%", "overlaying": "y2", "showgrid": True},
+        yaxis2={"title": {"text": "proofs"}, "side": "right", "rangemode": "tozero", "showgrid": False},
+        yaxis2_tickformat=",d",
+        yaxis2_nticks=5,
+        xaxis_type="date",
+        margin_r=60,
+    )
+    return drawn
+
+
+def _highest(refusals: pa.Table) -> int:
+    """Most refused rows of a day."""
+    totals = refusals.group_by(["day"], use_threads=False).aggregate([("n_rows", "sum")])
+    return max(totals.column("n_rows_sum").to_pylist(), default=0)
+
+
+def _whole_numbers(highest: int) -> dict[str, object]:
+    """An axis of counts: few of them get no fractions between."""
+    return {"tickformat": ",d", "dtick": 1 if highest <= 6 else None}
+
+
+def _field(
+    state: State, colour: str, assets: list[str], days: list[object], cells: dict[tuple[str, object], dict[str, str]]
+) -> go.Heatmap | None:
+    """The fields of one state as a trace of its own, so that the legend names it; None when there are none."""
+    here = [[cells[asset, day]["state"] == state for day in days] for asset in assets]
+    if not any(map(any, here)):
+        return None
+    return go.Heatmap(
+        x=days,
+        y=assets,
+        z=[[1 if is_here else None for is_here in row] for row in here],
+        text=[[cells[asset, day]["because"] for day in days] for asset in assets],
+        hovertemplate=f"%{{y}} of %{{x|%Y-%m-%d}}: {state.value}<br>%{{text}}<extra></extra>",
+        colorscale=[[0, colour], [1, colour]],
+        showscale=False,
+        showlegend=True,
+        name=state.value,
+    )

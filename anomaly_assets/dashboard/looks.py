@@ -1,0 +1,30 @@
+"""Looks at what changes by itself (the store, the lake's days), kept for some seconds for everybody who looks."""
+
+from datetime import date, timedelta
+
+import pyarrow as pa
+import streamlit as st
+
+from anomaly_assets.adapters.store_provider import StoreProvider
+from anomaly_assets.dashboard.shell import deployment
+from anomaly_assets.domain.days import DayRange
+from anomaly_assets.views.partitions import partition_states
+from anomaly_assets.views.store import StoreState, store_state
+
+STORE_SECONDS, DAYS_SECONDS = 5, 30
+"""How long an answer is kept, seconds."""
+
+
+@st.cache_resource(ttl=STORE_SECONDS, show_spinner=False)
+def store_now() -> StoreState:
+    """The model store as it is now."""
+    deployed = deployment()
+    return store_state(deployed.home, StoreProvider.from_settings(deployed.settings.redis))
+
+
+@st.cache_resource(ttl=DAYS_SECONDS, show_spinner="looking at the seals of these days")
+def days_now(first: date, last: date) -> pa.Table:
+    """The states of all partitions from ``first`` to ``last``, both included."""
+    deployed = deployment()
+    days = DayRange(first, last + timedelta(days=1))
+    return partition_states(deployed.home, days, deployed.settings.detection)

@@ -1,0 +1,186 @@
+"""How the machinery does: days, the store, refused rows, proofs."""
+
+from datetime import date
+
+import streamlit as st
+
+from anomaly_assets.adapters.verification_log import verifications
+from anomaly_assets.dashboard.figures.operations import calendar, proofs_over_time, refused_rows
+from anomaly_assets.dashboard.figures.style import readable
+from anomaly_assets.dashboard.looks import days_now, store_now
+from anomaly_assets.dashboard.shell import deployment, guarded, nothing, period
+from anomaly_assets.dashboard.tables import day as day_column
+from anomaly_assets.dashboard.tables import listing, number, text
+from anomaly_assets.views.partitions import State, counts_by_state, remedies, span
+from anomaly_assets.views.quarantine import ledger, refusals, refused
+from anomaly_assets.views.store import StoreState, served_models
+from anomaly_assets.views.verified import entries_table, pass_rates
+
+TITLE, ICON = "Operations", ":material/settings_heart:"
+MEGABYTE = 1024**2
+
+
+def show() -> None:
+    """The screen."""
+    st.title(TITLE)
+    home = deployment().home
+    known = span(home)
+    if known is None:
+        nothing("No day is here yet. Ingest some, then look again.", "anomaly-assets backfill --from ... --to ...")
+    first, last = period(list(known))
+    with guarded():  # what is wrong with one section hides no other
+        show_days(first, last)
+    with guarded():
+        show_store()
+    with guarded():
+        show_quarantine(first, last)
+    with guarded():
+        show_proofs()
+
+
+def show_days(first: date, last: date) -> None:
+    """Which partitions of the period are there."""
+    st.subheader("Days")
+    states = days_now(first, last)
+    counts = counts_by_state(states)
+    wanted = [State.SEALED, State.STALE, State.MISSING, State.DAMAGED]
+    for column, state in zip(st.columns(len(wanted)), wanted, strict=True):
+        column.metric(state.value.capitalize(), f"{counts.get(state, 0):,}")
+    st.plotly_chart(calendar(states), key="calendar")
+    st.caption(
+        "One field is a day of an asset. Sealed: there and whole. Stale: something it was made from is not current any "
+        "more. Missing: an earlier day is there, and raw data up to here. Damaged: its seal or a file cannot be read."
+    )
+    bad = states.filter([state not in {State.SEALED, State.OUTSIDE} for state in states.column("state").to_pylist()])
+    if not bad.num_rows:
+        st.success("Every day of the period is there and follows from what is current.", icon=":material/check:")
+        return
+    st.markdown("**What to do:**")
+    st.code("\n".join(remedies(states)), language="sh")
+    columns = {
+        "day": day_column("day"),
+        "asset": text("asset"),
+        "state": text("state"),
+        "because": text("because"),
+    }
+    listing(bad, "days-not-in-order", columns)
+
+
+def show_store() -> None:
+    """What the store serves, and its memory."""
+    st.subheader("Model store")
+    store = store_now()
+    if not store.answers:
+        st.warning(store.found, icon=":material/power_off:")
+        st.caption("Nothing is started by looking. Scores do not depend on it: they are made from the archive then.")
+        st.code(store.remedy, language="sh")
+        return
+    (st.warning if store.remedy else st.success)(store.found)
+    if store.remedy:
+        st.code(store.remedy, language="sh")
+    _store_figures(store)
+    if store.published is None:
+        return
+    models = served_models(deployment().home, store.published)
+    if models is None:
+        st.info("The files hold another training of that day, so the models are not listed by detector.")
+        return
+    columns = {
+        "detector": text("detector"),
+        "n_models": number("models"),
+        "n_bytes": number("bytes", "of the payloads, as the archive has them"),
+        "mean_bytes": st.column_config.NumberColumn("bytes a model", format="%.0f"),
+    }
+    st.markdown("**Its models by detector**")
+    listing(models, "served-models", columns)
+
+
+def show_quarantine(first: date, last: date) -> None:
+    """Refused rows by day and reason, and those of one day."""
+    st.subheader("Refused rows")
+    lake = deployment().home.lake
+    days = [day for day in lake.days("raw_transactions") if first <= day <= last]
+    by_reason, account = refusals(lake, days), ledger(lake, days)
+    delivered, kept_out = (sum(account.column(name).to_pylist()) for name in ("n_in", "n_quarantined"))
+    st.markdown(
+        f"{kept_out:,} of {delivered:,} delivered rows were refused at the border"
+        + (f" ({kept_out / delivered:.3%})." if delivered else ".")
+    )
+    if not by_reason.num_rows:
+        st.success("No row of these days was refused.", icon=":material/check:")
+    else:
+        st.plotly_chart(refused_rows(by_reason, first, last), key="refused")
+        st.caption("Rows kept beside the raw day with the reason; they are in no window and are not scored.")
+        _refused_of_a_day(sorted(set(by_reason.column("day").to_pylist()), reverse=True))
+    with st.expander("What became of all rows, by day"):
+        columns = {"day": day_column("day"), **{name: number(_LEDGER[name]) for name in account.column_names[1:]}}
+        listing(account, "ledger", columns)
+
+
+_LEDGER = {
+    "n_in": "delivered",
+    "n_kept": "kept",
+    "n_quarantined": "refused",
+    "n_duplicate": "exact duplicates",
+    "n_erased": "of erased wallets",
+}
+
+
+def show_proofs() -> None:
+    """How often what was published is proved again."""
+    st.subheader("Verifications")
+    entries = verifications(deployment().home)
+    if not entries:
+        st.info("Nothing was verified yet. The nightly run verifies some flags; so does:", icon=":material/inbox:")
+        st.code("anomaly-assets verify --sample 20", language="sh")
+        return
+    by_day = pass_rates(entries)
+    n_proofs = sum(by_day.column("n_proofs").to_pylist())
+    n_good = sum(sum(by_day.column(name).to_pylist()) for name in ("n_proven", "n_erased"))
+    columns = st.columns(3)
+    columns[0].metric("Pass rate", f"{n_good / n_proofs:.1%}", help="proven or erased, of everything recorded")
+    columns[1].metric("Proofs", f"{n_proofs:,}")
+    columns[2].metric("Last", f"{entries[-1].at:%Y-%m-%d %H:%M}")
+    st.plotly_chart(proofs_over_time(by_day), key="proofs")
+    st.caption(
+        "The line is the share of proofs that passed on the day they were tried; the bars count them. A mismatch means "
+        "that something was changed after it was published: anomaly-assets verify names the first broken link."
+    )
+    shown = {
+        "at": st.column_config.DatetimeColumn("at (UTC)", format="YYYY-MM-DD HH:mm", timezone="UTC"),
+        "who": text("asked by"),
+        "day": day_column("scored day"),
+        "transactions": number("transactions", "empty: all of the day"),
+        "outcome": text("outcome"),
+        "head": text("head of the publication log"),
+    }
+    listing(entries_table(entries), "verifications", shown)
+
+
+def _store_figures(store: StoreState) -> None:
+    health, columns = store.health, st.columns(4)
+    if store.published is not None:
+        columns[0].metric("Serves", str(store.published.as_of), help=f"generation {store.published.generation}")
+    columns[1].metric("Models", f"{store.n_models or 0:,}", help="listed in model_updates")
+    if health is None:
+        return
+    columns[2].metric("Memory", f"{health.used_memory_bytes / MEGABYTE:,.1f} MB")
+    limit = f"{health.max_memory_bytes / MEGABYTE:,.0f} MB" if health.max_memory_bytes else "none"
+    columns[3].metric("Memory limit", limit)
+    if health.max_memory_bytes:
+        used = min(health.used_memory_bytes / health.max_memory_bytes, 1.0)
+        st.progress(used, text=f"{used:.1%} of the memory limit is used")
+    kept = "yes" if health.append_only else "no"
+    st.caption(f"{store.kind}, {health.kind} {health.version}, {health.eviction_policy}, every write on disk: {kept}")
+    for problem in health.problems():
+        st.warning(f"{problem.found}. What to do: {problem.remedy}")
+
+
+def _refused_of_a_day(days: list[date]) -> None:
+    day = st.selectbox("Refused rows of", days, format_func=str)
+    rows = refused(deployment().home.lake, day)
+    columns = {
+        name: text(readable(name))
+        for name in ("reason", "tx_id", "wallet_id", "tx_completed_at", "total_amount", "org_name")
+    }
+    listing(rows, f"refused-{day}", columns)

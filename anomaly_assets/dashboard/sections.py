@@ -1,0 +1,79 @@
+"""Sections that several screens show of a selection."""
+
+from typing import Any
+
+import pyarrow as pa
+import streamlit as st
+
+from anomaly_assets.dashboard.figures.overview import judged_or_why_not, rate_over_time
+from anomaly_assets.dashboard.figures.style import readable
+from anomaly_assets.dashboard.shell import WALLET, go
+from anomaly_assets.dashboard.tables import Share, bar, day, listing, number, score, text
+from anomaly_assets.views.digests import Digests
+from anomaly_assets.views.overview import USUAL_DAYS, Totals, judgements, top
+from anomaly_assets.views.selection import Selection
+
+SHOWN_AT_TOP = 10
+
+
+def show_totals(found: Totals) -> None:
+    """Counts of the period in large figures."""
+    columns = st.columns(4 + len(found.flagged_by))
+    columns[0].metric("Transactions", f"{found.transactions:,}")
+    judged = "some detector could say something about them; the others are not normal, they are not judged"
+    columns[1].metric("Judged", _percent(found.coverage, 1), help=judged)
+    columns[2].metric("Flagged", f"{found.flagged:,}", help="by any detector")
+    columns[3].metric("Rate", _percent(found.rate, 2), help="flagged / judged")
+    for column, (name, count) in zip(columns[4:], found.flagged_by.items(), strict=True):
+        column.metric(f"By {readable(name)}", f"{count:,}")
+
+
+def show_rate(per_day: pa.Table) -> None:
+    """The rate over time with its usual band."""
+    st.subheader("Rate over time")
+    st.plotly_chart(rate_over_time(per_day), key="rate")
+    st.caption(
+        f"Of 100 judged transactions so many are flagged. The band holds 8 of 10 of the {USUAL_DAYS} scored days "
+        "before each day; a red dot lies above it."
+    )
+
+
+def show_judgements(digests: Digests, chosen: Selection) -> None:
+    """What each detector could say of the transactions."""
+    st.subheader("Judged, or why not")
+    found = judgements(digests, chosen)
+    st.plotly_chart(judged_or_why_not(found), key="judgements")
+    st.caption(
+        "Per detector: no or too little history means that the wallet has too few transactions in its training window; "
+        "constant history, that all its amounts are one."
+    )
+    with st.expander("As a table"):
+        columns = {
+            "detector": text("detector"),
+            "status": text("status"),
+            "n_rows": number("transactions"),
+            "share": Share("share"),
+        }
+        listing(found, "judgements", columns)
+
+
+def show_wallets(digests: Digests, chosen: Selection) -> None:
+    """Wallets with most flags; a chosen one is shown on its own screen."""
+    st.subheader("Wallets with most flags")
+    found = top(digests, chosen, "WALLET_ID", SHOWN_AT_TOP)
+    if not found.num_rows:
+        st.info("No wallet has a flag here.", icon=":material/inbox:")
+        return
+    columns = {"WALLET_ID": text("wallet"), **ranking(max(found.column("n_flagged").to_pylist()))}
+    if row := listing(found, "top-wallets", columns, choose=True):
+        go(WALLET, wallet=row["WALLET_ID"], day=str(row["last_flag"]))
+    st.caption("Choose one to see its history.")
+
+
+def ranking(highest: int) -> dict[str, Any]:
+    """Columns of what has most flags, at most ``highest``."""
+    return {"n_flagged": bar("flags", highest), "highest_score": score("highest score"), "last_flag": day("last flag")}
+
+
+def _percent(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}%}"
