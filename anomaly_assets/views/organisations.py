@@ -1,5 +1,7 @@
 """Organisations beside each other: each one's rate against all others together."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -83,7 +85,7 @@ def limits(peers: pa.Table, points: int = 60) -> pa.Table:
     return pa.table({"n_judged": sizes, "low": low, "high": high, "rate": rate})
 
 
-def one(peers: pa.Table, name: str | None) -> dict[str, object] | None:
+def one(peers: pa.Table, name: str | None) -> dict[str, Any] | None:
     """The row of one organisation; None when the days hold no row of it."""
     column = peers.column("org_name")
     rows = peers.filter(pc.is_null(column) if name is None else pc.equal(column, name)).to_pylist()

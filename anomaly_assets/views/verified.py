@@ -1,6 +1,7 @@
 """How often what was published is proved again, and with which outcome."""
 
 from collections.abc import Sequence
+from datetime import UTC
 
 import pyarrow as pa
 
@@ -27,7 +28,7 @@ def pass_rates(entries: Sequence[Verification]) -> pa.Table:
     """
     found: dict[str, dict[str, int]] = {}
     for entry in entries:
-        counts = found.setdefault(entry.at.date().isoformat(), dict.fromkeys(_NAMES, 0))
+        counts = found.setdefault(entry.at.astimezone(UTC).date().isoformat(), dict.fromkeys(_NAMES, 0))
         counts[f"n_{entry.outcome}"] = counts.get(f"n_{entry.outcome}", 0) + 1
     dates = sorted(found)
     columns = {name: [found[date][name] for date in dates] for name in _NAMES}

@@ -1,0 +1,181 @@
+"""Overview, organisations and operations: they show what the views say, and are never in the way of a broken home."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+import pyarrow as pa
+import pytest
+from evidence.conftest import DAYS, EVIDENCE
+from streamlit.testing.v1 import AppTest
+
+from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.verification_log import verifications
+from anomaly_assets.dashboard import looks, shell
+from anomaly_assets.dashboard.figures.operations import calendar, proofs_over_time, refused_rows
+from anomaly_assets.dashboard.figures.organisations import funnel, intervals
+from anomaly_assets.dashboard.figures.overview import judged_or_why_not, rate_over_time, rows_over_time
+from anomaly_assets.domain.days import DayRange
+from anomaly_assets.settings import load_settings
+from anomaly_assets.steps.run import RAW, SCORED
+from anomaly_assets.views.digests import Digests
+from anomaly_assets.views.organisations import limits, peers
+from anomaly_assets.views.overview import judgements, rates, totals
+from anomaly_assets.views.partitions import partition_states
+from anomaly_assets.views.quarantine import REASONS
+from anomaly_assets.views.selection import Selection
+from anomaly_assets.views.verified import pass_rates
+
+Open = Callable[..., AppTest]
+
+
+def _run(name: str) -> None:
+    """What ``app.py`` does, for one screen."""
+    import streamlit as st
+
+    from anomaly_assets.dashboard.screens import SCREENS
+    from anomaly_assets.dashboard.shell import guarded
+
+    st.session_state["pages"] = {each: st.Page(screen.show, url_path=each) for each, screen in SCREENS.items()}
+    with guarded():
+        SCREENS[name].show()
+
+
+@pytest.fixture
+def show(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
+    """Shows a screen over a home, with what stands in the address."""
+
+    def open_screen(name: str, home: Home, **address: str) -> AppTest:
+        for key, value in {**EVIDENCE, "ANOMALY_HOME": str(home.root)}.items():
+            monkeypatch.setenv(key, value)
+        screen = AppTest.from_function(_run, kwargs={"name": name}, default_timeout=60)
+        for key, value in address.items():
+            screen.query_params[key.rstrip("_")] = value
+        return screen.run()
+
+    _forget()
+    yield open_screen
+    _forget()
+
+
+def _forget() -> None:
+    for kept in (shell.deployment, looks.store_now, looks.days_now):
+        kept.clear()
+
+
+def metrics_of(screen: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in screen.metric}
+
+
+def text_of(screen: AppTest) -> str:
+    kinds = (screen.info, screen.warning, screen.success, screen.error, screen.code, screen.caption, screen.markdown)
+    return "\n".join(str(element.value) for kind in kinds for element in kind)
+
+
+def test_the_overview_shows_the_totals_of_the_period(home: Home, show: Open) -> None:
+    screen = show("overview", home, from_=str(DAYS[1]), to=str(DAYS[2]))
+    assert not screen.exception
+    found, shown = totals(Digests(home), Selection((DAYS[1], DAYS[2]))), metrics_of(screen)
+    assert shown["Transactions"] == f"{found.transactions:,}"
+    assert shown["Flagged"] == f"{found.flagged:,}"
+    assert shown["By isolation forest"] == f"{found.flagged_by['isolation_forest']:,}"
+    assert "serves no models now" in text_of(screen)
+    assert "anomaly-assets store start" in text_of(screen)
+    assert not home.store.exists()
+
+
+def test_one_organisation_in_the_address_is_shown_in_detail(home: Home, show: Open) -> None:
+    found = peers(Digests(home), Selection(tuple(DAYS)))
+    name = next(each for each in found.column("org_name").to_pylist() if each is not None)
+    screen = show("organisations", home, org=name)
+    assert not screen.exception
+    assert [header.value for header in screen.header] == [name]
+    alone = totals(Digests(home), Selection(tuple(DAYS), (name,)))
+    assert metrics_of(screen)["Transactions"] == f"{alone.transactions:,}"
+
+
+def test_rows_without_an_organisation_are_one_in_the_address_too(home: Home, show: Open) -> None:
+    everybody = peers(Digests(home), Selection(tuple(DAYS))).column("org_name").to_pylist()
+    screen = show("organisations", home, org=shell.WITHOUT_ORGANISATION)
+    assert not screen.exception
+    assert [header.value for header in screen.header] == ([shell.WITHOUT_ORGANISATION] if None in everybody else [])
+
+
+def test_operations_of_a_home_in_order(home: Home, show: Open) -> None:
+    screen = show("operations", home, from_=str(DAYS[0]), to=str(DAYS[-1]))
+    assert not screen.exception
+    assert metrics_of(screen)["Sealed"] == str(5 * len(DAYS))
+    told = text_of(screen)
+    assert "Every day of the period is there" in told
+    assert "does not run" in told
+    assert "Nothing was verified yet" in told
+    assert not home.store.exists()
+    assert verifications(home) == []
+
+
+def test_operations_show_what_is_wrong_and_what_to_do(home: Home, show: Open) -> None:
+    (home.lake.local_folder(SCORED, DAYS[-1]) / "seal.json").write_bytes(b"damaged")
+    shutil.rmtree(home.lake.local_folder(RAW, DAYS[0]))
+    screen = show("operations", home, from_=str(DAYS[0]), to=str(DAYS[-1]))
+    assert not screen.exception
+    shown = metrics_of(screen)
+    assert (shown["Missing"], shown["Damaged"]) == ("1", "1")
+    assert "anomaly-assets stale --rematerialize" in text_of(screen)
+
+
+@pytest.mark.parametrize("name", ["overview", "organisations", "operations"])
+def test_an_empty_home_says_what_to_do(tmp_path: Path, show: Open, name: str) -> None:
+    screen = show(name, Home(tmp_path / "home"))
+    assert not screen.exception
+    assert "anomaly-assets backfill" in text_of(screen)
+
+
+def axes_of(figure: go.Figure) -> dict[str, str]:
+    layout: dict[str, Any] = figure.to_plotly_json()["layout"]
+    return {name: value["title"]["text"] for name, value in layout.items() if name[1:].startswith("axis")}
+
+
+@pytest.fixture
+def figures(untouched: Home, monkeypatch: pytest.MonkeyPatch) -> dict[str, go.Figure]:
+    """Every figure of the three screens."""
+    for key, value in EVIDENCE.items():
+        monkeypatch.setenv(key, value)
+    digests, chosen = Digests(untouched), Selection(tuple(DAYS))
+    per_day, found = rates(digests, chosen), peers(digests, chosen)
+    names = [str(name) for name in found.column("org_name").to_pylist()]
+    period = DayRange(DAYS[0], DAYS[-1])
+    reasons = pa.Table.from_pylist([{"day": DAYS[0], "reason": "missing_tx_id", "n_rows": 2}], schema=REASONS)
+    return {
+        "rate": rate_over_time(per_day),
+        "rows": rows_over_time(per_day),
+        "judgements": judged_or_why_not(judgements(digests, chosen)),
+        "funnel": funnel(found, limits(found), names[:1]),
+        "intervals": intervals(found, names),
+        "calendar": calendar(partition_states(untouched, period, load_settings(None).detection)),
+        "refused": refused_rows(reasons, DAYS[0], DAYS[-1]),
+        "proofs": proofs_over_time(pass_rates([])),
+    }
+
+
+def test_every_axis_has_a_name(figures: dict[str, go.Figure]) -> None:
+    for name, figure in figures.items():
+        axes = axes_of(figure)
+        assert {"xaxis", "yaxis"} <= set(axes), name
+        assert all(axes.values()), name
+
+
+def test_no_figure_brings_a_ground_of_its_own(figures: dict[str, go.Figure]) -> None:
+    """They are read on light and on dark ground."""
+    for name, figure in figures.items():
+        drawn = figure.to_plotly_json()["layout"]
+        assert not {"paper_bgcolor", "plot_bgcolor"} & set(drawn), name
+
+
+def test_a_field_of_the_calendar_stands_in_the_trace_of_its_state() -> None:
+    days = [date(2024, 1, 1), date(2024, 1, 2)]
+    states = pa.table({"day": pa.array(days), "asset": ["a", "a"], "state": ["sealed", "missing"], "because": ["", ""]})
+    shown = {trace.name: [list(row) for row in trace.z] for trace in calendar(states).data}
+    assert shown == {"sealed": [[1, None]], "missing": [[None, 1]]}
