@@ -131,21 +131,15 @@ def _fill(config: Path, n_rows: int, day: date) -> date:
     models = _models([wallet_id(name) for name in names], detection.detectors())
     days = DayRange(max(day - timedelta(days=180), FIRST), day)
     manifest = WindowManifest.pin(day, days, lambda member: digest_of(member.isoformat()))
-    seals = {
-        RAW: _seal(home, RAW, day, {"transactions": raw, "wallets": wallet_days(raw), "quarantine": _none()}),
-        WINDOW: _seal(
-            home,
-            WINDOW,
-            day,
-            {"wallets": window},
-            inputs={"manifest": manifest.as_json(), "manifest_id": manifest.manifest_id},
-        ),
-        MODELS: _seal(home, MODELS, day, {"models": models}),
-    }
-    inputs = {"raw": seals[RAW].revision, "window": seals[WINDOW].revision, "models": seals[MODELS].revision}
-    _seal(home, SCORED, day, {"scored": scored}, inputs=inputs, settings_id=detection.settings_id)
+    made = {"settings_id": detection.settings_id, "generation": 1}
+    pinned = {"manifest": manifest.as_json(), "manifest_id": manifest.manifest_id}
+    raw_seal = _seal(home, RAW, day, {"transactions": raw, "wallets": wallet_days(raw), "quarantine": _none()})
+    window_seal = _seal(home, WINDOW, day, {"wallets": window}, inputs=pinned, **made)
+    models_seal = _seal(home, MODELS, day, {"models": models}, inputs={"window": window_seal.revision}, **made)
+    inputs = {"raw": raw_seal.revision, "window": window_seal.revision, "models": models_seal.revision}
+    scored_seal = _seal(home, SCORED, day, {"scored": scored}, inputs=inputs, **made)
     metrics = daily_metrics(day, scored, window, [each.name for each in detection.detectors()])
-    _seal(home, METRICS, day, {"metrics": metrics}, settings_id=detection.settings_id)
+    _seal(home, METRICS, day, {"metrics": metrics}, inputs={"scored": scored_seal.revision}, **made)
     return day
 
 

@@ -49,9 +49,10 @@ class Deployment:
     def store(self) -> Iterator[ModelStore]:
         """The model store, if it runs: looking does not start one. Raises ``StoreUnavailable``."""
         provider = StoreProvider.from_settings(self.settings.redis)
-        if provider.url is None and not provider.embedded(self.home).status().running:
+        address = provider.running(self.home)
+        if address is None:
             raise StoreUnavailable("the embedded store does not run", remedy="start it: anomaly-assets store start")
-        with provider.open(self.home) as store:
+        with provider.open(self.home, address) as store:
             yield store
 
     def served(self, wallet: str, detectors: Sequence[Detector]) -> list[ServedModel]:
@@ -202,15 +203,8 @@ def organisation(name: str | None) -> str:
 
 def exports(table: pa.Table, name: str) -> None:
     """Buttons that save the table as CSV and as parquet."""
-    kinds = {"CSV": (to_csv, "text/csv"), "Parquet": (to_parquet, "application/vnd.apache.parquet")}
-    row = st.container(horizontal=True)
-    for kind, (convert, mime) in kinds.items():
-        row.download_button(
-            kind,
-            partial(convert, table),  # made when it is asked for
-            f"{name}.{kind.lower()}",
-            mime,
-            key=f"{name}-{kind.lower()}",
-            icon=":material/download:",
-            on_click="ignore",
-        )
+    saved = (("CSV", "csv", "text/csv", to_csv), ("Parquet", "parquet", "application/vnd.apache.parquet", to_parquet))
+    with st.container(horizontal=True):
+        for label, ending, kind, make in saved:
+            icon, key = ":material/download:", f"{name}-{ending}"
+            st.download_button(label, partial(make, table), f"{name}.{ending}", kind, key=key, icon=icon)

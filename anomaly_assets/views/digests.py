@@ -75,8 +75,7 @@ class Digests:
 
     def missing(self, days: Iterable[date]) -> list[date]:
         """Days among these whose digest is to be made first."""
-        scored = map(self.scored, days)
-        return [each.day for each in scored if not all(self._path(each, part).exists() for part in PARTS)]
+        return [day for day in days if not all(self._path(self.scored(day), part).exists() for part in PARTS)]
 
     def make(self, day: date) -> None:
         """Make the digest of a day from its scores, which are verified. Raises ``CorruptFile``."""

@@ -117,10 +117,18 @@ def _size(path: Path) -> int | None:
         return None
 
 
+def not_in_order(states: pa.Table) -> pa.Table:
+    """Of :func:`partition_states` what must be mended, the worst first, then by day."""
+    bad = states.filter(pc.is_in(states.column("state"), pa.array(_TO_MEND)))
+    worst_first = pc.index_in(bad.column("state"), pa.array(_TO_MEND))
+    ordered = bad.append_column("place", worst_first).sort_by([("place", "ascending"), ("day", "ascending")])
+    return ordered.drop_columns(["place"])
+
+
 def remedies(states: pa.Table) -> list[str]:
     """Commands that mend what :func:`partition_states` found, in the order to give them; empty when all is well."""
     bad: dict[State, list[date]] = {}
-    for row in states.filter(pc.is_in(states.column("state"), pa.array(_TO_MEND))).to_pylist():
+    for row in not_in_order(states).to_pylist():
         bad.setdefault(State(row["state"]), []).append(row["day"])
     days = [*bad.get(State.DAMAGED, []), *bad.get(State.MISSING, [])]
     commands = [f"anomaly-assets backfill --from {min(days)} --to {max(days)}"] if days else []

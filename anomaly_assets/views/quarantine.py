@@ -37,7 +37,7 @@ def refusals(lake: Lake, days: Sequence[date]) -> pa.Table:
     rows = [
         {"day": day, "reason": reason, "n_rows": n_rows}
         for day, counts in _counts(lake, days)
-        for reason, n_rows in sorted(counts["by_reason"].items())
+        for reason, n_rows in sorted(counts.get("by_reason", {}).items())
     ]
     return pa.Table.from_pylist(rows, schema=REASONS)
 

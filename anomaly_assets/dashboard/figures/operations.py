@@ -6,13 +6,22 @@ import plotly.graph_objects as go
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from anomaly_assets.dashboard.figures.style import DETECTOR_COLOURS, FLAGGED, MUTED, NORMAL, figure, readable
+from anomaly_assets.dashboard.figures.style import (
+    DETECTOR_COLOURS,
+    FLAGGED,
+    MUTED,
+    NORMAL,
+    UNIFIED_COLOUR,
+    figure,
+    foreign,
+    readable,
+)
 from anomaly_assets.views.partitions import State
 
 STATE_COLOURS = {
     State.SEALED: "#2a9d8f",
     State.STALE: "#e0b145",
-    State.MISSING: "#e08e45",
+    State.MISSING: UNIFIED_COLOUR,
     State.DAMAGED: FLAGGED,
     State.OUTSIDE: "rgba(138,148,160,0.18)",
 }
@@ -59,37 +68,37 @@ def refused_rows(refusals: pa.Table, first: date, last: date) -> go.Figure:
     return drawn
 
 
+def pass_rate_over_time(pass_rates: pa.Table) -> go.Figure:
+    """Share of proofs that passed, per day on which something was verified."""
+    rate = go.Scatter(
+        x=pass_rates.column("date").to_pylist(),
+        y=pass_rates.column("rate").to_pylist(),
+        mode="lines+markers",
+        line={"color": NORMAL},
+        customdata=pass_rates.column("n_proofs").to_pylist(),
+        hovertemplate="%{y:.0%} of %{customdata:,}",
+        name="pass rate",
+    )
+    drawn = figure(rate, x="verified on (UTC day)", y="pass rate (% of proofs)")
+    drawn.update_layout(yaxis={"range": [0, 1.05], "tickformat": ".0%"}, xaxis_type="date")
+    return drawn
+
+
 def proofs_over_time(pass_rates: pa.Table) -> go.Figure:
-    """Share of proofs that passed, and how many there were by outcome, per day on which something was verified."""
-    dates = pass_rates.column("date").to_pylist()
+    """How many proofs there were by outcome, per day on which something was verified."""
     bars = [
         go.Bar(
-            x=dates,
+            x=pass_rates.column("date").to_pylist(),
             y=pass_rates.column(f"n_{outcome}").to_pylist(),
             name=outcome,
-            yaxis="y2",
-            marker={"color": colour, "opacity": 0.55, "line": {"width": 0}},
+            marker={"color": colour, "line": {"width": 0}},
         )
         for outcome, colour in OUTCOME_COLOURS.items()
         if pc.sum(pass_rates.column(f"n_{outcome}")).as_py()
     ]
-    rate = go.Scatter(
-        x=dates,
-        y=pass_rates.column("rate").to_pylist(),
-        mode="lines+markers",
-        line={"color": NORMAL},
-        name="pass rate",
-        hovertemplate="%{y:.0%}",
-    )
-    drawn = figure(*bars, rate, x="verified on (UTC day)", y="pass rate (%)", barmode="stack")
-    drawn.update_layout(
-        yaxis={"range": [0, 1.05], "tickformat": ".0%", "overlaying": "y2", "showgrid": True},
-        yaxis2={"title": {"text": "proofs"}, "side": "right", "rangemode": "tozero", "showgrid": False},
-        yaxis2_tickformat=",d",
-        yaxis2_nticks=5,
-        xaxis_type="date",
-        margin_r=60,
-    )
+    drawn = figure(*bars, x="verified on (UTC day)", y="proofs", barmode="stack")
+    highest = max(pass_rates.column("n_proofs").to_pylist(), default=0)
+    drawn.update_layout(yaxis=_whole_numbers(highest), xaxis_type="date")
     return drawn
 
 
@@ -115,7 +124,7 @@ def _field(
         x=days,
         y=assets,
         z=[[1 if is_here else None for is_here in row] for row in here],
-        text=[[cells[asset, day]["because"] for day in days] for asset in assets],
+        text=[[foreign(cells[asset, day]["because"]) for day in days] for asset in assets],
         hovertemplate=f"%{{y}} of %{{x|%Y-%m-%d}}: {state.value}<br>%{{text}}<extra></extra>",
         colorscale=[[0, colour], [1, colour]],
         showscale=False,

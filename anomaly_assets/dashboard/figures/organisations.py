@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from anomaly_assets.dashboard.figures.style import FLAGGED, MUTED, NORMAL, UNIFIED_COLOUR, figure
+from anomaly_assets.dashboard.figures.style import FLAGGED, MUTED, NORMAL, UNIFIED_COLOUR, figure, foreign
 from anomaly_assets.views.organisations import ABOVE, ALIKE, BELOW
 
 BAND = "rgba(138,148,160,0.22)"
@@ -43,13 +43,9 @@ def funnel(peers: pa.Table, limits: pa.Table, chosen: Collection[str]) -> go.Fig
     return drawn
 
 
-def intervals(peers: pa.Table, names: list[str]) -> go.Figure:
-    """Rates with their intervals, one line an organisation in the order of the table, and the rate of all others.
-
-    Parameters
-    ----------
-    names : of the rows of ``peers``, to be shown
-    """
+def intervals(peers: pa.Table) -> go.Figure:
+    """Rates with their intervals, one line an organisation in the order of the table, and the rate of all others."""
+    names = [foreign(name) for name in peers.column("org_name").to_pylist()]
     rate = peers.column("rate").to_pylist()
     low, high = peers.column("low").to_numpy(), peers.column("high").to_numpy()
     dots = go.Scatter(
@@ -94,7 +90,7 @@ def of_standing(peers: pa.Table, standing: str) -> pa.Table:
 
 def _dots(peers: pa.Table, name: str, colour: str, chosen: Collection[str]) -> go.Scatter:
     details = _details(peers)
-    ringed = [row[0] in chosen for row in details]
+    ringed = [name in chosen for name in peers.column("org_name").to_pylist()]
     return go.Scatter(
         x=peers.column("n_judged").to_pylist(),
         y=peers.column("rate").to_pylist(),
@@ -112,5 +108,5 @@ def _dots(peers: pa.Table, name: str, colour: str, chosen: Collection[str]) -> g
 
 
 def _details(peers: pa.Table) -> list[tuple[object, ...]]:
-    columns = ("org_name", "rate", "n_judged", "low", "high", "others_rate")
-    return list(zip(*(peers.column(name).to_pylist() for name in columns), strict=True))
+    columns = [peers.column(name).to_pylist() for name in ("rate", "n_judged", "low", "high", "others_rate")]
+    return list(zip(map(foreign, peers.column("org_name").to_pylist()), *columns, strict=True))

@@ -1,8 +1,11 @@
 """Colours and layout of all figures; they are read on light and on dark ground."""
 
+import html
 from typing import Any
 
 import plotly.graph_objects as go
+
+from anomaly_assets.domain.shown_text import shown
 
 UNIFIED_COLOUR = "#8e6bbf"
 DETECTOR_COLOURS = ("#2a9d8f", "#e08e45", "#4f83cc", "#c2577e", "#7d9b3c", "#9a7d5a", "#5a9ab8", "#b05a5a")
@@ -39,3 +42,8 @@ def figure(*traces: Any, x: str, y: str, title: str = "", **layout: Any) -> go.F
 def readable(name: str) -> str:
     """A column's or detector's name as words."""
     return name.replace("_", " ")
+
+
+def foreign(text: object) -> str:
+    """Text of others in a figure: shown as it is, whatever Plotly would take it for."""
+    return html.escape(shown(text), quote=False)

@@ -5,13 +5,13 @@ from datetime import date
 import streamlit as st
 
 from anomaly_assets.adapters.verification_log import verifications
-from anomaly_assets.dashboard.figures.operations import calendar, proofs_over_time, refused_rows
+from anomaly_assets.dashboard.figures.operations import calendar, pass_rate_over_time, proofs_over_time, refused_rows
 from anomaly_assets.dashboard.figures.style import readable
 from anomaly_assets.dashboard.looks import days_now, store_now
-from anomaly_assets.dashboard.shell import deployment, guarded, nothing, period
+from anomaly_assets.dashboard.shell import deployment, guarded, nothing, period, plain
 from anomaly_assets.dashboard.tables import day as day_column
 from anomaly_assets.dashboard.tables import listing, number, text
-from anomaly_assets.views.partitions import State, counts_by_state, remedies, span
+from anomaly_assets.views.partitions import State, counts_by_state, not_in_order, remedies, span
 from anomaly_assets.views.quarantine import ledger, refusals, refused
 from anomaly_assets.views.store import StoreState, served_models
 from anomaly_assets.views.verified import entries_table, pass_rates
@@ -51,7 +51,7 @@ def show_days(first: date, last: date) -> None:
         "One field is a day of an asset. Sealed: there and whole. Stale: something it was made from is not current any "
         "more. Missing: an earlier day is there, and raw data up to here. Damaged: its seal or a file cannot be read."
     )
-    bad = states.filter([state not in {State.SEALED, State.OUTSIDE} for state in states.column("state").to_pylist()])
+    bad = not_in_order(states)
     if not bad.num_rows:
         st.success("Every day of the period is there and follows from what is current.", icon=":material/check:")
         return
@@ -71,11 +71,11 @@ def show_store() -> None:
     st.subheader("Model store")
     store = store_now()
     if not store.answers:
-        st.warning(store.found, icon=":material/power_off:")
+        st.warning(plain(store.found), icon=":material/power_off:")
         st.caption("Nothing is started by looking. Scores do not depend on it: they are made from the archive then.")
         st.code(store.remedy, language="sh")
         return
-    (st.warning if store.remedy else st.success)(store.found)
+    (st.warning if store.remedy else st.success)(plain(store.found))
     if store.remedy:
         st.code(store.remedy, language="sh")
     _store_figures(store)
@@ -141,9 +141,11 @@ def show_proofs() -> None:
     columns[0].metric("Pass rate", f"{n_good / n_proofs:.1%}", help="proven or erased, of everything recorded")
     columns[1].metric("Proofs", f"{n_proofs:,}")
     columns[2].metric("Last", f"{entries[-1].at:%Y-%m-%d %H:%M}")
-    st.plotly_chart(proofs_over_time(by_day), key="proofs")
+    left, right = st.columns(2)
+    left.plotly_chart(pass_rate_over_time(by_day), key="pass-rate")
+    right.plotly_chart(proofs_over_time(by_day), key="proofs")
     st.caption(
-        "The line is the share of proofs that passed on the day they were tried; the bars count them. A mismatch means "
+        "Left the share of proofs that passed on the day they were tried, right how many there were. A mismatch means "
         "that something was changed after it was published: anomaly-assets verify names the first broken link."
     )
     shown = {
@@ -173,7 +175,7 @@ def _store_figures(store: StoreState) -> None:
     kept = "yes" if health.append_only else "no"
     st.caption(f"{store.kind}, {health.kind} {health.version}, {health.eviction_policy}, every write on disk: {kept}")
     for problem in health.problems():
-        st.warning(f"{problem.found}. What to do: {problem.remedy}")
+        st.warning(plain(f"{problem.found}. What to do: {problem.remedy}"))
 
 
 def _refused_of_a_day(days: list[date]) -> None:

@@ -8,7 +8,7 @@ import streamlit as st
 from anomaly_assets.dashboard.figures.organisations import funnel, intervals
 from anomaly_assets.dashboard.figures.style import readable
 from anomaly_assets.dashboard.sections import show_judgements, show_rate, show_totals, show_wallets
-from anomaly_assets.dashboard.shell import WITHOUT_ORGANISATION, deployment, go, organisation, selection
+from anomaly_assets.dashboard.shell import WITHOUT_ORGANISATION, deployment, go, organisation, plain, selection
 from anomaly_assets.dashboard.tables import Share, listing, named, number, text
 from anomaly_assets.dashboard.transactions import transactions
 from anomaly_assets.views.counts import detector_names, flagged_column
@@ -56,7 +56,7 @@ def show_peers(found: pa.Table, picked: Sequence[str]) -> None:
     )
     far = furthest(found, FURTHEST)
     with st.expander(f"The {far.num_rows} furthest from the others, with intervals", expanded=not picked):
-        st.plotly_chart(intervals(far, far.column("org_name").to_pylist()), key="intervals")
+        st.plotly_chart(intervals(far), key="intervals")
         st.caption(
             "The line is the 95 % Wilson interval of the rate: the fewer transactions, the wider. The mark is the rate "
             "of all others together; an interval that does not reach it is coloured."
@@ -86,7 +86,7 @@ def show_one(digests: Digests, chosen: Selection, found: pa.Table, name: str) ->
     """One organisation: its counts, rate over time, reasons not to judge, wallets and flags."""
     own = None if name == WITHOUT_ORGANISATION else name
     alone = Selection(chosen.days, (own,))
-    st.header(name)
+    st.header(plain(name), anchor=False)
     row = one(found, own)
     if row is None:
         st.info("No transaction of it lies in this period.", icon=":material/inbox:")

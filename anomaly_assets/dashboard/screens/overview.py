@@ -13,7 +13,7 @@ from anomaly_assets.dashboard.sections import (
     show_totals,
     show_wallets,
 )
-from anomaly_assets.dashboard.shell import deployment, go, link, selection
+from anomaly_assets.dashboard.shell import deployment, go, link, plain, selection
 from anomaly_assets.dashboard.tables import day, listing, named, number, text
 from anomaly_assets.dashboard.transactions import transactions
 from anomaly_assets.steps.run import RAW, SCORED
@@ -47,9 +47,9 @@ def show() -> None:
         _organisations(digests, chosen)
     with right:
         show_wallets(digests, chosen)
+    show_freshness(newest)
     st.subheader("Flags that stand out most")
     transactions(flags_of(digests, chosen), "flags")
-    show_freshness(newest)
 
 
 def _organisations(digests: Digests, chosen: Selection) -> None:
@@ -76,13 +76,13 @@ def show_freshness(newest: pa.Table) -> None:
     columns = {
         "what": text("what"),
         "newest": day("newest day"),
-        "days_behind": number("days behind the newest raw day"),
-        "state": text("state"),
+        "days_behind": number("days behind", "the newest raw day"),
+        "state": st.column_config.TextColumn("state", width="large"),
     }
     listing(newest, "freshness", columns)
     store = store_now()
     if store.remedy:
-        st.warning(f"{store.found} Scores do not depend on it: they are made from the archive then.")
+        st.warning(plain(f"{store.found} Scores do not depend on it: they are made from the archive then."))
         st.code(store.remedy, language="sh")
     scored = newest.column("newest").to_pylist()[newest.column("what").to_pylist().index(SCORED)]
     link(f"{scored} alone", "overview", **{"from": str(scored), "to": str(scored)})

@@ -8,6 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from evidence.conftest import DAYS, EVIDENCE
 from streamlit.testing.v1 import AppTest
@@ -15,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.verification_log import verifications
 from anomaly_assets.dashboard import looks, shell
-from anomaly_assets.dashboard.figures.operations import calendar, proofs_over_time, refused_rows
+from anomaly_assets.dashboard.figures.operations import calendar, pass_rate_over_time, proofs_over_time, refused_rows
 from anomaly_assets.dashboard.figures.organisations import funnel, intervals
 from anomaly_assets.dashboard.figures.overview import judged_or_why_not, rate_over_time, rows_over_time
 from anomaly_assets.domain.days import DayRange
@@ -145,17 +146,18 @@ def figures(untouched: Home, monkeypatch: pytest.MonkeyPatch) -> dict[str, go.Fi
         monkeypatch.setenv(key, value)
     digests, chosen = Digests(untouched), Selection(tuple(DAYS))
     per_day, found = rates(digests, chosen), peers(digests, chosen)
-    names = [str(name) for name in found.column("org_name").to_pylist()]
+    named = found.filter(pc.is_valid(found.column("org_name")))
     period = DayRange(DAYS[0], DAYS[-1])
     reasons = pa.Table.from_pylist([{"day": DAYS[0], "reason": "missing_tx_id", "n_rows": 2}], schema=REASONS)
     return {
         "rate": rate_over_time(per_day),
         "rows": rows_over_time(per_day),
         "judgements": judged_or_why_not(judgements(digests, chosen)),
-        "funnel": funnel(found, limits(found), names[:1]),
-        "intervals": intervals(found, names),
+        "funnel": funnel(found, limits(found), []),
+        "intervals": intervals(named),
         "calendar": calendar(partition_states(untouched, period, load_settings(None).detection)),
         "refused": refused_rows(reasons, DAYS[0], DAYS[-1]),
+        "pass rate": pass_rate_over_time(pass_rates([])),
         "proofs": proofs_over_time(pass_rates([])),
     }
 
@@ -179,3 +181,21 @@ def test_a_field_of_the_calendar_stands_in_the_trace_of_its_state() -> None:
     states = pa.table({"day": pa.array(days), "asset": ["a", "a"], "state": ["sealed", "missing"], "because": ["", ""]})
     shown = {trace.name: [list(row) for row in trace.z] for trace in calendar(states).data}
     assert shown == {"sealed": [[1, None]], "missing": [[None, 1]]}
+
+
+HOSTILE = "<b>x</b>![i](https://elsewhere.example/i.png) :red[y]"
+
+
+def test_a_name_full_of_marks_is_text_in_every_figure() -> None:
+    peers = pa.table(
+        {
+            "org_name": [HOSTILE],
+            **{name: [0.5] for name in ("rate", "low", "high", "others_rate")},
+            "n_judged": [10],
+            "standing": ["like the others"],
+        }
+    )
+    limits = pa.table({name: [0.5] for name in ("n_judged", "low", "high", "rate")})
+    drawn = str(intervals(peers).to_plotly_json()) + str(funnel(peers, limits, [HOSTILE]).to_plotly_json())
+    assert "&lt;b&gt;x" in drawn
+    assert "<b>x" not in drawn
