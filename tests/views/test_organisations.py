@@ -49,10 +49,10 @@ COUNTS: dict[str, list[Any]] = {
 
 
 @pytest.fixture
-def found(monkeypatch: pytest.MonkeyPatch, untouched: Home) -> pa.Table:
+def found(monkeypatch: pytest.MonkeyPatch, home: Home) -> pa.Table:
     """Peers of ``COUNTS``."""
     monkeypatch.setattr(organisations, "counted", lambda *_: pa.table(COUNTS))
-    return peers(Digests(untouched), Selection((date(2024, 1, 15),)))
+    return peers(Digests(home), Selection((date(2024, 1, 15),)))
 
 
 def test_each_is_compared_with_all_others_together(found: pa.Table) -> None:
@@ -89,23 +89,23 @@ def test_limits_narrow_with_size_around_the_rate_of_all(found: pa.Table) -> None
     assert (round(sizes[0]), round(sizes[-1])) == (30, 1000)
 
 
-def test_nothing_judged_anywhere_draws_nothing(monkeypatch: pytest.MonkeyPatch, untouched: Home) -> None:
+def test_nothing_judged_anywhere_draws_nothing(monkeypatch: pytest.MonkeyPatch, home: Home) -> None:
     none = {**COUNTS, "n_judged": [0] * 5, "n_flagged": [0] * 5}
     monkeypatch.setattr(organisations, "counted", lambda *_: pa.table(none))
-    found = peers(Digests(untouched), Selection((date(2024, 1, 15),)))
+    found = peers(Digests(home), Selection((date(2024, 1, 15),)))
     assert set(found.column("standing").to_pylist()) == {UNKNOWN}
     assert limits(found).num_rows == furthest(found, 5).num_rows == 0
 
 
-def test_an_only_organisation_has_no_others(monkeypatch: pytest.MonkeyPatch, untouched: Home) -> None:
+def test_an_only_organisation_has_no_others(monkeypatch: pytest.MonkeyPatch, home: Home) -> None:
     alone = {name: values[:1] for name, values in COUNTS.items()}
     monkeypatch.setattr(organisations, "counted", lambda *_: pa.table(alone))
-    (row,) = peers(Digests(untouched), Selection((date(2024, 1, 15),))).to_pylist()
+    (row,) = peers(Digests(home), Selection((date(2024, 1, 15),))).to_pylist()
     assert (row["others_rate"], row["standing"]) == (None, ALIKE)
 
 
-def test_peers_of_a_home_hold_every_organisation_whatever_is_chosen(untouched: Home) -> None:
-    digests = Digests(untouched)
+def test_peers_of_a_home_hold_every_organisation_whatever_is_chosen(home: Home) -> None:
+    digests = Digests(home)
     everybody = peers(digests, Selection(tuple(DAYS)))
     names = everybody.column("org_name").to_pylist()
     assert everybody.equals(peers(digests, Selection(tuple(DAYS), (names[0],))))

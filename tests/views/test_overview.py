@@ -39,10 +39,10 @@ def two_organisations(home: Home) -> tuple[str | None, ...]:
 
 
 @pytest.mark.parametrize("all_of_them", [True, False])
-def test_totals_are_those_of_the_rows(untouched: Home, all_of_them: bool) -> None:
-    organisations = None if all_of_them else two_organisations(untouched)
-    rows = rows_of(untouched, DAYS[1:], organisations)
-    found = totals(Digests(untouched), Selection(tuple(DAYS[1:]), organisations))
+def test_totals_are_those_of_the_rows(home: Home, all_of_them: bool) -> None:
+    organisations = None if all_of_them else two_organisations(home)
+    rows = rows_of(home, DAYS[1:], organisations)
+    found = totals(Digests(home), Selection(tuple(DAYS[1:]), organisations))
     assert found.transactions == len(rows) > 0
     assert found.judged == sum(map(is_judged, rows))
     assert found.flagged == sum(row["is_anomaly"] for row in rows)
@@ -51,21 +51,21 @@ def test_totals_are_those_of_the_rows(untouched: Home, all_of_them: bool) -> Non
     assert found.rate == found.flagged / found.judged
 
 
-def test_nothing_of_an_organisation_that_is_not_there(untouched: Home) -> None:
+def test_nothing_of_an_organisation_that_is_not_there(home: Home) -> None:
     chosen = Selection(tuple(DAYS), ("nobody",))
-    found = totals(Digests(untouched), chosen)
+    found = totals(Digests(home), chosen)
     assert (found.transactions, found.coverage, found.rate) == (0, None, None)
-    assert judgements(Digests(untouched), chosen).num_rows == 0
-    assert top(Digests(untouched), chosen, "WALLET_ID", 5).num_rows == 0
-    assert flags_of(Digests(untouched), chosen).num_rows == 0
-    per_day = rates(Digests(untouched), chosen)
+    assert judgements(Digests(home), chosen).num_rows == 0
+    assert top(Digests(home), chosen, "WALLET_ID", 5).num_rows == 0
+    assert flags_of(Digests(home), chosen).num_rows == 0
+    per_day = rates(Digests(home), chosen)
     assert per_day.column("n_rows").to_pylist() == [0] * len(DAYS)
     assert per_day.column("rate").to_pylist() == [None] * len(DAYS)
 
 
-def test_every_reason_not_to_judge_is_counted(untouched: Home) -> None:
-    rows = rows_of(untouched, DAYS)
-    found = judgements(Digests(untouched), Selection(tuple(DAYS)))
+def test_every_reason_not_to_judge_is_counted(home: Home) -> None:
+    rows = rows_of(home, DAYS)
+    found = judgements(Digests(home), Selection(tuple(DAYS)))
     counted_again = Counter((name, row[f"{name}_status"]) for row in rows for name in DETECTORS)
     shown = {(row["detector"], row["status"]): row["n_rows"] for row in found.to_pylist()}
     assert shown == dict(counted_again)
@@ -76,28 +76,28 @@ def test_every_reason_not_to_judge_is_counted(untouched: Home) -> None:
     assert DetectorStatus.JUDGED.value not in reasons
 
 
-def test_a_day_has_its_rate_and_its_coverage(untouched: Home) -> None:
-    found = rates(Digests(untouched), Selection(tuple(DAYS))).to_pylist()
+def test_a_day_has_its_rate_and_its_coverage(home: Home) -> None:
+    found = rates(Digests(home), Selection(tuple(DAYS))).to_pylist()
     assert [row["day"] for row in found] == DAYS
     for row in found:
-        rows = rows_of(untouched, [row["day"]])
+        rows = rows_of(home, [row["day"]])
         judged, flagged = sum(map(is_judged, rows)), sum(each["is_anomaly"] for each in rows)
         assert (row["n_rows"], row["n_judged"], row["n_flagged"]) == (len(rows), judged, flagged)
         assert (row["rate"], row["coverage"]) == (flagged / judged, judged / len(rows))
 
 
-def test_the_usual_band_knows_days_before_the_selection_and_not_its_own(untouched: Home) -> None:
+def test_the_usual_band_knows_days_before_the_selection_and_not_its_own(home: Home) -> None:
     """Three days make a band, two make none."""
-    all_days = rates(Digests(untouched), Selection(tuple(DAYS)))
+    all_days = rates(Digests(home), Selection(tuple(DAYS)))
     assert all_days.column("usual_high").to_pylist()[:3] == [None] * 3
-    (last,) = rates(Digests(untouched), Selection((DAYS[3],))).to_pylist()
+    (last,) = rates(Digests(home), Selection((DAYS[3],))).to_pylist()
     before = all_days.column("rate").to_pylist()[:3]
     low, high = np.quantile(before, [0.1, 0.9])
     assert (last["usual_low"], last["usual_high"]) == (low, high)
     assert last == all_days.to_pylist()[3]
 
 
-def test_the_band_forgets_days_that_are_long_ago(monkeypatch: pytest.MonkeyPatch, untouched: Home) -> None:
+def test_the_band_forgets_days_that_are_long_ago(monkeypatch: pytest.MonkeyPatch, home: Home) -> None:
     """Of 40 days with flags on the first 10 alone, the band of the 39th is made of 28 days without."""
     first = date(2024, 1, 1)
     days = [first + timedelta(days=offset) for offset in range(40)]
@@ -110,7 +110,7 @@ def test_the_band_forgets_days_that_are_long_ago(monkeypatch: pytest.MonkeyPatch
         }
     )
     monkeypatch.setattr(overview, "counted", lambda *_: table)
-    digests = Digests(untouched)
+    digests = Digests(home)
     monkeypatch.setattr(digests, "days", lambda: days)
     found = rates(digests, Selection(tuple(days))).to_pylist()
     assert USUAL_DAYS == 28
@@ -119,10 +119,10 @@ def test_the_band_forgets_days_that_are_long_ago(monkeypatch: pytest.MonkeyPatch
     assert found[20]["usual_high"] == 0.1
 
 
-def test_wallets_with_most_flags_come_first(untouched: Home) -> None:
-    flagged = [row for row in rows_of(untouched, DAYS) if row["is_anomaly"]]
+def test_wallets_with_most_flags_come_first(home: Home) -> None:
+    flagged = [row for row in rows_of(home, DAYS) if row["is_anomaly"]]
     counts = Counter(row["WALLET_ID"] for row in flagged)
-    found = top(Digests(untouched), Selection(tuple(DAYS)), "WALLET_ID", 3).to_pylist()
+    found = top(Digests(home), Selection(tuple(DAYS)), "WALLET_ID", 3).to_pylist()
     assert [row["n_flagged"] for row in found] == sorted(counts.values(), reverse=True)[:3]
     for row in found:
         own = [each for each in flagged if each["WALLET_ID"] == row["WALLET_ID"]]
@@ -131,12 +131,12 @@ def test_wallets_with_most_flags_come_first(untouched: Home) -> None:
         assert row["last_flag"] == max(each["day"] for each in own)
 
 
-def test_counts_by_day_and_organisation_add_up(untouched: Home) -> None:
-    digests, chosen = Digests(untouched), Selection(tuple(DAYS))
+def test_counts_by_day_and_organisation_add_up(home: Home) -> None:
+    digests, chosen = Digests(home), Selection(tuple(DAYS))
     apart, whole = counted(digests, chosen, ["day", "org_name"]), counted(digests, chosen, [])
     for name in whole.column_names:
         assert sum(apart.column(name).to_pylist()) == whole.column(name).to_pylist()[0]
     keys = list(zip(apart.column("day").to_pylist(), apart.column("org_name").to_pylist(), strict=True))
     assert len(set(keys)) == len(keys)
-    own = Counter((row["day"], row["ORG_NAME"]) for row in rows_of(untouched, DAYS))
+    own = Counter((row["day"], row["ORG_NAME"]) for row in rows_of(home, DAYS))
     assert dict(zip(keys, apart.column("n_rows").to_pylist(), strict=True)) == dict(own)

@@ -19,6 +19,8 @@ from anomaly_assets.domain.detectors.base import DetectorStatus
 REASON_COLOURS = (MUTED, DETECTOR_COLOURS[1], DETECTOR_COLOURS[0], DETECTOR_COLOURS[3])
 """Of statuses that are reasons not to judge, in their order."""
 BAND = "rgba(138,148,160,0.25)"
+NO_RATE_UP_TO = 0.01
+"""Highest rate of the axis when none is above 0."""
 _ROW_HEIGHT, _FRAME_HEIGHT = 46, 130
 """Pixels of a bar with its gap, and of all around bars."""
 
@@ -46,6 +48,8 @@ def rate_over_time(rates: pa.Table) -> go.Figure:
     )
     drawn = figure(low, high, shown, x="day (UTC)", y="rate (% of judged rows)")
     drawn.update_layout(yaxis_tickformat=".2%")
+    if not any(rate) and not any(highest):
+        drawn.update_layout(yaxis_range=[0, NO_RATE_UP_TO])
     return drawn
 
 
