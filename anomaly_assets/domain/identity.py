@@ -14,6 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+BLOCK_ROWS = 262_144
+"""Rows of a table whose bytes are held together while it is digested; digests do not depend on it."""
+_Part = tuple[int, Iterable[bytes | memoryview]]
+"""How many bytes a part of a digest has, and these bytes, block by block."""
 
 
 def canonical_json(value: Any) -> bytes:
@@ -23,15 +27,20 @@ def canonical_json(value: Any) -> bytes:
 
 def digest(*parts: bytes) -> str:
     """Hex SHA-256 over ``parts``, each preceded by its length so that no two lists of parts collide."""
-    return _digest(parts)
+    return _digest(map(_whole, parts))
 
 
-def _digest(parts: Iterable[bytes]) -> str:
+def _digest(parts: Iterable[_Part]) -> str:
     sha = hashlib.sha256()
-    for part in parts:
-        sha.update(len(part).to_bytes(8, "little"))
-        sha.update(part)
+    for n_bytes, blocks in parts:
+        sha.update(n_bytes.to_bytes(8, "little"))
+        for block in blocks:
+            sha.update(block)
     return sha.hexdigest()
+
+
+def _whole(part: bytes) -> _Part:
+    return len(part), (part,)
 
 
 def digest_of(value: Any) -> str:
@@ -56,13 +65,16 @@ def table_digest(table: pa.Table, *, context: Mapping[str, Any] | None = None) -
     return _digest(_table_parts(table, context or {}))
 
 
-def _table_parts(table: pa.Table, context: Mapping[str, Any]) -> Iterator[bytes]:
-    """One column after the other, so that no more than one is copied at a time."""
-    yield canonical_json({"rows": table.num_rows, "context": dict(context)})
+def _table_parts(table: pa.Table, context: Mapping[str, Any]) -> Iterator[_Part]:
+    """One column after the other, block by block, so that no whole column is copied."""
+    yield _whole(canonical_json({"rows": table.num_rows, "context": dict(context)}))
     for name, column in zip(table.column_names, _plain_columns(table), strict=True):
-        yield canonical_json([name, str(column.type)])
-        yield _validity(column)
-        yield from _values(column)
+        yield _whole(canonical_json([name, str(column.type)]))
+        yield _whole(_validity(column))
+        width = len(_values(column.slice(0, 1)))
+        yield width * len(column), map(_values, _blocks(column))
+        if _is_text(column.type):
+            yield sum(map(len, map(_text, _blocks(column)))), map(_text, _blocks(column))
 
 
 def canonical_columns(table: pa.Table) -> Iterator[tuple[np.ndarray, bytes, bytes | None]]:
@@ -71,8 +83,7 @@ def canonical_columns(table: pa.Table) -> Iterator[tuple[np.ndarray, bytes, byte
     """
     for column in _plain_columns(table):
         valid: np.ndarray = pc.is_valid(column).to_numpy().astype("u1")
-        values, *text = _values(column)
-        yield valid, values, text[0] if text else None
+        yield valid, _values(column), bytes(_text(column)) if _is_text(column.type) else None
 
 
 def _plain_columns(table: pa.Table) -> Iterator[pa.ChunkedArray]:
@@ -88,30 +99,50 @@ def _validity(column: pa.ChunkedArray) -> bytes:
     return packed
 
 
-def _values(column: pa.ChunkedArray) -> list[bytes]:  # noqa: PLR0911  one line per kind of column
+def _blocks(column: pa.ChunkedArray) -> Iterator[pa.ChunkedArray]:
+    """The column in slices of ``BLOCK_ROWS``, at least one."""
+    return (column.slice(start, BLOCK_ROWS) for start in range(0, max(len(column), 1), BLOCK_ROWS))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind))
+
+
+def _texts(column: pa.ChunkedArray) -> tuple[np.ndarray, memoryview]:
+    """Where each text begins and ends in the bytes of the array they are in, int64 (n_rows + 1,), and these bytes."""
+    array = _one_array(column.cast(pa.large_binary()).fill_null(b""))
+    if len(array) == 0:
+        return np.zeros(1, dtype="<i8"), memoryview(b"")
+    _, offsets, data = array.buffers()
+    bounds = np.frombuffer(offsets, dtype="<i8")[array.offset : array.offset + len(array) + 1]
+    return bounds, memoryview(b"" if data is None else data)
+
+
+def _text(column: pa.ChunkedArray) -> memoryview:
+    """All texts of a column, one after the other."""
+    bounds, data = _texts(column)
+    return data[bounds[0] : bounds[-1]]
+
+
+def _values(column: pa.ChunkedArray) -> bytes:
+    """Canonical bytes of the values, of text its lengths; as many for each row."""
     kind = column.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind):
-        array = _one_array(column.cast(pa.large_binary()).fill_null(b""))
-        if len(array) == 0:
-            return [b"", b""]
-        offsets = np.frombuffer(array.buffers()[1], dtype="<i8")[array.offset : array.offset + len(array) + 1]
-        data = array.buffers()[2]
-        text = b"" if data is None else memoryview(data)[offsets[0] : offsets[-1]].tobytes()
-        return [np.diff(offsets).astype("<i8").tobytes(), text]
+    if _is_text(kind):
+        return np.diff(_texts(column)[0]).astype("<i8").tobytes()
     if pa.types.is_fixed_size_binary(kind):
         if column.null_count:
             raise TypeError("no canonical bytes are defined for null fixed-size values")
         array = _one_array(column)
         width = kind.byte_width
-        return [memoryview(array.buffers()[1])[array.offset * width : (array.offset + len(array)) * width].tobytes()]
+        return memoryview(array.buffers()[1])[array.offset * width : (array.offset + len(array)) * width].tobytes()
     if pa.types.is_timestamp(kind):
-        return [column.cast(pa.int64()).fill_null(0).to_numpy().astype("<i8").tobytes()]
+        return column.cast(pa.int64()).fill_null(0).to_numpy().astype("<i8").tobytes()
     if pa.types.is_date32(kind):
-        return [canonical_array(column.cast(pa.int32()).fill_null(0).to_numpy())]
+        return canonical_array(column.cast(pa.int32()).fill_null(0).to_numpy())
     if pa.types.is_boolean(kind):
-        return [column.fill_null(False).to_numpy().astype("u1").tobytes()]
+        return column.fill_null(False).to_numpy().astype("u1").tobytes()
     if pa.types.is_floating(kind) or pa.types.is_integer(kind):
-        return [canonical_array(column.fill_null(0).to_numpy())]
+        return canonical_array(column.fill_null(0).to_numpy())
     raise TypeError(f"no canonical bytes are defined for columns of type {kind}")
 
 

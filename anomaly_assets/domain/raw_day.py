@@ -1,7 +1,7 @@
 """Digests of raw days and windows of them: per wallet, per day, and slid over the days without reading rows again."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,6 +15,8 @@ from anomaly_assets.domain.schema import TRANSACTIONS, WALLET_DAYS
 from anomaly_assets.domain.wallet_rows import WalletRows
 
 _DIGEST_BYTES = 32
+BLOCK_ROWS = 262_144
+"""Rows whose bytes are held together while the rows of each wallet are digested, and more for a larger wallet."""
 
 
 def content_digest(kept: pa.Table) -> str:
@@ -47,23 +49,37 @@ def wallet_days(kept: pa.Table) -> pa.Table:
     kept : table of ``TRANSACTIONS``, sorted as the border leaves it
     """
     rows = to_wallet_rows(kept)
-    times, amounts = memoryview(rows.completed_at_us.astype("<i8").tobytes()), canonical_array(rows.amounts)
-    id_offsets, id_text = _text_buffers(kept.column("tx_id"))
-    lengths = memoryview(np.diff(id_offsets).astype("<i8").tobytes())
-    amounts_view, text_view = memoryview(amounts), memoryview(id_text)
-    text_ends = id_offsets[rows.offsets].tolist()
     digests = bytearray()
-    for (start, end), (text_start, text_end) in zip(pairwise(rows.offsets.tolist()), pairwise(text_ends), strict=True):
-        sha = hashlib.sha256((end - start).to_bytes(8, "little"))
-        sha.update(times[8 * start : 8 * end])
-        sha.update(amounts_view[8 * start : 8 * end])
-        sha.update(lengths[8 * start : 8 * end])
-        sha.update(text_view[text_start:text_end])
-        digests += sha.digest()
+    for first, last in pairwise(_block_bounds(rows.offsets)):
+        bounds = rows.offsets[first : last + 1]
+        block = kept.slice(bounds[0], bounds[-1] - bounds[0])
+        for digest in _digests(block, bounds - bounds[0]):
+            digests += digest
     return pa.Table.from_arrays(
         [pa.array(rows.wallet_ids, pa.string()), pa.array(rows.counts), _fixed_size(bytes(digests))],
         schema=WALLET_DAYS.arrow,
     )
+
+
+def _block_bounds(offsets: np.ndarray) -> list[int]:
+    """Wallets at which blocks of whole wallets begin, and how many wallets there are."""
+    wanted = np.arange(0, offsets[-1], BLOCK_ROWS)
+    return np.unique([*np.searchsorted(offsets, wanted), len(offsets) - 1]).tolist()
+
+
+def _digests(rows: pa.Table, offsets: np.ndarray) -> Iterator[bytes]:
+    """The digest of each wallet of a table; ``offsets`` is where the rows of each begin and end."""
+    times, amounts = memoryview(_times(rows).astype("<i8").tobytes()), memoryview(canonical_array(_amounts(rows)))
+    id_offsets, text = _text_buffers(rows.column("tx_id"))
+    lengths = memoryview(np.diff(id_offsets).astype("<i8").tobytes())
+    text_ends = id_offsets[offsets].tolist()
+    for (start, end), (text_start, text_end) in zip(pairwise(offsets.tolist()), pairwise(text_ends), strict=True):
+        sha = hashlib.sha256((end - start).to_bytes(8, "little"))
+        sha.update(times[8 * start : 8 * end])
+        sha.update(amounts[8 * start : 8 * end])
+        sha.update(lengths[8 * start : 8 * end])
+        sha.update(text[text_start:text_end])
+        yield sha.digest()
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,21 +37,25 @@ def wallet_leaves(table: pa.Table) -> dict[str | None, str]:
     if column is None:
         raise ValueError(f"no column of wallets among {', '.join(table.column_names)}")
     codes, wallets = _grouped(table.column(column))
-    if np.any(np.diff(codes) < 0):
+    if np.any(codes[1:] < codes[:-1]):
         order = np.argsort(codes, kind="stable")
         table, codes = table.take(pa.array(order)), codes[order]
-    starts = np.flatnonzero(np.diff(codes, prepend=-1))
-    hashes = [hashlib.sha256() for _ in wallets]
-    for places in _blocks([*starts.tolist(), len(codes)]):
+    bounds = [0, *(np.flatnonzero(codes[1:] != codes[:-1]) + 1).tolist(), len(codes)] if wallets else [0]
+    del codes
+    leaves, sha = dict[str | None, str](), hashlib.sha256()
+    for places in _blocks(bounds):
         first, last = places[0][1], places[-1][2]
         fixed, width, texts = _as_bytes(table.slice(first, last - first))
         for group, start, end in places:
-            sha = hashes[group]
+            if start == bounds[group]:
+                sha = hashlib.sha256()
             sha.update((end - start).to_bytes(8, "little"))
             sha.update(fixed[width * (start - first) : width * (end - first)])
             for offsets, text in texts:
                 sha.update(text[offsets[start - first] : offsets[end - first]])
-    return {wallet: sha.hexdigest() for wallet, sha in zip(wallets, hashes, strict=True)}
+            if end == bounds[group + 1]:
+                leaves[wallets[group]] = sha.hexdigest()
+    return leaves
 
 
 def root_of(schema: pa.Schema, leaves: Iterable[str]) -> str:
@@ -61,15 +65,17 @@ def root_of(schema: pa.Schema, leaves: Iterable[str]) -> str:
 
 
 def _grouped(wallets: pa.ChunkedArray) -> tuple[np.ndarray, list[str | None]]:
-    """Per row the index of its wallet, int64, and the wallets in the order of their first rows."""
-    encoded = pc.dictionary_encode(wallets.combine_chunks(), null_encoding="encode")
+    """Per row the index of its wallet, and the wallets in the order of their first rows."""
+    # of one chunk nothing is to be copied
+    combined = wallets.chunk(0) if wallets.num_chunks == 1 else wallets.combine_chunks()
+    encoded = pc.dictionary_encode(combined, null_encoding="encode")
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.unify_dictionaries()
         if encoded.num_chunks == 0:
-            return np.empty(0, dtype=np.int64), []
+            return np.empty(0, dtype=np.int32), []
         codes = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
-        return codes.astype(np.int64), encoded.chunk(0).dictionary.to_pylist()
-    return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist()
+        return codes, encoded.chunk(0).dictionary.to_pylist()
+    return encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
 
 
 def _blocks(bounds: list[int]) -> Iterator[list[tuple[int, int, int]]]:
