@@ -3,7 +3,8 @@
 Nothing depends on the order of the rows, and the ledger accounts for each of them.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -16,6 +17,7 @@ from anomaly_assets.domain.border_repeats import resolve_repeats
 from anomaly_assets.domain.border_rules import FINE, REASONS, AmbiguousTimes, BorderRules, Refusal, first_reason
 from anomaly_assets.domain.border_text import (
     TextRefusals,
+    as_text,
     canonical_text,
     one_array,
     printed_rows,
@@ -61,6 +63,10 @@ PART_ROWS = 131_072
 """Rows looked at together: what validation holds besides the delivered and the kept rows."""
 _LARGEST_CHUNK = 2**31 - 1
 """Bytes an Arrow string array can address."""
+_COMPACT = {kind: kind for kind in (pa.string(), pa.binary())} | {
+    pa.large_string(): pa.string(),
+    pa.large_binary(): pa.binary(),
+}
 
 
 @dataclass(frozen=True)
@@ -113,17 +119,15 @@ class _Part:
 
     Parameters
     ----------
-    passed : int64, positions in the part of the rows that broke none
-    table : these in their final types
-    hashes : uint64, a hash of the id of each of them
-    refused : the others, printed, with their reason codes (uint8) beside
+    alone : in their final types, rows that broke none and whose id no other row has
+    suspects : rows that broke none and whose id others may have, as delivered and in their final types
+    refused : rows that broke one, printed, with their reason codes (uint8) beside
     n_ambiguous_times : rows of the part whose local time happened twice
     n_erased : rows of erased wallets, which are in none of these
     """
 
-    passed: np.ndarray
-    table: pa.Table
-    hashes: np.ndarray
+    alone: pa.Table
+    suspects: tuple[pa.Table, pa.Table]
     refused: tuple[pa.Table, np.ndarray]
     n_ambiguous_times: int
     n_erased: int
@@ -151,8 +155,8 @@ def clean_day(table: pa.Table, day: date, rules: BorderRules, *, erased: ErasedW
 def clean_delivery(
     batches: Iterable[pa.RecordBatch], day: date, rules: BorderRules, *, erased: ErasedWallets | None = None
 ) -> CleanDay:
-    """:func:`clean_day` of batches, in less memory: what was delivered is let go of once nothing needs it."""
-    return _clean([as_input_table(batches)], day, rules, erased)
+    """:func:`clean_day` of batches, in less memory: what was delivered is let go of part by part."""
+    return _clean([as_input_table(map(_compact, batches))], day, rules, erased)
 
 
 def give_back() -> None:
@@ -162,28 +166,20 @@ def give_back() -> None:
 
 def _clean(held: list[pa.Table], day: date, rules: BorderRules, erased: ErasedWallets | None) -> CleanDay:
     """Take the one table out of ``held``, so that nobody else keeps it alive."""
-    delivered, days = held.pop(), DayRange.of(day)
-    n_in, starts = delivered.num_rows, range(0, max(delivered.num_rows, 1), PART_ROWS)
-    parts = [_part(delivered.slice(start, PART_ROWS), days, rules, erased) for start in starts]
-    give_back()
+    delivered, days = deque(_pieces(held.pop())), DayRange.of(day)
+    n_in = sum(piece.num_rows for piece in delivered)
     # ids that no other row has need no comparison; hashes say so for nearly all of them
-    suspect = repeated_hashes([part.hashes for part in parts])
-    suspects = pa.concat_tables(
-        _as_arrays(delivered.slice(start, PART_ROWS if mask.any() else 0)).take(pa.array(part.passed[mask]))
-        for start, part, mask in zip(starts, parts, suspect, strict=True)
-    )
-    del delivered
-    normalised = pa.concat_tables(part.table.filter(pa.array(mask)) for part, mask in zip(parts, suspect, strict=True))
+    suspect = repeated_hashes([_id_hashes(piece) for piece in delivered])
+    parts = [_part(delivered.popleft(), mask, days, rules, erased) for mask in suspect]
+    give_back()
+    suspects, normalised = (pa.concat_tables(part.suspects[at] for part in parts) for at in (0, 1))
     repeats = resolve_repeats(suspects, normalised, np.arange(suspects.num_rows))
     refused = [part.refused for part in parts]
     refused.append((printed_rows(suspects, repeats.conflicting), _conflict_codes(len(repeats.conflicting))))
-    n_passed, n_ambiguous = sum(len(part.passed) for part in parts), sum(part.n_ambiguous_times for part in parts)
-    n_erased = sum(part.n_erased for part in parts)
-    alone = [
-        part.table.filter(pa.array(~mask)) if mask.any() else part.table
-        for part, mask in zip(parts, suspect, strict=True)
-    ]
+    n_ambiguous, n_erased = sum(part.n_ambiguous_times for part in parts), sum(part.n_erased for part in parts)
+    alone = [part.alone for part in parts]
     del parts
+    n_passed = sum(table.num_rows for table in alone) + suspects.num_rows
     kept = _sorted_table([*alone, normalised.take(pa.array(repeats.once))], alone)
     give_back()
     codes = np.concatenate([codes for _, codes in refused])
@@ -216,6 +212,17 @@ def as_input_table(batches: Iterable[pa.RecordBatch]) -> pa.Table:
     return pa.table(columns)
 
 
+def _compact(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with its text copied, with 32-bit offsets: readers hold more than they hand out, and use it again."""
+    columns = [_copied(column) if column.type in _COMPACT else column for column in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, batch.schema.names)
+
+
+def _copied(text: pa.Array) -> pa.Array:
+    copy = pa.concat_arrays([text, pa.array([], text.type)])
+    return copy.cast(_COMPACT[text.type]) if text.nbytes < _LARGEST_CHUNK else copy
+
+
 def _one_type(columns: list[pa.ChunkedArray], name: str) -> pa.ChunkedArray:
     kinds = list(dict.fromkeys(column.type for column in columns if not pa.types.is_null(column.type)))
     if len(kinds) <= 1:
@@ -236,7 +243,19 @@ def _require_columns(found: list[str]) -> None:
         )
 
 
-def _part(table: pa.Table, days: DayRange, rules: BorderRules, erased: ErasedWallets | None) -> _Part:
+def _pieces(table: pa.Table) -> Iterator[pa.Table]:
+    """The rows in tables of ``PART_ROWS``, at least one."""
+    return (table.slice(start, PART_ROWS) for start in range(0, max(table.num_rows, 1), PART_ROWS))
+
+
+def _id_hashes(delivered: pa.Table) -> np.ndarray:
+    """A hash of the id of each row, uint64; of a row without a sound one any number."""
+    return hashes(pa.chunked_array([as_text(delivered.column("tx_id"))[0]]))
+
+
+def _part(
+    table: pa.Table, suspect: np.ndarray, days: DayRange, rules: BorderRules, erased: ErasedWallets | None
+) -> _Part:
     delivered = _as_arrays(table)
     texts = {
         name: text_column(delivered.column(name), refusals, rules.max_id_bytes)
@@ -247,21 +266,19 @@ def _part(table: pa.Table, days: DayRange, rules: BorderRules, erased: ErasedWal
     columns = {
         "tx_id": _shared(table.column("tx_id"), texts["tx_id"][0]),
         "wallet_id": _shared(table.column("wallet_id"), texts["wallet_id"][0]),
-        "tx_completed_at": pa.array(times.us).cast(TRANSACTIONS.arrow.field("tx_completed_at").type),
-        "total_amount": pa.array(amounts),
+        "tx_completed_at": _in_pool(times.us).cast(TRANSACTIONS.arrow.field("tx_completed_at").type),
+        "total_amount": _in_pool(amounts),
         "org_name": _shared(table.column("org_name"), texts["org_name"][0]),
     }
     # Codes are ranks, so the smallest one is the first reason.
     codes = np.minimum.reduce([*(codes for _, codes in texts.values()), _time_codes(times, days), amount_codes])
     gone = np.zeros(len(codes), dtype=bool) if erased is None else erased(texts["wallet_id"][0])
-    passed, refused = np.flatnonzero((codes == FINE) & ~gone), np.flatnonzero((codes != FINE) & ~gone)
-    fine = pa.table(columns)
-    if len(passed) < len(codes):
-        fine = fine.take(pa.array(passed))
+    passed, refused = (codes == FINE) & ~gone, np.flatnonzero((codes != FINE) & ~gone)
+    fine, alone = pa.table(columns), passed & ~suspect
+    shared = pa.array(passed & suspect)
     return _Part(
-        passed,
-        fine,
-        hashes(fine.column("tx_id")),
+        fine if alone.all() else fine.filter(pa.array(alone)),
+        (delivered.filter(shared), fine.filter(shared)),
         (printed_rows(delivered, refused), codes[refused]),
         int((times.ambiguous & ~gone).sum()),
         int(gone.sum()),
@@ -275,6 +292,11 @@ def _shared(given: pa.ChunkedArray, text: pa.Array) -> pa.ChunkedArray | pa.Arra
     """
     same = pa.types.is_string(given.type) and given.null_count == text.null_count
     return given if same else text.cast(pa.string())
+
+
+def _in_pool(values: np.ndarray) -> pa.Array:
+    """A copy in Arrow's memory, which can be given back; what numpy frees between other things cannot."""
+    return pa.concat_arrays([pa.array(values), pa.array(values[:0])])
 
 
 def _as_arrays(table: pa.Table) -> pa.Table:

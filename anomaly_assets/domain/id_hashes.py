@@ -10,12 +10,18 @@ _OFFSET_BASIS, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 
 def hashes(ids: pa.ChunkedArray) -> np.ndarray:
     """Hash of each id, uint64 array of shape (n,)."""
-    return np.concatenate([np.empty(0, dtype=np.uint64), *map(_hashes, ids.chunks)])
+    result = np.empty(len(ids), dtype=np.uint64)
+    start = 0
+    for chunk in ids.chunks:
+        result[start : start + len(chunk)] = _hashes(chunk)
+        start += len(chunk)
+    return result
 
 
 def repeated_hashes(parts: list[np.ndarray]) -> list[np.ndarray]:
     """For each part of the hashes a mask of those that occur more than once in all of them."""
-    every = np.sort(np.concatenate(parts))
+    every = np.concatenate(parts)
+    every.sort()  # in place: of a large day each copy counts
     again = np.unique(every[1:][every[1:] == every[:-1]])
     return [np.isin(part, again) for part in parts]
 

@@ -51,6 +51,7 @@ def ingest_day(
     days = DayRange.of(day)
     with run.writing(run.home.lake, RAW, day) as writer:
         probe = source.probe(days, known_at=known_at)
+        give_back()  # a source may have read a whole file for it
         clean = clean_delivery(source.batches(days, known_at=known_at), day, rules, erased=run.home.erasures.among)
         if clean.ledger.n_in != probe.n_rows and (now := source.probe(days, known_at=known_at)) != probe:
             raise SourceUnavailable(
