@@ -5,6 +5,7 @@
 missing only when the blocks around its place are those that were written. A hit is looked up in the sealed day.
 """
 
+import io
 import os
 from bisect import bisect_right
 from hashlib import blake2b
@@ -24,7 +25,9 @@ _NAME_CHARACTERS = 16
 
 def write_id_index(folder: Path, revision: str, ids: pa.ChunkedArray) -> None:
     """Index the ids of one revision of a raw day, unless it is; the caller holds the day's lock."""
-    path, content = folder / _name(revision), _content(revision, np.sort(hashes(ids)))
+    hashed = hashes(ids)
+    hashed.sort()
+    path, content = folder / _name(revision), _content(revision, hashed)
     if not path.exists() or path.read_bytes() != content:
         write_atomically(path, content, locked=True)
 
@@ -83,12 +86,13 @@ class _Index:
 def _content(revision: str, ascending: np.ndarray) -> bytes:
     """The index file of these hashes; without any it is one block without hashes."""
     per_block = _BLOCK_WORDS - 1
-    parts = [
-        ascending[begin : begin + per_block].astype("<u8").tobytes()
-        for begin in range(0, max(len(ascending), 1), per_block)
-    ]
-    n_bytes = sum(map(len, parts)) + len(parts) * _WORD_BYTES
-    return b"".join(_checksum(revision, n_bytes, block, part) + part for block, part in enumerate(parts))
+    begins = range(0, max(len(ascending), 1), per_block)
+    n_bytes = (len(ascending) + len(begins)) * _WORD_BYTES
+    content = io.BytesIO()  # unlike a list of blocks, holds them once
+    for block, begin in enumerate(begins):
+        part = ascending[begin : begin + per_block].astype("<u8").tobytes()
+        content.write(_checksum(revision, n_bytes, block, part) + part)
+    return content.getvalue()
 
 
 def _checksum(revision: str, n_bytes: int, block: int, hashed: bytes) -> bytes:

@@ -35,7 +35,7 @@ from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.locks import Lease, exclusive
 from anomaly_assets.adapters.object_path import AnyPath, ObjectPath, listed
 from anomaly_assets.adapters.parquet_bytes import table_from_bytes
-from anomaly_assets.adapters.partition_files import write_table
+from anomaly_assets.adapters.partition_files import ROW_GROUP_ROWS, digest_in_place, write_table
 from anomaly_assets.adapters.seal import Seal, StoredFile
 from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.errors import BlockedByCheck, CorruptFile, MissingFile, NotSealed, Superseded
@@ -189,7 +189,11 @@ class Staged:
 
     def read(self, role: str, columns: Sequence[str] | None = None) -> pa.Table:
         """One staged file, read back from disk."""
-        return pq.read_table(self.path(role), columns=list(columns) if columns else None, partitioning=None)
+        # part by part in one thread: Arrow would hold a large file beside its rows, and each thread keeps memory
+        with pq.ParquetFile(self.path(role), pre_buffer=False) as file:
+            schema = file.schema_arrow if columns is None else pa.schema(map(file.schema_arrow.field, columns))
+            batches = file.iter_batches(ROW_GROUP_ROWS, columns=schema.names, use_threads=False)
+            return pa.Table.from_batches((batch.select(schema.names) for batch in batches), schema)
 
     def path(self, role: str) -> Path:
         """Temporary path of one staged file."""
@@ -320,9 +324,11 @@ class PartitionWriter:
     def _is_intact(self, seal: Seal) -> bool:
         """Whether all files of the current revision are whole and the revision is found under its digest."""
         try:
-            for role in seal.files:
-                self.lake.read_bytes(seal, role)
-            recorded = self.lake.folder(seal.asset, seal.day) / "seals" / "all" / f"{seal.seal_id}.json"
+            folder = self.lake.folder(seal.asset, seal.day)
+            for stored in (self.lake.stored(seal, role) for role in seal.files):
+                if digest_in_place(folder / stored.name) != stored.sha256:
+                    return False
+            recorded = folder / "seals" / "all" / f"{seal.seal_id}.json"
             found = self.lake.require(seal.asset, seal.day, seal.revision)
             return found.seal_id == seal.seal_id and recorded.read_bytes() == seal.to_bytes()
         except (CorruptFile, NotSealed, FileNotFoundError):
@@ -332,7 +338,7 @@ class PartitionWriter:
         folder = self.lake.folder(self.asset, self.day)
         for role, file in staged.files.items():
             self.lease.check()
-            if file_digest(staged.path(role).read_bytes()) != file.sha256:
+            if digest_in_place(staged.path(role)) != file.sha256:
                 raise CorruptFile(
                     f"the staged {role} of {self.asset}/{self.day} changed between check and publication",
                     remedy="run again; if it repeats, examine the disk",

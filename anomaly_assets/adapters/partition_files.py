@@ -1,14 +1,14 @@
 """Files of a partition: one way to write a table, so that equal rows are equal bytes, and what a file is called."""
 
+import hashlib
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from anomaly_assets.adapters.atomic_files import fsync_file, naming
-from anomaly_assets.adapters.object_path import AnyPath
+from anomaly_assets.adapters.object_path import AnyPath, ObjectPath
 from anomaly_assets.adapters.seal import StoredFile
-from anomaly_assets.domain.identity import file_digest
 from anomaly_assets.domain.wallet_leaves import root_of, wallet_column, wallet_leaves
 
 ROW_GROUP_ROWS = 131_072
@@ -21,9 +21,14 @@ def write_table(table: pa.Table, temporary: Path, role: str) -> StoredFile:
         pq.write_table(table.combine_chunks(), temporary, compression="zstd", row_group_size=ROW_GROUP_ROWS)
     fsync_file(temporary)
     root = None if wallet_column(table) is None else root_of(table.schema, wallet_leaves(table).values())
-    content = temporary.read_bytes()
-    sha256 = file_digest(content)
-    return StoredFile(final_name(role, sha256), sha256, len(content), table.num_rows, root)
+    sha256 = digest_in_place(temporary)
+    return StoredFile(final_name(role, sha256), sha256, temporary.stat().st_size, table.num_rows, root)
+
+
+def digest_in_place(path: AnyPath) -> str:
+    """The ``file_digest`` of a file, read block by block. Raises ``FileNotFoundError``."""
+    with path.open_input() if isinstance(path, ObjectPath) else path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def final_name(role: str, sha256: str) -> str:
