@@ -360,6 +360,21 @@ def test_batches_of_other_types_mean_what_they_meant_alone() -> None:
     assert together.ledger.n_kept == 3
 
 
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.large_binary(), pa.binary(), pa.string_view()])
+def test_batches_of_any_kind_of_text_are_delivered_as_the_same_rows(kind: pa.DataType) -> None:
+    """Among them batches that are parts of larger ones, and values that are no text or not there."""
+    rows = [good_row(tx_id=f"t-{n}", org_name=None if n % 3 else "Acmé", total_amount=str(n)) for n in range(9)]
+    rows += [good_row(tx_id="t-1", total_amount="7"), good_row(tx_id=None), good_row(total_amount="much")]
+    plain = table_of(*rows)
+    other = plain.cast(pa.schema([(name, kind) for name in plain.column_names]))
+    expected = clean_day(plain, DAY, BorderRules())
+    day = clean_delivery(other.slice(0, 5).to_batches() + other.slice(5).to_batches(), DAY, BorderRules())
+    assert day.ledger == expected.ledger
+    assert (day.ledger.n_kept, day.ledger.n_quarantined) == (8, 4)
+    assert day.kept.equals(expected.kept)
+    assert day.quarantine.equals(expected.quarantine)
+
+
 def test_a_value_that_is_no_id_stays_refused_among_batches_of_text() -> None:
     parts = [table_of(good_row(tx_id=1.5), types={"tx_id": pa.float64()}), table_of(good_row(tx_id="1.5"))]
     day = clean_day(as_input_table(batch for part in parts for batch in batches_of(part)), DAY, BorderRules())

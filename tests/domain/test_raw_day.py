@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from anomaly_assets.domain import identity, raw_day
 from anomaly_assets.domain.days import midnight_us
 from anomaly_assets.domain.raw_day import (
     DecodedDay,
@@ -117,6 +118,17 @@ def test_chunks_and_slices_of_a_table_change_no_digest() -> None:
     for other in (chunked, sliced):
         assert content_digest(other) == content_digest(table)
         assert wallet_days(other).equals(wallet_days(table))
+
+
+@pytest.mark.parametrize("block_rows", [1, 2, 3])
+def test_blocks_change_no_digest(monkeypatch: pytest.MonkeyPatch, block_rows: int) -> None:
+    """Blocks end within a wallet's rows, at their end and with the day."""
+    table = kept([("t0", "b", 0, 1.0, None), ("t5", "b", 7, 1.0, "Acme"), *ROWS])
+    revision, days = content_digest(table), wallet_days(table)
+    monkeypatch.setattr(identity, "BLOCK_ROWS", block_rows)
+    monkeypatch.setattr(raw_day, "BLOCK_ROWS", block_rows)
+    assert content_digest(table) == revision
+    assert wallet_days(table).equals(days)
 
 
 def test_a_day_as_flat_arrays_has_its_rows_contiguous_per_wallet() -> None:
