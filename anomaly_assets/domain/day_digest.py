@@ -99,7 +99,7 @@ def histograms(scored: pa.Table, score_columns: Sequence[str]) -> pa.Table:
     for measure, values in measures.items():
         known = ~np.isnan(values)
         mask = pa.array(known)
-        bins = np.floor(values[known] / bin_width(measure)).astype(np.int64)
+        bins = _bins(values[known], bin_width(measure))
         keys = {
             "org_name": scored.column("ORG_NAME").filter(mask),
             "measure": pa.repeat(measure, len(bins)),
@@ -131,6 +131,14 @@ def amount_at(position: np.ndarray) -> np.ndarray:
     """The amounts at such positions."""
     amounts: np.ndarray = np.sign(position) * (10.0 ** np.abs(position) - 1.0)
     return amounts
+
+
+def _bins(values: np.ndarray, width: float) -> np.ndarray:
+    """The bin of each value, int64: what a division rounds over an edge is put back."""
+    bins = np.floor(values / width)
+    bins -= values < bins * width
+    bins += values >= (bins + 1) * width
+    return bins.astype(np.int64)
 
 
 def _counted(keys: dict[str, pa.Array], schema: pa.Schema) -> pa.Table:
