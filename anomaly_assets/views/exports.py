@@ -19,7 +19,7 @@ def to_csv(table: pa.Table) -> bytes:
 
     :func:`unescaped` gives the text back. Null is an empty field without quotes, the empty text one with quotes.
     """
-    columns = [_safe(column) if _is_text(column.type) else column for column in table.columns]
+    columns = [_safe(column.cast(pa.string())) if _is_text(column.type) else column for column in table.columns]
     sink = io.BytesIO()
     safe = pa.table(dict(zip(table.column_names, columns, strict=True))) if columns else table
     csv.write_csv(safe, sink, csv.WriteOptions(include_header=True, quoting_style="needed"))
@@ -37,7 +37,10 @@ def unescaped(text: str) -> str:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    """Whether a column holds text in any of the ways Arrow has for it."""
+    values = kind.value_type if pa.types.is_dictionary(kind) else kind
+    is_kind = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(each(values) for each in is_kind)
 
 
 def _safe(column: pa.ChunkedArray) -> pa.ChunkedArray:
