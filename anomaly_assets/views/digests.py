@@ -75,7 +75,8 @@ class Digests:
 
     def missing(self, days: Iterable[date]) -> list[date]:
         """Days among these whose digest is to be made first."""
-        return [day for day in days if not all(self._path(self.scored(day), part).exists() for part in PARTS)]
+        now = (self.scored(day) for day in days)
+        return [each.day for each in now if not all(self._path(each, part).exists() for part in PARTS)]
 
     def make(self, day: date) -> None:
         """Make the digest of a day from its scores, which are verified. Raises ``CorruptFile``."""
