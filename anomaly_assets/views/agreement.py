@@ -1,0 +1,156 @@
+"""Where detectors agree and where they do not: flagged rows by the set of detectors that flagged them.
+
+A set is a bit mask as ``cells`` of a day digest has it: bit k is the k-th detector.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from anomaly_assets.domain.metrics import N_DECILES, NO_HISTORY, UNIFIED, ratio
+from anomaly_assets.domain.published import anomaly_column
+from anomaly_assets.views.digests import Digests
+from anomaly_assets.views.overview import detector_names
+from anomaly_assets.views.selection import Selection
+
+DECILE = "wallet_size_decile"
+
+
+def members(detectors: Sequence[str], mask: int) -> list[str]:
+    """The detectors of a set."""
+    return [name for bit, name in enumerate(detectors) if mask >> bit & 1]
+
+
+def by_set(digests: Digests, selection: Selection) -> pa.Table:
+    """``flagged`` (mask), ``n_rows``: each detector alone, all together, and every other set that flagged a row.
+
+    Smaller sets first.
+    """
+    detectors = detector_names(digests, selection.days)
+    counted = _flagged(digests, selection).group_by(["flagged"], use_threads=False).aggregate([("n_rows", "sum")])
+    found = dict(zip(counted.column("flagged").to_pylist(), counted.column("n_rows_sum").to_pylist(), strict=True))
+    usual = {*(1 << bit for bit in range(len(detectors))), (1 << len(detectors)) - 1}
+    masks = sorted(usual | found.keys(), key=lambda mask: (mask.bit_count(), mask))
+    counts = [found.get(mask, 0) for mask in masks]
+    return pa.table({"flagged": pa.array(masks, pa.uint8()), "n_rows": pa.array(counts, pa.int64())})
+
+
+def sets_over_time(digests: Digests, selection: Selection) -> pa.Table:
+    """``day, flagged`` (mask), ``n_rows``: flagged rows, by day and then by set."""
+    grouped = _flagged(digests, selection).group_by(["day", "flagged"], use_threads=False)
+    return grouped.aggregate([("n_rows", "sum")]).rename_columns(["day", "flagged", "n_rows"]).sort_by(_ORDER)
+
+
+def agreement_over_time(digests: Digests, selection: Selection) -> pa.Table:
+    """``day, n_flagged, agreement`` of every day; see :func:`agreement`."""
+    cells = _flagged(digests, selection)
+    place = pc.index_in(cells.column("day"), pa.array(selection.days, pa.date32())).to_numpy()
+    flagged, counts = cells.column("flagged").to_numpy(), cells.column("n_rows").to_numpy()
+    days = len(selection.days)
+    rows = np.bincount(place, counts, minlength=days).astype(np.int64)
+    flags = np.bincount(place, counts * np.bitwise_count(flagged), minlength=days)
+    n_detectors = len(detector_names(digests, selection.days))
+    agreed = [agreement(*pair, n_detectors) for pair in zip(flags.tolist(), rows.tolist(), strict=True)]
+    return pa.table(
+        {
+            "day": pa.array(selection.days, pa.date32()),
+            "n_flagged": rows,
+            "agreement": pa.array(agreed, pa.float64()),
+        }
+    )
+
+
+def by_decile(digests: Digests, selection: Selection) -> pa.Table:
+    """``decile, detector, n_rows, n_judged, n_flagged, coverage, rate, agreement`` of all organisations.
+
+    Deciles of wallets by transactions in the window, 1 the smallest, then wallets without history. ``agreement`` stands
+    with the detector ``unified`` alone; see :func:`agreement`.
+    """
+    metrics = digests.metrics(selection.days)
+    if not metrics.num_rows:
+        return _DECILES.empty_table()
+    detectors = detector_names(digests, selection.days)
+    of_deciles = metrics.filter(pc.equal(metrics.column("group_kind"), DECILE))
+    sums = of_deciles.group_by(["group_value", "detector"], use_threads=False).aggregate(
+        [("n_rows", "sum"), ("n_judged", "sum"), ("n_flagged", "sum")]
+    )
+    known = {(row["group_value"], row["detector"]): row for row in sums.to_pylist()}
+    rows = [
+        _decile(decile, detector, known, detectors)
+        for decile in [*(str(number + 1) for number in range(N_DECILES)), NO_HISTORY]
+        for detector in [UNIFIED, *detectors]
+        if (decile, detector) in known
+    ]
+    return pa.Table.from_pylist(rows, schema=_DECILES)
+
+
+def examples(digests: Digests, selection: Selection, mask: int) -> pa.Table:
+    """The flagged published rows that exactly this set of detectors flagged."""
+    detectors = detector_names(digests, selection.days)
+    flags = selection.of(digests.read("flags", selection.days), "ORG_NAME")
+    return flags.filter(pa.array(masks_of(flags, detectors) == mask))
+
+
+def masks_of(flags: pa.Table, detectors: Sequence[str]) -> np.ndarray:
+    """Which set of detectors flagged each published row, uint8 of shape (n_rows,)."""
+    masks = np.zeros(flags.num_rows, np.uint8)
+    for bit, detector in enumerate(detectors):
+        masks |= flags.column(anomaly_column(detector)).to_numpy().astype(np.uint8) << bit
+    return masks
+
+
+def agreement(n_flags: float, n_flagged: float, n_detectors: int) -> float | None:
+    """Of the other detectors, the share that flags a flagged row too, on average over flagged rows.
+
+    0: every flagged row has one flag; 1: every detector flags every one. For two detectors: rows that both flag / rows
+    that some flags. None without flagged rows, and for one detector.
+
+    Parameters
+    ----------
+    n_flags : flags of all detectors added up
+    n_flagged : rows that some detector flagged
+    """
+    more = ratio(n_flags - n_flagged, n_flagged)
+    return None if more is None or n_detectors < 2 else more / (n_detectors - 1)
+
+
+_ORDER = [("day", "ascending"), ("flagged", "ascending")]
+_DECILES = pa.schema(
+    [
+        ("decile", pa.string()),
+        ("detector", pa.string()),
+        ("n_rows", pa.int64()),
+        ("n_judged", pa.int64()),
+        ("n_flagged", pa.int64()),
+        ("coverage", pa.float64()),
+        ("rate", pa.float64()),
+        ("agreement", pa.float64()),
+    ]
+)
+
+
+def _flagged(digests: Digests, selection: Selection) -> pa.Table:
+    cells = selection.of(digests.read("cells", selection.days, ["org_name", "flagged", "n_rows"]))
+    return cells.filter(pc.greater(cells.column("flagged"), 0))
+
+
+def _decile(
+    decile: str, detector: str, sums: Mapping[tuple[str, str], Mapping[str, int]], detectors: Sequence[str]
+) -> dict[str, object]:
+    rows, judged, flagged = (sums[decile, detector][f"{name}_sum"] for name in ("n_rows", "n_judged", "n_flagged"))
+    agreed = None
+    if detector == UNIFIED:
+        flags = sum(sums[decile, name]["n_flagged_sum"] for name in detectors if (decile, name) in sums)
+        agreed = agreement(flags, flagged, len(detectors))
+    return {
+        "decile": decile,
+        "detector": detector,
+        "n_rows": rows,
+        "n_judged": judged,
+        "n_flagged": flagged,
+        "coverage": ratio(judged, rows),
+        "rate": ratio(flagged, judged),
+        "agreement": agreed,
+    }
