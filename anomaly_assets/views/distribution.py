@@ -1,0 +1,132 @@
+"""How scores, amounts and hours are distributed, flagged rows against the others."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from anomaly_assets.domain.day_digest import AMOUNT, bin_width
+from anomaly_assets.views.digests import Digests
+from anomaly_assets.views.selection import Selection
+
+HOUR, ANOMALY_SCORE = "hour", "anomaly_score"
+BESIDE_SCORES = (ANOMALY_SCORE, AMOUNT, HOUR)
+"""Measures there are whatever the detectors."""
+MOST_BINS = 80
+"""Bins that are told apart in a picture, about."""
+OUTSIDE = 0.001
+"""Share of the rows at either end that bins need not be made wide for."""
+_STEPS = (1, 2, 5)
+_NAMES = ["org_name", "is_anomaly", "bin"]
+
+
+def score_columns(digests: Digests, selection: Selection) -> dict[str, str]:
+    """Score column to the detector it is of, in order of publication: those of the last day."""
+    return {each.score_column: each.name for each in digests.detectors_of(digests.scored(selection.days[-1]))}
+
+
+def distribution(digests: Digests, selection: Selection, measure: str, *, apart: bool = False) -> pa.Table:
+    """Rows of a measure by bin: ``org_name, is_anomaly, low, high, n_rows, share``, ascending by these.
+
+    A bin holds ``low <= value < high``; amounts lie at ``amount_position``. ``share`` is of the rows with equal
+    ``org_name`` and ``is_anomaly``. Bins without rows are left out; there are about ``MOST_BINS``, and more where a few
+    rows lie far from all others.
+
+    Parameters
+    ----------
+    measure : a score column, ``anomaly_score``, ``amount`` or ``hour``
+    apart : whether organisations are told apart; ``org_name`` is null everywhere otherwise
+    """
+    counted, width = _by_hour(digests, selection) if measure == HOUR else _by_bin(digests, selection, measure)
+    if not apart:
+        counted = counted.set_column(0, "org_name", pa.nulls(counted.num_rows, pa.string()))
+    step = 1 if measure == HOUR else coarser(counted)
+    bins = np.floor_divide(counted.column("bin").to_numpy(), step)
+    grouped = counted.set_column(2, "bin", pa.array(bins, pa.int64())).group_by(_NAMES, use_threads=False)
+    sums = grouped.aggregate([("n_rows", "sum")]).sort_by([(name, "ascending") for name in _NAMES])
+    bins = sums.column("bin").to_numpy()
+    return pa.table(
+        {
+            "org_name": sums.column("org_name"),
+            "is_anomaly": sums.column("is_anomaly"),
+            "low": bins * step * width,
+            "high": (bins + 1) * step * width,
+            "n_rows": sums.column("n_rows_sum"),
+            "share": _shares(sums),
+        }
+    )
+
+
+def largest(digests: Digests, selection: Selection, count: int) -> list[str | None]:
+    """Organisations with most rows, most first; None are the rows without one."""
+    cells = selection.of(digests.read("cells", selection.days, ["org_name", "n_rows"]))
+    sums = cells.group_by(["org_name"], use_threads=False).aggregate([("n_rows", "sum")])
+    names: list[str | None] = sums.sort_by([("n_rows_sum", "descending"), ("org_name", "ascending")])[
+        "org_name"
+    ].to_pylist()
+    return names[:count]
+
+
+def coarser(counted: pa.Table) -> int:
+    """How many bins to take together, 1, 2, 5, 10, 20, ..., so that about ``MOST_BINS`` hold most rows.
+
+    Flagged rows and others are looked at apart: the few flagged ones are all in the picture.
+    """
+    edges = [_middle(counted.filter(pc.equal(counted.column("is_anomaly"), flag))) for flag in (False, True)]
+    known = [edge for edge in edges if edge is not None]
+    if not known:
+        return 1
+    span = max(high for _, high in known) - min(low for low, _ in known) + 1
+    tens = 1
+    while True:
+        for step in _STEPS:
+            if span <= step * tens * MOST_BINS:
+                return step * tens
+        tens *= 10
+
+
+def _by_bin(digests: Digests, selection: Selection, measure: str) -> tuple[pa.Table, float]:
+    read = digests.read("histograms", selection.days, ["measure", *_NAMES, "n_rows"])
+    of_measure = read.filter(pc.equal(read.column("measure"), measure))
+    return selection.of(of_measure).select([*_NAMES, "n_rows"]), bin_width(measure)
+
+
+def _by_hour(digests: Digests, selection: Selection) -> tuple[pa.Table, float]:
+    cells = selection.of(digests.read("cells", selection.days, ["org_name", "flagged", "hour", "n_rows"]))
+    columns = {
+        "org_name": cells.column("org_name"),
+        "is_anomaly": pc.greater(cells.column("flagged"), 0),
+        "bin": pc.cast(cells.column("hour"), pa.int64()),
+        "n_rows": cells.column("n_rows"),
+    }
+    return pa.table(columns), 1.0
+
+
+def _middle(counted: pa.Table) -> tuple[int, int] | None:
+    """First and last bin without the ``OUTSIDE`` share at either end; None without rows."""
+    if not counted.num_rows:
+        return None
+    bins, counts = counted.column("bin").to_numpy(), counted.column("n_rows").to_numpy()
+    order = np.argsort(bins, kind="stable")
+    passed = np.cumsum(counts[order])
+    first = np.searchsorted(passed, OUTSIDE * passed[-1], side="right")
+    last = np.searchsorted(passed, (1.0 - OUTSIDE) * passed[-1], side="left")
+    return int(bins[order[first]]), int(bins[order[last]])
+
+
+def _shares(sums: pa.Table) -> np.ndarray:
+    """Rows / rows of the same organisation and flag, float64 of shape (n_bins,)."""
+    counts = sums.column("n_rows_sum").to_numpy()
+    codes = _codes(sums, ["org_name", "is_anomaly"])
+    shares: np.ndarray = counts / np.bincount(codes, counts)[codes] if len(counts) else counts.astype(np.float64)
+    return shares
+
+
+def _codes(table: pa.Table, columns: Sequence[str]) -> np.ndarray:
+    """A number of each row, equal where these columns are equal: 0, 1, ... as rows are grouped."""
+    codes = np.zeros(table.num_rows, np.int64)
+    for name in columns:
+        encoded = table.column(name).combine_chunks().dictionary_encode(null_encoding="encode")
+        codes = codes * max(len(encoded.dictionary), 1) + encoded.indices.to_numpy()
+    return codes
