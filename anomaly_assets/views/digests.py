@@ -14,7 +14,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from anomaly_assets.adapters.atomic_files import write_atomically
+from anomaly_assets.adapters.erased_files import ERASED_FILE
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.lake import SEAL_FILE
 from anomaly_assets.adapters.parquet_bytes import table_from_bytes, table_to_bytes
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.day_digest import cells, counts, flags, histograms, statuses
@@ -30,6 +32,8 @@ _MAKE: dict[str, Callable[[pa.Table, Sequence[Detector]], pa.Table]] = {
     "flags": lambda scored, detectors: flags(scored, [each.name for each in detectors]),
 }
 PARTS = tuple(_MAKE)
+Files = tuple[tuple[int, int, int] | None, ...]
+"""Number, time of change and size of files; None for one that is not there."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ class Digests:
     def __init__(self, home: Home) -> None:
         self.home = home
         self._known: dict[tuple[date, str], tuple[str, pa.Table]] = {}
+        self._scored: dict[date, tuple[Files | None, ScoredDay]] = {}
         self._detectors: dict[str, list[Detector]] = {}
         self._making = threading.Lock()
 
@@ -63,8 +68,13 @@ class Digests:
 
     def scored(self, day: date) -> ScoredDay:
         """The day as it is now. Raises ``NotSealed``, ``CorruptFile``."""
-        seal = self.home.lake.require(SCORED, day)
-        return ScoredDay(day, seal, self.home.lake.stored(seal, "scored").sha256)
+        files = self._identities(day)
+        known = self._scored.get(day)
+        if known is None or files is None or known[0] != files:
+            seal = self.home.lake.require(SCORED, day)
+            known = (files, ScoredDay(day, seal, self.home.lake.stored(seal, "scored").sha256))
+            self._scored[day] = known
+        return known[1]
 
     def detectors_of(self, scored: ScoredDay) -> list[Detector]:
         """The detectors that judged the day, with their settings. Raises ``CorruptFile``."""
@@ -127,6 +137,13 @@ class Digests:
         self._known[day, part] = (scored.content, table)
         return table
 
+    def _identities(self, day: date) -> Files | None:
+        """Which files say how the day is now: they are replaced, never changed. None: that cannot be told."""
+        folder = self.home.lake.folder(SCORED, day)
+        return (
+            tuple(_identity(folder / name) for name in (SEAL_FILE, ERASED_FILE)) if isinstance(folder, Path) else None
+        )
+
     def _path(self, scored: ScoredDay, part: str) -> Path:
         return self.home.digests / scored.day.isoformat() / f"{scored.content[:32]}-{part}.parquet"
 
@@ -135,3 +152,11 @@ class Digests:
         for path in self._path(scored, PARTS[0]).parent.glob("[!.]*.parquet"):
             if not path.name.startswith(scored.content[:32]):
                 path.unlink(missing_ok=True)
+
+
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
