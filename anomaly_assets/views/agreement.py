@@ -132,7 +132,7 @@ _DECILES = pa.schema(
 
 
 def _flagged(digests: Digests, selection: Selection) -> pa.Table:
-    cells = selection.of(digests.read("cells", selection.days, ["org_name", "flagged", "n_rows"]))
+    cells = selection.of(digests.read("cells", selection.days, selection.columns("flagged", "n_rows")))
     return cells.filter(pc.greater(cells.column("flagged"), 0))
 
 

@@ -18,7 +18,7 @@ MOST_BINS = 80
 OUTSIDE = 0.001
 """Share of the rows at either end that bins need not be made wide for."""
 _STEPS = (1, 2, 5)
-_NAMES = ["org_name", "is_anomaly", "bin"]
+_KEYS = ["is_anomaly", "bin"]
 
 
 def score_columns(digests: Digests, selection: Selection) -> dict[str, str]:
@@ -38,22 +38,21 @@ def distribution(digests: Digests, selection: Selection, measure: str, *, apart:
     measure : a score column, ``anomaly_score``, ``amount`` or ``hour``
     apart : whether organisations are told apart; ``org_name`` is null everywhere otherwise
     """
-    counted, width = _by_hour(digests, selection) if measure == HOUR else _by_bin(digests, selection, measure)
-    if not apart:
-        counted = counted.set_column(0, "org_name", pa.nulls(counted.num_rows, pa.string()))
+    names = ["org_name", *_KEYS] if apart else _KEYS
+    make = _by_hour if measure == HOUR else _by_bin
+    counted = make(digests, selection, measure, names)
     step = 1 if measure == HOUR else coarser(counted)
-    bins = np.floor_divide(counted.column("bin").to_numpy(), step)
-    grouped = counted.set_column(2, "bin", pa.array(bins, pa.int64())).group_by(_NAMES, use_threads=False)
-    sums = grouped.aggregate([("n_rows", "sum")]).sort_by([(name, "ascending") for name in _NAMES])
+    width = 1.0 if measure == HOUR else bin_width(measure)
+    sums = _added_up(counted, names, step)
     bins = sums.column("bin").to_numpy()
     return pa.table(
         {
-            "org_name": sums.column("org_name"),
+            "org_name": sums.column("org_name") if apart else pa.nulls(sums.num_rows, pa.string()),
             "is_anomaly": sums.column("is_anomaly"),
             "low": bins * step * width,
             "high": (bins + 1) * step * width,
-            "n_rows": sums.column("n_rows_sum"),
-            "share": _shares(sums),
+            "n_rows": sums.column("n_rows"),
+            "share": _shares(sums, names[:-1]),
         }
     )
 
@@ -86,21 +85,26 @@ def coarser(counted: pa.Table) -> int:
         tens *= 10
 
 
-def _by_bin(digests: Digests, selection: Selection, measure: str) -> tuple[pa.Table, float]:
-    read = digests.read("histograms", selection.days, ["measure", *_NAMES, "n_rows"])
-    of_measure = read.filter(pc.equal(read.column("measure"), measure))
-    return selection.of(of_measure).select([*_NAMES, "n_rows"]), bin_width(measure)
+def _by_bin(digests: Digests, selection: Selection, measure: str, names: list[str]) -> pa.Table:
+    columns = sorted({*selection.columns(), "measure", "n_rows", *names})
+    read = digests.read("histograms", selection.days, columns)
+    wanted = read.filter(pc.equal(read.column("measure"), measure)).drop_columns(["measure"])
+    return selection.of(wanted).select([*names, "n_rows"])
 
 
-def _by_hour(digests: Digests, selection: Selection) -> tuple[pa.Table, float]:
-    cells = selection.of(digests.read("cells", selection.days, ["org_name", "flagged", "hour", "n_rows"]))
-    columns = {
-        "org_name": cells.column("org_name"),
-        "is_anomaly": pc.greater(cells.column("flagged"), 0),
-        "bin": pc.cast(cells.column("hour"), pa.int64()),
-        "n_rows": cells.column("n_rows"),
-    }
-    return pa.table(columns), 1.0
+def _by_hour(digests: Digests, selection: Selection, measure: str, names: list[str]) -> pa.Table:
+    columns = sorted({*selection.columns(), measure, "flagged", "n_rows", *names} - {*_KEYS})
+    cells = selection.of(digests.read("cells", selection.days, columns))
+    told = {"is_anomaly": pc.greater(cells.column("flagged"), 0), "bin": pc.cast(cells.column(measure), pa.int64())}
+    return pa.table({name: told[name] if name in told else cells.column(name) for name in [*names, "n_rows"]})
+
+
+def _added_up(counted: pa.Table, names: list[str], step: int) -> pa.Table:
+    """Rows by these columns in order, ``step`` bins taken together."""
+    bins = np.floor_divide(counted.column("bin").to_numpy(), step)
+    coarse = counted.set_column(counted.column_names.index("bin"), "bin", pa.array(bins, pa.int64()))
+    sums = coarse.group_by(names, use_threads=False).aggregate([("n_rows", "sum")])
+    return sums.rename_columns([*names, "n_rows"]).sort_by([(name, "ascending") for name in names])
 
 
 def _middle(counted: pa.Table) -> tuple[int, int] | None:
@@ -115,10 +119,10 @@ def _middle(counted: pa.Table) -> tuple[int, int] | None:
     return int(bins[order[first]]), int(bins[order[last]])
 
 
-def _shares(sums: pa.Table) -> np.ndarray:
-    """Rows / rows of the same organisation and flag, float64 of shape (n_bins,)."""
-    counts = sums.column("n_rows_sum").to_numpy()
-    codes = _codes(sums, ["org_name", "is_anomaly"])
+def _shares(sums: pa.Table, groups: Sequence[str]) -> np.ndarray:
+    """Rows / rows that are equal in the columns ``groups``, float64 of shape (n_bins,)."""
+    counts = sums.column("n_rows").to_numpy()
+    codes = _codes(sums, groups)
     shares: np.ndarray = counts / np.bincount(codes, counts)[codes] if len(counts) else counts.astype(np.float64)
     return shares
 

@@ -22,6 +22,10 @@ class Selection:
     days: tuple[date, ...]
     organisations: tuple[str | None, ...] | None = None
 
+    def columns(self, *names: str) -> list[str]:
+        """``names``, and the organisation when not all are looked at: text is most of what a year of digests weighs."""
+        return [*names] if self.organisations is None else ["org_name", *names]
+
     def of(self, table: pa.Table, column: str = "org_name") -> pa.Table:
         """The rows of ``table`` of these organisations."""
         if self.organisations is None or not table.num_rows:

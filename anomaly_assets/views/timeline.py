@@ -16,6 +16,7 @@ from anomaly_assets.views.overview import detector_names
 from anomaly_assets.views.selection import Selection, within
 
 HOURS, WEEKDAYS = 24, 7
+_CELLS = ("hour", "judged", "flagged", "n_rows")
 _THURSDAY = 3
 """Weekday of 1970-01-01; Monday is 0."""
 
@@ -57,7 +58,7 @@ def flags_over_time(digests: Digests, selection: Selection, *, hourly: bool = Fa
 
     Every day of the selection is there (date), or every hour of them (UTC timestamp); rate is null for 0/0.
     """
-    cells = selection.of(digests.read("cells", selection.days, ["org_name", "hour", "judged", "flagged", "n_rows"]))
+    cells = selection.of(digests.read("cells", selection.days, selection.columns(*_CELLS)))
     slot = pc.index_in(cells.column("day"), pa.array(selection.days, pa.date32())).to_numpy().astype(np.int64)
     at: pa.Array = pa.array(selection.days, pa.date32())
     if hourly:
@@ -72,7 +73,7 @@ def flags_over_time(digests: Digests, selection: Selection, *, hourly: bool = Fa
 
 def by_hour_and_weekday(digests: Digests, selection: Selection, detector: str = UNIFIED) -> pa.Table:
     """``weekday, hour, n_judged, n_flagged, rate``: all 168 cells, Monday (0) first; rate is null for 0/0."""
-    cells = selection.of(digests.read("cells", selection.days, ["org_name", "hour", "judged", "flagged", "n_rows"]))
+    cells = selection.of(digests.read("cells", selection.days, selection.columns(*_CELLS)))
     weekday = (pc.cast(cells.column("day"), pa.int32()).to_numpy().astype(np.int64) + _THURSDAY) % WEEKDAYS
     slot = weekday * HOURS + cells.column("hour").to_numpy()
     mask = _masks(digests, selection)[detector]

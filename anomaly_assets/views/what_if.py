@@ -30,7 +30,7 @@ def rows_by_threshold(digests: Digests, selection: Selection, measure: str) -> p
     Thresholds are the lower edges of bins that hold rows, and last one above all rows. One threshold stands for all
     wallets, whatever line each has of its own.
     """
-    read = digests.read("histograms", selection.days, ["org_name", "measure", "bin", "n_rows"])
+    read = digests.read("histograms", selection.days, selection.columns("measure", "bin", "n_rows"))
     of_measure = selection.of(read.filter(pc.equal(read.column("measure"), measure)))
     sums = of_measure.group_by(["bin"], use_threads=False).aggregate([("n_rows", "sum")]).sort_by("bin")
     bins, counts = sums.column("bin").to_numpy(), sums.column("n_rows_sum").to_numpy()
