@@ -2,10 +2,22 @@
 
 from types import ModuleType
 
-from anomaly_assets.dashboard.screens import flag, operations, organisations, overview, wallet
+from anomaly_assets.dashboard.screens import (
+    comparison,
+    distributions,
+    flag,
+    operations,
+    organisations,
+    overview,
+    timeline,
+    wallet,
+)
 
 SCREENS: dict[str, ModuleType] = {
     "overview": overview,
+    "comparison": comparison,
+    "distributions": distributions,
+    "timeline": timeline,
     "wallet": wallet,
     "flag": flag,
     "organisations": organisations,

@@ -1,0 +1,116 @@
+"""Other settings of detectors, asked for in a form, and what they would have flagged."""
+
+import math
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import streamlit as st
+
+from anomaly_assets.dashboard.address import remember
+from anomaly_assets.dashboard.figures.style import readable
+from anomaly_assets.dashboard.shell import deployment
+from anomaly_assets.evidence.compare import Comparison, compare_day, other_settings
+from anomaly_assets.settings import Detection
+
+SET = "set"
+"""Name in the address of changes: ``detector.setting=value``."""
+_FOUND = "compared"
+
+
+def asked(detection: Detection) -> dict[str, str]:
+    """Settings that are wanted otherwise than ``detection`` has them, by dotted key; one control for each setting."""
+    wanted = dict(pair.split("=", 1) for pair in st.query_params.get_all(SET) if "=" in pair)
+    changes: dict[str, str] = {}
+    detectors = detection.detectors()
+    for column, detector in zip(st.columns(len(detectors)), detectors, strict=True):
+        section = getattr(detection, detector.name)
+        with column:
+            st.markdown(f"**{readable(detector.name)}**")
+            for fits in (False, True):
+                names = [name for name in type(section).model_fields if (name in detector.fit_parameters) is fits]
+                if names and fits:
+                    st.caption("These shape models, which are fitted again: it takes longer.")
+                for name in names:
+                    changes |= _control(f"{detector.name}.{name}", section, name, wanted)
+    remember(SET, [f"{key}={value}" for key, value in changes.items()])
+    return changes
+
+
+def compared(days: Sequence[date], changes: Mapping[str, str]) -> Comparison | None:
+    """What was found for these days and changes, if it was asked for last."""
+    key, found = st.session_state.get(_FOUND, (None, None))
+    return found if key == _key(days, changes) else None
+
+
+def compare(days: Sequence[date], changes: Mapping[str, str]) -> None:
+    """Compare day by day, telling how far it is; the result stays in memory until another is asked for."""
+    shared, bar, found = deployment(), st.progress(0.0, text="waiting for another comparison to end"), []
+    with _one_at_a_time():
+        for place, day in enumerate(days):
+            bar.progress(place / len(days), text=f"comparing {day} ({place + 1} of {len(days)})")
+            found.append(compare_day(shared.home, day, changes, compute=shared.compute))
+    bar.empty()
+    st.session_state[_FOUND] = (_key(days, changes), Comparison(found))
+
+
+def checked(detection: Detection, changes: Mapping[str, str]) -> None:
+    """Raise ``SettingsError`` when a change is not allowed."""
+    other_settings(detection, changes)
+
+
+@st.cache_resource
+def _one_at_a_time() -> threading.Lock:
+    """Held while days are compared: fits use all cores."""
+    return threading.Lock()
+
+
+def _key(days: Sequence[date], changes: Mapping[str, str]) -> tuple[Any, ...]:
+    digests = deployment().digests
+    return tuple(digests.scored(day).seal.seal_id for day in days), tuple(sorted(changes.items()))
+
+
+def _control(key: str, section: Any, name: str, wanted: Mapping[str, str]) -> dict[str, str]:
+    """The change that the control of one setting asks for: none when it stands as it was."""
+    now, field = getattr(section, name), type(section).model_fields[name]
+    told: dict[str, Any] = {
+        "label": readable(name),
+        "help": f"{field.description} As published: {now}",
+        "key": f"other-{key}",
+    }
+    if told["key"] not in st.session_state:
+        st.session_state[told["key"]] = _read(wanted.get(key), now)
+    if isinstance(now, bool):
+        value: Any = st.toggle(**told)
+    elif isinstance(now, int | float):
+        value = st.number_input(**told, **_bounds(field.metadata, now))
+    else:
+        value = st.text_input(**told)
+    return {} if value is None or value == now else {key: str(value)}
+
+
+def _read(text: str | None, now: Any) -> Any:
+    """The value that the address names, or the one of now."""
+    if text is None:
+        return now
+    if isinstance(now, bool):
+        return text.lower() in {"true", "yes", "1"}
+    try:
+        return type(now)(text)
+    except ValueError:
+        return now
+
+
+def _bounds(metadata: Sequence[Any], now: float) -> dict[str, Any]:
+    """Least and greatest value and the step of a number."""
+    step = 1 if isinstance(now, int) else 10.0 ** math.floor(math.log10(abs(now) or 1.0) - 1.0)
+    limits: dict[str, Any] = {"step": step}
+    beyond = {"ge": ("min_value", 0), "gt": ("min_value", step), "le": ("max_value", 0), "lt": ("max_value", -step)}
+    for each in metadata:
+        for kind, (name, more) in beyond.items():
+            if (limit := getattr(each, kind, None)) is not None:
+                limits[name] = type(now)(limit + more)
+    if not isinstance(now, int):
+        limits["format"] = "%.6g"
+    return limits

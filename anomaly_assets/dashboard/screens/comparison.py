@@ -1,0 +1,271 @@
+"""Detectors beside each other: where they agree, what each finds, and what other thresholds would change."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import streamlit as st
+
+from anomaly_assets.dashboard.address import choice, remember, several
+from anomaly_assets.dashboard.figures import comparison as figures
+from anomaly_assets.dashboard.figures.distributions import Look, histogram
+from anomaly_assets.dashboard.figures.style import readable
+from anomaly_assets.dashboard.other_settings import asked, checked, compare, compared
+from anomaly_assets.dashboard.shell import FLAG, WITHOUT_ORGANISATION, deployment, exports, go, selection
+from anomaly_assets.dashboard.transactions import SHOWN_AT_MOST, transactions
+from anomaly_assets.domain.days import day_named
+from anomaly_assets.evidence.compare import Comparison
+from anomaly_assets.steps.settings_record import recorded_settings
+from anomaly_assets.views import what_if
+from anomaly_assets.views.agreement import (
+    agreement,
+    agreement_over_time,
+    by_decile,
+    by_set,
+    examples,
+    masks_of,
+    sets_over_time,
+)
+from anomaly_assets.views.distribution import ANOMALY_SCORE, distribution, score_columns
+from anomaly_assets.views.overview import detector_names, totals
+from anomaly_assets.views.selection import Selection
+
+TITLE, ICON = "Model comparison", ":material/compare_arrows:"
+DAYS_AT_MOST = 14
+"""Days that are compared under other settings at once."""
+DAYS_FIRST = 3
+
+
+def show() -> None:
+    """The screen."""
+    st.title(TITLE)
+    chosen = selection()
+    parts: dict[str, Callable[[Selection], None]] = {
+        "agreement": _agreement,
+        "examples": _examples,
+        "scores and thresholds": _scores,
+        "other settings": _other_settings,
+    }
+    parts[choice("Show", "part", list(parts))](chosen)
+
+
+def _agreement(chosen: Selection) -> None:
+    digests = deployment().digests
+    detectors, sets = detector_names(digests, chosen.days), by_set(digests, chosen)
+    masks, counts = sets.column("flagged").to_pylist(), sets.column("n_rows").to_pylist()
+    flags = sum(mask.bit_count() * count for mask, count in zip(masks, counts, strict=True))
+    agreed = agreement(flags, sum(counts), len(detectors))
+    columns = st.columns(len(masks) + 1)
+    for column, mask, count in zip(columns, masks, counts, strict=False):
+        column.metric(figures.set_name(detectors, mask), f"{count:,}", help="Rows that exactly these flagged.")
+    columns[-1].metric("Agreement", "-" if agreed is None else f"{agreed:.0%}", help=_MEANING)
+    over_time = sets_over_time(digests, chosen)
+    st.plotly_chart(figures.sets_over_time(over_time, detectors, masks), key="sets")
+    st.caption("Flagged transactions per day; the colour says which detectors flagged them.")
+    exports(_named(over_time, detectors), "flags-by-set-of-detectors")
+    agreed_over_time = agreement_over_time(digests, chosen)
+    st.plotly_chart(figures.agreement_over_time(agreed_over_time), key="agreement")
+    st.caption(_MEANING + " Days without flags are gaps.")
+    exports(agreed_over_time, "agreement-over-time")
+    _deciles(chosen, detectors)
+
+
+_MEANING = (
+    "Of the other detectors, the share that flags a flagged row too: 0 % when every flagged row has a single flag, "
+    "100 % when every detector flags all of them. A detector that could not judge a row does not agree."
+)
+
+
+def _deciles(chosen: Selection, detectors: list[str]) -> None:
+    st.subheader("By wallet size")
+    table = by_decile(deployment().digests, chosen)
+    if not table.num_rows:
+        st.info("No day of the period has metrics. Materialize anomaly_metrics for it.", icon=":material/inbox:")
+        return
+    left, right = st.columns(2)
+    left.plotly_chart(figures.rate_by_decile(table, detectors), key="deciles")
+    right.plotly_chart(figures.agreement_by_decile(table), key="decile-agreement")
+    st.caption(
+        "The tenth of wallets with fewest transactions in their window is 1, the one with most is 10; the share of "
+        "judged rows that is flagged, and the agreement."
+        + ("" if chosen.organisations is None else " Wallets of all organisations: metrics of deciles know none.")
+    )
+    exports(table, "detectors-by-wallet-size")
+
+
+def _examples(chosen: Selection) -> None:
+    digests = deployment().digests
+    detectors, sets = detector_names(digests, chosen.days), by_set(digests, chosen)
+    names = {figures.set_name(detectors, mask): mask for mask in sets.column("flagged").to_pylist()}
+    counts = dict(zip(names, sets.column("n_rows").to_pylist(), strict=True))
+    columns = list(score_columns(digests, chosen))
+    if len(columns) > 1:
+        _scatter(chosen, detectors, columns)
+    st.subheader("Examples of each")
+    name = choice("Flagged by", "set", list(names), shown=lambda name: f"{name} ({counts[name]:,})")
+    transactions(
+        examples(digests, chosen, names[name]), "examples", empty="No row of the period is flagged by exactly these."
+    )
+
+
+def _scatter(chosen: Selection, detectors: list[str], columns: list[str]) -> None:
+    x, y = columns[:2]
+    if len(columns) > 2:
+        x = choice("Across", "across", columns, shown=readable)
+        y = choice("Upright", "upright", [column for column in columns if column != x], shown=readable)
+    flags = chosen.of(deployment().digests.read("flags", chosen.days), "ORG_NAME")
+    both = flags.filter(pc.and_(pc.is_valid(flags.column(x)), pc.is_valid(flags.column(y))))
+    drawn = both.sort_by([("anomaly_score", "descending")]).slice(0, figures.POINTS_AT_MOST)
+    masks = masks_of(drawn, detectors).tolist()
+    state = st.plotly_chart(
+        figures.scores_against_each_other(drawn, masks, detectors, x, y),
+        key="scatter",
+        on_select="rerun",
+        selection_mode="points",
+    )
+    more = f", the {drawn.num_rows:,} with the highest anomaly scores" if drawn.num_rows < both.num_rows else ""
+    st.caption(
+        f"Every mark is a flagged transaction with both scores{more}; {flags.num_rows - both.num_rows:,} others lack "
+        "one of them. Each wallet has flag lines of its own, so colours overlap. Click a mark to see why it is flagged."
+    )
+    if points := state["selection"]["points"]:
+        go(FLAG, tx=points[0]["customdata"][0], day=points[0]["customdata"][1])
+
+
+def _scores(chosen: Selection) -> None:
+    digests = deployment().digests
+    words = {name: f"{readable(name)} (of {readable(of)})" for name, of in score_columns(digests, chosen).items()}
+    words[ANOMALY_SCORE] = "anomaly score (rank across wallets)"
+    columns = st.columns(len(words))
+    for column, (measure, named) in zip(columns, words.items(), strict=True):
+        with column:
+            table = distribution(digests, chosen, measure)
+            st.plotly_chart(histogram(table, Look(measure, named)), key=f"scores-{measure}")
+            exports(table.drop_columns(["org_name"]), f"scores-{measure}")
+    st.caption(
+        "Shares of the flagged and of the other rows by score: the less they overlap, the more the score decides."
+    )
+    st.subheader("If one threshold stood for all wallets")
+    measure = choice("Score", "threshold_of", list(words), shown=readable)
+    _threshold(chosen, measure, words[measure])
+
+
+def _threshold(chosen: Selection, measure: str, words: str) -> None:
+    digests = deployment().digests
+    curve = what_if.rows_by_threshold(digests, chosen, measure)
+    if curve.num_rows < 2:
+        st.info("No row of the period has this score. Choose a longer period.", icon=":material/inbox:")
+        return
+    counts, of = totals(digests, chosen), score_columns(digests, chosen).get(measure)
+    published = counts.flagged if of is None else counts.flagged_by[of]
+    low, high = float(curve.column("threshold")[0].as_py()), float(curve.column("threshold")[-1].as_py())
+    usual = what_if.threshold_for(curve, published) or high
+    threshold = _slider(f"Threshold of {readable(measure)}", f"threshold-{measure}", low, high, usual)
+    rows = what_if.rows_at(curve, threshold)
+    for column, (label, value) in zip(
+        st.columns(3),
+        {
+            "Rows at or above": f"{rows:,}",
+            "A day": f"{rows / len(chosen.days):,.1f}",
+            "Flagged as published": f"{published:,}",
+        }.items(),
+        strict=True,
+    ):
+        column.metric(label, value)
+    st.plotly_chart(
+        figures.rows_by_threshold(curve, words, threshold=threshold, published=published), key=f"curve-{measure}"
+    )
+    st.caption(
+        "The line says how many rows reach a threshold, to the width of a histogram bin; where it meets the level as "
+        "many rows would be flagged as were. It is a sum over all wallets, whose flag lines may differ: the part other "
+        "settings says row by row what changes."
+    )
+    exports(curve, f"rows-by-threshold-of-{measure}")
+
+
+def _slider(label: str, name: str, low: float, high: float, usual: float) -> float:
+    """A number between both ends, in the address unless it is the usual one."""
+    key = f"address-{name}"
+    if not low <= st.session_state.get(key, low - 1.0) <= high:
+        try:
+            asked_for = float(st.query_params.get("threshold", usual))
+        except ValueError:
+            asked_for = usual
+        st.session_state[key] = min(max(asked_for, low), high)
+    value: float = st.slider(label, low, high, key=key, step=(high - low) / 200)
+    remember("threshold", [] if abs(value - usual) < 1e-9 else [f"{value:.6g}"])
+    return value
+
+
+def _other_settings(chosen: Selection) -> None:
+    digests = deployment().digests
+    names = [str(day) for day in chosen.days]
+    picked = several("Days (UTC) to compare", "day", names, names[-DAYS_FIRST:], at_most=DAYS_AT_MOST)
+    days = [day for name in sorted(picked) if (day := day_named(name)) is not None]
+    detection = recorded_settings(deployment().home, digests.scored(chosen.days[-1]).seal.settings_id or "")
+    changes = asked(detection)
+    checked(detection, changes)
+    st.caption(
+        "What a run with these settings would flag is judged, and fitted where models change, in memory day by day; "
+        "nothing that is published is touched. Organisations of the sidebar do not matter here."
+    )
+    if st.button("Compare", type="primary", disabled=not (days and changes), icon=":material/play_arrow:"):
+        compare(days, changes)
+    found = compared(days, changes) if days and changes else None
+    if found is not None:
+        _found(found)
+    elif not changes:
+        st.info("Change a setting above, then compare.", icon=":material/tune:")
+
+
+def _found(found: Comparison) -> None:
+    total = found.total
+    numbers = {"Flagged then": total.flagged_then, "Flagged now": total.flagged_now}
+    numbers |= {"Added": total.added, "Removed": total.removed}
+    for column, (label, count) in zip(st.columns(4), numbers.items(), strict=True):
+        column.metric(label, f"{count:,}")
+    by_day = what_if.days(found)
+    st.plotly_chart(figures.flags_then_and_now(by_day), key="then-and-now")
+    st.caption(
+        "Transactions flagged per day: under both settings, only under the other ones (added), only as published."
+    )
+    exports(by_day, "flags-then-and-now")
+    st.subheader("By organisation")
+    table = what_if.organisations(found)
+    st.dataframe(_readable(table), hide_index=True, key="by-organisation")
+    exports(table, "flags-then-and-now-by-organisation")
+    for how in ("added", "removed"):
+        st.subheader(f"Flags {how}")
+        _changed(what_if.changed(found, how), how)
+
+
+def _changed(table: pa.Table, how: str) -> None:
+    if not table.num_rows:
+        st.info(f"No flag is {how}.", icon=":material/inbox:")
+        return
+    st.caption(f"{table.num_rows:,} rows, at most {SHOWN_AT_MOST:,} are shown. Choose one to see its evidence.")
+    shown = table.slice(0, SHOWN_AT_MOST)
+    state: Any = st.dataframe(
+        shown.rename_columns([readable(name) for name in shown.column_names]),
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        key=f"changed-{how}",
+    )
+    if rows := state["selection"]["rows"]:
+        row = shown.slice(rows[0], 1).to_pylist()[0]
+        go(FLAG, tx=row["tx_id"], day=str(row["day"]))
+    exports(table, f"flags-{how}")
+
+
+def _readable(table: pa.Table) -> pa.Table:
+    """The table by organisation in words."""
+    named = table.set_column(0, "organisation", pc.fill_null(table.column("org_name"), WITHOUT_ORGANISATION))
+    return named.rename_columns([readable(name) for name in named.column_names])
+
+
+def _named(table: pa.Table, detectors: list[str]) -> pa.Table:
+    """The table with sets in words."""
+    words = [figures.set_name(detectors, mask) for mask in table.column("flagged").to_pylist()]
+    return table.set_column(table.column_names.index("flagged"), "flagged_by", pa.array(words, pa.string()))
