@@ -11,11 +11,13 @@ import pyarrow.compute as pc
 from plotly.subplots import make_subplots
 
 from anomaly_assets.dashboard.figures.style import FLAGGED, HEIGHT, NORMAL, figure, foreign
-from anomaly_assets.domain.day_digest import AMOUNT, amount_at
+from anomaly_assets.domain.day_digest import AMOUNT, amount_at, amount_position
 from anomaly_assets.views.distribution import HOUR
 
 COLUMNS = 3
 """Of small multiples."""
+MOST_TICKS = 8
+"""Powers of ten that are written at an axis of amounts, on either side of 0."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def histogram(table: pa.Table, look: Look) -> go.Figure:
 
 
 def small_multiples(table: pa.Table, look: Look, organisations: Sequence[str | None], nobody: str) -> go.Figure:
-    """A histogram for each organisation on the same axes.
+    """A histogram for each organisation, on the same axis across, and upright too where rows are counted.
 
     Parameters
     ----------
@@ -61,11 +63,11 @@ def small_multiples(table: pa.Table, look: Look, organisations: Sequence[str | N
         rows,
         COLUMNS,
         shared_xaxes="all",
-        shared_yaxes="all",
+        shared_yaxes=False if look.share else "all",
         subplot_titles=[nobody if name is None else foreign(name) for name in organisations],
         x_title=look.words,
         y_title=look.upright,
-        horizontal_spacing=0.03,
+        horizontal_spacing=0.06 if look.share else 0.03,
         vertical_spacing=0.25 / rows,
     )
     for place, name in enumerate(organisations):
@@ -118,9 +120,11 @@ def _axes(drawn: go.Figure, look: Look, table: pa.Table) -> None:
 def _amount_ticks(low: float, high: float) -> list[tuple[float, str]]:
     """Powers of ten (and 0) between two positions of amounts, with their words."""
     last = math.ceil(max(abs(low), abs(high)))
-    amounts = [0.0, *(10.0**power for power in range(last + 1))]
-    places = {math.copysign(math.log10(1.0 + amount), sign): sign * amount for amount in amounts for sign in (1, -1)}
-    return [(place, f"{amount:,.0f}") for place, amount in sorted(places.items()) if low - 0.1 <= place <= high + 0.1]
+    sizes = [0.0, *(10.0**power for power in range(0, last + 1, math.ceil((last + 1) / MOST_TICKS)))]
+    amounts = sorted({*sizes, *(-size for size in sizes if size)})
+    places = amount_position(np.array(amounts)).tolist()
+    ticks = [(place, f"{amount:,.0f}") for place, amount in zip(places, amounts, strict=True)]
+    return [tick for tick in ticks if low - 0.1 <= tick[0] <= high + 0.1]
 
 
 def _equal(column: pa.ChunkedArray, name: str | None) -> pa.ChunkedArray:

@@ -75,6 +75,8 @@ def _apart(chosen: Selection, look: Look) -> None:
         return
     st.plotly_chart(small_multiples(table, look, organisations, WITHOUT_ORGANISATION), key="small-multiples")
     st.caption(
-        f"The organisations with most rows, at most {SMALL_MULTIPLES}, on the same axes. Choose others in the sidebar."
+        f"The organisations with most rows, at most {SMALL_MULTIPLES}, on the same axis across"
+        + (", upright each on its own: a single flagged row is 100 %." if look.share else " and upright.")
+        + " Choose others in the sidebar."
     )
     exports(table, f"distribution-of-{look.measure}-by-organisation")

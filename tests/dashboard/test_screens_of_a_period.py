@@ -1,0 +1,117 @@
+"""Screens show what the address asks for, keep choices in it, and say what to do when there is nothing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import anomaly_assets
+from anomaly_assets.adapters.home import Home
+from anomaly_assets.dashboard import shell
+from anomaly_assets.views.digests import Digests
+
+APP = Path(anomaly_assets.__file__).parent / "dashboard" / "app.py"
+PERIOD = {"from": "2024-01-15", "to": "2024-01-18"}
+
+
+@pytest.fixture(autouse=True)
+def looked(untouched: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """The home that the dashboard looks at."""
+    monkeypatch.setenv("ANOMALY_HOME", str(untouched.root))
+    shell.deployment.clear()
+    yield untouched
+    shell.deployment.clear()
+
+
+def shown(name: str, **address: Any) -> AppTest:
+    """A screen, drawn for an address."""
+    test = AppTest.from_file(str(APP), default_timeout=120)
+    for key, value in {"page": name, **PERIOD, **address}.items():
+        test.query_params[key] = value
+    return test.run()
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("comparison", {}),
+        ("comparison", {"part": "examples"}),
+        ("comparison", {"part": "scores and thresholds", "threshold": "2.5"}),
+        ("comparison", {"part": "other settings"}),
+        ("distributions", {}),
+        ("distributions", {"organisations": "apart", "bars": "count", "log": "yes"}),
+        ("timeline", {}),
+        ("timeline", {"days": "2024-01-16..2024-01-17", "hour": ["3", "4"], "weekday": "1", "colour": "rate"}),
+    ],
+)
+def test_screens_are_drawn_and_keep_what_the_address_asks_for(name: str, address: dict[str, Any]) -> None:
+    test = shown(name, **address)
+    assert not test.exception
+    assert not test.error
+    for key, value in {**PERIOD, **address}.items():
+        assert _all(test, key) == (value if isinstance(value, list) else [value])
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("comparison", {"part": "nonsense", "set": ["", "x=y", "statistical.zscore_threshold=x"]}),
+        ("comparison", {"part": "scores and thresholds", "threshold": "much"}),
+        (
+            "comparison",
+            {"part": "other settings", "day": ["2024-01-99", "x"], "set": "isolation_forest.n_estimators=x"},
+        ),
+        ("distributions", {"bars": "x", "organisations": "x", "log": "x"}),
+        ("timeline", {"days": "x..y", "hour": ["77", "-1", "x"], "weekday": "9", "by": "nobody"}),
+    ],
+)
+def test_what_an_address_names_wrongly_is_left_out(name: str, address: dict[str, Any]) -> None:
+    test = shown(name, **address)
+    assert not test.exception
+    assert not test.error
+
+
+def test_days_that_are_not_in_the_period_are_told() -> None:
+    test = shown("timeline", days="2023-01-01..2023-01-02")
+    assert not test.exception
+    assert "None of the days looked at closer is in the period." in [each.value for each in test.info]
+
+
+def test_all_transactions_of_a_day_are_shown_on_request(looked: Home) -> None:
+    test = shown("timeline", days="2024-01-17..2024-01-17")
+    assert len(test.dataframe) == 1
+    test.toggle(key="all-of-day-shown").set_value(True).run()
+    assert not test.exception
+    digests = Digests(looked)
+    rows = digests.read("cells", [digests.days()[2]]).column("n_rows").to_numpy().sum()
+    assert len(test.dataframe[-1].value) == rows
+
+
+def test_other_settings_are_compared_when_asked_for_and_stand_in_the_address() -> None:
+    test = shown("comparison", part="other settings", day="2024-01-18", set="statistical.zscore_threshold=2.0")
+    assert [each.label for each in test.metric] == []
+    test.button[0].click().run()
+    assert not test.exception
+    counts = {each.label: int(each.value.replace(",", "")) for each in test.metric}
+    assert counts["Flagged now"] == counts["Flagged then"] + counts["Added"] - counts["Removed"]
+    assert counts["Added"] > 0
+    test.toggle[0].set_value(True).run()
+    assert [each.label for each in test.metric] == [], "what was found is of other settings"
+    assert "statistical.two_sided=True" in _all(test, "set")
+
+
+def test_a_choice_is_put_into_the_address_and_the_usual_one_is_not() -> None:
+    test = shown("distributions")
+    assert set(test.query_params) >= {"from", "to"}
+    assert "bars" not in test.query_params
+    test.toggle[0].set_value(True).run()
+    assert _all(test, "log") == ["yes"]
+    test.toggle[0].set_value(False).run()
+    assert "log" not in test.query_params
+
+
+def _all(test: AppTest, name: str) -> list[str]:
+    found = test.query_params[name]
+    return found if isinstance(found, list) else [found]
