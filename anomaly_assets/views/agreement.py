@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from anomaly_assets.domain.metrics import N_DECILES, NO_HISTORY, UNIFIED, ratio
 from anomaly_assets.domain.published import anomaly_column
+from anomaly_assets.views.counts import detector_names
 from anomaly_assets.views.digests import Digests
-from anomaly_assets.views.overview import detector_names
 from anomaly_assets.views.selection import Selection
 
 DECILE = "wallet_size_decile"

@@ -18,7 +18,7 @@ from anomaly_assets.settings import Detection
 from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.views.day_history import DayCounts, History, Organisation, history
 from anomaly_assets.views.digests import Digests
-from anomaly_assets.views.overview import USUAL_DAYS, Totals, totals
+from anomaly_assets.views.overview import USUAL_DAYS, Totals, judgements, not_judged, totals
 from anomaly_assets.views.selection import Selection
 
 _INPUTS = {RAW: "raw", WINDOW: "window", MODELS: "models"}
@@ -36,7 +36,7 @@ class CheckVerdict:
     message: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DayReport:
     """Everything a report of one day shows.
 
@@ -45,6 +45,7 @@ class DayReport:
     day, revision, settings_id : the scored day, which revision of it, and the settings it was scored with
     detectors : names, in order of publication
     totals : counts of the day
+    judgements : what each detector could say, as ``views.overview.judgements``
     history : the last up to 28 scored days, this one the last, and the organisations over them
     flags : the published rows that stand out most, first ones first
     checks : verdicts of the seals that the scores are made from, and of their own
@@ -59,6 +60,7 @@ class DayReport:
     settings_id: str | None
     detectors: tuple[str, ...]
     totals: Totals
+    judgements: pa.Table
     history: History
     flags: tuple[Mapping[str, Any], ...]
     checks: tuple[CheckVerdict, ...]
@@ -80,8 +82,7 @@ class DayReport:
     @property
     def not_judged(self) -> list[tuple[str, str, int]]:
         """Detector, why it did not judge, and how many rows; detectors in order, most rows first."""
-        why = [(detector, status, count) for (detector, status), count in self.totals.not_judged.items()]
-        return sorted(why, key=lambda each: (self.detectors.index(each[0]), -each[2], each[1]))
+        return [(row["detector"], row["status"], row["n_rows"]) for row in not_judged(self.judgements).to_pylist()]
 
     def judged_by(self, detector: str) -> int:
         """Rows that a detector judged."""
@@ -171,6 +172,7 @@ def day_report(digests: Digests, day: date, configured: Detection, *, n_flags: i
         settings_id=scored.seal.settings_id,
         detectors=tuple(detector.name for detector in digests.detectors_of(scored)),
         totals=found,
+        judgements=judgements(digests, Selection((day,))),
         history=before,
         flags=tuple(_top(digests.read("flags", [day]), n_flags)),
         checks=tuple(verdict for seal in seals.values() for verdict in _verdicts(seal)),

@@ -19,8 +19,9 @@ from anomaly_assets.views.agreement import (
     members,
     sets_over_time,
 )
+from anomaly_assets.views.counts import detector_names
 from anomaly_assets.views.digests import Digests
-from anomaly_assets.views.overview import detector_names, totals
+from anomaly_assets.views.overview import totals
 from anomaly_assets.views.selection import Selection
 
 MONDAY, TUESDAY, WEDNESDAY = date(2024, 3, 4), date(2024, 3, 5), date(2024, 3, 6)

@@ -23,7 +23,7 @@ from anomaly_assets.views.distribution import (
     largest,
     score_columns,
 )
-from anomaly_assets.views.overview import totals
+from anomaly_assets.views.overview import judgements, not_judged, totals
 from anomaly_assets.views.selection import Selection
 
 DAY = date(2024, 3, 4)
@@ -111,7 +111,8 @@ def test_distributions_of_a_home_hold_all_its_rows(untouched: Home) -> None:
     }
     assert rows[AMOUNT] == rows[HOUR] == counts.transactions
     assert rows[ANOMALY_SCORE] == counts.judged
-    missing = {name: sum(n for (of, _), n in counts.not_judged.items() if of == name) for name in counts.flagged_by}
+    why = not_judged(judgements(digests, selection)).to_pylist()
+    missing = {name: sum(row["n_rows"] for row in why if row["detector"] == name) for name in counts.flagged_by}
     assert all(rows[score] == counts.transactions - missing[name] for score, name in scores.items())
 
 

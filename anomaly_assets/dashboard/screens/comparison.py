@@ -27,8 +27,9 @@ from anomaly_assets.views.agreement import (
     masks_of,
     sets_over_time,
 )
+from anomaly_assets.views.counts import detector_names
 from anomaly_assets.views.distribution import ANOMALY_SCORE, distribution, score_columns
-from anomaly_assets.views.overview import detector_names, totals
+from anomaly_assets.views.overview import totals
 from anomaly_assets.views.selection import Selection
 
 TITLE, ICON = "Model comparison", ":material/compare_arrows:"

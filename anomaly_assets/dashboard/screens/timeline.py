@@ -13,7 +13,7 @@ from anomaly_assets.dashboard.shell import deployment, exports, selection
 from anomaly_assets.dashboard.transactions import transactions
 from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.metrics import UNIFIED
-from anomaly_assets.views.overview import detector_names
+from anomaly_assets.views.counts import detector_names
 from anomaly_assets.views.selection import Selection
 from anomaly_assets.views.timeline import (
     HOURS,
