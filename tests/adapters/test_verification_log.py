@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomaly_assets.adapters.home import Home
@@ -76,6 +76,7 @@ def test_a_home_that_cannot_be_written_is_told_and_no_error(tmp_path: Path, who:
     assert "not recorded" in (record(Home(tmp_path), [proof()], who=who, at=AT) or "")
 
 
+@settings(deadline=None)
 @given(before=st.lists(ENTRIES, max_size=4), torn=ENTRIES, cut=st.integers(0), after=st.lists(ENTRIES, max_size=2))
 def test_a_torn_line_costs_itself_alone(
     before: list[Verification], torn: Verification, cut: int, after: list[Verification]
@@ -97,6 +98,7 @@ def test_a_torn_line_costs_itself_alone(
         assert [entry.at for entry in kept] == [entry.at for entry in [*(whole if after else []), *after]]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read_without_an_error(content: bytes) -> None:
     with TemporaryDirectory() as folder:
@@ -104,6 +106,7 @@ def test_any_bytes_are_read_without_an_error(content: bytes) -> None:
         assert all(isinstance(entry, Verification) for entry in verifications(Home(Path(folder))))
 
 
+@settings(deadline=None)
 @given(ENTRIES)
 def test_an_entry_is_its_line(entry: Verification) -> None:
     assert Verification.from_line(entry.to_line()) == entry

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from evidence.conftest import DAYS
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomaly_assets.adapters.home import Home
@@ -27,6 +27,7 @@ def test_the_interval_is_that_of_the_tables(flagged: int, judged: int, low: floa
     assert [round(float(ends[0]), 4) for ends in found] == [low, high]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**6).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_the_interval_holds_the_share_and_stays_within_0_and_1(counts: tuple[int, int]) -> None:
     flagged, judged = counts
