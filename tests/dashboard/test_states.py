@@ -44,8 +44,8 @@ def test_a_home_without_scored_days_says_how_to_score_some(shown: Shown, tmp_pat
     assert "make demo" in said(test)
 
 
-def test_a_period_without_scored_days_names_those_that_are(shown: Shown, untouched: Home) -> None:
-    test = shown(untouched, **{"from": "2023-01-01", "to": "2023-01-05"})
+def test_a_period_without_scored_days_names_those_that_are(shown: Shown, home: Home) -> None:
+    test = shown(home, **{"from": "2023-01-01", "to": "2023-01-05"})
     assert not test.exception
     assert plain(f"{DAYS[0]} to {DAYS[-1]}") in said(test)
     assert "anomaly-assets backfill --from 2023-01-01 --to 2023-01-05" in said(test)
@@ -61,10 +61,10 @@ def test_a_changed_file_is_told_with_its_remedy_and_no_figures(shown: Shown, hom
 
 
 def test_settings_that_are_wrong_are_told_by_their_key(
-    shown: Shown, untouched: Home, monkeypatch: pytest.MonkeyPatch
+    shown: Shown, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANOMALY_WINDOW__DAYS", "none")
-    test = shown(untouched)
+    test = shown(home)
     assert not test.exception
     assert "window" in said(test)
 
@@ -76,7 +76,7 @@ def test_a_store_that_does_not_run_is_a_state_with_its_remedy_and_is_not_started
     assert not home.store.exists()
 
 
-def test_a_transaction_that_was_removed_or_never_was_is_told_so(shown: Shown, untouched: Home) -> None:
-    test = shown(untouched, tx="no-such-id")
+def test_a_transaction_that_was_removed_or_never_was_is_told_so(shown: Shown, home: Home) -> None:
+    test = shown(home, tx="no-such-id")
     assert not test.exception
     assert "holds a transaction" in said(test)

@@ -22,23 +22,23 @@ def busiest(home: Home) -> str:
     return next(wallet for wallet, _ in counted if any(row["WALLET_ID"] == wallet for row in flags))
 
 
-def test_rows_of_a_wallet_are_exactly_its_published_rows_by_day(untouched: Home) -> None:
-    wallet, digests = busiest(untouched), Digests(untouched)
+def test_rows_of_a_wallet_are_exactly_its_published_rows_by_day(home: Home) -> None:
+    wallet, digests = busiest(home), Digests(home)
     found = views.scored_rows(digests, wallet, DAYS, threads=2)
     expected = []
     for day in DAYS:
-        table = untouched.lake.read(untouched.lake.require(SCORED, day), "scored")
+        table = home.lake.read(home.lake.require(SCORED, day), "scored")
         expected += table.filter(pc.equal(table.column("WALLET_ID"), wallet)).column("TX_ID").to_pylist()
     assert found.column("TX_ID").to_pylist() == expected
     assert len(set(found.column("day").to_pylist())) > 1
     assert found.equals(views.scored_rows(digests, wallet, list(reversed(DAYS)), threads=1))
 
 
-def test_a_wallet_nobody_knows_has_no_rows_and_no_models(untouched: Home) -> None:
-    assert views.scored_rows(Digests(untouched), "nobody", DAYS).num_rows == 0
-    assert views.models(untouched, "nobody", DAYS) == []
-    assert views.windows(untouched, "nobody", DAYS).num_rows == 0
-    assert views.difference(untouched, "nobody", DAYS[0], DAYS[1]).num_rows == 0
+def test_a_wallet_nobody_knows_has_no_rows_and_no_models(home: Home) -> None:
+    assert views.scored_rows(Digests(home), "nobody", DAYS).num_rows == 0
+    assert views.models(home, "nobody", DAYS) == []
+    assert views.windows(home, "nobody", DAYS).num_rows == 0
+    assert views.difference(home, "nobody", DAYS[0], DAYS[1]).num_rows == 0
 
 
 def test_days_that_are_not_sealed_are_left_out_and_damaged_ones_are_an_error(home: Home) -> None:
@@ -55,32 +55,32 @@ def test_days_that_are_not_sealed_are_left_out_and_damaged_ones_are_an_error(hom
         rows_of(home.lake, SCORED, "scored", "W000001", days, columns=columns, wallet_column="WALLET_ID")
 
 
-def test_a_search_finds_wallets_by_a_part_of_their_id_those_with_most_rows_first(untouched: Home) -> None:
-    seal = untouched.lake.require(WINDOW, DAYS[-1])
-    counts = {row["wallet_id"]: row["n_transactions"] for row in untouched.lake.read(seal, "wallets").to_pylist()}
-    found = views.wallets_matching(untouched, "w00001", 100)
+def test_a_search_finds_wallets_by_a_part_of_their_id_those_with_most_rows_first(home: Home) -> None:
+    seal = home.lake.require(WINDOW, DAYS[-1])
+    counts = {row["wallet_id"]: row["n_transactions"] for row in home.lake.read(seal, "wallets").to_pylist()}
+    found = views.wallets_matching(home, "w00001", 100)
     assert dict(found) == {wallet: count for wallet, count in counts.items() if "W00001" in wallet}
     assert [count for _, count in found] == sorted((count for _, count in found), reverse=True)
-    assert len(views.wallets_matching(untouched, "", 3)) == 3
-    assert views.wallets_matching(untouched, "(", 3) == []
+    assert len(views.wallets_matching(home, "", 3)) == 3
+    assert views.wallets_matching(home, "(", 3) == []
 
 
-def test_models_and_what_they_let_pass_are_those_that_explain_a_flag(untouched: Home) -> None:
-    wallet, digests = busiest(untouched), Digests(untouched)
+def test_models_and_what_they_let_pass_are_those_that_explain_a_flag(home: Home) -> None:
+    wallet, digests = busiest(home), Digests(home)
     row = next(row for row in digests.read("flags", DAYS).to_pylist() if row["WALLET_ID"] == wallet)
-    case = Case.of(untouched, row["day"])
+    case = Case.of(home, row["day"])
     explained = explain(case, row["TX_ID"])
-    listed = views.models(untouched, wallet, [row["day"]])
-    seal = untouched.lake.require(MODELS, row["day"])
-    table = untouched.lake.read(seal, "models")
+    listed = views.models(home, wallet, [row["day"]])
+    seal = home.lake.require(MODELS, row["day"])
+    table = home.lake.read(seal, "models")
     own = table.filter(pc.equal(table.column("wallet_id"), wallet))
     assert [each.model_id for each in listed] == own.sort_by("detector").column("model_id").to_pylist()
-    known = views.payloads(untouched, listed)
+    known = views.payloads(home, listed)
     normal = views.normal_over_time(listed, known, case.detectors, explained.hour)
     assert [each.bands for each in normal] == [explained.normal]
     maps = views.normal_map(known, listed, case.detectors)
     assert maps == {each.detector: each.normal_by_hour for each in explained.detectors if each.normal_by_hour}
-    hours, amounts = views.window_points(untouched, wallet, row["day"])
+    hours, amounts = views.window_points(home, wallet, row["day"])
     assert sorted(amounts) == sorted(explained.history.amounts)
     assert sorted(hours.astype(int)) == sorted(explained.history.hours)
 
@@ -108,11 +108,11 @@ def test_a_wallet_is_eligible_since_the_first_day_whose_history_sufficed() -> No
     assert views.eligible_since(never, detectors) == {"statistical": None}  # type: ignore[arg-type]
 
 
-def test_the_difference_of_two_days_names_what_differs_and_what_does_not(untouched: Home) -> None:
-    wallet = busiest(untouched)
-    rows = {row["what"]: row for row in views.difference(untouched, wallet, DAYS[0], DAYS[-1]).to_pylist()}
-    seals = [untouched.lake.require(WINDOW, day) for day in (DAYS[0], DAYS[-1])]
-    tables = [untouched.lake.read(seal, "wallets") for seal in seals]
+def test_the_difference_of_two_days_names_what_differs_and_what_does_not(home: Home) -> None:
+    wallet = busiest(home)
+    rows = {row["what"]: row for row in views.difference(home, wallet, DAYS[0], DAYS[-1]).to_pylist()}
+    seals = [home.lake.require(WINDOW, day) for day in (DAYS[0], DAYS[-1])]
+    tables = [home.lake.read(seal, "wallets") for seal in seals]
     counts = [
         table.filter(pc.equal(table.column("wallet_id"), wallet)).column("n_transactions").to_pylist()[0]
         for table in tables
@@ -120,5 +120,5 @@ def test_the_difference_of_two_days_names_what_differs_and_what_does_not(untouch
     shown = rows["window: n transactions"]
     assert [shown[str(DAYS[0])], shown[str(DAYS[-1])]] == [f"{count:,}" for count in counts]
     assert shown["differs"] == ("yes" if counts[0] != counts[1] else "")
-    same = views.difference(untouched, wallet, DAYS[0], DAYS[0])
+    same = views.difference(home, wallet, DAYS[0], DAYS[0])
     assert set(same.column("differs").to_pylist()) == {""}

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
+from anomaly_assets.adapters.verification_log import record
 from anomaly_assets.dashboard.evidence_tree import evidence_tree
 from anomaly_assets.dashboard.figures.style import readable
 from anomaly_assets.dashboard.figures.wallet import amounts_and_line, normal_map
@@ -186,7 +187,10 @@ def _proof(found: Deployment, tx_id: str, day: date, revision: str) -> Proof | N
         with st.status("verifying", expanded=True) as status:
             proof = Verifier(found.home, compute=found.compute, say=st.write).verify(day, [tx_id])
             st.session_state[key] = proof
+            told = record(found.home, [proof], who="dashboard", at=datetime.now(UTC))
             status.update(label=f"{proof.outcome.value}", state="complete", expanded=False)
+        if told:
+            st.caption(told)
     known: Proof | None = st.session_state.get(key)
     if known is None:
         st.code(command_for("verify", tx_id), language="sh")
