@@ -55,7 +55,7 @@ footer{max-width:62rem;margin:0 auto;padding:0 1.25rem 2rem;color:var(--soft);fo
 @media (max-width:40rem){dl{grid-template-columns:1fr}dd{margin-bottom:.4rem}}
 @media print{:root{color-scheme:light;--ground:#fff;--card:#fff;--ink:#000;--soft:#444;--line:#bbb;--bar:#355d94;
 --band:#dbe5f1;--flag:#a81f33;--good:#1f6b3d;--bad:#a81f33;--doubtful:#7a5206;--plain:#444}
-body{font-size:11px}main{max-width:none;padding:0}section{border:0;padding:0;border-top:1px solid var(--line);
-border-radius:0;padding-top:.6rem}h2,h3{break-after:avoid}tr,img,figure{break-inside:avoid}.wide{overflow:visible}}
+html{font-size:12px}body{font-size:1rem}main{max-width:none;padding:0}section{border:0;padding:0;border-top:1px solid
+var(--line);border-radius:0;padding-top:.6rem}h2,h3{break-after:avoid}tr,img,figure{break-inside:avoid}.wide{overflow:visible}}
 """
 """One style sheet for all pages."""

@@ -190,7 +190,7 @@ def usual_words(report: DayReport) -> str:
         return "no usual rate yet: fewer than three days before have one"
     low, high = usual
     place = "below" if rate < low else "above" if rate > high else "within"
-    return f"{place} the usual {low:.2%} to {high:.2%} of up to {USUAL_DAYS} scored days before"
+    return f"{place} the usual {low:.2%} to {high:.2%} of the scored days before ({USUAL_DAYS} at most)"
 
 
 def _top(flags: pa.Table, count: int) -> list[dict[str, Any]]:

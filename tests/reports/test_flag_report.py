@@ -22,7 +22,7 @@ from anomaly_assets.evidence.zscore_picture import zscore_picture
 from anomaly_assets.reports.flag_report import flag_page
 from anomaly_assets.settings import load_settings
 from anomaly_assets.steps.erase import erase_wallet
-from anomaly_assets.steps.run import METRICS, RAW, Run
+from anomaly_assets.steps.run import METRICS, RAW, SCORED, Run
 from reports.parsed import Parsed, harmless
 
 DAY = DAYS[-1]
@@ -119,6 +119,16 @@ def test_the_commands_of_the_page_prove_it_again(untouched: Home, proved: Path) 
     assert commands[-1] == f"sha256sum labeled_transactions_{DAY:%Y%m%d}.parquet"
 
 
+def test_scores_that_are_not_current_any_more_are_proved_in_their_revision(untouched: Home) -> None:
+    tx_id = a_row(untouched, is_anomaly=True)["TX_ID"]
+    (found,) = trace(untouched, tx_id)["days"]
+    older = {**found, "since": {**found["since"], "newer": [SCORED], "up_to_date": False}}
+    page = harmless(flag_page({"tx_id": tx_id, "days": [older]}, None, None))
+    assert f"anomaly-assets verify --day {DAY} --revision {found['revision']} --head" in page.text
+    assert f"anomaly-assets trace --day {DAY} --revision {found['revision']} {tx_id}" in page.text
+    assert "another scored_transactions of this day is current" in page.text
+
+
 def test_a_row_that_was_not_flagged_says_how_far_it_could_go(untouched: Home) -> None:
     row = a_row(untouched, is_anomaly=False, isolation_forest_status="judged")
     page = harmless(drawn(untouched, row["TX_ID"]))
@@ -189,7 +199,7 @@ def test_a_mismatch_is_shown_in_red_with_its_link(home: Home) -> None:
 def test_what_cannot_be_explained_has_a_page_of_its_proof(home: Home, shell: Shell) -> None:
     """The scores themselves are damaged: the command fails as it did, and the page says what is broken."""
     tx_id = a_row(home, is_anomaly=True)["TX_ID"]
-    home.lake.path_of(home.lake.require("scored_transactions", DAY), "scored").write_bytes(b"damaged")
+    home.lake.path_of(home.lake.require(SCORED, DAY), "scored").write_bytes(b"damaged")
     arguments = ("explain", tx_id, "--home", str(home.root), "--day", str(DAY), "--html", "flag.html")
     done = shell.run(*arguments, "--verify", **EVIDENCE)
     assert done.returncode == 1
