@@ -38,7 +38,9 @@ def shown(name: str, **address: Any) -> AppTest:
     [
         ("comparison", {}),
         ("comparison", {"part": "examples"}),
-        ("comparison", {"part": "scores and thresholds", "threshold": "2.5"}),
+        ("comparison", {"part": "scores and thresholds", "zscore_from": "2.5"}),
+        ("comparison", {"part": "scores and thresholds", "threshold_of": "anomaly_score"}),
+        ("comparison", {"part": "examples", "found_by": "isolation forest only"}),
         ("comparison", {"part": "other settings"}),
         ("distributions", {}),
         ("distributions", {"organisations": "apart", "bars": "count", "log": "yes"}),
@@ -58,7 +60,7 @@ def test_screens_are_drawn_and_keep_what_the_address_asks_for(name: str, address
     ("name", "address"),
     [
         ("comparison", {"part": "nonsense", "set": ["", "x=y", "statistical.zscore_threshold=x"]}),
-        ("comparison", {"part": "scores and thresholds", "threshold": "much"}),
+        ("comparison", {"part": "scores and thresholds", "zscore_from": "much"}),
         (
             "comparison",
             {"part": "other settings", "day": ["2024-01-99", "x"], "set": "isolation_forest.n_estimators=x"},

@@ -35,7 +35,8 @@ def proved() -> Iterator[Path]:
 @pytest.fixture
 def home(proved: Path, tmp_path: Path) -> Home:
     """A home of its own, to be changed."""
-    shutil.copytree(proved / "home", tmp_path / "home", ignore=shutil.ignore_patterns("store", "dagster", "locks", "digests"))
+    made_again = shutil.ignore_patterns("store", "dagster", "locks", "digests")
+    shutil.copytree(proved / "home", tmp_path / "home", ignore=made_again)
     return Home(tmp_path / "home")
 
 

@@ -46,7 +46,6 @@ def test_a_day_that_is_gone_is_not_known_any_more(home: Home) -> None:
 
 
 def test_digests_are_missing_until_they_are_made(home: Home) -> None:
-    shutil.rmtree(home.digests, ignore_errors=True)
     digests = Digests(home)
     days = digests.days()
     assert digests.missing(days) == days

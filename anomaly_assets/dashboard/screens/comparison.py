@@ -104,7 +104,7 @@ def _examples(chosen: Selection) -> None:
     if len(columns) > 1:
         _scatter(chosen, detectors, columns)
     st.subheader("Examples of each")
-    name = choice("Flagged by", "set", list(names), shown=lambda name: f"{name} ({counts[name]:,})")
+    name = choice("Flagged by", "found_by", list(names), shown=lambda name: f"{name} ({counts[name]:,})")
     transactions(
         examples(digests, chosen, names[name]), "examples", empty="No row of the period is flagged by exactly these."
     )
@@ -162,7 +162,7 @@ def _threshold(chosen: Selection, measure: str, words: str) -> None:
     published = counts.flagged if of is None else counts.flagged_by[of]
     low, high = float(curve.column("threshold")[0].as_py()), float(curve.column("threshold")[-1].as_py())
     usual = what_if.threshold_for(curve, published) or high
-    threshold = _slider(f"Threshold of {readable(measure)}", f"threshold-{measure}", low, high, usual)
+    threshold = _slider(f"Threshold of {readable(measure)}", f"{measure}_from", low, high, usual)
     rows = what_if.rows_at(curve, threshold)
     for column, (label, value) in zip(
         st.columns(3),
@@ -190,12 +190,12 @@ def _slider(label: str, name: str, low: float, high: float, usual: float) -> flo
     key = f"address-{name}"
     if not low <= st.session_state.get(key, low - 1.0) <= high:
         try:
-            asked_for = float(st.query_params.get("threshold", usual))
+            asked_for = float(st.query_params.get(name, usual))
         except ValueError:
             asked_for = usual
         st.session_state[key] = min(max(asked_for, low), high)
     value: float = st.slider(label, low, high, key=key, step=(high - low) / 200)
-    remember("threshold", [] if abs(value - usual) < 1e-9 else [f"{value:.6g}"])
+    remember(name, [] if abs(value - usual) < 1e-9 else [f"{value:.6g}"])
     return value
 
 
