@@ -132,8 +132,8 @@ _DECILES = pa.schema(
 
 
 def _flagged(digests: Digests, selection: Selection) -> pa.Table:
-    cells = selection.of(digests.read("cells", selection.days, selection.columns("flagged", "n_rows")))
-    return cells.filter(pc.greater(cells.column("flagged"), 0))
+    counts = selection.of(digests.read("counts", selection.days, selection.columns("flagged", "n_rows")))
+    return counts.filter(pc.greater(counts.column("flagged"), 0))
 
 
 def _decile(

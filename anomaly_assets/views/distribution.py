@@ -59,8 +59,8 @@ def distribution(digests: Digests, selection: Selection, measure: str, *, apart:
 
 def largest(digests: Digests, selection: Selection, count: int) -> list[str | None]:
     """Organisations with most rows, most first; None are the rows without one."""
-    cells = selection.of(digests.read("cells", selection.days, ["org_name", "n_rows"]))
-    sums = cells.group_by(["org_name"], use_threads=False).aggregate([("n_rows", "sum")])
+    counts = selection.of(digests.read("counts", selection.days, ["org_name", "n_rows"]))
+    sums = counts.group_by(["org_name"], use_threads=False).aggregate([("n_rows", "sum")])
     names: list[str | None] = sums.sort_by([("n_rows_sum", "descending"), ("org_name", "ascending")])[
         "org_name"
     ].to_pylist()

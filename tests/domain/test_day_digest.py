@@ -16,6 +16,7 @@ from anomaly_assets.domain.day_digest import (
     AMOUNT,
     BIN_WIDTHS,
     CELLS,
+    COUNTS,
     HISTOGRAMS,
     OTHER_BIN_WIDTH,
     STATUSES,
@@ -23,6 +24,7 @@ from anomaly_assets.domain.day_digest import (
     amount_position,
     bin_width,
     cells,
+    counts,
     flags,
     histograms,
     statuses,
@@ -114,6 +116,17 @@ def test_cells_are_what_counting_one_by_one_gives(rows: list[Row]) -> None:
     )
     assert counted(made) == naive
     assert made.schema.equals(CELLS)
+
+
+@calm
+@given(st.lists(scored_rows(), max_size=30))
+def test_counts_are_cells_whatever_their_hour(rows: list[Row]) -> None:
+    naive: Counter[tuple[object, ...]] = Counter()
+    for (org, _, judged, flagged), count in counted(cells(table_of(rows), DETECTORS)).items():
+        naive[org, judged, flagged] += count
+    made = counts(table_of(rows), DETECTORS)
+    assert counted(made) == naive
+    assert made.schema.equals(COUNTS)
 
 
 @calm

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from anomaly_assets.domain.day_digest import cells, flags, histograms
+from anomaly_assets.domain.day_digest import cells, counts, flags, histograms
 from anomaly_assets.domain.metrics import daily_metrics
 from anomaly_assets.domain.schema import TIME
 from anomaly_assets.views.digests import Digests
@@ -56,6 +56,7 @@ class HandMade(Digests):
     def read(self, part: str, days: Sequence[date], columns: Sequence[str] | None = None) -> pa.Table:
         make: Mapping[str, Callable[[pa.Table], pa.Table]] = {
             "cells": lambda table: cells(table, self.detectors),
+            "counts": lambda table: counts(table, self.detectors),
             "histograms": lambda table: histograms(table, [f"{name}_score" for name in self.detectors]),
             "flags": lambda table: flags(table, self.detectors),
         }
