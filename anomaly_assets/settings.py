@@ -288,8 +288,8 @@ class Settings(Section):
     archive: ArchiveSettings = ArchiveSettings()
     compute: ComputeSettings = ComputeSettings()
     nightly: NightlySettings = NightlySettings()
-    alerts: AlertSettings = AlertSettings()
     dashboard: DashboardSettings = DashboardSettings()
+    alerts: AlertSettings = AlertSettings()
     max_concurrent_runs: Annotated[int, Ge(1)] = Field(2, description="Dagster runs at once, written to dagster.yaml.")
     lock_timeout_seconds: Annotated[float, Ge(0)] = Field(
         3600.0, description="How long a run waits for another one that writes the same day of the same asset."

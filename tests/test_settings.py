@@ -187,11 +187,22 @@ def test_unknown_variables_and_overrides_are_errors_too(folder: Path) -> None:
         ("first_day: yesterday", r"setting first_day: .* \(found 'yesterday'\)"),
         ("window: 180", r"setting window: .* \(found 180\)"),
         ("source: {files: {delimiter: ';;'}}", r"setting source\.files\.delimiter: "),
+        ("dashboard: {address: 'localhost:8501'}", r"setting dashboard\.address: "),
+        ("dashboard: {address: 'http://a/?b'}", r"setting dashboard\.address: "),
+        ("dashboard: {address: 'http://a)b|c'}", r"setting dashboard\.address: "),
+        ("dashboard: {address: 'javascript:alert(1)'}", r"setting dashboard\.address: "),
     ],
 )
 def test_a_wrong_value_is_named_with_its_key_and_what_is_allowed(folder: Path, text: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         load(folder, text)
+
+
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:8501", "https://example.org/anomalies/", "http://[::1]:8501", "http://host-1/a_b/~c"]
+)
+def test_the_dashboard_may_be_anywhere(folder: Path, address: str) -> None:
+    assert load(folder, dashboard__address=address).dashboard.address == address
 
 
 def test_all_mistakes_are_told_at_once(folder: Path) -> None:
@@ -285,7 +296,13 @@ def test_every_setting_has_a_description_and_a_default() -> None:
 def test_only_fit_and_decision_settings_shape_the_settings_id(folder: Path) -> None:
     here = load(folder).detection.settings_id
     elsewhere = load(
-        folder, home="other", redis__url=URL, alerts__webhook=URL, checks__min_coverage=0.1, nightly__late_days=9
+        folder,
+        home="other",
+        redis__url=URL,
+        dashboard__address="https://example.org",
+        alerts__webhook=URL,
+        checks__min_coverage=0.1,
+        nightly__late_days=9,
     )
     assert elsewhere.detection.settings_id == here
     others = [
