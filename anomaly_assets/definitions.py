@@ -1,14 +1,12 @@
 """The composition root: settings become resources, assets, checks, jobs, schedules and sensors of one Definitions."""
 
-import warnings
-
 import dagster as dg
-from dagster import BetaWarning
 
 from anomaly_assets.adapters.alerts import AlertTargets
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.assets.anomaly_metrics import anomaly_metrics_asset
+from anomaly_assets.assets.code_references import with_code_references
 from anomaly_assets.assets.graph import Graph
 from anomaly_assets.assets.published_scores import published_scores_asset
 from anomaly_assets.assets.raw_transactions import raw_transactions_asset
@@ -39,15 +37,15 @@ def build_definitions(settings: Settings, *, runs_at_once: int | None = None) ->
     """
     compute = Compute.share(settings.compute, runs_at_once=runs_at_once or settings.max_concurrent_runs)
     days = daily_partitions(settings.first_day)
-    graph = Graph(days, trailing_window_mapping(settings.window.days))
     detection = settings.detection
     publishes = settings.published_scores.table is not None
+    graph = Graph(days, trailing_window_mapping(settings.window.days), settings.dashboard.address, publishes=publishes)
     ingest, detect, nightly = build_jobs(publishes=publishes)
     real = settings.source.kind != "synthetic"
     return dg.Definitions(
-        assets=_with_code_references(
+        assets=with_code_references(
             [
-                raw_transactions_asset(graph, settings.border_rules),
+                raw_transactions_asset(graph, settings.border_rules, settings.source.kind),
                 training_window_asset(graph, detection, settings.window.max_missing_days),
                 wallet_models_asset(graph, detection),
                 scored_transactions_asset(graph, detection),
@@ -102,13 +100,6 @@ def _scores_table(settings: Settings) -> ScoresTableResource:
 def _alert_targets(settings: Settings) -> AlertTargets:
     webhook = settings.alerts.webhook
     return AlertTargets(webhook=webhook.get_secret_value() if webhook else None, file=settings.alerts.file)
-
-
-def _with_code_references(assets: list[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
-    with warnings.catch_warnings():
-        # "Open in editor" links are a beta feature of Dagster 1.13: accepted here, and nothing else
-        warnings.filterwarnings("ignore", message=".*(ode_references|CodeReference).*", category=BetaWarning)
-        return list(dg.with_source_code_references(assets))  # type: ignore[arg-type]
 
 
 defs = build_definitions(load_settings())

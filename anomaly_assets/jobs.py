@@ -12,16 +12,26 @@ AssetJob = Any
 """What ``define_asset_job`` returns; Dagster exports no name for it."""
 
 INGEST, DETECT, NIGHTLY = "ingest_transactions", "detect_anomalies", "nightly"
+WHICH_BUTTON = "Materialize all, then choose the dates: one run per date, in any order."
 
 
 def build_jobs(*, publishes: bool = False) -> list[AssetJob]:
     """Ingest, detect and nightly, all partitioned by day; ``publishes`` when scored days go to a table elsewhere."""
     detection = [WINDOW, MODELS, SCORED, METRICS, *([PUBLISHED] if publishes else [])]
     described = {
-        INGEST: ([RAW], "Extract and validate the chosen days. Run it before detect_anomalies."),
+        INGEST: (
+            [RAW],
+            (
+                "Extract and validate the chosen days. Run it before detect_anomalies: a day is scored when it and the "
+                f"days of its window are ingested. {WHICH_BUTTON}"
+            ),
+        ),
         DETECT: (
             detection,
-            "Train on the window before each chosen day and score the day: what a simulation backfills.",
+            (
+                "Train on the window before each chosen day and score the day: what a simulation backfills. "
+                f"{WHICH_BUTTON} Launchpad tries other parameters for one day and publishes nothing."
+            ),
         ),
         NIGHTLY: ([RAW, *detection], "Ingest a day, then train and score it: what the schedule runs for yesterday."),
     }

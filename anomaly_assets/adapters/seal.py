@@ -73,6 +73,11 @@ class Seal:
         """Hex SHA-256 of the sealed content."""
         return digest_of(self.content)
 
+    @property
+    def n_bytes(self) -> int:
+        """Size of all its files."""
+        return sum(file.n_bytes for file in self.files.values())
+
     def to_bytes(self) -> bytes:
         """The seal file."""
         return canonical_json({**self.content, "seal_id": self.seal_id}) + b"\n"

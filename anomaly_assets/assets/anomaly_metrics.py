@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -9,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from anomaly_assets.assets import plots
-from anomaly_assets.assets.graph import DETECTION, Graph, others
-from anomaly_assets.assets.metadata import column_schema, figures, markdown_table, neighbours
+from anomaly_assets.assets.code_references import code_of
+from anomaly_assets.assets.graph import DETECTION, Graph
+from anomaly_assets.assets.metadata import column_schema, figures, markdown_table
 from anomaly_assets.assets.publishing import Events, publish
 from anomaly_assets.domain.metrics import METRICS as METRIC_COLUMNS
 from anomaly_assets.domain.metrics import UNIFIED
@@ -20,8 +22,15 @@ from anomaly_assets.resources.home import HomeResource
 from anomaly_assets.steps.measure import measure_day
 from anomaly_assets.steps.run import METRICS, SCORED, WINDOW, Outcome
 
-DESCRIPTION = """Counts, coverage (judged / rows), rate (flagged / judged) and disagreement (exactly one detector
-flags / judged by all) of the day: over all rows, per detector, per organisation and per wallet-size decile.
+DESCRIPTION = """How day D went, in figures that can be compared from day to day.
+
+**One row is** a group of the day's transactions and a detector (*unified* is any of them). Groups are all rows,
+organisations, wallets by size (deciles of the window, 10 the largest) and hours that a wallet was never seen at.
+
+**How to read a day.** Coverage = judged / rows, rate = flagged / judged, disagreement = rows some but not all
+detectors flag / rows all of them judged; a figure that does not apply (0/0) is empty, not zero. The figures on this
+page are those over all rows; *Metadata > Plots* shows them over time (*Partitions*: the last days up to yesterday;
+*Events*: the last runs, whatever their days). A rate that jumps for one organisation is often a changed source.
 """
 
 
@@ -29,25 +38,25 @@ def anomaly_metrics_asset(graph: Graph) -> dg.AssetsDefinition:
     """The asset over the graph's partitions."""
 
     @dg.asset(
-        name=METRICS,
         description=DESCRIPTION,
         kinds={"python", "parquet"},
         code_version="1",
         deps=[SCORED, WINDOW],
-        metadata={"dagster/column_schema": column_schema(METRIC_COLUMNS)},
-        **graph.common(DETECTION),
+        metadata={"dagster/column_schema": column_schema(METRIC_COLUMNS), **code_of(measure_day)},
+        **graph.common(METRICS, DETECTION),
     )
     def anomaly_metrics(
         context: dg.AssetExecutionContext, home: HomeResource, detection: DetectionResource, clock: ClockResource
     ) -> Events:
         parameters, day = detection.resolve(), date.fromisoformat(context.partition_key)
         run = home.run(context, clock.now, trial=detection.trial(parameters))
-        yield from publish(lambda: measure_day(run, parameters, day), _describe)
+        describe = partial(_describe, graph, trial=run.trial is not None)
+        yield from publish(lambda: measure_day(run, parameters, day), describe)
 
     return anomaly_metrics
 
 
-def _describe(outcome: Outcome) -> Mapping[str, Any]:
+def _describe(graph: Graph, outcome: Outcome, *, trial: bool) -> Mapping[str, Any]:
     metrics, day = outcome.tables["metrics"], outcome.seal.day
     flags, rows = _by_decile(metrics, "n_flagged"), _by_decile(metrics, "n_rows")
     judged = _by_decile(metrics, "n_judged")
@@ -63,7 +72,7 @@ def _describe(outcome: Outcome) -> Mapping[str, Any]:
                 of="transactions",
             ),
         ),
-        **neighbours(day, others(METRICS)),
+        **graph.links(METRICS, day, trial=trial),
     }
 
 

@@ -1,34 +1,84 @@
-"""What all five assets share: partitions, owners, groups and names of their neighbours."""
+"""What all assets share: partitions, owners, groups, tags, and links from a day to its neighbours and the dashboard."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
 
+from anomaly_assets.assets.metadata import partition_page
 from anomaly_assets.assets.publishing import RETRY
+from anomaly_assets.domain.page_links import operations_page, period_page
+from anomaly_assets.steps.publish_scores import PUBLISHED
 from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
 
 OWNERS = ["team:anomaly-detection"]
 INGEST, DETECTION = "ingest", "detection"
 ORDER = (RAW, WINDOW, MODELS, SCORED, METRICS)
+TAGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        RAW: {"stage": "ingest", "one_row_is": "transaction", "names_wallets": "yes"},
+        WINDOW: {"stage": "train", "one_row_is": "wallet", "names_wallets": "yes"},
+        MODELS: {"stage": "train", "one_row_is": "model", "names_wallets": "yes"},
+        SCORED: {"stage": "score", "one_row_is": "transaction", "names_wallets": "yes"},
+        METRICS: {"stage": "measure", "one_row_is": "group", "names_wallets": "no"},
+        PUBLISHED: {"stage": "deliver", "one_row_is": "transaction", "names_wallets": "yes"},
+    }
+)
+"""What assets are chosen by in Dagster's selections (``tag:stage=train``); who erases wallets looks at the last one."""
+DASHBOARD = {SCORED: ("overview",), METRICS: ("overview", "organisations")}
+"""Pages of the dashboard that show what a day of the asset holds."""
+ABOUT_NOW = {WINDOW, MODELS}
+"""Assets whose days the dashboard's page of operations tells about."""
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Partitions of the deployment, from which the assets are built."""
+    """The deployment, from which the assets are built.
+
+    Parameters
+    ----------
+    days, window : the partitions, and the days before one of them
+    dashboard : address of the dashboard
+    publishes : whether scored days go to a table elsewhere
+    """
 
     days: dg.DailyPartitionsDefinition
     window: dg.TimeWindowPartitionMapping
+    dashboard: str
+    publishes: bool = False
 
-    def common(self, group: str) -> dict[str, Any]:
+    def common(self, asset: str, group: str) -> dict[str, Any]:
         """Arguments every asset is declared with. No backfill policy: one run per date, or checks lose their date."""
-        return {"partitions_def": self.days, "group_name": group, "owners": OWNERS, "retry_policy": RETRY}
+        return {
+            "name": asset,
+            "partitions_def": self.days,
+            "group_name": group,
+            "owners": OWNERS,
+            "tags": TAGS[asset],
+            "retry_policy": RETRY,
+        }
 
     def over_window(self, asset: str) -> dg.AssetDep:
         """A dependency on the window before the day."""
         return dg.AssetDep(asset, partition_mapping=self.window)
 
+    def links(self, asset: str, day: date, *, trial: bool = False) -> dict[str, dg.UrlMetadataValue]:
+        """Links to the dashboard, which knows no trials, and to the same day of the other assets."""
+        assets = [*ORDER, *([PUBLISHED] if self.publishes else [])]
+        return {
+            **({} if trial else self._dashboard(asset, day)),
+            **{
+                f"same day: {other}": dg.MetadataValue.url(partition_page(other, day))
+                for other in assets
+                if other != asset
+            },
+        }
 
-def others(asset: str) -> list[str]:
-    """The other assets of the graph, in order."""
-    return [name for name in ORDER if name != asset]
+    def _dashboard(self, asset: str, day: date) -> dict[str, dg.UrlMetadataValue]:
+        pages = {page: period_page(self.dashboard, page, day, day) for page in DASHBOARD.get(asset, ())}
+        if asset in ABOUT_NOW:
+            pages["operations"] = operations_page(self.dashboard)
+        return {f"dashboard: {page}": dg.MetadataValue.url(link) for page, link in pages.items()}

@@ -2,7 +2,7 @@
 
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ import dagster as dg
 import pyarrow as pa
 
 from anomaly_assets.domain.detectors.wording import amount_text
+from anomaly_assets.domain.page_links import flag_page, wallet_page
 from anomaly_assets.domain.schema import TableSchema
 from anomaly_assets.domain.shell_words import command_for
 
@@ -53,20 +54,31 @@ def markdown_table(
     return dg.MetadataValue.md(("\n".join(lines) + _more(table, rows)).ljust(DIALOG_CHARACTERS))
 
 
-def flag_table(flagged: pa.Table, rows: int = PREVIEW_ROWS) -> dg.MarkdownMetadataValue:
-    """The first published rows as a markdown table: which, how far out, why, and the command that traces each."""
+def flag_table(
+    flagged: pa.Table, *, dashboard: str | None = None, rows: int = PREVIEW_ROWS
+) -> dg.MarkdownMetadataValue:
+    """The first published rows as a markdown table: which, how far out, why, and the command that traces each.
+
+    With the address of the ``dashboard``, scores lead to the page of the flag there, and wallets to the wallet's.
+    """
     if flagged.num_rows == 0:
         return dg.MetadataValue.md("no flags")
     lines = [_line(FLAG_COLUMNS), _line(["---:", "---", "---", "---:", "---", "---"])]
-    lines += [_line(_flag_cells(row)) for row in flagged.slice(0, rows).to_pylist()]
-    return dg.MetadataValue.md(("\n".join(lines) + _more(flagged, rows)).ljust(DIALOG_CHARACTERS))
+    lines += [_line(_flag_cells(row, dashboard)) for row in flagged.slice(0, rows).to_pylist()]
+    where = "\n\nA score leads to its flag in the dashboard, a wallet to its history." if dashboard else ""
+    return dg.MetadataValue.md(("\n".join(lines) + _more(flagged, rows) + where).ljust(DIALOG_CHARACTERS))
 
 
-def _flag_cells(row: Mapping[str, Any]) -> list[str]:
+def _flag_cells(row: Mapping[str, Any], dashboard: str | None) -> list[str]:
+    score, wallet = f"**{row['anomaly_score']:.3f}**", shown_text(row["WALLET_ID"], MAX_WALLET)
+    if dashboard:
+        day = row["TX_COMPLETED_AT"].date()
+        score = f"[{score}]({flag_page(dashboard, row['TX_ID'], day)})"
+        wallet = f"[{wallet}]({wallet_page(dashboard, row['WALLET_ID'], day)})"
     return [
-        f"**{row['anomaly_score']:.3f}**",
+        score,
         f"{row['TX_COMPLETED_AT']:%H:%M:%S}",
-        shown_text(row["WALLET_ID"], MAX_WALLET),
+        wallet,
         amount_text(row["TOTAL_AMOUNT"]),
         _first_clause(row["reason"]),
         _code(command_for("trace", row["TX_ID"])),
@@ -85,6 +97,12 @@ def numbers_table(numbers: dict[str, Any]) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md("\n".join(lines + [_line([name, _cell(value)]) for name, value in numbers.items()]))
 
 
+def days_table(revisions: Iterable[tuple[str, str]]) -> dg.MarkdownMetadataValue:
+    """Days and their revisions, whole, behind a link: a page would show every day of a window."""
+    lines = [_line(["day", "revision"]), _line(["---", "---"]), *(_line([day, f"`{of}`"]) for day, of in revisions)]
+    return dg.MetadataValue.md("\n".join(lines).ljust(DIALOG_CHARACTERS))
+
+
 def figures(numbers: Mapping[str, Any]) -> dict[str, Any]:
     """Numbers for the page, which plots them by partition: those that apply, ratios to six decimals."""
     return {
@@ -92,11 +110,6 @@ def figures(numbers: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in numbers.items()
         if value is not None
     }
-
-
-def neighbours(day: date, assets: Sequence[str]) -> dict[str, dg.UrlMetadataValue]:
-    """Links to the same day of other assets."""
-    return {f"same day: {asset}": dg.MetadataValue.url(partition_page(asset, day)) for asset in assets}
 
 
 def partition_page(asset: str, day: date) -> str:

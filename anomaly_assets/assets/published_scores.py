@@ -1,12 +1,15 @@
 """published_scores: a scored day in a table that others read. Only there when it is configured."""
 
 from datetime import date
+from time import perf_counter
 
 import dagster as dg
 
-from anomaly_assets.assets.graph import DETECTION, Graph, others
-from anomaly_assets.assets.metadata import column_schema, neighbours
+from anomaly_assets.assets.code_references import code_of
+from anomaly_assets.assets.graph import DETECTION, Graph
+from anomaly_assets.assets.metadata import column_schema, markdown_table
 from anomaly_assets.assets.publishing import failure
+from anomaly_assets.assets.scored_transactions import PREVIEW
 from anomaly_assets.domain.errors import PermanentError, TransientError
 from anomaly_assets.domain.published import published_schema
 from anomaly_assets.resources.clock import ClockResource
@@ -17,8 +20,12 @@ from anomaly_assets.settings import Detection
 from anomaly_assets.steps.publish_scores import PUBLISHED, publish_scores
 from anomaly_assets.steps.run import SCORED
 
-DESCRIPTION = """The rows of `scored_transactions` of day D in a Snowflake table. The day is replaced in one transaction
-and counted before it is committed: readers see the old day or the new one. Doing it again changes nothing.
+DESCRIPTION = """The rows of `scored_transactions` of day D in a Snowflake table.
+
+**One row is** a transaction, with the columns of the published file.
+
+**What readers see.** The day is replaced in one transaction and counted before it is committed: the old day or the
+new one, never a mixture. Doing it again changes nothing, so after a failure materialize this asset alone for the day.
 """
 
 
@@ -26,13 +33,15 @@ def published_scores_asset(graph: Graph, detection: Detection) -> dg.AssetsDefin
     """The asset over the graph's partitions."""
 
     @dg.asset(
-        name=PUBLISHED,
         description=DESCRIPTION,
         kinds={"snowflake"},
         code_version="1",
         deps=[SCORED],
-        metadata={"dagster/column_schema": column_schema(published_schema(detection.detectors()))},
-        **graph.common(DETECTION),
+        metadata={
+            "dagster/column_schema": column_schema(published_schema(detection.detectors())),
+            **code_of(publish_scores),
+        },
+        **graph.common(PUBLISHED, DETECTION),
     )
     def published_scores(
         context: dg.AssetExecutionContext,
@@ -44,7 +53,7 @@ def published_scores_asset(graph: Graph, detection: Detection) -> dg.AssetsDefin
         day, trial = date.fromisoformat(context.partition_key), detection.trial(detection.resolve())
         if trial is not None:
             return dg.MaterializeResult(metadata={"trial": "published nowhere"})
-        table = scores_table.open(context.run.run_id)
+        table, began = scores_table.open(context.run.run_id), perf_counter()
         try:
             published = publish_scores(home.run(context, clock.now), table, day)
         except (PermanentError, TransientError) as error:
@@ -54,7 +63,9 @@ def published_scores_asset(graph: Graph, detection: Detection) -> dg.AssetsDefin
                 "dagster/partition_row_count": published.n_rows,
                 "dagster/table_name": table.name,
                 "revision": published.revision,
-                **neighbours(day, others(PUBLISHED)),
+                "seconds": round(perf_counter() - began, 3),
+                "preview": markdown_table(published.rows, PREVIEW),
+                **graph.links(PUBLISHED, day),
             },
             data_version=dg.DataVersion(published.revision),
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
+from time import perf_counter
 from typing import Any
 
 import dagster as dg
@@ -31,6 +32,7 @@ def publish(
     A failed blocking check is reported and ends the step without a materialization: the previous revision stays
     current, in the lake and on the page.
     """
+    began = perf_counter()
     try:
         outcome = step()
     except BlockedByCheck as blocked:
@@ -44,8 +46,10 @@ def publish(
         raise  # a full or failing disk may recover: the retry policy decides
     except Exception as error:
         raise dg.Failure(f"{type(error).__name__}: {error}", allow_retries=False) from error
+    costs = {"seconds": round(perf_counter() - began, 3), "bytes": outcome.seal.n_bytes}
     yield dg.MaterializeResult(
-        metadata={**describe(outcome), **provenance(outcome)}, data_version=dg.DataVersion(outcome.data_version)
+        metadata={**describe(outcome), **costs, **provenance(outcome)},
+        data_version=dg.DataVersion(outcome.data_version),
     )
     yield from results_of(outcome.verdicts)
 

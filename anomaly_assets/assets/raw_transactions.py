@@ -6,10 +6,12 @@ from functools import cache, partial
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from anomaly_assets.assets import plots
-from anomaly_assets.assets.graph import INGEST, Graph, others
-from anomaly_assets.assets.metadata import column_schema, markdown_table, neighbours, numbers_table
+from anomaly_assets.assets.code_references import code_of
+from anomaly_assets.assets.graph import INGEST, Graph
+from anomaly_assets.assets.metadata import column_schema, markdown_table, numbers_table
 from anomaly_assets.assets.publishing import Events, log_for_partition, publish
 from anomaly_assets.checks.partitioned import evaluated_by_asset
 from anomaly_assets.domain.border import BorderRules
@@ -23,40 +25,45 @@ from anomaly_assets.steps.staleness import stale_scores
 
 DESCRIPTION = """One UTC day of transactions as extracted, validated, de-duplicated and sorted by wallet, time and id.
 
-Refused rows lie beside it with the reason; rows in = kept + quarantined + duplicates.
+**One row is** a transaction. Everything else is made from these days: corrections start here.
 
-**Which button to press.** To ingest days: *Jobs > ingest_transactions > Materialize all* and choose the dates: one run
-per date. Here, on the asset or lineage page, *Materialize* of this asset **together with its downstream** spreads each
-chosen day to all the days whose training window holds it (180 by default): right after a correction, a surprise
+**How to read a day.** Rows in = kept + quarantined + duplicates; *ledger* counts them by reason, *quarantine* shows
+refused rows. A day whose *rows in* differ much from the days around it (*Metadata > Plots*) was perhaps not delivered
+whole.
+
+**Which button to press.** To ingest days: *Jobs > ingest_transactions > Materialize all* and choose the dates: one
+run per date. Here, on the asset or lineage page, *Materialize* of this asset **together with its downstream** spreads
+each chosen day to all the days whose training window holds it (180 by default): right after a correction, a surprise
 otherwise.
 """
+CHECKS = ("schema", "unique_transaction_ids", "ledger_balances")
+SOURCE_KINDS = {"snowflake": "snowflake", "files": "file"}
+"""What the page shows of the source the deployment reads."""
 
 
 class IngestConfig(dg.Config):
     """Launchpad options of one ingest run."""
 
-    late_days: int = 0
-    """Ingest this many days before the partition again first, for rows that arrived late."""
-    known_at: str | None = None
-    """Take only rows that had arrived by this moment (ISO 8601, with zone), where the source knows it; else: by now."""
+    late_days: int = Field(
+        default=0, description="Ingest this many days before the partition again first, for rows that arrived late."
+    )
+    known_at: str | None = Field(
+        default=None,
+        description="Take only rows that had arrived by this moment (ISO 8601, with zone), where the source knows it; "
+        "else: by now.",
+    )
 
 
-def raw_transactions_asset(graph: Graph, rules: BorderRules) -> dg.AssetsDefinition:
+def raw_transactions_asset(graph: Graph, rules: BorderRules, source_kind: str) -> dg.AssetsDefinition:
     """The asset over the graph's partitions. ``rules`` are the deployment's: a launchpad must not mix raw days."""
-    checks = {
-        "schema": "Columns, types, nulls and order are those of the schema.",
-        "unique_transaction_ids": "No transaction id occurs twice within the day.",
-        "ledger_balances": "Rows in = kept + quarantined + duplicate, and as many as the source counted itself.",
-    }
 
     @dg.asset(
-        name=RAW,
         description=DESCRIPTION,
-        kinds={"python", "parquet"},
+        kinds={SOURCE_KINDS.get(source_kind, "python"), "parquet"},
         code_version="1",
-        check_specs=[evaluated_by_asset(RAW, name, text, graph.days, blocking=True) for name, text in checks.items()],
-        metadata={"dagster/column_schema": column_schema(TRANSACTIONS)},
-        **graph.common(INGEST),
+        check_specs=[evaluated_by_asset(RAW, name, graph.days, blocking=True) for name in CHECKS],
+        metadata={"dagster/column_schema": column_schema(TRANSACTIONS), **code_of(ingest_day)},
+        **graph.common(RAW, INGEST),
     )
     def raw_transactions(
         context: dg.AssetExecutionContext,
@@ -66,6 +73,7 @@ def raw_transactions_asset(graph: Graph, rules: BorderRules) -> dg.AssetsDefinit
         clock: ClockResource,
     ) -> Events:
         run, day = home.run(context, clock.now), date.fromisoformat(context.partition_key)
+        describe = partial(_describe, graph)
         opened = cache(partial(source.open, context.run.run_id))
 
         def ingest(which: date) -> Outcome:
@@ -75,13 +83,13 @@ def raw_transactions_asset(graph: Graph, rules: BorderRules) -> dg.AssetsDefinit
 
         for earlier in _late_days(day, config.late_days, home.first):
             try:
-                for event in publish(partial(ingest, earlier), _describe):
+                for event in publish(partial(ingest, earlier), describe):
                     log_for_partition(context, RAW, earlier, event)
             except dg.Failure as failed:  # the day of the run must not wait for it
                 context.log.error(f"late day {earlier} was not ingested again: {failed.description}")  # noqa: TRY400
             if stale := stale_scores(run, earlier):
                 context.log.warning(f"scores of {len(stale)} days hold an older {earlier}, the first is {stale[0]}")
-        yield from publish(partial(ingest, day), _describe)
+        yield from publish(partial(ingest, day), describe)
 
     return raw_transactions
 
@@ -91,7 +99,7 @@ def _late_days(day: date, count: int, first: date) -> list[date]:
     return [earlier for earlier in days if earlier >= first]
 
 
-def _describe(outcome: Outcome) -> Mapping[str, Any]:
+def _describe(graph: Graph, outcome: Outcome) -> Mapping[str, Any]:
     kept, day = outcome.tables["kept"], outcome.seal.day
     ledger = dict(outcome.seal.counts)
     hours = (kept.column("tx_completed_at").cast("int64").to_numpy() // 3_600_000_000) % 24
@@ -112,5 +120,5 @@ def _describe(outcome: Outcome) -> Mapping[str, Any]:
             ),
             plots.hours_of_day(hours, title="transactions by UTC hour"),
         ),
-        **neighbours(day, others(RAW)),
+        **graph.links(RAW, day),
     }

@@ -9,8 +9,9 @@ import numpy as np
 
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.assets import plots
-from anomaly_assets.assets.graph import DETECTION, Graph, others
-from anomaly_assets.assets.metadata import column_schema, figures, flag_table, markdown_table, neighbours
+from anomaly_assets.assets.code_references import code_of
+from anomaly_assets.assets.graph import DETECTION, Graph
+from anomaly_assets.assets.metadata import column_schema, figures, flag_table, markdown_table
 from anomaly_assets.assets.publishing import Events, publish, reported_seal
 from anomaly_assets.checks.partitioned import evaluated_by_asset
 from anomaly_assets.domain.published import published_schema
@@ -27,30 +28,37 @@ RECENT_MATERIALIZATIONS = 20
 IDS = {"models seal", "models data version"}
 """What an outcome's numbers hold that is no figure."""
 
-DESCRIPTION = """Every transaction of day D with the verdict of each detector, the unified flag, the ids of the models
-that judged it and, when flagged, the reason. D's models are used and no others. Published as
-`output/labeled_transactions_YYYYMMDD.parquet`, replaced atomically; equal content is the same bytes.
+PREVIEW = ["TX_ID", "WALLET_ID", "TX_COMPLETED_AT", "TOTAL_AMOUNT", "is_anomaly", "anomaly_score"]
+"""Shown before the status of each detector: what fits into a dialog."""
+DESCRIPTION = """Every transaction of day D with the verdict of each detector. D's models are used and no others.
+
+**One row is** a transaction: score, flag and status of each detector, the unified flag, the ids of the models that
+judged it and, when flagged, the reason as a sentence.
+
+**How to read a day.** Begin with *top flags*: the furthest out first, each with its reason, its page in the dashboard
+and the command that traces it. `anomaly_score` ranks them across wallets: above 0.5 is flagged, 0.75 is twice as far
+out as the line. *coverage* is the share of rows that anybody judged: not judged is not normal, look at the statuses.
+
+**What others get.** `output/labeled_transactions_YYYYMMDD.parquet`, replaced atomically; equal content is the same
+bytes. A failed check leaves the file of before in place.
 """
+CHECKS = ("every_transaction_judged_once", "unified_flag_is_the_or")
 
 
 def scored_transactions_asset(graph: Graph, detection: Detection) -> dg.AssetsDefinition:
     """The asset over the graph's partitions."""
-    checks = {
-        "every_transaction_judged_once": "The scored rows are the raw rows, each once, with a status per detector.",
-        "unified_flag_is_the_or": "is_anomaly is the OR of the detectors' flags; flagged rows have a reason.",
-    }
 
     @dg.asset(
-        name=SCORED,
         description=DESCRIPTION,
         kinds={"python", "parquet"},
         code_version="1",
         deps=[RAW, WINDOW, MODELS],
-        check_specs=[
-            evaluated_by_asset(SCORED, name, text, graph.days, blocking=True) for name, text in checks.items()
-        ],
-        metadata={"dagster/column_schema": column_schema(published_schema(detection.detectors()))},
-        **graph.common(DETECTION),
+        check_specs=[evaluated_by_asset(SCORED, name, graph.days, blocking=True) for name in CHECKS],
+        metadata={
+            "dagster/column_schema": column_schema(published_schema(detection.detectors())),
+            **code_of(score_day),
+        },
+        **graph.common(SCORED, DETECTION),
     )
     def scored_transactions(
         context: dg.AssetExecutionContext,
@@ -71,9 +79,11 @@ def scored_transactions_asset(graph: Graph, detection: Detection) -> dg.AssetsDe
                 )
             return outcome
 
-        yield from publish(
-            score, lambda outcome: {**_describe(outcome), **_judged_by(context, outcome, trial=run.trial is not None)}
-        )
+        def describe(outcome: Outcome) -> Mapping[str, Any]:
+            trial = run.trial is not None
+            return {**_describe(graph, outcome, trial=trial), **_judged_by(context, outcome, trial=trial)}
+
+        yield from publish(score, describe)
 
     return scored_transactions
 
@@ -101,7 +111,7 @@ def _judged_by(context: dg.AssetExecutionContext, outcome: Outcome, *, trial: bo
     return found
 
 
-def _describe(outcome: Outcome) -> Mapping[str, Any]:
+def _describe(graph: Graph, outcome: Outcome, *, trial: bool) -> Mapping[str, Any]:
     scored, day = outcome.tables["scored"], outcome.seal.day
     flagged = scored.column("is_anomaly").to_numpy()
     hours = (scored.column("TX_COMPLETED_AT").cast("int64").to_numpy() / 3_600_000_000) % 24
@@ -110,8 +120,8 @@ def _describe(outcome: Outcome) -> Mapping[str, Any]:
     return {
         "dagster/partition_row_count": scored.num_rows,
         **figures({name: value for name, value in outcome.numbers.items() if name not in IDS}),
-        "top flags": flag_table(top),
-        "preview": markdown_table(scored),
+        "top flags": flag_table(top, dashboard=None if trial else graph.dashboard),
+        "preview": markdown_table(scored, PREVIEW + [n for n in scored.column_names if n.endswith("_status")]),
         "distributions": plots.picture(
             plots.histogram(scores, title="judged transactions by score", of="anomaly score", flag_line=0.5),
             plots.by_hour_and_amount(
@@ -121,5 +131,5 @@ def _describe(outcome: Outcome) -> Mapping[str, Any]:
                 title="amounts, flagged ones in red",
             ),
         ),
-        **neighbours(day, others(SCORED)),
+        **graph.links(SCORED, day, trial=trial),
     }

@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping
 from datetime import date
+from functools import partial
 from typing import Any
 
 import dagster as dg
 import pyarrow.compute as pc
 
 from anomaly_assets.assets import plots
-from anomaly_assets.assets.graph import DETECTION, Graph, others
-from anomaly_assets.assets.metadata import column_schema, markdown_table, neighbours
+from anomaly_assets.assets.code_references import code_of
+from anomaly_assets.assets.graph import DETECTION, Graph
+from anomaly_assets.assets.metadata import column_schema, days_table, markdown_table
 from anomaly_assets.assets.publishing import Events, publish
 from anomaly_assets.checks.partitioned import evaluated_by_asset
+from anomaly_assets.checks.texts import ELIGIBILITY
 from anomaly_assets.domain.errors import BlockedByCheck
 from anomaly_assets.domain.window import window_schema
 from anomaly_assets.resources.clock import ClockResource
@@ -21,13 +24,21 @@ from anomaly_assets.settings import Detection
 from anomaly_assets.steps.run import RAW, WINDOW, Outcome
 from anomaly_assets.steps.window import build_window
 
+PREVIEW = ["wallet_id", "n_transactions", "n_hours", "last_at", "amount_min", "amount_median", "amount_max"]
+"""Shown before the reasons of each detector: what fits into a dialog."""
 RETRIES_TAG = "anomaly_assets/missing_day_retries"
 WAIT_TAG = "anomaly_assets/missing_day_wait_seconds"
-DESCRIPTION = """Per wallet, counts and statistics of the days [D - 180, D) and whether each detector can be fitted, and
-if not why. It pins the manifest of (day, revision) that the day's models are trained on; day D itself is never inside.
+DESCRIPTION = """What day D may be judged by: the days [D - {window_days}, D). Day D itself is never inside.
 
-A window shortened by the home's first day is short, not incomplete; any other day without a seal is named and fails
-`window_complete`.
+**One row is** a wallet with at least one transaction in the window: its counts and statistics, and for each detector
+whether a model can be fitted and, if not, why.
+
+**How to read a day.** *manifest days* pins the revision of each raw day; models are trained on exactly those, also
+when a raw day is corrected later. *eligible* counts the wallets that can have a model: the others will not be judged,
+which is not the same as normal.
+
+**When a day is missing.** A window shortened by the home's first day is short, not incomplete. Any other day without
+a seal is named and fails `window_complete`: ingest it (*Jobs > ingest_transactions*), then run this day again.
 """
 
 
@@ -35,30 +46,22 @@ def training_window_asset(graph: Graph, detection: Detection, max_missing_days: 
     """The asset over the graph's partitions."""
     names = [detector.name for detector in detection.detectors()]
     specs = [
-        evaluated_by_asset(WINDOW, "window_complete", "Every day of the window is sealed.", graph.days, blocking=True),
-        evaluated_by_asset(WINDOW, "no_look_ahead", "Nothing of day D or later is inside.", graph.days, blocking=True),
-        *(
-            evaluated_by_asset(
-                WINDOW,
-                f"{name}_eligibility",
-                f"Enough wallets, with enough of the transactions, can have a model of {name}. Warns below the floors "
-                "(checks.min_eligible_wallets, checks.min_eligible_transactions); an error when no wallet can.",
-                graph.days,
-                blocking=False,
-            )
-            for name in names
-        ),
+        evaluated_by_asset(WINDOW, "window_complete", graph.days, blocking=True),
+        evaluated_by_asset(WINDOW, "no_look_ahead", graph.days, blocking=True),
+        *(evaluated_by_asset(WINDOW, f"{name}{ELIGIBILITY}", graph.days, blocking=False) for name in names),
     ]
 
     @dg.asset(
-        name=WINDOW,
-        description=DESCRIPTION,
+        description=DESCRIPTION.format(window_days=detection.window_days),
         kinds={"python", "parquet"},
         code_version="1",
         deps=[graph.over_window(RAW)],
         check_specs=specs,
-        metadata={"dagster/column_schema": column_schema(window_schema(detection.detectors()))},
-        **graph.common(DETECTION),
+        metadata={
+            "dagster/column_schema": column_schema(window_schema(detection.detectors())),
+            **code_of(build_window),
+        },
+        **graph.common(WINDOW, DETECTION),
     )
     def training_window(
         context: dg.AssetExecutionContext,
@@ -73,7 +76,7 @@ def training_window_asset(graph: Graph, detection: Detection, max_missing_days: 
             lambda: build_window(
                 run, parameters, bounds.resolve(), day, first_day=home.first, max_missing_days=max_missing_days
             ),
-            _describe,
+            partial(_describe, graph, trial=run.trial is not None),
             on_blocked=lambda blocked: wait_for_missing_days(context, blocked),
         )
 
@@ -90,7 +93,7 @@ def wait_for_missing_days(context: dg.AssetExecutionContext, blocked: BlockedByC
         raise dg.RetryRequested(max_retries=retries, seconds_to_wait=seconds) from blocked
 
 
-def _describe(outcome: Outcome) -> Mapping[str, Any]:
+def _describe(graph: Graph, outcome: Outcome, *, trial: bool) -> Mapping[str, Any]:
     wallets, day = outcome.tables["wallets"], outcome.seal.day
     largest = wallets.sort_by([("n_transactions", "descending"), ("wallet_id", "ascending")])
     manifest = outcome.seal.inputs["manifest"]
@@ -109,14 +112,14 @@ def _describe(outcome: Outcome) -> Mapping[str, Any]:
         "wallets": outcome.numbers["wallets"],
         **eligible,
         "manifest": outcome.numbers["manifest_id"],
-        "manifest days": dg.MetadataValue.json(manifest["revisions"]),
+        "manifest days": days_table(manifest["revisions"]),
         "generation": outcome.numbers["generation"],
-        "preview": markdown_table(largest),
+        "preview": markdown_table(largest, PREVIEW + [n for n in wallets.column_names if n.endswith("_reason")]),
         "distributions": plots.picture(
             plots.bars(
                 {"wallets": wallets.num_rows, **eligible}, title="wallets a model can be fitted for", of="wallets"
             ),
             plots.histogram(counts, title="wallets by size", of="transactions in the window", log=True),
         ),
-        **neighbours(day, others(WINDOW)),
+        **graph.links(WINDOW, day, trial=trial),
     }

@@ -1,15 +1,18 @@
 """wallet_models: a model for every eligible wallet and detector, served from Redis and kept in the archive."""
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import date
+from functools import partial
 from typing import Any
 
 import dagster as dg
 
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.assets import plots
-from anomaly_assets.assets.graph import DETECTION, Graph, others
-from anomaly_assets.assets.metadata import column_schema, markdown_table, neighbours
+from anomaly_assets.assets.code_references import code_of
+from anomaly_assets.assets.graph import DETECTION, Graph
+from anomaly_assets.assets.metadata import column_schema, markdown_table
 from anomaly_assets.assets.publishing import Events, publish
 from anomaly_assets.checks.partitioned import evaluated_by_asset
 from anomaly_assets.domain.recipes import MODELS as MODEL_COLUMNS
@@ -20,10 +23,18 @@ from anomaly_assets.settings import Detection
 from anomaly_assets.steps.run import MODELS, RAW, WINDOW, Outcome
 from anomaly_assets.steps.train import train_models
 
-DESCRIPTION = """One model per eligible wallet and detector, fitted on exactly the window that `training_window` pinned.
+PREVIEW = ("wallet_id", "detector", "model_id", "recipe_id", "n_transactions", "n_bytes")
+"""What fits into a dialog."""
+DESCRIPTION = """What every wallet is judged by on day D, fitted on exactly the window that `training_window` pinned.
 
-Payloads lie in the archive, once per model id, and are served from Redis under `model:{detector}:{wallet}`. An older
-day than the served one never replaces it. A wallet whose window did not change keeps its model and is not fitted again.
+**One row is** a model: one per eligible wallet and detector, with its id (what it is) and its recipe (what it was
+made from). One recipe gives one model: a second, different one stops the run.
+
+**How to read a day.** *fitted now* and *reused* are its models: a wallet whose window did not change keeps its model
+and is not fitted again. *store* says what became of them: published, or superseded because a newer day is served.
+
+**Where they are.** Payloads lie in the archive, once per model id, and are served from Redis under
+`model:{detector}:{wallet}`. An older day than the served one never replaces it, so a backfill of the past is safe.
 """
 
 
@@ -32,22 +43,15 @@ def wallet_models_asset(graph: Graph, detection: Detection) -> dg.AssetsDefiniti
     detectors = detection.detectors()
 
     @dg.asset(
-        name=MODELS,
         description=DESCRIPTION,
         kinds={"python", "redis", "scikitlearn"},
         code_version="-".join(str(detector.algorithm_version) for detector in detectors),
         deps=[graph.over_window(RAW), WINDOW],
         check_specs=[
-            evaluated_by_asset(
-                MODELS,
-                "every_eligible_wallet_has_a_model",
-                "Each eligible wallet has exactly one model of each detector, and no other wallet has any.",
-                graph.days,
-                blocking=True,
-            )
+            evaluated_by_asset(MODELS, "every_eligible_wallet_has_a_model", graph.days, blocking=True),
         ],
-        metadata={"dagster/column_schema": column_schema(MODEL_COLUMNS)},
-        **graph.common(DETECTION),
+        metadata={"dagster/column_schema": column_schema(MODEL_COLUMNS), **code_of(train_models)},
+        **graph.common(MODELS, DETECTION),
     )
     def wallet_models(
         context: dg.AssetExecutionContext,
@@ -58,17 +62,19 @@ def wallet_models_asset(graph: Graph, detection: Detection) -> dg.AssetsDefiniti
     ) -> Events:
         parameters, day = detection.resolve(), date.fromisoformat(context.partition_key)
         run = home.run(context, clock.now, trial=detection.trial(parameters))
-        yield from publish(lambda: train_models(run, store, parameters, day), _describe)
+        describe = partial(_describe, graph, trial=run.trial is not None)
+        yield from publish(lambda: train_models(run, store, parameters, day), describe)
 
     return wallet_models
 
 
-def _describe(outcome: Outcome) -> Mapping[str, Any]:
+def _describe(graph: Graph, outcome: Outcome, *, trial: bool) -> Mapping[str, Any]:
     models, day = outcome.tables["models"], outcome.seal.day
-    detectors = models.column("detector").to_pylist()
+    by_detector = dict(sorted(Counter(models.column("detector").to_pylist()).items()))
     return {
         "dagster/partition_row_count": models.num_rows,
         "models": outcome.numbers["models"],
+        **{f"models: {name}": count for name, count in by_detector.items()},
         "fitted now": outcome.numbers["fitted"],
         "reused": outcome.numbers["reused"],
         "payload bytes": outcome.numbers["payload_bytes"],
@@ -77,13 +83,9 @@ def _describe(outcome: Outcome) -> Mapping[str, Any]:
         "peak memory of the process, MB": outcome.numbers["peak_memory_mb"],
         "generation": outcome.numbers["generation"],
         "window manifest": outcome.seal.inputs["manifest_id"],
-        "preview": markdown_table(models),
+        "preview": markdown_table(models, PREVIEW),
         "distributions": plots.picture(
-            plots.bars(
-                {name: detectors.count(name) for name in sorted(set(detectors))},
-                title="models by detector",
-                of="models",
-            ),
+            plots.bars(by_detector, title="models by detector", of="models"),
             plots.histogram(
                 models.column("n_transactions").to_numpy(),
                 title="models by size of the wallet",
@@ -91,5 +93,5 @@ def _describe(outcome: Outcome) -> Mapping[str, Any]:
                 log=True,
             ),
         ),
-        **neighbours(day, others(MODELS)),
+        **graph.links(MODELS, day, trial=trial),
     }

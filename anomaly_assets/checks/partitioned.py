@@ -8,6 +8,7 @@ import dagster as dg
 from dagster import PreviewWarning
 
 from anomaly_assets.assets.metadata import figures
+from anomaly_assets.checks.texts import text_of
 from anomaly_assets.domain.verdicts import Severity, Verdict
 
 
@@ -20,35 +21,37 @@ def preview_accepted() -> Iterator[None]:
 
 
 def evaluated_by_asset(
-    asset: str, name: str, description: str, partitions: dg.PartitionsDefinition[str], *, blocking: bool
+    asset: str, name: str, partitions: dg.PartitionsDefinition[str], *, blocking: bool
 ) -> dg.AssetCheckSpec:
     """A check that the asset itself evaluates on its staged files, before anything is published."""
     with preview_accepted():
         return dg.AssetCheckSpec(
-            name, asset=asset, description=description, blocking=blocking, partitions_def=partitions
+            name, asset=asset, description=text_of(name).description, blocking=blocking, partitions_def=partitions
         )
 
 
 def evaluated_apart(
-    asset: str, name: str, description: str, partitions: dg.PartitionsDefinition[str]
+    asset: str, name: str, partitions: dg.PartitionsDefinition[str]
 ) -> Callable[[Callable[..., dg.AssetCheckResult]], dg.AssetChecksDefinition]:
     """Decorator of a check of what is published; it can also be run alone, from the UI."""
 
     def decorate(evaluate: Callable[..., dg.AssetCheckResult]) -> dg.AssetChecksDefinition:
         with preview_accepted():
-            return dg.asset_check(asset=asset, name=name, description=description, partitions_def=partitions)(evaluate)
+            described = text_of(name).description
+            return dg.asset_check(asset=asset, name=name, description=described, partitions_def=partitions)(evaluate)
 
     return decorate
 
 
 def result_of(verdict: Verdict) -> dg.AssetCheckResult:
-    """The verdict as Dagster shows it."""
+    """The verdict as Dagster shows it; one that failed says what to do."""
+    remedy = {} if verdict.passed else {"what to do": text_of(verdict.check).remedy}
     return dg.AssetCheckResult(
         check_name=verdict.check,
         passed=verdict.passed,
         severity=dg.AssetCheckSeverity.WARN if verdict.severity is Severity.WARN else dg.AssetCheckSeverity.ERROR,
         description=verdict.message,
-        metadata=figures(verdict.numbers),
+        metadata={**figures(verdict.numbers), **remedy},
     )
 
 

@@ -14,16 +14,12 @@ from anomaly_assets.resources.home import HomeResource
 from anomaly_assets.steps.run import MODELS
 
 NAME = "published_models_match"
-DESCRIPTION = (
-    "The store serves exactly this day's models. Passes as superseded when a newer day is served. When it fails, "
-    "materialize wallet_models for the newest day again: the store is filled from the archive."
-)
 
 
 def published_models_match_check(days: dg.DailyPartitionsDefinition) -> dg.AssetChecksDefinition:
     """The check over the graph's partitions."""
 
-    @evaluated_apart(MODELS, NAME, DESCRIPTION, days)
+    @evaluated_apart(MODELS, NAME, days)
     def evaluate(
         context: dg.AssetCheckExecutionContext,
         home: HomeResource,

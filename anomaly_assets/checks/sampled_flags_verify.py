@@ -21,11 +21,6 @@ from anomaly_assets.resources.home import HomeResource
 from anomaly_assets.steps.run import SCORED
 
 NAME = "sampled_flags_verify"
-DESCRIPTION = (
-    "Flags picked at random from all days scored so far are intact, score the same and train to the same model bytes "
-    "(checks.verified_flags; the nightly run does this). When it fails, something was changed after it was published: "
-    "anomaly-assets verify names the first broken link."
-)
 
 Keep = Callable[[Sequence[Proof]], None]
 """Receives proofs, to record them."""
@@ -34,7 +29,7 @@ Keep = Callable[[Sequence[Proof]], None]
 def sampled_flags_verify_check(days: dg.DailyPartitionsDefinition) -> dg.AssetChecksDefinition:
     """The check over the graph's partitions."""
 
-    @evaluated_apart(SCORED, NAME, DESCRIPTION, days)
+    @evaluated_apart(SCORED, NAME, days)
     def evaluate(
         context: dg.AssetCheckExecutionContext, home: HomeResource, bounds: BoundsResource, clock: ClockResource
     ) -> dg.AssetCheckResult:

@@ -20,12 +20,8 @@ RATE = "anomaly_rate_within_bounds"
 
 def coverage_within_bounds_check(days: dg.DailyPartitionsDefinition) -> dg.AssetChecksDefinition:
     """The check over the graph's partitions."""
-    description = (
-        "Enough rows were judged by some detector (checks.min_coverage). Not judged is not normal: look at the "
-        "statuses, at training_window's eligibility and at missing days."
-    )
 
-    @evaluated_apart(SCORED, COVERAGE, description, days)
+    @evaluated_apart(SCORED, COVERAGE, days)
     def evaluate(
         context: dg.AssetCheckExecutionContext, home: HomeResource, detection: DetectionResource, bounds: BoundsResource
     ) -> dg.AssetCheckResult:
@@ -39,12 +35,8 @@ def coverage_within_bounds_check(days: dg.DailyPartitionsDefinition) -> dg.Asset
 
 def anomaly_rate_within_bounds_check(days: dg.DailyPartitionsDefinition) -> dg.AssetChecksDefinition:
     """The check over the graph's partitions."""
-    description = (
-        "Not suspiciously many judged rows are flagged (checks.max_anomaly_rate). When it fails, compare the day's "
-        "amounts with its window: a changed currency or unit in the source looks like this."
-    )
 
-    @evaluated_apart(SCORED, RATE, description, days)
+    @evaluated_apart(SCORED, RATE, days)
     def evaluate(
         context: dg.AssetCheckExecutionContext, home: HomeResource, detection: DetectionResource, bounds: BoundsResource
     ) -> dg.AssetCheckResult:

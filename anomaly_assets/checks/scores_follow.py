@@ -13,16 +13,12 @@ from anomaly_assets.resources.home import HomeResource
 from anomaly_assets.steps.run import SCORED
 
 NAME = "scores_follow_from_current_days"
-DESCRIPTION = (
-    "The scores follow from the raw days, window, models and settings that are current. When it fails, a raw day was "
-    "corrected since: run detect_anomalies for this day, or anomaly-assets stale --rematerialize for all such days."
-)
 
 
 def scores_follow_from_current_days_check(days: dg.DailyPartitionsDefinition) -> dg.AssetChecksDefinition:
     """The check over the graph's partitions."""
 
-    @evaluated_apart(SCORED, NAME, DESCRIPTION, days)
+    @evaluated_apart(SCORED, NAME, days)
     def evaluate(
         context: dg.AssetCheckExecutionContext, home: HomeResource, detection: DetectionResource
     ) -> dg.AssetCheckResult:

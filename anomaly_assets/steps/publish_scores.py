@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from datetime import date
 
+import pyarrow as pa
+
 from anomaly_assets.adapters.atomic_files import write_atomically
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.locks import exclusive
@@ -17,10 +19,11 @@ PUBLISHED = "published_scores"
 
 @dataclass(frozen=True)
 class PublishedDay:
-    """What the table holds of a day now: which scores, and how many rows."""
+    """What the table holds of a day now: which scores, how many rows as it counted them, and the rows."""
 
     revision: str
     n_rows: int
+    rows: pa.Table
 
 
 def publish_scores(run: Run, table: ScoresTable, day: date) -> PublishedDay:
@@ -28,10 +31,11 @@ def publish_scores(run: Run, table: ScoresTable, day: date) -> PublishedDay:
     lock = run.home.root / "locks" / PUBLISHED / f"{day.isoformat()}.lock"
     with exclusive(lock, timeout_seconds=run.lock_timeout_seconds):
         seal = run.home.lake.require(SCORED, day)
-        n_rows = table.replace_day(DayRange.of(day), run.home.lake.read(seal, "scored"))
+        scored = run.home.lake.read(seal, "scored")
+        n_rows = table.replace_day(DayRange.of(day), scored)
         receipt = canonical_json(_receipt(table.name, seal.revision)) + b"\n"
         write_atomically(run.home.scores_receipt(day), receipt, locked=True)
-    return PublishedDay(seal.revision, n_rows)
+    return PublishedDay(seal.revision, n_rows, scored)
 
 
 def is_published(home: Home, table: str, day: date, revision: str) -> bool:

@@ -14,13 +14,13 @@ from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.adapters.shards import map_shards
 from anomaly_assets.adapters.store_provider import StoreProvider
-from anomaly_assets.domain.detectors.base import Detector
+from anomaly_assets.domain.detectors.base import Detector, DetectorStatus
 from anomaly_assets.domain.errors import CorruptFile, NotSealed, StoreRefused, StoreUnavailable, Superseded
 from anomaly_assets.domain.identity import digest_of, table_digest
 from anomaly_assets.domain.judging import ScoringShard, judge_shard, places_of
 from anomaly_assets.domain.metrics import ratio
 from anomaly_assets.domain.predicates import every_transaction_judged_once, unified_flag_is_the_or
-from anomaly_assets.domain.published import anomaly_column, with_provenance
+from anomaly_assets.domain.published import anomaly_column, status_column, with_provenance
 from anomaly_assets.domain.raw_day import to_wallet_rows
 from anomaly_assets.domain.scoring import published_table
 from anomaly_assets.domain.verdict import DetectorVerdict, assemble_verdict
@@ -29,6 +29,7 @@ from anomaly_assets.settings import Detection
 from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW, Outcome, Run
 from anomaly_assets.steps.settings_record import record_settings
 
+_JUDGED = DetectorStatus.JUDGED.value
 WALLETS_AT_ONCE = 128
 """Wallets of a shard: their models are in memory together."""
 
@@ -239,13 +240,17 @@ def _publish_file(run: Run, seal: Seal) -> None:
 
 
 def _figures(scored: pa.Table, detectors: Sequence[str]) -> dict[str, float | int | None]:
-    flagged = {name: int(pc.sum(scored.column(anomaly_column(name))).as_py() or 0) for name in detectors}
-    judged = int(pc.sum(pc.is_valid(scored.column("anomaly_score"))).as_py() or 0)
-    unified = int(pc.sum(scored.column("is_anomaly")).as_py() or 0)
+    judged, flagged = _count(pc.is_valid(scored.column("anomaly_score"))), _count(scored.column("is_anomaly"))
     return {
         "rows": scored.num_rows,
         "judged": judged,
+        **{f"judged by {name}": _count(pc.equal(scored.column(status_column(name)), _JUDGED)) for name in detectors},
         "coverage": ratio(judged, scored.num_rows),
-        **{f"flagged by {name}": count for name, count in flagged.items()},
-        "flagged": unified,
+        **{f"flagged by {name}": _count(scored.column(anomaly_column(name))) for name in detectors},
+        "flagged": flagged,
+        "flag rate": ratio(flagged, judged),
     }
+
+
+def _count(true: pa.ChunkedArray) -> int:
+    return int(pc.sum(true).as_py() or 0)

@@ -4,6 +4,7 @@ import base64
 import io
 import re
 from datetime import UTC, datetime
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ from PIL import Image
 from anomaly_assets.assets import plots
 from anomaly_assets.assets.metadata import DIALOG_CHARACTERS, figures, flag_table, markdown_table
 
+DASHBOARD = "http://127.0.0.1:8501"
 AT = datetime(2024, 3, 5, 21, 4, 5, tzinfo=UTC)
 
 
@@ -107,10 +109,27 @@ def test_a_reason_without_end_is_cut_at_a_word() -> None:
     assert (len(shown) <= 110, shown.removesuffix(" …").split()) == (True, ["word"] * 21)
 
 
+def test_with_a_dashboard_scores_lead_to_their_flag_and_wallets_to_their_history() -> None:
+    table = flag_table(flags("t*1", "t2"), dashboard=DASHBOARD).value
+    score, _, wallet, *others = cells(table)
+    assert score == f"[**0.626**]({DASHBOARD}/flag?tx=t%2A1&day=2024-03-05)"
+    assert wallet == f"[`W1`]({DASHBOARD}/wallet?wallet=W1&day=2024-03-05)"
+    assert others == cells(flag_table(flags("t*1", "t2")).value)[3:]
+    assert "A score leads to its flag in the dashboard" in table
+
+
 @given(st.text(min_size=1, max_size=300))
-def test_no_id_leaves_the_cell_of_its_command(tx_id: str) -> None:
+def test_the_link_of_a_flag_brings_any_id_to_the_dashboard(tx_id: str) -> None:
+    score, *_ = cells(flag_table(flags(tx_id), dashboard=DASHBOARD).value)
+    link = score.removeprefix("[**0.626**](").removesuffix(")")
+    assert parse_qs(urlsplit(link).query) == {"tx": [tx_id], "day": ["2024-03-05"]}
+
+
+@pytest.mark.parametrize("dashboard", [None, DASHBOARD])
+@given(tx_id=st.text(min_size=1, max_size=300))
+def test_no_id_leaves_the_cell_of_its_command(dashboard: str | None, tx_id: str) -> None:
     """A bar ends a cell unless an odd number of backslashes is before it; code ends at a fence of its length."""
-    _, _, line, *_ = flag_table(flags(tx_id)).value.splitlines()
+    _, _, line, *_ = flag_table(flags(tx_id), dashboard=dashboard).value.splitlines()
     *_, command, after = re.split(r"(?<!\\)(?:\\\\)*\|", line)
     fence = re.match(" (`+)", command)
     assert after.strip() == ""

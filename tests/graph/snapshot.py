@@ -61,6 +61,7 @@ def _asset(graph: AssetGraph, node: AssetNode) -> dict[str, Any]:
         "partitions": _partitions(node.partitions_def),
         "kinds": sorted(node.kinds),
         "owners": sorted(node.owners),
+        "tags": {name: value for name, value in sorted(node.tags.items()) if not name.startswith("dagster/")},
         "code_version": node.code_version,
         "backfill_policy": repr(node.backfill_policy) if node.backfill_policy else None,
         "upstream": {

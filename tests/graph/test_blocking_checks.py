@@ -15,6 +15,7 @@ import pytest
 
 from anomaly_assets.adapters.failpoints import armed
 from anomaly_assets.adapters.seal import Seal
+from anomaly_assets.checks.texts import text_of
 from anomaly_assets.jobs import DETECT, INGEST, NIGHTLY
 from graph.conftest import Prepared
 from graph.deployment import CHECKS, Deploy, Deployment, error_of, source_of, standing
@@ -153,6 +154,7 @@ def test_bad_data_fails_its_check_and_nothing_is_published(scored: Deployment, n
         assert evaluation is not None
         assert (evaluation.partition, evaluation.severity) == (DAY.isoformat(), dg.AssetCheckSeverity.ERROR)
         assert evaluation.blocking
+        assert evaluation.metadata["what to do"].value == text_of(check).remedy
         assert check in error_of(result)
     assert scored.files("lake", "output", "models") == before, "the old revision is not current byte for byte"
     assert scored.served() == served

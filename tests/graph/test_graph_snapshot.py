@@ -15,12 +15,19 @@ from graph.snapshot import snapshot_of
 
 SNAPSHOT = Path(__file__).parent / "graph_snapshot.json"
 UPDATE = "UPDATE_SNAPSHOTS"
+ACCOUNT = {"snowflake.account": "org-acc", "snowflake.user": "reader", "snowflake.password_env": "NOBODY_SETS_THIS"}
 
 
 @pytest.fixture
 def shipped(tmp_path: Path) -> Settings:
     """The settings a new user has."""
     return default_settings(tmp_path)
+
+
+@pytest.fixture
+def publishing(tmp_path: Path) -> Settings:
+    """The same with scored days written to a table: every asset there is."""
+    return default_settings(tmp_path, **{"published_scores.table": "A.B.SCORES", **ACCOUNT})
 
 
 def default_settings(folder: Path, **overrides: Any) -> Settings:
@@ -77,8 +84,55 @@ def test_defining_the_graph_creates_nothing_in_the_home(tmp_path: Path) -> None:
     assert not home.exists()
 
 
-def test_every_asset_refers_to_its_source_code(shipped: Settings) -> None:
-    graph = build_definitions(shipped).resolve_asset_graph()
+STEPS = {
+    "raw_transactions": "steps/ingest.py",
+    "training_window": "steps/window.py",
+    "wallet_models": "steps/train.py",
+    "scored_transactions": "steps/score.py",
+    "anomaly_metrics": "steps/measure.py",
+    "published_scores": "steps/publish_scores.py",
+}
+
+
+def test_every_asset_refers_to_the_file_that_declares_it_and_to_the_step_that_does_its_work(
+    publishing: Settings,
+) -> None:
+    graph = build_definitions(publishing).resolve_asset_graph()
+    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == set(STEPS)
+    for name, step in STEPS.items():
+        references = graph.get(dg.AssetKey(name)).metadata["dagster/code_references"].code_references
+        files = ["/".join(Path(reference.file_path).parts[-2:]) for reference in references]
+        assert files == [step, f"assets/{name}.py"]
+        assert references[0].label == step
+        line = Path(references[0].file_path).read_text().splitlines()[references[0].line_number - 1]
+        assert line.startswith("def ")
+
+
+def test_every_asset_says_what_one_row_is_and_how_it_is_chosen(publishing: Settings) -> None:
+    graph = build_definitions(publishing).resolve_asset_graph()
     for key in graph.get_all_asset_keys():
-        references = graph.get(key).metadata["dagster/code_references"].code_references
-        assert [Path(reference.file_path).stem for reference in references] == [key.to_user_string()]
+        node = graph.get(key)
+        assert "**One row is** " in (node.description or "")
+        assert {"stage", "one_row_is", "names_wallets"} <= set(node.tags)
+        assert node.owners
+        assert node.kinds
+
+
+def test_every_check_says_why_it_matters_and_what_to_do_when_it_fails(publishing: Settings) -> None:
+    graph = build_definitions(publishing).resolve_asset_graph()
+    for key in graph.asset_check_keys:
+        claim, reason, remedy = (graph.get(key).description or "").split("\n\n")
+        assert claim.endswith(".")
+        assert reason.startswith("**Why:** ")
+        assert remedy.startswith("**When it fails:** ")
+        assert min(map(len, (claim, reason, remedy))) > len("**When it fails:** ") + 10
+
+
+@pytest.mark.parametrize(("kind", "shown"), [("synthetic", "python"), ("files", "file"), ("snowflake", "snowflake")])
+def test_raw_transactions_show_where_they_come_from(tmp_path: Path, kind: str, shown: str) -> None:
+    settings = default_settings(
+        tmp_path,
+        **{"source.kind": kind, "source.files.path": tmp_path, "source.snowflake.table": "A.B.C", **ACCOUNT},
+    )
+    graph = build_definitions(settings).resolve_asset_graph()
+    assert graph.get(dg.AssetKey("raw_transactions")).kinds == {shown, "parquet"}

@@ -5,14 +5,16 @@ import hashlib
 import io
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import dagster as dg
 import pyarrow as pa
 import pytest
 from PIL import Image
 
+from anomaly_assets.assets.metadata import PREVIEW_ROWS
 from anomaly_assets.domain.identity import table_digest
 from anomaly_assets.domain.model_codec import decode
 from anomaly_assets.jobs import DETECT, INGEST
@@ -32,6 +34,18 @@ ROLES = {
     "scored_transactions": "scored",
     "anomaly_metrics": "metrics",
 }
+SHOWN = {
+    "training_window": [
+        *("wallet_id", "n_transactions", "n_hours", "last_at", "amount_min", "amount_median", "amount_max"),
+        *("statistical_ineligible_reason", "isolation_forest_ineligible_reason"),
+    ],
+    "wallet_models": ["wallet_id", "detector", "model_id", "recipe_id", "n_transactions", "n_bytes"],
+    "scored_transactions": [
+        *("TX_ID", "WALLET_ID", "TX_COMPLETED_AT", "TOTAL_AMOUNT", "is_anomaly", "anomaly_score"),
+        *("statistical_status", "isolation_forest_status"),
+    ],
+}
+"""Columns of a preview where not all fit into its dialog."""
 PUBLISHED = [
     ("TX_ID", pa.string(), False),
     ("WALLET_ID", pa.string(), False),
@@ -87,7 +101,9 @@ def test_a_materialization_counts_its_rows_and_shows_some(day: Deployment, asset
     metadata, table = metadata_of(day, asset), day.table(asset, DAY, ROLES[asset])
     assert metadata["dagster/partition_row_count"].value == table.num_rows > 0
     preview = metadata["preview"].value.splitlines()
-    assert preview[0].strip("| ").split(" | ") == [name for name in table.column_names if name != "day"]
+    assert preview[0].strip("| ").split(" | ") == SHOWN.get(
+        asset, [name for name in table.column_names if name != "day"]
+    )
     assert len(preview) > 3
 
 
@@ -115,6 +131,85 @@ def test_a_materialization_links_to_the_same_day_of_its_neighbours(day: Deployme
     assert links == {
         f"same day: {other}": f"/assets/{other}?view=partitions&partition={DAY}" for other in ASSETS if other != asset
     }
+
+
+@pytest.mark.parametrize(
+    ("asset", "pages"),
+    {
+        "raw_transactions": {},
+        "training_window": {"operations": "/operations"},
+        "wallet_models": {"operations": "/operations"},
+        "scored_transactions": {"overview": f"/overview?from={DAY}&to={DAY}"},
+        "anomaly_metrics": {
+            "overview": f"/overview?from={DAY}&to={DAY}",
+            "organisations": f"/organisations?from={DAY}&to={DAY}",
+        },
+    }.items(),
+)
+def test_a_materialization_links_to_the_pages_of_the_dashboard_about_its_day(
+    day: Deployment, asset: str, pages: dict[str, str]
+) -> None:
+    links = {name: value.value for name, value in metadata_of(day, asset).items() if name.startswith("dashboard: ")}
+    assert links == {f"dashboard: {page}": f"http://127.0.0.1:8501{path}" for page, path in pages.items()}
+
+
+def test_every_flag_on_the_page_leads_to_its_page_in_the_dashboard(day: Deployment) -> None:
+    flagged = {tx_id for tx_id, row in day.rows(DAY).items() if row["is_anomaly"]}
+    links = re.findall(
+        r"http://127\.0\.0\.1:8501/flag\?[^)]+", metadata_of(day, "scored_transactions")["top flags"].value
+    )
+    found = [parse_qs(urlsplit(link).query) for link in links]
+    assert {tx_id for arguments in found for tx_id in arguments["tx"]} <= flagged
+    assert len(found) == min(len(flagged), PREVIEW_ROWS) > 0
+    assert all(arguments["day"] == [str(DAY)] for arguments in found)
+
+
+@pytest.mark.parametrize(
+    ("asset", "figures"),
+    {
+        "raw_transactions": {"rows in", "kept", "quarantined", "duplicate", "wallets"},
+        "training_window": {
+            "days",
+            "missing days",
+            "transactions",
+            "wallets",
+            "eligible: statistical",
+            "eligible: isolation_forest",
+        },
+        "wallet_models": {
+            "models",
+            "models: statistical",
+            "models: isolation_forest",
+            "fitted now",
+            "reused",
+            "payload bytes",
+        },
+        "scored_transactions": {
+            "rows",
+            "judged",
+            "judged by statistical",
+            "judged by isolation_forest",
+            "coverage",
+            "flagged",
+            "flagged by statistical",
+            "flagged by isolation_forest",
+            "flag rate",
+            "models from store",
+        },
+        "anomaly_metrics": {"n_rows", "n_judged", "n_flagged", "coverage", "rate", "disagreement"},
+    }.items(),
+)
+def test_figures_are_numbers_that_dagster_plots_over_the_days(day: Deployment, asset: str, figures: set[str]) -> None:
+    metadata = metadata_of(day, asset)
+    plotted = {
+        name
+        for name, value in metadata.items()
+        if isinstance(value, dg.IntMetadataValue | dg.FloatMetadataValue) and value.value is not None
+    }
+    assert plotted >= {*figures, "dagster/partition_row_count", "seconds", "bytes"}
+    sealed = day.seal(asset, DAY).files.values()
+    assert metadata["bytes"].value == sum(file.n_bytes for file in sealed) > 0
+    assert metadata["seconds"].value > 0
 
 
 @pytest.mark.parametrize("asset", ASSETS)
@@ -149,8 +244,9 @@ def test_the_window_says_what_it_pinned(day: Deployment) -> None:
     assert metadata["window"].value == f"[{FIRST}, {DAY})"
     assert (metadata["days"].value, metadata["missing days"].value) == (WINDOW_DAYS, 0)
     assert metadata["transactions"].value == WINDOW_DAYS * ROWS_PER_DAY
-    assert [pinned for pinned, _ in metadata["manifest days"].value] == [
-        str(FIRST + timedelta(days=offset)) for offset in range(WINDOW_DAYS)
+    pinned = [str(FIRST + timedelta(days=offset)) for offset in range(WINDOW_DAYS)]
+    assert re.findall(r"^\| (\S+) \| `([0-9a-f]{64})` \|$", metadata["manifest days"].value, re.MULTILINE) == [
+        (on, day.seal("raw_transactions", date.fromisoformat(on)).revision) for on in pinned
     ]
     assert (metadata["eligible: statistical"].value, metadata["eligible: isolation_forest"].value) == (5, 3)
 
@@ -167,6 +263,10 @@ def test_the_scores_say_how_many_rows_were_judged_and_flagged(day: Deployment) -
     assert (metadata["rows"].value, metadata["judged"].value) == (ROWS_OF_DAY, len(judged))
     assert len(judged) == ROWS_OF_DAY - 1
     assert metadata["flagged"].value == sum(row["is_anomaly"] for row in published)
+    assert metadata["flag rate"].value == pytest.approx(metadata["flagged"].value / len(judged), abs=1e-6)
+    for name in ("statistical", "isolation_forest"):
+        by_it = [row for row in published if row[f"{name}_status"] == "judged"]
+        assert metadata[f"judged by {name}"].value == len(by_it)
     assert metadata["models from store"].value == metadata["models"].value == 8
 
 

@@ -18,10 +18,11 @@ KEY = f"model:statistical:{BUSY[0]}"
 
 
 def outcome(deployment: Deployment, check: str) -> tuple[bool, dg.AssetCheckSeverity, str]:
-    """What a check said of DAY: passed, severity, sentence."""
+    """What a check said of DAY: passed, severity, sentence; one that failed says what to do as well."""
     evaluation = deployment.evaluation(check, DAY)
     assert evaluation is not None
     assert evaluation.partition == DAY.isoformat()
+    assert ("what to do" in evaluation.metadata) is not evaluation.passed
     return evaluation.passed, evaluation.severity, evaluation.description or ""
 
 
