@@ -3,12 +3,11 @@
 import json
 import subprocess
 import sys
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from snowflake_shop import deliver, example_settings, shop_table, values, write_example
 from snowflake_stand_in import CANARY, StandIn
 
 from anomaly_assets.adapters.home import Home
@@ -17,48 +16,13 @@ from anomaly_assets.assets import graph
 from anomaly_assets.jobs import INGEST
 from anomaly_assets.resources.source import source_resource
 from graph.deployment import Deploy, Deployment, error_of, source_of
-from graph.invented import DAY, FIRST, ROWS_OF_DAY, WINDOW_DAYS, Row, days_from, ordinary_day
-
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "snowflake.yaml"
-PAYMENTS = "PAYMENT_ID VARCHAR, WALLET VARCHAR, COMPLETED_AT TIMESTAMPTZ, AMOUNT DOUBLE, MERCHANT VARCHAR"
-
-
-def dotted(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as dotted ones; mappings that are values stay whole."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        nested = isinstance(value, dict) and key != "columns"
-        flat |= dotted(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
-    return flat
-
-
-def example_settings(stand_in: StandIn) -> dict[str, Any]:
-    """The example, led to the stand-in."""
-    shipped = dotted(yaml.safe_load(EXAMPLE.read_text()))
-    del shipped["home"]
-    assert shipped["first_day"] == FIRST
-    here = stand_in.settings(**{"source.snowflake.table": f"{stand_in.database}.PUBLIC.PAYMENTS"})
-    return {**shipped, **here}
-
-
-def deliver(stand_in: StandIn, *days: date) -> None:
-    """The ordinary rows of days, and for each one that the example's filter leaves out."""
-    table = f"{stand_in.database}.PUBLIC.PAYMENTS"
-    stand_in.sql(f"CREATE TABLE IF NOT EXISTS {table} ({PAYMENTS}, STATE VARCHAR)")
-    for day in days:
-        rows = [_values(row, "COMPLETED") for row in ordinary_day(day)]
-        rows.append(_values(ordinary_day(day)[0]._replace(tx_id=f"void {day}"), "VOID"))
-        stand_in.sql(f"INSERT INTO {table} VALUES {', '.join(rows)}")
-
-
-def _values(row: Row, state: str) -> str:
-    merchant = "NULL" if row.org_name is None else f"'{row.org_name}'"
-    return f"('{row.tx_id}', '{row.wallet_id}', '{row.tx_completed_at}', {row.total_amount}, {merchant}, '{state}')"
+from graph.invented import DAY, FIRST, ROWS_OF_DAY, WINDOW_DAYS, days_from, ordinary_day
 
 
 @pytest.fixture
 def sold(stand_in: StandIn, deploy: Deploy) -> Deployment:
     """A deployment over days FIRST..DAY of the stand-in."""
+    assert example_settings(stand_in)["first_day"] == FIRST
     deliver(stand_in, *days_from(FIRST, WINDOW_DAYS + 1))
     return deploy(**example_settings(stand_in))
 
@@ -111,7 +75,7 @@ def test_a_day_that_cannot_be_read_whole_is_not_published_and_the_old_one_stays(
     sold.ingest(DAY)
     before = sold.contents("lake")
     patient = Deployment(sold.folder, sold.instance, **{**example_settings(stand_in), "snowflake.retries": 1})
-    table = f"{stand_in.database}.PUBLIC.PAYMENTS"
+    table = shop_table(stand_in)
     stand_in.fail(**{**fault, "sql": [sql.format(t=table) for sql in fault.get("sql", [])]})
     monkeypatch.setattr(graph, "RETRY", None)
     result = patient.run(INGEST, DAY)
@@ -124,8 +88,8 @@ def test_a_row_that_comes_between_counting_and_reading_is_there_after_a_retry(
     sold: Deployment, stand_in: StandIn
 ) -> None:
     sold.ingest(FIRST)
-    late = _values(ordinary_day(DAY)[0]._replace(tx_id="late"), "COMPLETED")
-    table = f"{stand_in.database}.PUBLIC.PAYMENTS"
+    late = values(ordinary_day(DAY)[0]._replace(tx_id="late"))
+    table = shop_table(stand_in)
     stand_in.fail("^login$", skip=1, times=1, sql=[f"INSERT INTO {table} VALUES {late}"])
     result = sold.run(INGEST, DAY)
     assert result.success, error_of(result)
@@ -169,15 +133,7 @@ def test_dagster_and_the_command_line_log_in_with_the_same_arguments(sold: Deplo
 
 def test_the_command_line_backfills_from_a_table(stand_in: StandIn, short_folder: Path) -> None:
     deliver(stand_in, *days_from(FIRST, 3))
-    nested: dict[str, Any] = {}
-    for key, value in {**example_settings(stand_in), "window.days": 2, "home": "home"}.items():
-        section = nested
-        *parents, name = key.split(".")
-        for parent in parents:
-            section = section.setdefault(parent, {})
-        section[name] = value
-    config = short_folder / "shop.yaml"
-    config.write_text(yaml.safe_dump(nested))
+    config = write_example(stand_in, short_folder / "shop.yaml", **{"window.days": 2})
     command: list[Any] = [
         Path(sys.executable).parent / "anomaly-assets",
         "backfill",
