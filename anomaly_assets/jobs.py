@@ -12,7 +12,7 @@ AssetJob = Any
 """What ``define_asset_job`` returns; Dagster exports no name for it."""
 
 INGEST, DETECT, NIGHTLY = "ingest_transactions", "detect_anomalies", "nightly"
-WHICH_BUTTON = "Materialize all, then choose the dates: one run per date, in any order."
+WHICH_BUTTON = "Press Materialize on this page and choose the dates: one run per date, in any order."
 
 
 def build_jobs(*, publishes: bool = False) -> list[AssetJob]:

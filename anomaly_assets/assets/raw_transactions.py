@@ -31,7 +31,7 @@ DESCRIPTION = """One UTC day of transactions as extracted, validated, de-duplica
 refused rows. A day whose *rows in* differ much from the days around it (*Metadata > Plots*) was perhaps not delivered
 whole.
 
-**Which button to press.** To ingest days: *Jobs > ingest_transactions > Materialize all* and choose the dates: one
+**Which button to press.** To ingest days: *Jobs > ingest_transactions > Materialize…* and choose the dates: one
 run per date. Here, on the asset or lineage page, *Materialize* of this asset **together with its downstream** spreads
 each chosen day to all the days whose training window holds it (180 by default): right after a correction, a surprise
 otherwise.
