@@ -1,4 +1,4 @@
-"""The pictures of docs/lineage.md, taken from Dagster's pages over the home of the demo.
+"""The pictures of README and docs/lineage.md, taken from Dagster's pages over the home of the demo.
 
 PYTHONPATH=tests python -m browser.docs_pictures [--home home] [--day 2024-06-30] [--to docs/pictures]
 """
@@ -12,18 +12,19 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import FloatRect, Page, ViewportSize, expect
+from playwright.sync_api import FloatRect, Locator, Page, ViewportSize, expect
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.domain.days import day_named
 from anomaly_assets.evidence.stale import ASSETS
 from anomaly_assets.steps.run import MODELS, RAW, SCORED
 from browser.dagster_ui import COMMAND, UNTOUCHED, running_ui, stop_store
-from browser.pages import LINEAGE, NO_CHROMIUM, browsing, chromium_path, entry, open_day, opened, visible
+from browser.pages import GROUPS, LINEAGE, NO_CHROMIUM, browsing, chromium_path, entry, open_day, opened, visible
 
+SETTLING_MILLISECONDS = 300
 ROOT = Path(__file__).parents[2]
-COLOURS = 64
-"""Enough for pages of text and a plot, at a third of the bytes."""
+COLOURS = 256
+"""Enough for pages of text and a plot, at a third of the bytes, when rare ones (icons) are kept as well."""
 
 
 def main() -> int:
@@ -57,20 +58,21 @@ def take(page: Page, url: str, day: str, folder: Path) -> None:
     for name, (size, picture) in PICTURES.items():
         page.set_viewport_size(size)
         content = io.BytesIO()
-        Image.open(io.BytesIO(picture(page, url, day))).convert("RGB").quantize(COLOURS).save(
-            content, "PNG", optimize=True
-        )
+        taken = Image.open(io.BytesIO(picture(page, url, day))).convert("RGB")
+        fewer = taken.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        fewer.save(content, "PNG", optimize=True)
         (folder / f"{name}.png").write_bytes(content.getvalue())
 
 
-def _lineage(page: Page, url: str, day: str) -> bytes:
+def _asset_graph(page: Page, url: str, day: str) -> bytes:
     page.goto(f"{url}{LINEAGE}")
-    names = [visible(page.get_by_text(name, exact=True)).last for name in (RAW, *ASSETS)]
+    names = [visible(page.locator("svg").get_by_text(name, exact=True)) for name in (*GROUPS, RAW, *ASSETS)]
     for name in names:
         expect(name).to_be_visible()
     expect(visible(page.get_by_text(" Passed")).first).to_be_visible()
     page.wait_for_load_state("networkidle")
-    return _part(page, [box for name in names if (box := name.bounding_box())], margins=(150, 150))
+    # the frames reach beyond the names in them
+    return _part(page, [box for name in names if (box := name.bounding_box())], margins=(30, 30, 140, 145))
 
 
 def _day_of(asset: str) -> Callable[[Page, str, str], bytes]:
@@ -78,7 +80,7 @@ def _day_of(asset: str) -> Callable[[Page, str, str], bytes]:
         open_day(page, url, asset, day)
         shown = [page.get_by_text("Materialized", exact=True), entry(page, "publication log head")]
         page.mouse.move(0, 0)
-        return _part(page, [box for part in shown if (box := part.bounding_box())], margins=(20, 8))
+        return _part(page, [box for part in shown if (box := part.bounding_box())], margins=(20, 8, 20, 8))
 
     return picture
 
@@ -87,22 +89,30 @@ def _top_flags(page: Page, url: str, day: str) -> bytes:
     open_day(page, url, SCORED, day)
     with opened(page, "top flags") as dialog:
         expect(dialog.locator("tbody tr").first).to_be_visible()
-        box = dialog.bounding_box()
-        return _part(page, [box] if box else [], margins=(-2, -2))
+        return _part(page, [_settled(dialog)], margins=(-2, -2, -2, -2))
 
 
-def _part(page: Page, boxes: Sequence[FloatRect], *, margins: tuple[int, int]) -> bytes:
-    """What is around all ``boxes``, so many pixels to the sides and above and below."""
-    aside, above = margins
-    left, top = min(box["x"] for box in boxes) - aside, min(box["y"] for box in boxes) - above
-    right = max(box["x"] + box["width"] for box in boxes) + aside
-    bottom = max(box["y"] + box["height"] for box in boxes) + above
+def _settled(part: Locator) -> FloatRect:
+    """Where a part of the page is once it does not move or grow any more."""
+    before, now = None, part.bounding_box()
+    while now is None or now != before:
+        part.page.wait_for_timeout(SETTLING_MILLISECONDS)
+        before, now = now, part.bounding_box()
+    return now
+
+
+def _part(page: Page, boxes: Sequence[FloatRect], *, margins: tuple[int, int, int, int]) -> bytes:
+    """What is around all ``boxes``, so many pixels to the left, above, to the right and below."""
+    to_left, above, to_right, below = margins
+    left, top = min(box["x"] for box in boxes) - to_left, min(box["y"] for box in boxes) - above
+    right = max(box["x"] + box["width"] for box in boxes) + to_right
+    bottom = max(box["y"] + box["height"] for box in boxes) + below
     clip: FloatRect = {"x": left, "y": top, "width": right - left, "height": bottom - top}
     return page.screenshot(animations="disabled", clip=clip)
 
 
 PICTURES: Mapping[str, tuple[ViewportSize, Callable[[Page, str, str], bytes]]] = {
-    "lineage_graph": ({"width": 2000, "height": 900}, _lineage),
+    "asset_graph": ({"width": 2000, "height": 900}, _asset_graph),
     "scored_transactions_day": ({"width": 1500, "height": 1900}, _day_of(SCORED)),
     "top_flags": ({"width": 1300, "height": 900}, _top_flags),
     "wallet_models_day": ({"width": 1500, "height": 1900}, _day_of(MODELS)),

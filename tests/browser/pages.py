@@ -1,10 +1,13 @@
 """A real Chromium that may talk to this machine only, and what there is on Dagster's pages."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import date
 
 from playwright.sync_api import BrowserContext, Locator, Page, expect, sync_playwright
+
+from anomaly_assets.jobs import DETECT, INGEST
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -22,6 +25,12 @@ WAIT_MILLISECONDS = 60_000
 GROUPS = ("ingest", "detection")
 LINEAGE = "/asset-groups?expanded=" + "%2C".join(f"global%40global%3A{group}" for group in GROUPS)
 """Path of the graph of all assets."""
+TOAST = "[class*=Toaster_toastInner]"
+"""A message in the corner: Dagster's way to tell errors too."""
+BUTTON_OF = {INGEST: "Materialize…", DETECT: "Materialize all"}
+"""How the button of a job's page is called, beside its icon: that of a job of one asset does not say *all*."""
+BACKFILL_MILLISECONDS = 150_000
+"""Dagster's daemon looks at backfills every 30 s: a start, one or two looks, the end."""
 
 
 def chromium_path() -> str | None:
@@ -69,3 +78,36 @@ def opened(page: Page, name: str) -> Iterator[Locator]:
     yield dialog
     dialog.get_by_role("button", name="Close").click()
     expect(dialog).to_have_count(0)
+
+
+def launch_backfill(
+    page: Page, url: str, job: str, first: date, last: date, *, chosen: Callable[[Page], None] = lambda _: None
+) -> str:
+    """Click on the right button, that of the job's page, and choose the days; the address of what was launched.
+
+    ``chosen`` is told when the days are chosen and nothing is launched yet.
+    """
+    page.goto(f"{url}/jobs")
+    page.get_by_role("link", name=job).click()
+    page.get_by_role("button", name=BUTTON_OF[job]).click()
+    page.get_by_text("Show all partitions").click()
+    choice = page.get_by_placeholder("ex: ")
+    choice.fill(f"[{first}...{last}]")
+    choice.press("Enter")
+    expect(page.get_by_text(f"{(last - first).days + 1} partitions", exact=True)).to_be_visible()
+    chosen(page)
+    page.get_by_role("button", name="Launch backfill").click()
+    message = page.locator(TOAST)
+    expect(message).to_contain_text("Created backfill")
+    message.get_by_text("View", exact=True).click()
+    page.wait_for_url("**/runs/b/*")
+    return page.url
+
+
+def see_it_done(page: Page, backfill: str, job: str, days: int, *, within: float = BACKFILL_MILLISECONDS) -> None:
+    """Go to the page of a backfill of a job and wait until each of its days has succeeded."""
+    page.goto(backfill)
+    row = page.locator("tr", has_text=job)
+    expect(row).to_contain_text("100% completed", timeout=within)
+    for column, number in ((1, days), (3, days), (4, 0)):
+        expect(row.locator("td").nth(column)).to_have_text(str(number))

@@ -5,17 +5,20 @@ from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import dagster as dg
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
+from anomaly_assets.assets.graph import TAGS
 from anomaly_assets.assets.metadata import PREVIEW_ROWS, flag_table
+from anomaly_assets.jobs import DETECT
 from browser.conftest import Shoot
 from browser.dagster_ui import SCORED, TO_SCORE, RunningUi
 from browser.docs_pictures import PICTURES, take
 from browser.hostile_flags import HOSTILE, flags, given_to_the_command
-from browser.pages import GROUPS, LINEAGE, entry, open_day, opened, visible
+from browser.pages import GROUPS, LINEAGE, TOAST, entry, launch_backfill, open_day, opened, see_it_done, visible
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -37,6 +40,7 @@ SHOWN = {
 }
 PROVENANCE = ("dagster/partition_row_count", "revision", "seal", "written", "publication log head", "files")
 CHECKS = {
+    "raw_transactions": ("schema", "unique_transaction_ids", "ledger_balances"),
     "training_window": (
         "window_complete",
         "no_look_ahead",
@@ -55,31 +59,32 @@ CHECKS = {
 }
 NOT_OF_EVERY_DAY = "sampled_flags_verify"
 """Runs of detect_anomalies leave it out; backfills that Dagster's pages start evaluate every check of an asset."""
-TOAST = "[class*=Toaster_toastInner]"
-"""A message in the corner: Dagster's way to tell errors too."""
-BACKFILL_MILLISECONDS = 150_000
-"""Dagster's daemon looks at backfills every 30 s: a start, one or two looks, the end."""
+FIGURES = {
+    "raw_transactions": ("rows in", "kept", "quarantined", "duplicate", "wallets"),
+    "training_window": ("transactions", "wallets", "eligible: statistical", "eligible: isolation_forest"),
+    "wallet_models": ("models", "models: isolation_forest", "fitted now", "reused", "payload bytes"),
+    "scored_transactions": ("coverage", "judged", "flagged", "flag rate", "flagged by statistical"),
+    "anomaly_metrics": ("n_rows", "n_flagged", "coverage", "rate"),
+}
+"""What is plotted over the days."""
+STEPS = {
+    "raw_transactions": "steps/ingest.py",
+    "training_window": "steps/window.py",
+    "wallet_models": "steps/train.py",
+    "scored_transactions": "steps/score.py",
+    "anomaly_metrics": "steps/measure.py",
+}
+DASHBOARD = "http://127.0.0.1:8501"
+"""Where links lead when nothing else is configured; nothing listens there in these tests."""
 
 
 @pytest.fixture(scope="module", autouse=True)
 def backfill(context: BrowserContext, ui: RunningUi, shoot: Shoot) -> str:
     """The page of a backfill of two days, launched by clicking, before anything else: it takes a minute or more."""
     page = context.new_page()
-    page.goto(f"{ui.url}/jobs")
-    page.get_by_role("link", name="detect_anomalies").click()
-    page.get_by_role("button", name="Materialize all").click()
-    page.get_by_text("Show all partitions").click()
-    choice = page.get_by_placeholder("ex: ")
-    choice.fill(f"[{TO_SCORE[0]}...{TO_SCORE[-1]}]")
-    choice.press("Enter")
-    expect(page.get_by_text(f"{len(TO_SCORE)} partitions", exact=True)).to_be_visible()
-    shoot(page, "backfill_1_chosen")
-    page.get_by_role("button", name="Launch backfill").click()
-    message = page.locator(TOAST)
-    expect(message).to_contain_text("Created backfill")
-    message.get_by_text("View", exact=True).click()
-    page.wait_for_url("**/runs/b/*")
-    address = page.url
+    address = launch_backfill(
+        page, ui.url, DETECT, TO_SCORE[0], TO_SCORE[-1], chosen=lambda page: shoot(page, "backfill_1_chosen")
+    )
     page.close()
     return address
 
@@ -129,6 +134,7 @@ def test_a_day_of_an_asset_shows_figures_rows_and_a_picture(
         expect(dialog.locator("th").first).to_be_visible()
         assert dialog.locator("tbody tr").count() >= 3
         assert "|" not in dialog.inner_text(), "a table that is not rendered as one"
+        require_it_fits(dialog)
         shoot(page, f"{asset}_preview")
     with opened(page, PLOTS[asset]) as dialog:
         picture = dialog.locator("img")
@@ -170,6 +176,50 @@ def test_the_command_of_any_id_arrives_on_the_page_as_the_shell_needs_it(
             shoot(page, f"hostile_flags_{begin}")
 
 
+def test_a_click_on_a_flag_of_any_id_leads_to_its_page_in_the_dashboard(
+    ui: RunningUi, page: Page, context: BrowserContext
+) -> None:
+    day = "2024-03-05"  # the day of the invented flags, ingested and not scored
+    begin = len(HOSTILE) - PREVIEW_ROWS
+    report(ui, day, {"top flags": flag_table(flags(*HOSTILE[begin:]), dashboard=DASHBOARD), "revision": "invented"})
+    context.route(f"{DASHBOARD}/**", lambda route: route.fulfill(body="the dashboard"))
+    open_day(page, ui.url, "scored_transactions", day)
+    with opened(page, "top flags") as dialog:
+        require_it_fits(dialog)
+        for row, tx_id in zip(dialog.locator("tbody tr").all(), HOSTILE[begin:], strict=True):
+            for cell, leads_to, arguments in ((0, "flag", {"tx": [tx_id]}), (2, "wallet", {"wallet": ["W1"]})):
+                link = row.locator("td").nth(cell).get_by_role("link")
+                address = urlsplit(link.get_attribute("href") or "")
+                assert f"{address.scheme}://{address.netloc}{address.path}" == f"{DASHBOARD}/{leads_to}"
+                assert parse_qs(address.query) == {**arguments, "day": [day]}
+    entry(page, "top flags").get_by_text("[Show Markdown]").click()
+    page.get_by_role("dialog").locator("tbody tr").first.get_by_role("link").first.click()
+    page.wait_for_url(f"{DASHBOARD}/**")
+    assert parse_qs(urlsplit(page.url).query) == {"tx": [HOSTILE[begin]], "day": [day]}
+    context.unroute(f"{DASHBOARD}/**")
+
+
+@pytest.mark.parametrize(
+    ("asset", "entry_name", "arrives_at"),
+    [
+        ("scored_transactions", "dashboard: overview", f"/overview?from={DAY}&to={DAY}"),
+        ("anomaly_metrics", "dashboard: organisations", f"/organisations?from={DAY}&to={DAY}"),
+        ("training_window", "dashboard: operations", "/operations"),
+        ("wallet_models", "dashboard: operations", "/operations"),
+    ],
+)
+def test_a_click_leads_to_the_dashboard(
+    ui: RunningUi, page: Page, context: BrowserContext, asset: str, entry_name: str, arrives_at: str
+) -> None:
+    context.route(f"{DASHBOARD}/**", lambda route: route.fulfill(body="the dashboard"))
+    open_day(page, ui.url, asset, DAY)
+    with page.expect_popup() as popup:
+        entry(page, entry_name).get_by_role("link").first.click()
+    popup.value.wait_for_load_state()
+    assert popup.value.url == f"{DASHBOARD}{arrives_at}"
+    context.unroute(f"{DASHBOARD}/**")
+
+
 def report(ui: RunningUi, day: str, metadata: Mapping[str, Any]) -> None:
     """A materialization of scored_transactions with this metadata, as of no run."""
     with dg.DagsterInstance.from_config(str(ui.log.parent / "home" / "dagster")) as instance:
@@ -194,15 +244,33 @@ def test_a_click_leads_to_the_same_day_of_a_neighbour(ui: RunningUi, page: Page,
     expect(entry(arrived, "revision")).to_be_visible()
 
 
-def test_figures_are_numbers_that_dagster_plots(ui: RunningUi, page: Page, shoot: Shoot) -> None:
-    page.set_viewport_size({"width": 1500, "height": 2600})
-    page.goto(f"{ui.url}/assets/scored_transactions")
+@pytest.mark.parametrize("asset", FIGURES)
+def test_figures_are_numbers_that_dagster_plots_over_the_days(
+    ui: RunningUi, page: Page, shoot: Shoot, asset: str
+) -> None:
+    page.set_viewport_size({"width": 1500, "height": 3600})
+    page.goto(f"{ui.url}/assets/{asset}")
     page.get_by_role("button", name="Plots").click()
     page.get_by_role("button", name="Events").click()
-    for name in ("coverage", "judged", "flagged", "flagged by statistical", "models from store"):
-        expect(page.get_by_text(name, exact=True)).to_be_visible()
-    assert page.locator("canvas").count() >= 5
-    shoot(page, "scored_transactions_overview")
+    for name in (*FIGURES[asset], "seconds", "bytes"):
+        expect(page.get_by_text(name, exact=True).last).to_be_visible()  # the plots come after the columns
+    assert page.locator("canvas").count() >= len(FIGURES[asset]) + 2
+    shoot(page, f"{asset}_plots")
+
+
+@pytest.mark.parametrize("asset", STEPS)
+def test_the_page_of_an_asset_teaches_what_it_is_and_leads_to_its_code(
+    ui: RunningUi, page: Page, shoot: Shoot, asset: str
+) -> None:
+    page.goto(f"{ui.url}/assets/{asset}")
+    expect(page.get_by_text("One row is", exact=True)).to_be_visible()
+    for text in ("anomaly-detection", f"one_row_is: {TAGS[asset]['one_row_is']}", f"stage: {TAGS[asset]['stage']}"):
+        expect(page.get_by_text(text, exact=True).first).to_be_visible()
+    for file in (f"{asset}.py", STEPS[asset]):
+        link = page.get_by_role("link", name=file)
+        expect(link).to_be_visible()
+        assert f"{file}:" in (link.get_attribute("href") or ""), "an editor opens it at a line"
+    shoot(page, f"{asset}_overview")
 
 
 @pytest.mark.parametrize("asset", CHECKS)
@@ -211,6 +279,8 @@ def test_checks_passed_and_keep_their_result_for_each_day(ui: RunningUi, page: P
     expect(page.get_by_text(f"Checks ({len(CHECKS[asset])})")).to_be_visible()
     expect(page.get_by_text("Succeeded", exact=True)).to_have_count(len(CHECKS[asset]))
     expect(page.get_by_text("This is a blocking asset check.")).to_be_visible()
+    for heading in ("Why:", "When it fails:"):
+        expect(page.get_by_text(heading, exact=True)).to_be_visible()
     shoot(page, f"{asset}_checks")
     for check in (name for name in CHECKS[asset] if name != NOT_OF_EVERY_DAY):
         page.goto(f"{ui.url}/assets/{asset}?view=checks&checkDetail={check}")
@@ -254,18 +324,13 @@ def test_raw_transactions_say_which_button_to_press(ui: RunningUi, page: Page, s
     for column in ("tx_id", "wallet_id", "tx_completed_at", "total_amount", "org_name"):
         expect(page.get_by_role("cell", name=column, exact=True).first).to_be_visible()
     expect(page.get_by_text("anomaly-detection", exact=True)).to_be_visible()
-    shoot(page, "raw_transactions_overview")
+    shoot(page, "raw_transactions_button")
 
 
 def test_a_backfill_by_clicks_makes_one_run_for_each_chosen_day(
     ui: RunningUi, page: Page, shoot: Shoot, backfill: str
 ) -> None:
-    page.goto(backfill)
-    row = page.locator("tr", has_text="detect_anomalies")
-    expect(row).to_contain_text("100% completed", timeout=BACKFILL_MILLISECONDS)
-    expect(row.locator("td").nth(1)).to_have_text(str(len(TO_SCORE)))
-    expect(row.locator("td").nth(3)).to_have_text(str(len(TO_SCORE)))
-    expect(row.locator("td").nth(4)).to_have_text("0")
+    see_it_done(page, backfill, DETECT, len(TO_SCORE))
     shoot(page, "backfill_2_done")
     page.get_by_role("tab", name="Runs").click()
     for day in TO_SCORE:
