@@ -25,6 +25,8 @@ def operations_page(address: str) -> str:
 
 
 def _page(address: str, page: str, **arguments: str) -> str:
-    """All but letters, digits and ``_.-~`` is percent-encoded: nothing in an id ends a link or a table's cell."""
-    base = f"{address.rstrip('/')}/{quote(page, safe='')}"
-    return f"{base}?{urlencode(arguments, quote_via=quote)}" if arguments else base
+    """All but letters, digits and ``_.-~`` is percent-encoded: nothing in an id ends a link or a table's cell.
+
+    Pages are arguments of the root: there Streamlit finds its own files, and from below it first looks in vain.
+    """
+    return f"{address.rstrip('/')}/?{urlencode({'page': page, **arguments}, quote_via=quote)}"

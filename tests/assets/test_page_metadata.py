@@ -112,8 +112,8 @@ def test_a_reason_without_end_is_cut_at_a_word() -> None:
 def test_with_a_dashboard_scores_lead_to_their_flag_and_wallets_to_their_history() -> None:
     table = flag_table(flags("t*1", "t2"), dashboard=DASHBOARD).value
     score, _, wallet, *others = cells(table)
-    assert score == f"[**0.626**]({DASHBOARD}/flag?tx=t%2A1&day=2024-03-05)"
-    assert wallet == f"[`W1`]({DASHBOARD}/wallet?wallet=W1&day=2024-03-05)"
+    assert score == f"[**0.626**]({DASHBOARD}/?page=flag&tx=t%2A1&day=2024-03-05)"
+    assert wallet == f"[`W1`]({DASHBOARD}/?page=wallet&wallet=W1&day=2024-03-05)"
     assert others == cells(flag_table(flags("t*1", "t2")).value)[3:]
     assert "A score leads to its flag in the dashboard" in table
 
@@ -122,7 +122,7 @@ def test_with_a_dashboard_scores_lead_to_their_flag_and_wallets_to_their_history
 def test_the_link_of_a_flag_brings_any_id_to_the_dashboard(tx_id: str) -> None:
     score, *_ = cells(flag_table(flags(tx_id), dashboard=DASHBOARD).value)
     link = score.removeprefix("[**0.626**](").removesuffix(")")
-    assert parse_qs(urlsplit(link).query) == {"tx": [tx_id], "day": ["2024-03-05"]}
+    assert parse_qs(urlsplit(link).query) == {"page": ["flag"], "tx": [tx_id], "day": ["2024-03-05"]}
 
 
 @pytest.mark.parametrize("dashboard", [None, DASHBOARD])

@@ -202,10 +202,10 @@ def test_a_click_on_a_flag_of_any_id_leads_to_its_page_in_the_dashboard(
 @pytest.mark.parametrize(
     ("asset", "entry_name", "arrives_at"),
     [
-        ("scored_transactions", "dashboard: overview", f"/overview?from={DAY}&to={DAY}"),
+        ("scored_transactions", "dashboard: overview", f"/?page=overview&from={DAY}&to={DAY}"),
         ("anomaly_metrics", "dashboard: organisations", f"/organisations?from={DAY}&to={DAY}"),
-        ("training_window", "dashboard: operations", "/operations"),
-        ("wallet_models", "dashboard: operations", "/operations"),
+        ("training_window", "dashboard: operations", "/?page=operations"),
+        ("wallet_models", "dashboard: operations", "/?page=operations"),
     ],
 )
 def test_a_click_leads_to_the_dashboard(

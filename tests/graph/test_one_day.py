@@ -137,11 +137,11 @@ def test_a_materialization_links_to_the_same_day_of_its_neighbours(day: Deployme
     ("asset", "pages"),
     {
         "raw_transactions": {},
-        "training_window": {"operations": "/operations"},
-        "wallet_models": {"operations": "/operations"},
-        "scored_transactions": {"overview": f"/overview?from={DAY}&to={DAY}"},
+        "training_window": {"operations": "/?page=operations"},
+        "wallet_models": {"operations": "/?page=operations"},
+        "scored_transactions": {"overview": f"/?page=overview&from={DAY}&to={DAY}"},
         "anomaly_metrics": {
-            "overview": f"/overview?from={DAY}&to={DAY}",
+            "overview": f"/?page=overview&from={DAY}&to={DAY}",
             "organisations": f"/organisations?from={DAY}&to={DAY}",
         },
     }.items(),
