@@ -10,6 +10,11 @@ from anomaly_assets.dashboard.shell import deep_link, guarded
 # a file of ours: Streamlit fetches its own icons from another host
 ICON = str(Path(__file__).with_name("icon.svg"))
 
+# tables have exports of ours beside them, that no spreadsheet takes for formulas; Streamlit's own has no such care
+WITHOUT_UNSAFE_EXPORT = (
+    "<style>[data-testid='stElementToolbarButton']:has([aria-label='Download as CSV']) {display: none}</style>"
+)
+
 
 def main() -> None:
     """Show the screen that the address names; ``?tx=`` and ``?wallet=`` at the root lead to theirs."""
@@ -18,6 +23,7 @@ def main() -> None:
         name: st.Page(screen.show, title=screen.TITLE, icon=screen.ICON, url_path=name, default=place == 0)
         for place, (name, screen) in enumerate(SCREENS.items())
     }
+    st.html(WITHOUT_UNSAFE_EXPORT)
     current = st.navigation(list(pages.values()))
     deep_link(pages, current)
     with guarded():

@@ -1,6 +1,6 @@
 """Digests of scored days, made once per content of a day and kept.
 
-    {home}/digests/{day}/{sha256[:32]}-{part}.parquet     named by the scores they are made from
+    {home}/digests/{day}/v{format}-{sha256[:32]}-{part}.parquet     named by the scores they are made from
 
 They can be deleted at any time; an erasure deletes them.
 """
@@ -32,6 +32,8 @@ _MAKE: dict[str, Callable[[pa.Table, Sequence[Detector]], pa.Table]] = {
     "flags": lambda scored, detectors: flags(scored, [each.name for each in detectors]),
 }
 PARTS = tuple(_MAKE)
+FORMAT_VERSION = 1
+"""Raised when the same scores give another digest: older ones are then made again."""
 Files = tuple[tuple[int, int, int] | None, ...]
 """Number, time of change and size of files; None for one that is not there."""
 
@@ -145,12 +147,12 @@ class Digests:
         )
 
     def _path(self, scored: ScoredDay, part: str) -> Path:
-        return self.home.digests / scored.day.isoformat() / f"{scored.content[:32]}-{part}.parquet"
+        return self.home.digests / scored.day.isoformat() / f"{_stem(scored)}-{part}.parquet"
 
     def _drop_others(self, scored: ScoredDay) -> None:
         """Remove digests of other contents of the day."""
         for path in self._path(scored, PARTS[0]).parent.glob("[!.]*.parquet"):
-            if not path.name.startswith(scored.content[:32]):
+            if not path.name.startswith(_stem(scored)):
                 path.unlink(missing_ok=True)
 
 
@@ -160,3 +162,7 @@ def _identity(path: Path) -> tuple[int, int, int] | None:
     except FileNotFoundError:
         return None
     return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _stem(scored: ScoredDay) -> str:
+    return f"v{FORMAT_VERSION}-{scored.content[:32]}"

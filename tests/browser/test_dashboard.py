@@ -170,6 +170,14 @@ def test_what_is_exported_reads_back_as_the_published_flags(page: Page, looked: 
     assert sorted(table.column("TX_ID").to_pylist()) == expected
 
 
+def test_a_table_offers_no_export_that_a_spreadsheet_would_compute(page: Page, looked: Looked) -> None:
+    page.goto(f"{looked.url}/?page=overview")
+    ready(page, "Overview")
+    page.get_by_test_id("stDataFrame").last.hover()
+    expect(page.get_by_role("button", name="Search").last).to_be_visible()
+    expect(page.get_by_role("button", name="Download as CSV")).to_have_count(0)
+
+
 def test_an_unknown_transaction_is_told_as_such_with_what_to_do(page: Page, looked: Looked) -> None:
     page.goto(f"{looked.url}/?tx=no-such-id")
     ready(page, "One transaction")

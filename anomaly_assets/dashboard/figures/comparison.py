@@ -125,7 +125,8 @@ def scores_against_each_other(
                 hovertemplate="wallet %{text}, %{customdata[1]}<br>%{x:.3f}, %{y:.3f}",
             )
         )
-    drawn = figure(*marks, x=f"{readable(x)} (higher is stranger)", y=f"{readable(y)} (higher is stranger)")
+    told = "(higher is more anomalous)"
+    drawn = figure(*marks, x=f"{readable(x)} {told}", y=f"{readable(y)} {told}")
     return drawn.update_layout(hovermode="closest", dragmode="zoom", yaxis_rangemode="normal", height=420)
 
 

@@ -51,7 +51,9 @@ def measures(chosen: Selection) -> dict[str, str]:
         AMOUNT: "amount (in the currency of the data, logarithmic scale)",
         HOUR: "hour of day (UTC)",
     }
-    named = {column: f"{readable(column)} (of {readable(name)}; higher is stranger)" for column, name in scores.items()}
+    named = {
+        column: f"{readable(column)} (of {readable(name)}; higher is more anomalous)" for column, name in scores.items()
+    }
     return named | {name: beside[name] for name in BESIDE_SCORES}
 
 
