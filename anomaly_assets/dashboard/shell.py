@@ -206,5 +206,12 @@ def exports(table: pa.Table, name: str) -> None:
     saved = (("CSV", "csv", "text/csv", to_csv), ("Parquet", "parquet", "application/vnd.apache.parquet", to_parquet))
     with st.container(horizontal=True):
         for label, ending, kind, make in saved:
-            icon, key = ":material/download:", f"{name}-{ending}"
-            st.download_button(label, partial(make, table), f"{name}.{ending}", kind, key=key, icon=icon)
+            st.download_button(
+                label,
+                partial(make, table),
+                f"{name}.{ending}",
+                kind,
+                key=f"{name}-{ending}",
+                icon=":material/download:",
+                on_click="ignore",  # a new run would take back what is being fetched
+            )

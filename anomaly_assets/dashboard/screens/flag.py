@@ -231,6 +231,7 @@ def _save(
         f"flag-{traced['day']}-{re.sub(r'[^A-Za-z0-9_-]', '_', tx_id)[:40]}.html",
         "text/html",
         icon=":material/download:",
+        on_click="ignore",  # a new run would take back what is being fetched
     )
     told = "verdict, pictures, evidence, proof" if proof else "verdict, pictures, evidence; verify first for the proof"
     st.caption(f"It loads nothing from elsewhere: {told}.")
