@@ -7,9 +7,12 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import BrowserContext, Page
+from snowflake_stand_in import snowflake_port
 
 from browser.dagster_ui import RunningUi, alive, prepare, running_ui, stop_store, write_settings
 from browser.pages import NO_CHROMIUM, browsing, chromium_path
+
+__all__ = ["snowflake_port"]  # a fixture
 
 LOCAL = {"127.0.0.1", ""}
 """Hosts pages may name; data: and blob: addresses have none."""
