@@ -100,8 +100,9 @@ def running_ui(config: Path, folder: Path, environment: Mapping[str, str] = UNTO
         family = ui.family() if process.is_running() and process.status() != psutil.STATUS_ZOMBIE else []
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
-        _, left = psutil.wait_procs([process, *family], timeout=STOP_SECONDS)
-        for survivor in (process for process in left if not is_store(process)):
+        ending = [process, *(member for member in family if not is_store(member))]
+        _, left = psutil.wait_procs(ending, timeout=STOP_SECONDS)
+        for survivor in left:
             survivor.kill()
 
 
@@ -119,7 +120,10 @@ def wait_until_it_answers(ui: RunningUi) -> None:
 
 def is_store(process: psutil.Process) -> bool:
     """Whether this is the embedded store, which is meant to live on."""
-    return "valkey" in process.name()
+    try:
+        return "valkey" in process.name()
+    except psutil.NoSuchProcess:
+        return False
 
 
 def alive(processes: list[psutil.Process]) -> list[str]:

@@ -160,51 +160,42 @@ def test_the_top_flags_of_a_day_are_a_table_with_the_command_that_traces_each(
         shoot(page, "scored_transactions_top_flags")
 
 
-def test_the_command_of_any_id_arrives_on_the_page_as_the_shell_needs_it(
-    ui: RunningUi, page: Page, shoot: Shoot
+def test_command_and_links_of_any_id_arrive_on_the_page_as_shell_and_dashboard_need_them(
+    ui: RunningUi, page: Page, context: BrowserContext, shoot: Shoot
 ) -> None:
     day = "2024-03-02"  # ingested and not scored: its page is free for flags that no source would deliver
+    context.route(f"{DASHBOARD}/**", lambda route: route.fulfill(body="the dashboard"))
     for begin in range(0, len(HOSTILE), PREVIEW_ROWS):
         tx_ids = HOSTILE[begin : begin + PREVIEW_ROWS]
-        report(ui, day, {"top flags": flag_table(flags(*tx_ids)), "revision": "invented"})
+        report(ui, day, {"top flags": flag_table(flags(*tx_ids), dashboard=DASHBOARD), "revision": "invented"})
         open_day(page, ui.url, "scored_transactions", day)
         with opened(page, "top flags") as dialog:
             commands = dialog.locator("tbody tr td:last-child").all_inner_texts()
             assert [given_to_the_command(command) for command in commands] == [["trace", tx_id] for tx_id in tx_ids]
             assert dialog.locator("tbody tr").first.locator("td").count() == dialog.locator("th").count()
+            links = [link.get_attribute("href") or "" for link in dialog.get_by_role("link").all()]
+            assert [arguments_of(link, "flag")["tx"] for link in links[::2]] == [[tx_id] for tx_id in tx_ids]
+            assert all(arguments_of(link, "wallet")["wallet"] == ["W1"] for link in links[1::2])
             require_it_fits(dialog)
             shoot(page, f"hostile_flags_{begin}")
-
-
-def test_a_click_on_a_flag_of_any_id_leads_to_its_page_in_the_dashboard(
-    ui: RunningUi, page: Page, context: BrowserContext
-) -> None:
-    day = "2024-03-05"  # the day of the invented flags, ingested and not scored
-    begin = len(HOSTILE) - PREVIEW_ROWS
-    report(ui, day, {"top flags": flag_table(flags(*HOSTILE[begin:]), dashboard=DASHBOARD), "revision": "invented"})
-    context.route(f"{DASHBOARD}/**", lambda route: route.fulfill(body="the dashboard"))
-    open_day(page, ui.url, "scored_transactions", day)
-    with opened(page, "top flags") as dialog:
-        require_it_fits(dialog)
-        for row, tx_id in zip(dialog.locator("tbody tr").all(), HOSTILE[begin:], strict=True):
-            for cell, leads_to, arguments in ((0, "flag", {"tx": [tx_id]}), (2, "wallet", {"wallet": ["W1"]})):
-                link = row.locator("td").nth(cell).get_by_role("link")
-                address = urlsplit(link.get_attribute("href") or "")
-                assert f"{address.scheme}://{address.netloc}{address.path}" == f"{DASHBOARD}/{leads_to}"
-                assert parse_qs(address.query) == {**arguments, "day": [day]}
     entry(page, "top flags").get_by_text("[Show Markdown]").click()
-    page.get_by_role("dialog").locator("tbody tr").first.get_by_role("link").first.click()
+    page.get_by_role("dialog").get_by_role("link").first.click()
     page.wait_for_url(f"{DASHBOARD}/**")
-    assert parse_qs(urlsplit(page.url).query) == {"tx": [HOSTILE[begin]], "day": [day]}
+    assert arguments_of(page.url, "flag") == {"tx": [tx_ids[0]], "day": ["2024-03-05"]}
     context.unroute(f"{DASHBOARD}/**")
+
+
+def arguments_of(link: str, page: str) -> dict[str, list[str]]:
+    """What a page of the dashboard is given by a link that must lead to it."""
+    address = urlsplit(link)
+    assert f"{address.scheme}://{address.netloc}{address.path}" == f"{DASHBOARD}/{page}"
+    return parse_qs(address.query)
 
 
 @pytest.mark.parametrize(
     ("asset", "entry_name", "arrives_at"),
     [
         ("scored_transactions", "dashboard: overview", f"/?page=overview&from={DAY}&to={DAY}"),
-        ("anomaly_metrics", "dashboard: organisations", f"/organisations?from={DAY}&to={DAY}"),
-        ("training_window", "dashboard: operations", "/?page=operations"),
         ("wallet_models", "dashboard: operations", "/?page=operations"),
     ],
 )
@@ -244,22 +235,8 @@ def test_a_click_leads_to_the_same_day_of_a_neighbour(ui: RunningUi, page: Page,
     expect(entry(arrived, "revision")).to_be_visible()
 
 
-@pytest.mark.parametrize("asset", FIGURES)
-def test_figures_are_numbers_that_dagster_plots_over_the_days(
-    ui: RunningUi, page: Page, shoot: Shoot, asset: str
-) -> None:
-    page.set_viewport_size({"width": 1500, "height": 3600})
-    page.goto(f"{ui.url}/assets/{asset}")
-    page.get_by_role("button", name="Plots").click()
-    page.get_by_role("button", name="Events").click()
-    for name in (*FIGURES[asset], "seconds", "bytes"):
-        expect(page.get_by_text(name, exact=True).last).to_be_visible()  # the plots come after the columns
-    assert page.locator("canvas").count() >= len(FIGURES[asset]) + 2
-    shoot(page, f"{asset}_plots")
-
-
 @pytest.mark.parametrize("asset", STEPS)
-def test_the_page_of_an_asset_teaches_what_it_is_and_leads_to_its_code(
+def test_the_page_of_an_asset_teaches_what_it_is_leads_to_its_code_and_plots_its_figures_over_time(
     ui: RunningUi, page: Page, shoot: Shoot, asset: str
 ) -> None:
     page.goto(f"{ui.url}/assets/{asset}")
@@ -271,6 +248,13 @@ def test_the_page_of_an_asset_teaches_what_it_is_and_leads_to_its_code(
         expect(link).to_be_visible()
         assert f"{file}:" in (link.get_attribute("href") or ""), "an editor opens it at a line"
     shoot(page, f"{asset}_overview")
+    page.set_viewport_size({"width": 1500, "height": 3600})
+    page.get_by_role("button", name="Plots").click()
+    page.get_by_role("button", name="Events").click()
+    for name in (*FIGURES[asset], "seconds", "bytes"):
+        expect(page.get_by_text(name, exact=True).last).to_be_visible()  # the plots come after the columns
+    assert page.locator("canvas").count() >= len(FIGURES[asset]) + 2
+    shoot(page, f"{asset}_plots")
 
 
 @pytest.mark.parametrize("asset", CHECKS)

@@ -21,7 +21,7 @@ from browser.conftest import Shoot
 from browser.dagster_ui import UNTOUCHED, RunningUi, alive, running_ui, stop_store
 from browser.pages import entry, launch_backfill, open_day, opened, see_it_done
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser"), pytest.mark.timeout(900)]
 
 HISTORY_DAYS = 3
 MORE = (1.1, 1.2, 1.3)
