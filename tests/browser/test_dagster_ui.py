@@ -89,6 +89,13 @@ def backfill(context: BrowserContext, ui: RunningUi, shoot: Shoot) -> str:
     return address
 
 
+@pytest.fixture(scope="module")
+def dashboard(context: BrowserContext) -> str:
+    """The address of a dashboard that answers every page alike, to whoever comes from Dagster's."""
+    context.route(f"{DASHBOARD}/**", lambda route: route.fulfill(body="the dashboard"))
+    return DASHBOARD
+
+
 def test_the_lineage_page_shows_five_assets_in_two_groups(ui: RunningUi, page: Page, shoot: Shoot) -> None:
     page.goto(f"{ui.url}/asset-groups")
     graph = page.locator("svg")
@@ -149,6 +156,7 @@ def test_the_top_flags_of_a_day_are_a_table_with_the_command_that_traces_each(
 ) -> None:
     open_day(page, ui.url, "scored_transactions", DAY)
     with opened(page, "top flags") as dialog:
+        expect(dialog.locator("tbody tr").first).to_be_visible()
         assert dialog.locator("th").all_inner_texts() == ["score", "UTC", "wallet", "amount", "reason", "trace it"]
         rows = [row.locator("td").all_inner_texts() for row in dialog.locator("tbody tr").all()]
         assert len(rows) >= 2
@@ -161,15 +169,15 @@ def test_the_top_flags_of_a_day_are_a_table_with_the_command_that_traces_each(
 
 
 def test_command_and_links_of_any_id_arrive_on_the_page_as_shell_and_dashboard_need_them(
-    ui: RunningUi, page: Page, context: BrowserContext, shoot: Shoot
+    ui: RunningUi, page: Page, shoot: Shoot, dashboard: str
 ) -> None:
     day = "2024-03-02"  # ingested and not scored: its page is free for flags that no source would deliver
-    context.route(f"{DASHBOARD}/**", lambda route: route.fulfill(body="the dashboard"))
     for begin in range(0, len(HOSTILE), PREVIEW_ROWS):
         tx_ids = HOSTILE[begin : begin + PREVIEW_ROWS]
-        report(ui, day, {"top flags": flag_table(flags(*tx_ids), dashboard=DASHBOARD), "revision": "invented"})
+        report(ui, day, {"top flags": flag_table(flags(*tx_ids), dashboard=dashboard), "revision": "invented"})
         open_day(page, ui.url, "scored_transactions", day)
         with opened(page, "top flags") as dialog:
+            expect(dialog.locator("tbody tr")).to_have_count(len(tx_ids))
             commands = dialog.locator("tbody tr td:last-child").all_inner_texts()
             assert [given_to_the_command(command) for command in commands] == [["trace", tx_id] for tx_id in tx_ids]
             assert dialog.locator("tbody tr").first.locator("td").count() == dialog.locator("th").count()
@@ -180,9 +188,8 @@ def test_command_and_links_of_any_id_arrive_on_the_page_as_shell_and_dashboard_n
             shoot(page, f"hostile_flags_{begin}")
     entry(page, "top flags").get_by_text("[Show Markdown]").click()
     page.get_by_role("dialog").get_by_role("link").first.click()
-    page.wait_for_url(f"{DASHBOARD}/**")
+    page.wait_for_url(f"{dashboard}/**")
     assert arguments_of(page.url, "flag") == {"tx": [tx_ids[0]], "day": ["2024-03-05"]}
-    context.unroute(f"{DASHBOARD}/**")
 
 
 def arguments_of(link: str, page: str) -> dict[str, list[str]]:
@@ -200,15 +207,13 @@ def arguments_of(link: str, page: str) -> dict[str, list[str]]:
     ],
 )
 def test_a_click_leads_to_the_dashboard(
-    ui: RunningUi, page: Page, context: BrowserContext, asset: str, entry_name: str, arrives_at: str
+    ui: RunningUi, page: Page, dashboard: str, asset: str, entry_name: str, arrives_at: str
 ) -> None:
-    context.route(f"{DASHBOARD}/**", lambda route: route.fulfill(body="the dashboard"))
     open_day(page, ui.url, asset, DAY)
     with page.expect_popup() as popup:
         entry(page, entry_name).get_by_role("link").first.click()
     popup.value.wait_for_load_state()
-    assert popup.value.url == f"{DASHBOARD}{arrives_at}"
-    context.unroute(f"{DASHBOARD}/**")
+    assert popup.value.url == f"{dashboard}{arrives_at}"
 
 
 def report(ui: RunningUi, day: str, metadata: Mapping[str, Any]) -> None:
