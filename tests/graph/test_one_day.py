@@ -142,7 +142,7 @@ def test_a_materialization_links_to_the_same_day_of_its_neighbours(day: Deployme
         "scored_transactions": {"overview": f"/?page=overview&from={DAY}&to={DAY}"},
         "anomaly_metrics": {
             "overview": f"/?page=overview&from={DAY}&to={DAY}",
-            "organisations": f"/organisations?from={DAY}&to={DAY}",
+            "organisations": f"/?page=organisations&from={DAY}&to={DAY}",
         },
     }.items(),
 )
