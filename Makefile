@@ -42,7 +42,7 @@ format: dev ## put the code in order
 screenshots: dev ## drive Dagster's pages in a real browser; pictures go to screenshots/
 	$(BIN)/python -m pytest -m browser tests/browser
 
-pictures: dev ## take the pictures of README and docs/lineage.md again, from Dagster's pages over the home of the demo
+pictures: dev ## take the pictures of README and docs again, over the home of the demo
 	PYTHONPATH=tests $(BIN)/python -m browser.docs_pictures
 
 quality: dev ## what the detectors find, on the third-party transactions and on planted anomalies

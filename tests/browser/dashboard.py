@@ -56,10 +56,11 @@ def ready(page: Page, heading: str) -> None:
 
 def whole(page: Page) -> None:
     """Make the window as tall as the screen, so that all of it is drawn and can be photographed."""
+    page.set_viewport_size({"width": 1500, "height": 900})  # a screen is never lower than its window
     height = int(page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight"))
     page.set_viewport_size({"width": 1500, "height": min(height + 40, PAGE_PIXELS)})
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
-    for chart in page.get_by_test_id("stPlotlyChart").all():
+    for chart in page.get_by_test_id("stPlotlyChart").filter(visible=True).all():  # not those of tabs behind
         expect(chart.locator(".plotly, .js-plotly-plot").first).to_be_visible()
 
 

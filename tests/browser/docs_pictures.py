@@ -1,4 +1,4 @@
-"""The pictures of README and docs/lineage.md, taken from Dagster's pages over the home of the demo.
+"""The pictures of README and docs, taken from Dagster's pages, the dashboard and a report over the home of the demo.
 
 PYTHONPATH=tests python -m browser.docs_pictures [--home home] [--day 2024-06-30] [--to docs/pictures]
 """
@@ -19,6 +19,8 @@ from anomaly_assets.domain.days import day_named
 from anomaly_assets.evidence.stale import ASSETS
 from anomaly_assets.steps.run import MODELS, RAW, SCORED
 from browser.dagster_ui import COMMAND, UNTOUCHED, running_ui, stop_store
+from browser.dashboard import running_dashboard
+from browser.dashboard_pictures import take_dashboard, take_report
 from browser.pages import GROUPS, LINEAGE, NO_CHROMIUM, browsing, chromium_path, entry, open_day, opened, visible
 
 SETTLING_MILLISECONDS = 300
@@ -47,6 +49,9 @@ def main() -> int:
         try:
             with running_ui(config, Path(folder)) as ui, browsing(chromium) as context:
                 take(context.new_page(), ui.url, arguments.day, arguments.to)
+                with running_dashboard(config, Path(folder)) as dashboard:
+                    take_dashboard(context.new_page(), dashboard, arguments.day, arguments.to)
+                take_report(context.new_page(), config, arguments.to)
         finally:
             if not store_ran:
                 stop_store(config)

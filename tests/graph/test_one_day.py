@@ -156,7 +156,7 @@ def test_a_materialization_links_to_the_pages_of_the_dashboard_about_its_day(
 def test_every_flag_on_the_page_leads_to_its_page_in_the_dashboard(day: Deployment) -> None:
     flagged = {tx_id for tx_id, row in day.rows(DAY).items() if row["is_anomaly"]}
     links = re.findall(
-        r"http://127\.0\.0\.1:8501/flag\?[^)]+", metadata_of(day, "scored_transactions")["top flags"].value
+        r"http://127\.0\.0\.1:8501/\?page=flag&[^)]+", metadata_of(day, "scored_transactions")["top flags"].value
     )
     found = [parse_qs(urlsplit(link).query) for link in links]
     assert {tx_id for arguments in found for tx_id in arguments["tx"]} <= flagged
