@@ -20,6 +20,7 @@ from anomaly_assets.settings import load_settings
 from browser.conftest import Complaints, Shoot
 from browser.dagster_ui import stop_store
 from browser.dashboard import choose_row, errors_shown, ready, running_dashboard, whole
+from browser.dashboard_pictures import PERIOD_SCREENS
 from browser.pages import browsing
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("dashboard"), pytest.mark.timeout(900)]
@@ -34,15 +35,6 @@ isolation_forest: {min_transactions: 60, n_estimators: 30}
 redis: {embedded_max_memory_mb: 256}
 """
 FIRST, LAST = date(2024, 2, 1), date(2024, 3, 31)
-HEADINGS = {
-    "overview": "Overview",
-    "comparison": "Model comparison",
-    "distributions": "Distributions",
-    "timeline": "Timeline",
-    "organisations": "Organisations",
-    "operations": "Operations",
-}
-"""Screens that are about a period, by their name in addresses."""
 
 
 class Looked(NamedTuple):
@@ -92,14 +84,14 @@ def page(context: BrowserContext) -> Iterator[Page]:
     assert complaints.found == []
 
 
-@pytest.mark.parametrize("name", HEADINGS)
+@pytest.mark.parametrize("name", PERIOD_SCREENS)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_screen_about_all_sixty_days_is_drawn_without_an_error(
     page: Page, looked: Looked, shoot: Shoot, name: str, scheme: str
 ) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     page.goto(f"{looked.url}/?page={name}&from={FIRST}&to={LAST}")
-    ready(page, HEADINGS[name])
+    ready(page, PERIOD_SCREENS[name])
     whole(page)
     shoot(page, f"dashboard_{name}_{scheme}")
     assert errors_shown(page) == []

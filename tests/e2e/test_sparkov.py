@@ -1,5 +1,6 @@
 """Two days of third-party transactions through the real backfill, against scikit-learn and numpy alone."""
 
+import json
 import os
 import shutil
 import tempfile
@@ -15,6 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from browser.conftest import Complaints
+from browser.dashboard import errors_shown, ready, running_dashboard, whole
+from browser.dashboard_pictures import PERIOD_SCREENS
+from browser.pages import NO_CHROMIUM, browsing, chromium_path
+from playwright.sync_api import expect
 from sklearn.ensemble import IsolationForest
 from sklearn.preprocessing import RobustScaler
 
@@ -25,6 +31,7 @@ from anomaly_assets.backfill import Progress, Report, backfill
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.evidence.proof import Grade, Outcome
 from anomaly_assets.evidence.verify import Verifier
+from anomaly_assets.reporting import top_flags
 from anomaly_assets.settings import Settings, load_settings
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "sparkov_2019.parquet"
@@ -44,6 +51,7 @@ class Scored(NamedTuple):
 
     settings: Settings
     report: Report
+    config: Path
 
     def rows(self, day: date) -> dict[str, dict[str, Any]]:
         """Published rows of a day by transaction id."""
@@ -55,18 +63,15 @@ class Scored(NamedTuple):
 def scored() -> Iterator[Scored]:
     """DAYS scored with the whole history behind them, with the settings a new user has."""
     folder = Path(tempfile.mkdtemp(prefix="aas-", dir="/tmp"))
-    (folder / "anomaly.yaml").touch()
-    overrides = {
-        "home": folder / "home",
-        "first_day": DAYS[0] - timedelta(days=WINDOW_DAYS),
-        "source.kind": "files",
-        "source.files.path": DATA,
-    }
-    settings = load_settings(folder / "anomaly.yaml", environ={}, overrides=overrides)
+    config = folder / "anomaly.yaml"
+    first_day = DAYS[0] - timedelta(days=WINDOW_DAYS)
+    source = f"source: {{kind: files, files: {{path: {json.dumps(str(DATA))}}}}}"
+    config.write_text(f"home: home\nfirst_day: {first_day}\n{source}\n", encoding="utf-8")
+    settings = load_settings(config, environ={})
     silent = Progress(lambda *_: None, lambda *_: None)
     days = DayRange(DAYS[0], DAYS[-1] + timedelta(days=1))
     try:
-        yield Scored(settings, backfill(settings, days, silent, today=datetime.now(UTC).date()))
+        yield Scored(settings, backfill(settings, days, silent, today=datetime.now(UTC).date()), config)
     finally:
         StoreProvider.from_settings(settings.redis).embedded(Home(settings.home)).stop()
         shutil.rmtree(folder, ignore_errors=True)
@@ -157,6 +162,26 @@ def expected_flags(day: date) -> tuple[list[str], list[tuple[float | None, bool,
         [ids[row] for of_wallet in tests.values() for row in of_wallet],
         [verdict for of_wallet in verdicts for verdict in of_wallet],
     )
+
+
+@pytest.mark.browser
+def test_every_screen_of_the_dashboard_shows_the_third_party_days_without_an_error(scored: Scored) -> None:
+    chromium = chromium_path() or pytest.skip(NO_CHROMIUM)
+    flag = top_flags(Home(scored.settings.home), DayRange(DAYS[0], DAYS[-1] + timedelta(days=1)), 1)[0]
+    addresses = {f"?page={name}": heading for name, heading in PERIOD_SCREENS.items()}
+    addresses[f"?tx={flag['TX_ID']}"] = "One transaction"
+    addresses[f"?wallet={flag['WALLET_ID']}"] = "Wallet explorer"
+    with running_dashboard(scored.config, scored.config.parent) as url, browsing(chromium) as context:
+        complaints = Complaints(context)
+        page = context.new_page()
+        for address, heading in addresses.items():
+            page.goto(f"{url}/{address}")
+            ready(page, heading)
+            whole(page)
+            assert (address, errors_shown(page), complaints.found) == (address, [], [])
+        page.goto(f"{url}/?page=overview")
+        ready(page, "Overview")
+        expect(page.get_by_text(f"{sum(ROWS.values()):,}").first).to_be_visible()
 
 
 def judge(wallet: Wallet) -> list[tuple[float | None, bool, bool]]:
