@@ -1,7 +1,7 @@
 """What all screens share: the deployment, the period in the sidebar, addresses, and how errors are told."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -21,6 +21,7 @@ from anomaly_assets.domain.errors import AnomalyAssetsError, StoreUnavailable
 from anomaly_assets.settings import Settings, load_settings
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.exports import to_csv, to_parquet
+from anomaly_assets.views.of_wallet import WalletReader
 from anomaly_assets.views.selection import Selection, within
 from anomaly_assets.views.wallet import ServedModel, served
 
@@ -43,6 +44,7 @@ class Deployment:
     settings: Settings
     home: Home
     digests: Digests
+    wallets: WalletReader
     compute: Compute
 
     @contextmanager
@@ -66,7 +68,8 @@ def deployment() -> Deployment:
     """The configured deployment, read once per process."""
     settings = load_settings()
     home = Home(settings.home)
-    return Deployment(settings, home, Digests(home), Compute.share(settings.compute, runs_at_once=1))
+    compute = Compute.share(settings.compute, runs_at_once=1)
+    return Deployment(settings, home, Digests(home), WalletReader(home, threads=compute.threads), compute)
 
 
 def deep_link(pages: Mapping[str, Any], current: Any) -> None:
@@ -201,17 +204,21 @@ def organisation(name: str | None) -> str:
     return WITHOUT_ORGANISATION if name is None else name
 
 
-def exports(table: pa.Table, name: str) -> None:
-    """Buttons that save the table as CSV and as parquet."""
+def exports(table: pa.Table | Callable[[], pa.Table], name: str) -> None:
+    """Buttons that save the table (or what makes it when it is asked for) as CSV and as parquet."""
     saved = (("CSV", "csv", "text/csv", to_csv), ("Parquet", "parquet", "application/vnd.apache.parquet", to_parquet))
     with st.container(horizontal=True):
         for label, ending, kind, make in saved:
             st.download_button(
                 label,
-                partial(make, table),
+                partial(_file, make, table),
                 f"{name}.{ending}",
                 kind,
                 key=f"{name}-{ending}",
                 icon=":material/download:",
                 on_click="ignore",  # a new run would take back what is being fetched
             )
+
+
+def _file(make: Callable[[pa.Table], bytes], table: pa.Table | Callable[[], pa.Table]) -> bytes:
+    return make(table() if callable(table) else table)

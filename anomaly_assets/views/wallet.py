@@ -1,6 +1,7 @@
 """One wallet: its history, its models day by day, and what they let pass."""
 
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from cachetools import LRUCache
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.model_store import ModelStore
@@ -21,9 +23,13 @@ from anomaly_assets.domain.published import anomaly_column, status_column
 from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.steps.window import manifest_of
 from anomaly_assets.views.digests import Digests
-from anomaly_assets.views.of_wallet import rows_of
+from anomaly_assets.views.of_wallet import WalletReader
 
 HOUR_US, DAY_US = 3_600_000_000, 86_400_000_000
+KEPT_BANDS = 50_000
+"""Of one model at one hour; a hundred bytes and more each."""
+_BANDS: LRUCache[tuple[str, int, str], list[AmountBand]] = LRUCache(KEPT_BANDS)
+_BANDS_LOCK = threading.Lock()
 _INPUT = ("TX_ID", "WALLET_ID", "TX_COMPLETED_AT", "TOTAL_AMOUNT", "ORG_NAME")
 
 
@@ -43,9 +49,8 @@ def wallets_matching(home: Home, text: str, count: int) -> list[tuple[str, int]]
     return [(row["wallet_id"], row["n_transactions"]) for row in rows]
 
 
-def scored_rows(digests: Digests, wallet: str, days: Sequence[date], *, threads: int = 1) -> pa.Table:
+def scored_rows(reader: WalletReader, detectors: Sequence[Detector], wallet: str, days: Sequence[date]) -> pa.Table:
     """Published rows of the wallet on scored days, without model ids, with a column ``day``."""
-    detectors = digests.detectors_of(digests.scored(days[-1]))
     columns = [
         *_INPUT,
         *(each.score_column for each in detectors),
@@ -55,25 +60,36 @@ def scored_rows(digests: Digests, wallet: str, days: Sequence[date], *, threads:
         "anomaly_score",
         "reason",
     ]
-    return rows_of(
-        digests.home.lake, SCORED, "scored", wallet, days, columns=columns, wallet_column="WALLET_ID", threads=threads
-    )
+    return reader.rows(SCORED, "scored", wallet, days, columns=columns, wallet_column="WALLET_ID")
 
 
-def raw_rows(home: Home, wallet: str, days: Sequence[date], *, threads: int = 1) -> pa.Table:
-    """Kept transactions of the wallet: ``day, tx_id, tx_completed_at, total_amount``."""
-    columns = ("tx_id", "tx_completed_at", "total_amount")
-    return rows_of(home.lake, RAW, "transactions", wallet, days, columns=columns, threads=threads)
+def points(reader: WalletReader, wallet: str, days: Sequence[date]) -> pa.Table:
+    """When and how much on scored days: ``day, TX_COMPLETED_AT, TOTAL_AMOUNT, is_anomaly``, as of ``scored_rows``."""
+    columns = ("TX_COMPLETED_AT", "TOTAL_AMOUNT", "is_anomaly")
+    return reader.rows(SCORED, "scored", wallet, days, columns=columns, wallet_column="WALLET_ID")
 
 
-def windows(home: Home, wallet: str, days: Sequence[date], *, threads: int = 1) -> pa.Table:
+def tx_id_at(reader: WalletReader, wallet: str, day: date, place: int) -> str:
+    """Id of the transaction at a ``place`` among the wallet's rows of a day."""
+    found = reader.rows(SCORED, "scored", wallet, [day], columns=("TX_ID",), wallet_column="WALLET_ID")
+    return str(found.column("TX_ID")[place].as_py())
+
+
+def flagged_rows(digests: Digests, wallet: str, days: Sequence[date]) -> pa.Table:
+    """The wallet's flagged published rows, without model ids, with a column ``day``."""
+    flags = digests.read("flags", days)
+    return flags.filter(pc.equal(flags.column("WALLET_ID"), wallet))
+
+
+def windows(reader: WalletReader, wallet: str, days: Sequence[date]) -> pa.Table:
     """The wallet's row of ``training_window`` of each day that has one: counts, amounts, and who could judge it."""
-    seal = next((seal for day in reversed(days) if (seal := home.lake.find(WINDOW, day)) is not None), None)
+    lake = reader.home.lake
+    seal = next((seal for day in reversed(days) if (seal := lake.find(WINDOW, day)) is not None), None)
     if seal is None:
         return pa.table({"day": pa.array([], pa.date32())})
-    names = home.lake.read(seal, "wallets").schema.names
+    names = lake.read(seal, "wallets").schema.names
     columns = [name for name in names if name not in {"wallet_id", "rows_digest"}]
-    return rows_of(home.lake, WINDOW, "wallets", wallet, days, columns=columns, threads=threads)
+    return reader.rows(WINDOW, "wallets", wallet, days, columns=columns)
 
 
 def eligible_since(windows: pa.Table, detectors: Sequence[Detector]) -> dict[str, date | None]:
@@ -100,10 +116,10 @@ class ModelOfDay:
     numbers: Mapping[str, float]
 
 
-def models(home: Home, wallet: str, days: Sequence[date], *, threads: int = 1) -> list[ModelOfDay]:
+def models(reader: WalletReader, wallet: str, days: Sequence[date]) -> list[ModelOfDay]:
     """The wallet's models of these days, by day and detector."""
     columns = ("detector", "model_id", "recipe_id", "n_transactions", "n_bytes", "summary")
-    rows = rows_of(home.lake, MODELS, "models", wallet, days, columns=columns, threads=threads).to_pylist()
+    rows = reader.rows(MODELS, "models", wallet, days, columns=columns).to_pylist()
     found = [ModelOfDay(**{key: row[key] for key in row if key != "summary"}, numbers=_numbers(row)) for row in rows]
     return sorted(found, key=lambda each: (each.day, each.detector))
 
@@ -142,23 +158,34 @@ class NormalOfDay:
 
 
 def normal_over_time(
-    listed: Sequence[ModelOfDay], known: Mapping[str, Model], detectors: Sequence[Detector], hour: int
+    home: Home, listed: Sequence[ModelOfDay], detectors: Sequence[Detector], hour: int
 ) -> list[NormalOfDay]:
-    """Per day with models, the amounts that are not flagged at a UTC ``hour``."""
+    """Per day with models, the amounts that are not flagged at a UTC ``hour``, by the models that are archived still.
+
+    Raises ``CorruptFile`` for a forged one.
+    """
     of = {detector.name: detector for detector in detectors}
-    bands: dict[tuple[str, str], list[AmountBand]] = {}
+    keys = {each.model_id: (each.model_id, hour, _named(of[each.detector])) for each in listed if each.detector in of}
+    with _BANDS_LOCK:  # models of many days are looked at again and again
+        bands = {model_id: _BANDS[key] for model_id, key in keys.items() if key in _BANDS}
+    for model_id, model in payloads(home, [each for each in listed if each.model_id not in bands]).items():
+        if model.detector in of:
+            bands[model_id] = of[model.detector].normal_amounts(model, hour=hour)
+    with _BANDS_LOCK:
+        _BANDS.update({keys[model_id]: found for model_id, found in bands.items()})
     days: dict[date, dict[str, list[AmountBand]]] = {}
     for each in listed:
-        if each.model_id in known and each.detector in of:
-            key = (each.detector, each.model_id)
-            if key not in bands:
-                bands[key] = of[each.detector].normal_amounts(known[each.model_id], hour=hour)
-            days.setdefault(each.day, {})[each.detector] = bands[key]
-        else:
-            days.setdefault(each.day, {})
+        found = days.setdefault(each.day, {})
+        if each.model_id in bands:
+            found[each.detector] = bands[each.model_id]
     return [
         NormalOfDay(day, intersection(list(found.values())) if found else None, found) for day, found in days.items()
     ]
+
+
+def _named(detector: Detector) -> str:
+    """The detector with its settings, which decide what is flagged."""
+    return repr(sorted(vars(detector).items()))
 
 
 def normal_map(
@@ -173,14 +200,14 @@ def normal_map(
     }
 
 
-def window_points(home: Home, wallet: str, day: date, *, threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def window_points(reader: WalletReader, wallet: str, day: date) -> tuple[np.ndarray, np.ndarray]:
     """Time of day (hours, float64, 0 to 24) and amount of each transaction behind the wallet's models of ``day``.
 
     Of the raw days as they are now; ``verify`` reads the pinned ones.
     """
-    seal = home.lake.find(WINDOW, day)
+    seal = reader.home.lake.find(WINDOW, day)
     days = [] if seal is None else [pinned for pinned, _ in manifest_of(seal).present]
-    rows = raw_rows(home, wallet, days, threads=threads)
+    rows = reader.rows(RAW, "transactions", wallet, days, columns=("tx_completed_at", "total_amount"))
     if not rows.num_rows:
         return np.empty(0), np.empty(0)
     moments = rows.column("tx_completed_at").cast(pa.int64()).to_numpy()
@@ -217,10 +244,10 @@ def served(store: ModelStore, wallet: str, detectors: Sequence[Detector]) -> lis
     ]
 
 
-def difference(home: Home, wallet: str, first: date, last: date) -> pa.Table:
+def difference(reader: WalletReader, wallet: str, first: date, last: date) -> pa.Table:
     """What differs in the wallet's models and window between two days: ``what, <first>, <last>``, as text."""
     told: list[dict[str, str]] = []
-    sides = [_facts(home, wallet, day) for day in (first, last)]
+    sides = [_facts(reader, wallet, day) for day in (first, last)]
     for what in dict.fromkeys([*sides[0], *sides[1]]):
         values = [side.get(what, "-") for side in sides]
         told.append(
@@ -235,13 +262,13 @@ def difference(home: Home, wallet: str, first: date, last: date) -> pa.Table:
     return pa.table({name: pa.array([row[name] for row in told], pa.string()) for name in names})
 
 
-def _facts(home: Home, wallet: str, day: date) -> dict[str, str]:
+def _facts(reader: WalletReader, wallet: str, day: date) -> dict[str, str]:
     facts: dict[str, str] = {}
-    for row in windows(home, wallet, [day]).drop_columns(["day"]).to_pylist():
+    for row in windows(reader, wallet, [day]).drop_columns(["day"]).to_pylist():
         facts |= {
             f"window: {name.replace('_', ' ')}": _shown(value) for name, value in row.items() if value is not None
         }
-    for each in models(home, wallet, [day]):
+    for each in models(reader, wallet, [day]):
         facts |= {
             f"{each.detector}: model": each.model_id[:16],
             f"{each.detector}: bytes": f"{each.n_bytes:,}",

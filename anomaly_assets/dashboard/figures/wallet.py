@@ -29,36 +29,54 @@ def amounts_shown(amounts: np.ndarray) -> tuple[float, float]:
     return (low * MARGIN if low < 0 else max(low / MARGIN, SMALLEST_SHOWN)), high
 
 
-def history(rows: pa.Table, normal: Sequence[NormalOfDay], hour: int) -> go.Figure:
-    """Amounts over time, flagged ones marked, before the amounts that no detector flagged at ``hour`` on each day."""
-    amounts = rows.column("TOTAL_AMOUNT").to_numpy()
+def history(rows: pa.Table, flagged: pa.Table, normal: Sequence[NormalOfDay], hour: int) -> go.Figure:
+    """Amounts over time, flagged ones marked, before the amounts that no detector flagged at ``hour`` on each day.
+
+    Parameters
+    ----------
+    rows : ``views.wallet.points``; its dots carry (day, place among the wallet's rows of the day)
+    flagged : ``views.wallet.flagged_rows``; its crosses carry (day, nothing, TX_ID)
+    """
+    known = rows.num_rows > 0  # a table without rows has no types either
+    amounts = rows.column("TOTAL_AMOUNT").to_numpy() if known else np.zeros(0)
     low, high = amounts_shown(amounts)
-    flagged = rows.column("is_anomaly").to_numpy(zero_copy_only=False)
     drawn = figure(x="time (UTC)", y="amount", hovermode="closest")
     _bands_by_day(drawn, normal, low, high, f"not flagged at {hour:02d}:00 UTC")
-    for chosen, name, colour, symbol in (
-        (~flagged, "not flagged", NORMAL, "circle"),
-        (flagged, "flagged", FLAGGED, "x"),
-    ):
-        part = rows.filter(pa.array(chosen))
-        ids, days = part.column("TX_ID").to_pylist(), map(str, part.column("day").to_pylist())
-        drawn.add_trace(
-            go.Scatter(
-                x=part.column("TX_COMPLETED_AT").to_pylist(),
-                y=np.maximum(amounts[chosen], low),
-                mode="markers",
-                name=name,
-                marker={"color": colour, "symbol": symbol, "size": 9 if symbol == "x" else 5, "opacity": 0.8},
-                customdata=list(zip(ids, days, strict=True)),
-                text=part.column("reason").to_pylist() if symbol == "x" else None,
-                hovertemplate="%{customdata[0]}<br>%{x}<br>%{y:,.2f}<br>%{text}<extra></extra>"
-                if symbol == "x"
-                else "%{customdata[0]}<br>%{x}<br>%{y:,.2f}<extra></extra>",
-            )
+    normal_rows = ~rows.column("is_anomaly").to_numpy(zero_copy_only=False) if known else np.zeros(0, bool)
+    drawn.add_trace(
+        go.Scatter(
+            x=rows.column("TX_COMPLETED_AT").filter(pa.array(normal_rows)).to_pylist(),
+            y=np.maximum(amounts[normal_rows], low),
+            mode="markers",
+            name="not flagged",
+            marker={"color": NORMAL, "size": 5, "opacity": 0.8},
+            customdata=_places([str(day) for day in rows.column("day").to_pylist()], normal_rows),
+            hovertemplate="%{x}<br>%{y:,.2f}<extra>not flagged</extra>",
         )
+    )
+    drawn.add_trace(
+        go.Scatter(
+            x=flagged.column("TX_COMPLETED_AT").to_pylist(),
+            y=np.maximum(flagged.column("TOTAL_AMOUNT").to_numpy(), low),
+            mode="markers",
+            name="flagged",
+            marker={"color": FLAGGED, "symbol": "x", "size": 9, "opacity": 0.8},
+            customdata=[(str(row["day"]), 0, row["TX_ID"]) for row in flagged.select(["day", "TX_ID"]).to_pylist()],
+            text=flagged.column("reason").to_pylist(),
+            hovertemplate="%{x}<br>%{y:,.2f}<br>%{text}<extra>flagged</extra>",
+        )
+    )
     _amount_axis(drawn, low, high)
     drawn.update_layout(height=420)
     return drawn
+
+
+def _places(days: Sequence[str], chosen: np.ndarray) -> list[tuple[str, int]]:
+    """Day and place within it of the ``chosen`` rows (bool array), all rows being in order of day."""
+    first: dict[str, int] = {}
+    for place, day in enumerate(days):
+        first.setdefault(day, place)
+    return [(days[place], place - first[days[place]]) for place in np.flatnonzero(chosen).tolist()]
 
 
 def normal_map(

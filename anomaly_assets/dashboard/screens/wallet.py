@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import streamlit as st
 
 from anomaly_assets.dashboard.figures.style import readable
 from anomaly_assets.dashboard.figures.wallet import history, normal_map, numbers_over_time
-from anomaly_assets.dashboard.shell import WALLET, Deployment, deployment, exports, go, nothing, plain, selection
+from anomaly_assets.dashboard.shell import FLAG, WALLET, Deployment, deployment, exports, go, nothing, plain, selection
 from anomaly_assets.dashboard.transactions import transactions
 from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.detectors.base import Detector
@@ -27,8 +29,8 @@ def show() -> None:
     chosen, found = selection(), deployment()
     wallet = _wallet(found)
     day = _day(chosen.days)
-    rows = views.scored_rows(found.digests, wallet, chosen.days, threads=found.compute.threads)
-    windows = views.windows(found.home, wallet, chosen.days, threads=found.compute.threads)
+    rows = views.points(found.wallets, wallet, chosen.days)
+    windows = views.windows(found.wallets, wallet, chosen.days)
     if not rows.num_rows and not windows.num_rows:
         nothing(
             f"Nothing is known of wallet {wallet} from {chosen.days[0]} to {chosen.days[-1]}.",
@@ -36,11 +38,13 @@ def show() -> None:
         )
     detectors = found.digests.detectors_of(found.digests.scored(chosen.days[-1]))
     _figures(rows, windows, detectors)
-    listed = views.models(found.home, wallet, chosen.days, threads=found.compute.threads)
-    _history(found, rows, listed, detectors)
+    listed = views.models(found.wallets, wallet, chosen.days)
+    flagged = views.flagged_rows(found.digests, wallet, chosen.days)
+    _history(found, wallet, rows, flagged, listed, detectors)
+    exports(partial(views.scored_rows, found.wallets, detectors, wallet, chosen.days), "wallet-transactions")
     _map(found, wallet, day, listed, detectors)
     st.subheader("Its flags")
-    transactions(rows.filter(rows.column("is_anomaly")), f"flags-{wallet}", empty="It was not flagged in this period.")
+    transactions(flagged, f"flags-{wallet}", empty="It was not flagged in this period.")
     _numbers(listed, detectors)
     _difference(found, wallet, chosen.days)
     _served(found, wallet, detectors)
@@ -97,22 +101,28 @@ def _figures(rows: pa.Table, windows: pa.Table, detectors: Sequence[Detector]) -
 
 
 def _history(
-    found: Deployment, rows: pa.Table, listed: Sequence[views.ModelOfDay], detectors: Sequence[Detector]
+    found: Deployment,
+    wallet: str,
+    rows: pa.Table,
+    flagged: pa.Table,
+    listed: Sequence[views.ModelOfDay],
+    detectors: Sequence[Detector],
 ) -> None:
     st.subheader("Amounts over time")
-    hours = np.array([moment.hour for moment in rows.column("TX_COMPLETED_AT").to_pylist()], dtype=np.int64)
+    hours = pc.hour(rows.column("TX_COMPLETED_AT")).to_numpy() if rows.num_rows else np.zeros(1, np.int64)
     usual = int(np.bincount(hours, minlength=24).argmax())
     hour = st.select_slider("Hour of day (UTC) whose normal band is drawn", range(24), usual)
-    normal = views.normal_over_time(listed, views.payloads(found.home, listed), detectors, hour)
-    state = st.plotly_chart(history(rows, normal, hour), key="history", on_select="rerun", selection_mode="points")
+    normal = views.normal_over_time(found.home, listed, detectors, hour)
+    drawn = history(rows, flagged, normal, hour)
+    state = st.plotly_chart(drawn, key="history", on_select="rerun", selection_mode="points")
     st.caption(
         "Shaded: amounts that no detector flagged at that hour, by the models of each day; its edge is the flag line. "
         "Days without shade have no model that is kept. Choose a dot to see why it was flagged or not."
     )
     for point in state["selection"]["points"]:
-        tx_id, day = point["customdata"][:2]
-        go("flag", tx=tx_id, day=day)
-    exports(rows, "wallet-transactions")
+        day, place, *tx_id = point["customdata"]
+        chosen = tx_id[0] if tx_id else views.tx_id_at(found.wallets, wallet, date.fromisoformat(day), place)
+        go(FLAG, tx=chosen, day=day)
 
 
 def _map(
@@ -124,7 +134,7 @@ def _map(
         st.info(f"The wallet had no model on {day}: its history was too short, or all alike.", icon=":material/inbox:")
         return
     maps = views.normal_map(views.payloads(found.home, of_day), of_day, detectors)
-    hours, amounts = views.window_points(found.home, wallet, day, threads=found.compute.threads)
+    hours, amounts = views.window_points(found.wallets, wallet, day)
     for detector, column in zip(of_day, st.columns(len(of_day)), strict=True):
         with column:
             st.markdown(f"**{readable(detector.detector)}**, model `{detector.model_id[:16]}`")
@@ -154,7 +164,7 @@ def _difference(found: Deployment, wallet: str, days: Sequence[date]) -> None:
     left, right = st.columns(2)
     first = left.selectbox("one day", days, len(days) - 2)
     last = right.selectbox("another day", days, len(days) - 1)
-    table = views.difference(found.home, wallet, first, last)
+    table = views.difference(found.wallets, wallet, first, last)
     st.dataframe(table, hide_index=True)
     exports(table, "wallet-difference")
 
