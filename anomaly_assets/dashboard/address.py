@@ -1,8 +1,11 @@
 """Choices that stand in the address, so that a copied address shows the same."""
 
 from collections.abc import Callable, Sequence
+from datetime import date
 
 import streamlit as st
+
+from anomaly_assets.domain.days import day_named
 
 
 def choice(
@@ -41,6 +44,27 @@ def several(label: str, name: str, options: Sequence[str], default: Sequence[str
     values = st.multiselect(label, options, key=key, max_selections=at_most)
     remember(name, [] if values == list(default) else values)
     return values
+
+
+def day(label: str, name: str, days: Sequence[date], *, default: date, about: str = "") -> date:
+    """One of ``days``, in the address under ``name``; kept for as long as the screen is ``about`` the same."""
+    key = _key(f"{name}-{about}")
+    if st.session_state.get(key) not in days:
+        asked = day_named(st.query_params.get(name, ""))
+        st.session_state[key] = asked if asked in days else default
+    value: date = st.selectbox(label, days, key=key)
+    remember(name, [str(value)])
+    return value
+
+
+def number(label: str, name: str, numbers: Sequence[int], *, default: int) -> int:
+    """One of ``numbers`` in order, in the address under ``name`` unless it is the default."""
+    key, named = _key(name), {str(each): each for each in numbers}
+    if key not in st.session_state:
+        st.session_state[key] = named.get(st.query_params.get(name, ""), default)
+    value: int = st.select_slider(label, numbers, key=key)
+    remember(name, [] if value == default else [str(value)])
+    return value
 
 
 def remember(name: str, values: Sequence[str]) -> None:

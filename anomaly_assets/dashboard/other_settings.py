@@ -68,7 +68,7 @@ def _one_at_a_time() -> threading.Lock:
 
 def _key(days: Sequence[date], changes: Mapping[str, str]) -> tuple[Any, ...]:
     digests = deployment().digests
-    return tuple(digests.scored(day).seal.seal_id for day in days), tuple(sorted(changes.items()))
+    return tuple(digests.scored(day).content for day in days), tuple(sorted(changes.items()))
 
 
 def _control(key: str, section: Any, name: str, wanted: Mapping[str, str]) -> dict[str, str]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 from typing import Any, NoReturn
 
@@ -18,6 +18,7 @@ from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.errors import AnomalyAssetsError, StoreUnavailable
+from anomaly_assets.domain.shown_text import shown
 from anomaly_assets.settings import Settings, load_settings
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.exports import to_csv, to_parquet
@@ -27,10 +28,13 @@ from anomaly_assets.views.wallet import ServedModel, served
 
 DAYS_SHOWN_FIRST = 28
 """Length of the period that is chosen at first."""
+BEYOND = timedelta(days=730)
+"""How far beyond the scored days a period may reach."""
 WITHOUT_ORGANISATION = "(none)"
 """How rows without an organisation are named."""
 _MARKS = re.compile(r"[!-/:-@\[-`{-~]")
 """What may mean something in Markdown: all punctuation of ASCII, which a backslash makes plain."""
+_MADE_SOMETHING_OF = re.compile(r":/|[wW][.]|.@|-(?=-)-|->|<-|=>|<=", re.DOTALL)
 FLAG, WALLET = "flag", "wallet"
 """Screens of one transaction and of one wallet."""
 _LEADS = {"tx": FLAG, "wallet": WALLET}
@@ -100,8 +104,12 @@ def link(label: str, name: str, **parameters: str) -> None:
 
 
 def plain(text: str) -> str:
-    """Foreign text inside Markdown: shown as it is, whatever it holds, on one line."""
-    return _MARKS.sub(r"\\\g<0>", " ".join(text.split()))
+    """Foreign text inside Markdown: shown as it is, on one line, and nothing of it a link.
+
+    What Streamlit would make a link or an arrow of, whatever is before it, is parted by a space without width.
+    """
+    parted = _MADE_SOMETHING_OF.sub(lambda found: f"{found[0][:-1]}\u200b{found[0][-1]}", shown(text))
+    return _MARKS.sub(r"\\\g<0>", parted)
 
 
 @contextmanager
@@ -164,29 +172,34 @@ def prepare(days: Sequence[date]) -> None:
 
 def period(days: Sequence[date]) -> tuple[date, date]:
     """First and last day of the sidebar: of the address, else as chosen before, else the last of ``days``."""
-    usual = (days[max(len(days) - DAYS_SHOWN_FIRST, 0)], days[-1])
-    asked = tuple(day_named(st.query_params.get(name, "")) for name in ("from", "to"))
-    known = st.session_state.get("period", usual)
-    first, last = (wanted or kept for wanted, kept in zip(asked, known, strict=True))
-    low, high = min(days[0], first), max(days[-1], last)
-    value = st.sidebar.date_input(
-        "Period (UTC days)", (min(first, last), max(first, last)), min_value=low, max_value=high
-    )
-    if isinstance(value, tuple) and len(value) == 2:
-        first, last = value
-    st.session_state["period"] = (first, last)
+    state, asked = st.session_state, tuple(st.query_params.get(name) for name in ("from", "to"))
+    known = state.get("period-kept", (days[max(len(days) - DAYS_SHOWN_FIRST, 0)], days[-1]))
+    if any(asked) and asked != state.get("period-told"):  # a link led here, not a choice of this screen
+        named = [day_named(text or "") or kept for text, kept in zip(asked, known, strict=True)]
+        state["period"] = (_near(min(named), days), _near(max(named), days))
+    elif "period" not in state:
+        state["period"] = known
+    low, high = min(days[0], *state["period"]), max(days[-1], *state["period"])
+    value: Any = st.sidebar.date_input("Period (UTC days)", key="period", min_value=low, max_value=high)
+    first, last = value if isinstance(value, tuple) and len(value) == 2 else known
+    state["period-kept"], state["period-told"] = (first, last), (str(first), str(last))
     st.query_params.update({"from": str(first), "to": str(last)})
     return first, last
 
 
+def _near(day: date, days: Sequence[date]) -> date:
+    """``day``, or the furthest before and after ``days`` that is looked at."""
+    return min(max(day, days[0] - BEYOND), days[-1] + BEYOND)
+
+
 def _organisations(days: Sequence[date]) -> tuple[str | None, ...] | None:
-    names = _organisation_names(days)
-    asked = [name for name in st.query_params.get_all("org") if name in names]
-    known = st.session_state.get("organisations", asked)
-    chosen = st.sidebar.multiselect(
-        "Organisations", names, [name for name in (asked or known) if name in names], placeholder="all"
-    )
-    st.session_state["organisations"] = chosen
+    names, state, asked = _organisation_names(days), st.session_state, st.query_params.get_all("org")
+    if asked and asked != state.get("organisations-told"):
+        state["organisations"] = asked
+    known = state.get("organisations", state.get("organisations-kept", []))
+    state["organisations"] = [name for name in known if name in names]
+    chosen = st.sidebar.multiselect("Organisations", names, key="organisations", placeholder="all")
+    state["organisations-kept"] = state["organisations-told"] = list(chosen)
     st.query_params["org"] = chosen
     if not chosen:
         return None
@@ -212,12 +225,17 @@ def exports(table: pa.Table | Callable[[], pa.Table], name: str) -> None:
             st.download_button(
                 label,
                 partial(_file, make, table),
-                f"{name}.{ending}",
+                f"{file_name(name)}.{ending}",
                 kind,
                 key=f"{name}-{ending}",
                 icon=":material/download:",
                 on_click="ignore",  # a new run would take back what is being fetched
             )
+
+
+def file_name(text: str) -> str:
+    """``text`` as a file may be called anywhere."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", text)[:60]
 
 
 def _file(make: Callable[[pa.Table], bytes], table: pa.Table | Callable[[], pa.Table]) -> bytes:

@@ -1,10 +1,11 @@
 """Digests of scored days, made once per content of a day and kept.
 
-    {home}/digests/{day}/v{format}-{sha256[:32]}-{part}.parquet     named by the scores they are made from
+    {home}/digests/{day}/v{format}-{sha256[:32]}-{part}.digest     named by the scores they are made from
 
 They can be deleted at any time; an erasure deletes them.
 """
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from anomaly_assets.adapters.parquet_bytes import table_from_bytes, table_to_byt
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.day_digest import cells, counts, flags, histograms, statuses
 from anomaly_assets.domain.detectors.base import Detector
+from anomaly_assets.domain.errors import Superseded
 from anomaly_assets.steps.run import METRICS, SCORED
 from anomaly_assets.steps.settings_record import recorded_settings
 
@@ -32,6 +34,7 @@ _MAKE: dict[str, Callable[[pa.Table, Sequence[Detector]], pa.Table]] = {
     "flags": lambda scored, detectors: flags(scored, [each.name for each in detectors]),
 }
 PARTS = tuple(_MAKE)
+ATTEMPTS, DIGEST_BYTES = 4, 32
 FORMAT_VERSION = 1
 """Raised when the same scores give another digest: older ones are then made again."""
 Files = tuple[tuple[int, int, int] | None, ...]
@@ -62,6 +65,7 @@ class Digests:
         self._known: dict[tuple[date, str], tuple[str, pa.Table]] = {}
         self._scored: dict[date, tuple[Files | None, ScoredDay]] = {}
         self._detectors: dict[str, list[Detector]] = {}
+        self._cleared: dict[date, str] = {}
         self._making = threading.Lock()
 
     def days(self) -> list[date]:
@@ -87,7 +91,9 @@ class Digests:
 
     def missing(self, days: Iterable[date]) -> list[date]:
         """Days among these whose digest is to be made first."""
-        now = (self.scored(day) for day in days)
+        now = [self.scored(day) for day in days]
+        for each in now:
+            self._drop_others(each)
         return [each.day for each in now if not all(self._path(each, part).exists() for part in PARTS)]
 
     def make(self, day: date) -> None:
@@ -96,7 +102,9 @@ class Digests:
             scored = self.scored(day)
             table, detectors = self.home.lake.read(scored.seal, "scored"), self.detectors_of(scored)
             for part, make in _MAKE.items():
-                write_atomically(self._path(scored, part), table_to_bytes(make(table, detectors), compression="zstd"))
+                content = table_to_bytes(make(table, detectors), compression="zstd")
+                write_atomically(self._path(scored, part), content + hashlib.sha256(content).digest())
+            self._cleared.pop(day, None)
             self._drop_others(self.scored(day))  # as it is now: an erasure meanwhile leaves nothing of what was read
 
     def read(self, part: str, days: Sequence[date], columns: Sequence[str] | None = None) -> pa.Table:
@@ -125,19 +133,20 @@ class Digests:
         return pa.concat_tables(tables) if tables else pa.table({})
 
     def _read(self, part: str, day: date) -> pa.Table:
-        scored = self.scored(day)
-        known = self._known.get((day, part))
-        if known is not None and known[0] == scored.content:
-            return known[1]
-        try:
-            table = table_from_bytes(self._path(scored, part).read_bytes())
-        except (FileNotFoundError, pa.ArrowInvalid):  # not made yet, or damaged: made of what is verified
-            self.make(day)
+        for _ in range(ATTEMPTS):
             scored = self.scored(day)
-            table = table_from_bytes(self._path(scored, part).read_bytes())
-        table = table.add_column(0, "day", pa.repeat(pa.scalar(day), table.num_rows))
-        self._known[day, part] = (scored.content, table)
-        return table
+            known = self._known.get((day, part))
+            if known is not None and known[0] == scored.content:
+                return known[1]
+            table = _whole(self._path(scored, part))
+            if table is not None:
+                table = table.add_column(0, "day", pa.repeat(pa.scalar(day), table.num_rows))
+                self._known[day, part] = (scored.content, table)
+                return table
+            self.make(day)  # of what is verified
+        raise Superseded(
+            f"the scores of {day} changed {ATTEMPTS} times while their digest was made", remedy="look again in a moment"
+        )
 
     def _identities(self, day: date) -> Files | None:
         """Which files say how the day is now: they are replaced, never changed. None: that cannot be told."""
@@ -147,13 +156,26 @@ class Digests:
         )
 
     def _path(self, scored: ScoredDay, part: str) -> Path:
-        return self.home.digests / scored.day.isoformat() / f"{_stem(scored)}-{part}.parquet"
+        return self.home.digests / scored.day.isoformat() / f"{_stem(scored)}-{part}.digest"
 
     def _drop_others(self, scored: ScoredDay) -> None:
-        """Remove digests of other contents of the day."""
-        for path in self._path(scored, PARTS[0]).parent.glob("[!.]*.parquet"):
+        """Remove digests of other contents of the day, once for each content."""
+        if self._cleared.get(scored.day) == scored.content:
+            return
+        for path in self._path(scored, PARTS[0]).parent.glob("[!.]*.digest"):
             if not path.name.startswith(_stem(scored)):
                 path.unlink(missing_ok=True)
+        self._cleared[scored.day] = scored.content
+
+
+def _whole(path: Path) -> pa.Table | None:
+    """The table in a file that ends with its digest; None when it is not there, or not whole."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    table, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
+    return table_from_bytes(table) if hashlib.sha256(table).digest() == digest else None
 
 
 def _identity(path: Path) -> tuple[int, int, int] | None:

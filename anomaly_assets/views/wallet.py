@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -92,12 +92,17 @@ def windows(reader: WalletReader, wallet: str, days: Sequence[date]) -> pa.Table
     return reader.rows(WINDOW, "wallets", wallet, days, columns=columns)
 
 
-def eligible_since(windows: pa.Table, detectors: Sequence[Detector]) -> dict[str, date | None]:
+def eligible_since(reader: WalletReader, wallet: str, detectors: Sequence[Detector]) -> dict[str, date | None]:
+    """First day of the home's windows in which the wallet's history sufficed, by detector; None: in none."""
+    return first_eligible(windows(reader, wallet, reader.home.lake.days(WINDOW)), detectors)
+
+
+def first_eligible(windows: pa.Table, detectors: Sequence[Detector]) -> dict[str, date | None]:
     """First day of these windows whose history sufficed, by detector; None: none did."""
     found: dict[str, date | None] = {}
     for detector in detectors:
         name = f"{detector.name}_eligible"
-        known = name in windows.column_names
+        known = name in windows.column_names and windows.num_rows > 0
         days = windows.filter(windows.column(name)).column("day").to_pylist() if known else []
         found[detector.name] = min(days, default=None)
     return found
@@ -148,8 +153,8 @@ class NormalOfDay:
 
     Parameters
     ----------
-    bands : amounts no detector flags, of the detectors with a model; None: none has one that is kept
-    by_detector : those of each
+    bands : amounts that no detector with a model flags; None when one of these models is not kept any more
+    by_detector : those of each whose model is kept
     """
 
     day: date
@@ -158,29 +163,31 @@ class NormalOfDay:
 
 
 def normal_over_time(
-    home: Home, listed: Sequence[ModelOfDay], detectors: Sequence[Detector], hour: int
+    home: Home, listed: Sequence[ModelOfDay], detectors_of: Callable[[date], Sequence[Detector]], hour: int
 ) -> list[NormalOfDay]:
-    """Per day with models, the amounts that are not flagged at a UTC ``hour``, by the models that are archived still.
+    """Per day with models, the amounts that are not flagged at a UTC ``hour``.
 
-    Raises ``CorruptFile`` for a forged one.
+    ``detectors_of`` gives the detectors of a day with the settings that decided then. Raises ``CorruptFile`` for an
+    archived model that is forged.
     """
-    of = {detector.name: detector for detector in detectors}
-    keys = {each.model_id: (each.model_id, hour, _named(of[each.detector])) for each in listed if each.detector in of}
+    of = {day: {each.name: each for each in detectors_of(day)} for day in {each.day for each in listed}}
+    keys = [(each.model_id, hour, _named(of[each.day][each.detector])) for each in listed]
     with _BANDS_LOCK:  # models of many days are looked at again and again
-        bands = {model_id: _BANDS[key] for model_id, key in keys.items() if key in _BANDS}
-    for model_id, model in payloads(home, [each for each in listed if each.model_id not in bands]).items():
-        if model.detector in of:
-            bands[model_id] = of[model.detector].normal_amounts(model, hour=hour)
+        bands = {key: _BANDS[key] for key in set(keys) if key in _BANDS}
+    known = payloads(home, [each for each, key in zip(listed, keys, strict=True) if key not in bands])
+    days: dict[date, dict[str, list[AmountBand] | None]] = {}
+    for each, key in zip(listed, keys, strict=True):
+        if key not in bands and each.model_id in known:
+            bands[key] = of[each.day][each.detector].normal_amounts(known[each.model_id], hour=hour)
+        days.setdefault(each.day, {})[each.detector] = bands.get(key)
     with _BANDS_LOCK:
-        _BANDS.update({keys[model_id]: found for model_id, found in bands.items()})
-    days: dict[date, dict[str, list[AmountBand]]] = {}
-    for each in listed:
-        found = days.setdefault(each.day, {})
-        if each.model_id in bands:
-            found[each.detector] = bands[each.model_id]
-    return [
-        NormalOfDay(day, intersection(list(found.values())) if found else None, found) for day, found in days.items()
-    ]
+        _BANDS.update(bands)
+    return [_normal_of_day(day, found) for day, found in days.items()]
+
+
+def _normal_of_day(day: date, found: Mapping[str, list[AmountBand] | None]) -> NormalOfDay:
+    kept = {name: bands for name, bands in found.items() if bands is not None}
+    return NormalOfDay(day, intersection(list(kept.values())) if len(kept) == len(found) else None, kept)
 
 
 def _named(detector: Detector) -> str:

@@ -37,6 +37,12 @@ def said(test: AppTest) -> str:
     return "\n".join(str(each.value) for kind in kinds for each in kind)
 
 
+def addressed(test: AppTest, name: str) -> list[str]:
+    """What the address holds under a name."""
+    found = test.query_params[name]
+    return [found] if isinstance(found, str) else list(found)
+
+
 def test_a_home_without_scored_days_says_how_to_score_some(shown: Shown, tmp_path: Path) -> None:
     test = shown(Home(tmp_path / "home"))
     assert not test.exception
@@ -80,3 +86,43 @@ def test_a_transaction_that_was_removed_or_never_was_is_told_so(shown: Shown, ho
     test = shown(home, tx="no-such-id")
     assert not test.exception
     assert "holds a transaction" in said(test)
+
+
+def test_every_one_of_several_choices_in_a_row_is_taken(shown: Shown, home: Home) -> None:
+    test = shown(home, **{"from": str(DAYS[0]), "to": str(DAYS[-1])})
+    names = list(test.sidebar.multiselect[0].options)
+    for count in (1, 2, 3):
+        test.sidebar.multiselect[0].set_value(names[:count]).run()
+        assert test.sidebar.multiselect[0].value == names[:count]
+        assert addressed(test, "org") == names[:count]
+    for last in (DAYS[2], DAYS[1], DAYS[3]):
+        test.sidebar.date_input[0].set_value((DAYS[0], last)).run()
+        assert test.sidebar.date_input[0].value == (DAYS[0], last)
+        assert addressed(test, "to") == [str(last)]
+    assert not test.exception
+
+
+def test_the_day_of_a_wallet_s_models_is_the_one_chosen_last(shown: Shown, home: Home) -> None:
+    test = shown(home, page="wallet", wallet="W000001", day=str(DAYS[1]))
+    days = [box for box in test.selectbox if box.label == "Day whose models are shown"]
+    assert days[0].value == DAYS[1]
+    for day in (DAYS[2], DAYS[0], DAYS[3]):
+        next(box for box in test.selectbox if box.label == "Day whose models are shown").set_value(day).run()
+        assert next(box for box in test.selectbox if box.label == "Day whose models are shown").value == day
+        assert addressed(test, "day") == [str(day)]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"page": "operations", "to": "9999-12-31"},
+        {"page": "operations", "from": "0001-01-01"},
+        {"page": "timeline", "days": "0001-01-01..9999-12-31"},
+        {"page": "timeline", "hour": "9" * 5000},
+        {"page": "timeline", "from": "9999-12-31", "to": "0001-01-01"},
+        {"page": "wallet", "wallet": "W000001", "hour": "-1", "day": "0000"},
+        {"page": "nowhere", "tx": ""},
+    ],
+)
+def test_no_address_ends_in_an_exception(shown: Shown, home: Home, parameters: dict[str, str]) -> None:
+    assert not shown(home, **parameters).exception

@@ -50,16 +50,16 @@ def test_a_digest_is_made_once_and_read_from_then_on(home: Home) -> None:
     for day in DAYS:
         digests.make(day)
     assert digests.missing(DAYS) == []
-    files = {path: path.stat().st_mtime_ns for path in home.digests.rglob("*.parquet")}
+    files = {path: path.stat().st_mtime_ns for path in home.digests.rglob("*.digest")}
     assert len(files) == len(DAYS) * len(PARTS)
     for part in PARTS:
         Digests(home).read(part, DAYS)
-    assert {path: path.stat().st_mtime_ns for path in home.digests.rglob("*.parquet")} == files
+    assert {path: path.stat().st_mtime_ns for path in home.digests.rglob("*.digest")} == files
 
 
 def test_a_damaged_digest_is_made_again_from_the_verified_scores(home: Home) -> None:
     before = Digests(home).read("cells", DAYS[:1])
-    for path in home.digests.rglob("*-cells.parquet"):
+    for path in home.digests.rglob("*-cells.digest"):
         path.write_bytes(path.read_bytes()[:-20])
     assert Digests(home).read("cells", DAYS[:1]).equals(before)
 
@@ -73,7 +73,7 @@ def test_other_scores_of_a_day_take_the_place_of_its_digest(home: Home) -> None:
         writer.commit(writer.stage({"scored": scored}), revision="a" * 64, verdicts=(), settings_id=other.settings_id)
     assert folder.exists()
     assert pc.sum(digests.read("cells", [first]).column("n_rows")).as_py() == 5
-    assert len(list((home.digests / str(first)).glob("*.parquet"))) == len(PARTS)
+    assert len(list((home.digests / str(first)).glob("*.digest"))) == len(PARTS)
 
 
 def test_a_day_whose_scores_were_changed_gives_an_error_and_no_digest(home: Home) -> None:

@@ -6,6 +6,7 @@ import pytest
 from evidence.conftest import DAYS
 
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.domain.detectors.statistical import StatisticalDetector
 from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.explain import explain
@@ -83,7 +84,7 @@ def test_models_and_what_they_let_pass_are_those_that_explain_a_flag(home: Home)
     own = table.filter(pc.equal(table.column("wallet_id"), wallet))
     assert [each.model_id for each in listed] == own.sort_by("detector").column("model_id").to_pylist()
     known = views.payloads(home, listed)
-    normal = views.normal_over_time(home, listed, case.detectors, explained.hour)
+    normal = views.normal_over_time(home, listed, lambda _: case.detectors, explained.hour)
     assert [each.bands for each in normal] == [explained.normal]
     maps = views.normal_map(known, listed, case.detectors)
     assert maps == {each.detector: each.normal_by_hour for each in explained.detectors if each.normal_by_hour}
@@ -100,7 +101,8 @@ def test_a_payload_that_is_not_kept_leaves_its_day_without_a_band(home: Home) ->
         pack.unlink()
     assert views.payloads(home, listed) == {}
     views._BANDS.clear()  # of these models, which other tests looked at
-    normal = views.normal_over_time(home, listed, Case.of(home, DAYS[0]).detectors, 12)
+    detectors = Case.of(home, DAYS[0]).detectors
+    normal = views.normal_over_time(home, listed, lambda _: detectors, 12)
     assert [each.bands for each in normal] == [None] * len({each.day for each in listed})
 
 
@@ -112,8 +114,8 @@ def test_a_wallet_is_eligible_since_the_first_day_whose_history_sufficed() -> No
     late = pa.table({"day": days, "statistical_eligible": [False, False, True, True]})
     never = pa.table({"day": days, "statistical_eligible": [False] * 4})
     detectors = [Named()]
-    assert views.eligible_since(late, detectors) == {"statistical": DAYS[2]}  # type: ignore[arg-type]
-    assert views.eligible_since(never, detectors) == {"statistical": None}  # type: ignore[arg-type]
+    assert views.first_eligible(late, detectors) == {"statistical": DAYS[2]}  # type: ignore[arg-type]
+    assert views.first_eligible(never, detectors) == {"statistical": None}  # type: ignore[arg-type]
 
 
 def test_the_difference_of_two_days_names_what_differs_and_what_does_not(home: Home) -> None:
@@ -130,3 +132,26 @@ def test_the_difference_of_two_days_names_what_differs_and_what_does_not(home: H
     assert shown["differs"] == ("yes" if counts[0] != counts[1] else "")
     same = views.difference(WalletReader(home), wallet, DAYS[0], DAYS[0])
     assert set(same.column("differs").to_pylist()) == {""}
+
+
+def test_a_day_on_which_one_of_two_models_is_kept_has_no_band_of_both(home: Home) -> None:
+    wallet = busiest(home)
+    listed = views.models(WalletReader(home), wallet, DAYS[:1])
+    assert len(listed) == 2
+    detectors = Case.of(home, DAYS[0]).detectors
+    views._BANDS.clear()
+    home.models.drop_ids(DAYS[0], {listed[0].model_id})
+    (normal,) = views.normal_over_time(home, listed, lambda _: detectors, 12)
+    assert normal.bands is None
+    assert list(normal.by_detector) == [listed[1].detector]
+
+
+def test_a_flag_line_is_drawn_with_the_settings_of_its_day(home: Home) -> None:
+    wallet = busiest(home)
+    listed = [each for each in views.models(WalletReader(home), wallet, DAYS[:2]) if each.detector == "statistical"]
+    strict, lenient = StatisticalDetector(zscore_threshold=1.0), StatisticalDetector(zscore_threshold=9.0)
+    of_day = {DAYS[0]: [strict], DAYS[1]: [lenient]}
+    first, second = views.normal_over_time(home, listed, of_day.__getitem__, 12)
+    assert first.bands
+    assert second.bands
+    assert first.bands[0][1] < second.bands[0][1]

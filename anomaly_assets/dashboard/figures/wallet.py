@@ -9,7 +9,16 @@ import plotly.graph_objects as go
 import pyarrow as pa
 from plotly.subplots import make_subplots
 
-from anomaly_assets.dashboard.figures.style import FLAGGED, HEIGHT, MUTED, NORMAL, detector_colour, figure, readable
+from anomaly_assets.dashboard.figures.style import (
+    FLAGGED,
+    HEIGHT,
+    MUTED,
+    NORMAL,
+    detector_colour,
+    figure,
+    foreign,
+    readable,
+)
 from anomaly_assets.domain.detectors.amount_bands import AmountBand
 from anomaly_assets.views.wallet import ModelOfDay, NormalOfDay
 
@@ -62,7 +71,7 @@ def history(rows: pa.Table, flagged: pa.Table, normal: Sequence[NormalOfDay], ho
             name="flagged",
             marker={"color": FLAGGED, "symbol": "x", "size": 9, "opacity": 0.8},
             customdata=[(str(row["day"]), 0, row["TX_ID"]) for row in flagged.select(["day", "TX_ID"]).to_pylist()],
-            text=flagged.column("reason").to_pylist(),
+            text=[foreign(reason) for reason in flagged.column("reason").to_pylist()],
             hovertemplate="%{x}<br>%{y:,.2f}<br>%{text}<extra>flagged</extra>",
         )
     )

@@ -1,6 +1,5 @@
 """One transaction: its verdict, why, everything behind it, and the proof."""
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
@@ -9,10 +8,11 @@ import numpy as np
 import streamlit as st
 
 from anomaly_assets.adapters.verification_log import record
+from anomaly_assets.dashboard import address
 from anomaly_assets.dashboard.evidence_tree import evidence_tree
 from anomaly_assets.dashboard.figures.style import readable
 from anomaly_assets.dashboard.figures.wallet import amounts_and_line, normal_map
-from anomaly_assets.dashboard.shell import FLAG, Deployment, deployment, go, link, nothing, plain
+from anomaly_assets.dashboard.shell import FLAG, Deployment, deployment, file_name, go, link, nothing, plain
 from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.detectors.amount_bands import AmountBand
 from anomaly_assets.domain.detectors.wording import amount_text, hour_text
@@ -72,10 +72,11 @@ def _transaction(found: Deployment) -> tuple[str, date]:
     days = [place.day for place in places]
     if not days:
         trace(found.home, typed)  # says whether it was erased, or never was
-    chosen = day_named(st.query_params.get("day", ""))
-    day = chosen if chosen in days else next((p.day for p in reversed(places) if p.in_scores), days[-1])
+    newest = next((place.day for place in reversed(places) if place.in_scores), days[-1])
+    named = day_named(st.query_params.get("day", ""))
+    day = named if named is not None and named in days else newest
     if len(days) > 1:
-        day = st.selectbox("Day (several hold this id)", days, days.index(day))
+        day = address.day("Day (several hold this id)", "day", days, default=day, about=typed)
     st.query_params.update({"tx": typed, "day": str(day)})
     return typed, day
 
@@ -228,7 +229,7 @@ def _save(
             proof,
             dagster_address=found.settings.dashboard.dagster_address,
         ),
-        f"flag-{traced['day']}-{re.sub(r'[^A-Za-z0-9_-]', '_', tx_id)[:40]}.html",
+        file_name(f"flag-{traced['day']}-{tx_id}") + ".html",
         "text/html",
         icon=":material/download:",
         on_click="ignore",  # a new run would take back what is being fetched

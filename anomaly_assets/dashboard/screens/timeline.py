@@ -39,7 +39,7 @@ def show() -> None:
     chosen, digests = selection(), deployment().digests
     detectors = detector_names(digests, chosen.days)
     by = choice("Flagged by", BY, [UNIFIED, *detectors], shown=lambda n: "any" if n == UNIFIED else readable(n))
-    focus = _focus(by)
+    focus = _focus(by, chosen)
     over_time = flags_over_time(digests, chosen)
     _chart(flags_by_day(over_time, detectors, chosen=focus.days), "by-day", _take_days, ("points", "box"))
     st.caption(
@@ -157,11 +157,11 @@ def _as_period(first: date, last: date) -> None:
     remember(DAYS, [])
 
 
-def _focus(by: str) -> Focus:
+def _focus(by: str, shown: Selection) -> Focus:
     """What the address names; what it names wrongly is left out."""
     first, last = map(day_named, st.query_params.get(DAYS, "").partition("..")[::2])
     return Focus(
-        days=(min(first, last), max(first, last)) if first and last else None,
+        days=(max(min(first, last), shown.days[0]), min(max(first, last), shown.days[-1])) if first and last else None,
         weekdays=_numbers(WEEKDAY, WEEKDAYS),
         hours=_numbers(HOUR, HOURS),
         detector=by,
@@ -169,5 +169,5 @@ def _focus(by: str) -> Focus:
 
 
 def _numbers(name: str, count: int) -> frozenset[int] | None:
-    found = {text for text in st.query_params.get_all(name) if text.isdecimal()}
-    return frozenset(number for number in map(int, found) if number < count) or None
+    known = {str(number): number for number in range(count)}
+    return frozenset(known[text] for text in st.query_params.get_all(name) if text in known) or None

@@ -9,13 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import streamlit as st
 
+from anomaly_assets.dashboard import address
 from anomaly_assets.dashboard.figures.style import readable
 from anomaly_assets.dashboard.figures.wallet import history, normal_map, numbers_over_time
 from anomaly_assets.dashboard.shell import FLAG, WALLET, Deployment, deployment, exports, go, nothing, plain, selection
 from anomaly_assets.dashboard.transactions import transactions
-from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.errors import AnomalyAssetsError
+from anomaly_assets.steps.run import WINDOW
 from anomaly_assets.views import wallet as views
 
 TITLE, ICON = "Wallet explorer", ":material/account_balance_wallet:"
@@ -28,7 +29,6 @@ def show() -> None:
     st.title(TITLE)
     chosen, found = selection(), deployment()
     wallet = _wallet(found)
-    day = _day(chosen.days)
     rows = views.points(found.wallets, wallet, chosen.days)
     windows = views.windows(found.wallets, wallet, chosen.days)
     if not rows.num_rows and not windows.num_rows:
@@ -36,13 +36,13 @@ def show() -> None:
             f"Nothing is known of wallet {wallet} from {chosen.days[0]} to {chosen.days[-1]}.",
             "# choose another period in the sidebar, or search for another wallet",
         )
-    detectors = found.digests.detectors_of(found.digests.scored(chosen.days[-1]))
-    _figures(rows, windows, detectors)
+    detectors = _detectors(found, chosen.days[-1])
+    _figures(found, wallet, rows, windows, detectors)
     listed = views.models(found.wallets, wallet, chosen.days)
     flagged = views.flagged_rows(found.digests, wallet, chosen.days)
-    _history(found, wallet, rows, flagged, listed, detectors)
+    _history(found, wallet, rows, flagged, listed)
     exports(partial(views.scored_rows, found.wallets, detectors, wallet, chosen.days), "wallet-transactions")
-    _map(found, wallet, day, listed, detectors)
+    _map(found, wallet, chosen.days, listed)
     st.subheader("Its flags")
     transactions(flagged, f"flags-{wallet}", empty="It was not flagged in this period.")
     _numbers(listed, detectors)
@@ -68,6 +68,7 @@ def _wallet(found: Deployment) -> str:
             }
         )
         state = st.dataframe(table, hide_index=True, on_select="rerun", selection_mode="single-row", key="search")
+        exports(table, "wallets")
         if chosen := state["selection"]["rows"]:
             go(WALLET, wallet=matching[chosen[0]][0])
         if not asked:
@@ -76,27 +77,26 @@ def _wallet(found: Deployment) -> str:
     return asked
 
 
-def _day(days: Sequence[date]) -> date:
-    """The day whose models are looked at: of the address, else the last one."""
-    asked = day_named(st.query_params.get("day", ""))
-    place = days.index(asked) if asked in days else len(days) - 1
-    day = st.selectbox("Day whose models are shown", days, place)
-    st.query_params["day"] = str(day)
-    return day
+def _detectors(found: Deployment, day: date) -> Sequence[Detector]:
+    """Those that judged a scored day, with the settings of then."""
+    return found.digests.detectors_of(found.digests.scored(day))
 
 
-def _figures(rows: pa.Table, windows: pa.Table, detectors: Sequence[Detector]) -> None:
+def _figures(found: Deployment, wallet: str, rows: pa.Table, windows: pa.Table, detectors: Sequence[Detector]) -> None:
     columns = st.columns(3 + len(detectors))
     flagged = sum(rows.column("is_anomaly").to_pylist())
     columns[0].metric("Transactions", f"{rows.num_rows:,}")
     columns[1].metric("Flagged", f"{flagged:,}")
     last = windows.column("n_transactions").to_pylist()[-1] if windows.num_rows else 0
     columns[2].metric("In the last window", f"{last:,}")
-    for column, (name, since) in zip(columns[3:], views.eligible_since(windows, detectors).items(), strict=True):
+    first = found.home.lake.days(WINDOW)[:1]
+    since = views.eligible_since(found.wallets, wallet, detectors)
+    for column, (name, day) in zip(columns[3:], since.items(), strict=True):
         column.metric(
             f"{readable(name)} since",
-            str(since or "not yet"),
-            help="First day of the period on which the wallet's history was enough for this detector.",
+            "not yet" if day is None else f"≤ {day}" if [day] == first else str(day),
+            help="First of all scored days on which the wallet's history was enough for this detector; ≤ marks the "
+            "first scored day, before which nobody knows.",
         )
 
 
@@ -106,18 +106,17 @@ def _history(
     rows: pa.Table,
     flagged: pa.Table,
     listed: Sequence[views.ModelOfDay],
-    detectors: Sequence[Detector],
 ) -> None:
     st.subheader("Amounts over time")
     hours = pc.hour(rows.column("TX_COMPLETED_AT")).to_numpy() if rows.num_rows else np.zeros(1, np.int64)
     usual = int(np.bincount(hours, minlength=24).argmax())
-    hour = st.select_slider("Hour of day (UTC) whose normal band is drawn", range(24), usual)
-    normal = views.normal_over_time(found.home, listed, detectors, hour)
+    hour = address.number("Hour of day (UTC) whose normal band is drawn", "hour", range(24), default=usual)
+    normal = views.normal_over_time(found.home, listed, partial(_detectors, found), hour)
     drawn = history(rows, flagged, normal, hour)
     state = st.plotly_chart(drawn, key="history", on_select="rerun", selection_mode="points")
     st.caption(
         "Shaded: amounts that no detector flagged at that hour, by the models of each day; its edge is the flag line. "
-        "Days without shade have no model that is kept. Choose a dot to see why it was flagged or not."
+        "Days without shade lack a model that is kept. Choose a dot to see why it was flagged or not."
     )
     for point in state["selection"]["points"]:
         day, place, *tx_id = point["customdata"]
@@ -125,15 +124,14 @@ def _history(
         go(FLAG, tx=chosen, day=day)
 
 
-def _map(
-    found: Deployment, wallet: str, day: date, listed: Sequence[views.ModelOfDay], detectors: Sequence[Detector]
-) -> None:
-    st.subheader(f"What the models of {day} let pass")
+def _map(found: Deployment, wallet: str, days: Sequence[date], listed: Sequence[views.ModelOfDay]) -> None:
+    st.subheader("What its models let pass")
+    day = address.day("Day whose models are shown", "day", days, default=days[-1], about=wallet)
     of_day = [each for each in listed if each.day == day]
     if not of_day:
         st.info(f"The wallet had no model on {day}: its history was too short, or all alike.", icon=":material/inbox:")
         return
-    maps = views.normal_map(views.payloads(found.home, of_day), of_day, detectors)
+    maps = views.normal_map(views.payloads(found.home, of_day), of_day, _detectors(found, day))
     hours, amounts = views.window_points(found.wallets, wallet, day)
     for detector, column in zip(of_day, st.columns(len(of_day)), strict=True):
         with column:
@@ -162,8 +160,10 @@ def _difference(found: Deployment, wallet: str, days: Sequence[date]) -> None:
         return
     st.subheader("Differences between two days")
     left, right = st.columns(2)
-    first = left.selectbox("one day", days, len(days) - 2)
-    last = right.selectbox("another day", days, len(days) - 1)
+    with left:
+        first = address.day("One day", "one", days, default=days[-2], about=wallet)
+    with right:
+        last = address.day("Another day", "another", days, default=days[-1], about=wallet)
     table = views.difference(found.wallets, wallet, first, last)
     st.dataframe(table, hide_index=True)
     exports(table, "wallet-difference")
@@ -187,3 +187,4 @@ def _served(found: Deployment, wallet: str, detectors: Sequence[Detector]) -> No
         "bytes": [each.n_bytes for each in served],
     }
     st.dataframe(pa.table(columns), hide_index=True)
+    exports(pa.table(columns), "wallet-served")
