@@ -39,7 +39,7 @@ format: dev ## put the code in order
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-screenshots: dev ## drive Dagster's pages in a real browser; pictures go to screenshots/
+screenshots: dev ## drive the dashboard and Dagster's pages in a real browser; pictures go to screenshots/
 	$(BIN)/python -m pytest -m browser tests/browser
 
 pictures: dev ## take the pictures of README and docs again, over the home of the demo
@@ -57,9 +57,11 @@ bench: dev ## how fast: against scikit-learn, by the day, and as data grows (abo
 	$(BIN)/python -m benchmarks.model_sizes
 	$(BIN)/python -m benchmarks.years_of_days
 
-bench-big: dev ## one day of a million wallets, files of 30 million rows (about half an hour, 16 GB)
+bench-big: dev ## a day of a million wallets, days of ten million rows, a year of pages (three quarters of an hour, 16 GB)
 	$(BIN)/python -m benchmarks.million_wallets
 	$(BIN)/python -m benchmarks.files_memory
+	$(BIN)/python -m benchmarks.source_memory
+	$(BIN)/python -m benchmarks.dashboard_year
 
 lock: dev ## resolve the locks again from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra ui --python-version 3.11 --universal --generate-hashes \

@@ -7,6 +7,7 @@ metrics; payloads of models are not made. Each screen is then run whole (views a
 fresh process: the first time nothing is in memory and the digests of the days are made already, then again.
 """
 
+import logging
 import multiprocessing
 import sys
 import tempfile
@@ -89,6 +90,8 @@ def _run(config: Path, screen: str, first: date, last: date) -> list[float]:
 
     os.environ["ANOMALY_CONFIG"] = str(config)
     from streamlit.testing.v1 import AppTest  # noqa: PLC0415
+
+    logging.getLogger("streamlit").setLevel(logging.ERROR)  # it warns of running without a browser
 
     taken = []
     for _ in range(2):

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from anomaly_assets.dashboard.screens import SCREENS
 from anomaly_assets.domain.detectors import DETECTORS
 
 PROJECT = Path(__file__).parents[2]
@@ -110,3 +111,10 @@ def test_memory_of_reading_files_is_told_by_form_and_stage(tmp_path: Path) -> No
         stages = figures["stages"]
         assert stages["probe"]["rows"] == stages["rows_of_a_day"]["rows"] > 0
         assert all(stage["peak_mb"] > 0 for stage in stages.values())
+
+
+def test_every_screen_of_the_dashboard_is_run_over_the_invented_days(tmp_path: Path) -> None:
+    printed, written = run_quickly("dashboard_year", tmp_path)
+    assert "10 days of 2,000 rows" in printed
+    assert set(written["seconds"]) == {name for name in SCREENS if name != "flag"}
+    assert all(first > 0 < again for turns in written["seconds"].values() for first, again in turns)

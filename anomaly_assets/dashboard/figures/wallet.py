@@ -1,8 +1,9 @@
 """Figures of one wallet: its amounts over time, what its models let pass, and their numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -102,6 +103,22 @@ def normal_map(
     """
     low, high = amounts_shown(np.append(amounts, [] if point is None else [point[1]]))
     drawn = figure(x="hour of day (UTC)", y="amount", hovermode="closest", bargap=0)
+    _shade(drawn, bands, low, high)
+    past = {"color": NORMAL, "size": 5, "opacity": 0.6}
+    hover = "%{x:.2f} h<br>%{y:,.2f}<extra></extra>"
+    _marks(drawn, "the window's transactions", hours, np.maximum(amounts, low), past, hover)
+    if point is not None:
+        cross = {"color": FLAGGED, "size": 15, "symbol": "x", "line": {"width": 1, "color": "rgba(255,255,255,0.9)"}}
+        hover = "%{y:,.2f}<extra>this transaction</extra>"
+        _marks(drawn, "this transaction", [point[0]], [max(point[1], low)], cross, hover)
+    _amount_axis(drawn, low, high)
+    drawn.update_xaxes(range=[0, 24], dtick=2)
+    drawn.update_layout(barmode="overlay", height=380)
+    return drawn
+
+
+def _shade(drawn: go.Figure, bands: Sequence[Sequence[AmountBand]], low: float, high: float) -> None:
+    """The bands of hours 0..23, cut to what is shown."""
     shown = [
         (hour, max(first, low), min(last, high))
         for hour, of_hour in enumerate(bands)
@@ -109,50 +126,23 @@ def normal_map(
         if first <= high and last >= low
     ]
     if shown:
-        at, first, last = (list(each) for each in zip(*shown, strict=True))
         drawn.add_trace(
             go.Bar(
-                x=[hour + 0.5 for hour in at],
-                base=first,
-                y=[b - a for a, b in zip(first, last, strict=True)],
+                x=[hour + 0.5 for hour, _, _ in shown],
+                base=[first for _, first, _ in shown],
+                y=[last - first for _, first, last in shown],
                 width=1.0,
                 marker={"color": BAND, "line": {"width": 0}},
                 name="not flagged",
-                customdata=list(zip(at, first, last, strict=True)),
+                customdata=shown,
                 hovertemplate="%{customdata[0]:02d}:00 to %{customdata[0]:02d}:59<br>"
                 "%{customdata[1]:,.2f} to %{customdata[2]:,.2f}<extra>not flagged</extra>",
             )
         )
-    drawn.add_trace(
-        go.Scatter(
-            x=hours,
-            y=np.maximum(amounts, low),
-            mode="markers",
-            name="the window's transactions",
-            marker={"color": NORMAL, "size": 5, "opacity": 0.6},
-            hovertemplate="%{x:.2f} h<br>%{y:,.2f}<extra></extra>",
-        )
-    )
-    if point is not None:
-        drawn.add_trace(
-            go.Scatter(
-                x=[point[0]],
-                y=[max(point[1], low)],
-                mode="markers",
-                name="this transaction",
-                marker={
-                    "color": FLAGGED,
-                    "size": 15,
-                    "symbol": "x",
-                    "line": {"width": 1, "color": "rgba(255,255,255,0.9)"},
-                },
-                hovertemplate="%{y:,.2f}<extra>this transaction</extra>",
-            )
-        )
-    _amount_axis(drawn, low, high)
-    drawn.update_xaxes(range=[0, 24], dtick=2)
-    drawn.update_layout(barmode="overlay", height=380)
-    return drawn
+
+
+def _marks(drawn: go.Figure, name: str, x: Any, y: Any, marker: Mapping[str, Any], hover: str) -> None:
+    drawn.add_trace(go.Scatter(x=x, y=y, mode="markers", name=name, marker=marker, hovertemplate=hover))
 
 
 def amounts_and_line(amounts: np.ndarray, bands: Sequence[AmountBand], *, point: float | None = None) -> go.Figure:
