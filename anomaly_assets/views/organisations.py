@@ -12,7 +12,7 @@ from anomaly_assets.views.selection import Selection
 
 Z_95 = 1.959963984540054
 """Standard normal quantile of 0.975: intervals hold the true share in 95 of 100 cases."""
-ABOVE, BELOW, ALIKE, UNKNOWN = "above the others", "below the others", "like the others", "nothing judged"
+ABOVE, BELOW, ALIKE, UNKNOWN = "above the others", "below the others", "like the others", "nothing to compare"
 
 
 def wilson(n_flagged: np.ndarray, n_judged: np.ndarray, z: float = Z_95) -> tuple[np.ndarray, np.ndarray]:
@@ -29,6 +29,20 @@ def wilson(n_flagged: np.ndarray, n_judged: np.ndarray, z: float = Z_95) -> tupl
     return np.clip(middle - half, 0.0, 1.0), np.clip(middle + half, 0.0, 1.0)
 
 
+def score_band(rate: float, n_judged: np.ndarray, z: float = Z_95) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of where observed rates lie in about 95 of 100 cases when the true one is ``rate``, float64 in [0, 1].
+
+    It is the other side of :func:`wilson`: an observed rate lies within the band where its interval holds ``rate``.
+
+    Parameters
+    ----------
+    rate : the true share, in [0, 1]
+    n_judged : rows of each that is observed, above 0
+    """
+    half = z * np.sqrt(rate * (1 - rate) / n_judged)
+    return np.clip(rate - half, 0.0, 1.0), np.clip(rate + half, 0.0, 1.0)
+
+
 def peers(digests: Digests, selection: Selection) -> pa.Table:
     """Every organisation of the days of the selection, chosen or not, first those furthest above the others.
 
@@ -36,7 +50,8 @@ def peers(digests: Digests, selection: Selection) -> pa.Table:
 
     Columns: ``org_name, n_rows, n_judged, n_flagged``, rows flagged by each detector, ``coverage, rate, low, high``
     (Wilson, 95 %), ``others_rate`` (all others together) and ``standing``: ``ABOVE`` or ``BELOW`` when ``others_rate``
-    lies outside the interval. Shares are null where there is nothing to divide by.
+    lies outside the interval, ``UNKNOWN`` when nothing of it or of the others is judged. Shares are null where there
+    is nothing to divide by.
     """
     table = counted(digests, Selection(selection.days), ["org_name"])
     rows, judged, flagged = (table.column(name).to_numpy() for name in ("n_rows", "n_judged", "n_flagged"))
@@ -50,7 +65,9 @@ def peers(digests: Digests, selection: Selection) -> pa.Table:
             "others_rate": (flagged.sum() - flagged) / (judged.sum() - judged),
         }
     others = shares["others_rate"]
-    standing = np.select([np.isnan(low), others < low, others > high], [UNKNOWN, ABOVE, BELOW], ALIKE)
+    standing = np.select(
+        [np.isnan(low) | np.isnan(others), others < low, others > high], [UNKNOWN, ABOVE, BELOW], ALIKE
+    )
     for name, values in shares.items():
         table = table.append_column(name, pa.array(values, mask=np.isnan(values)))
     table = table.append_column("standing", pa.array(standing.tolist(), pa.string()))
@@ -72,17 +89,17 @@ def furthest(peers: pa.Table, count: int) -> pa.Table:
 def limits(peers: pa.Table, points: int = 60) -> pa.Table:
     """Where rates of organisations like all others lie, by their size: ``n_judged, low, high, rate`` of all together.
 
-    The 95 % Wilson interval about the rate of all, for ``points`` sizes spread evenly on a logarithmic scale from the
-    smallest organisation to the largest.
+    The 95 % :func:`score_band` of the rate of all, for ``points`` sizes spread evenly on a logarithmic scale from the
+    smallest organisation to the largest. Empty when fewer than two are judged: there are no others.
     """
     judged, flagged = peers.column("n_judged").to_numpy(), peers.column("n_flagged").to_numpy()
     known = judged[judged > 0]
-    if not len(known):
+    if len(known) < 2:
         return pa.table({name: pa.array([], pa.float64()) for name in ("n_judged", "low", "high", "rate")})
     sizes = np.geomspace(known.min(), max(known.max(), known.min() + 1), points)
-    rate = np.full(points, flagged.sum() / judged.sum())
-    low, high = wilson(rate * sizes, sizes)
-    return pa.table({"n_judged": sizes, "low": low, "high": high, "rate": rate})
+    rate = float(flagged.sum() / judged.sum())
+    low, high = score_band(rate, sizes)
+    return pa.table({"n_judged": sizes, "low": low, "high": high, "rate": np.full(points, rate)})
 
 
 def one(peers: pa.Table, name: str | None) -> dict[str, Any] | None:

@@ -23,7 +23,7 @@ from anomaly_assets.domain.days import DayRange
 from anomaly_assets.settings import load_settings
 from anomaly_assets.steps.run import RAW, SCORED
 from anomaly_assets.views.digests import Digests
-from anomaly_assets.views.organisations import limits, peers
+from anomaly_assets.views.organisations import ABOVE, ALIKE, BELOW, UNKNOWN, limits, peers
 from anomaly_assets.views.overview import judgements, rates, totals
 from anomaly_assets.views.partitions import partition_states
 from anomaly_assets.views.quarantine import REASONS
@@ -182,6 +182,24 @@ def test_a_field_of_the_calendar_stands_in_the_trace_of_its_state() -> None:
     states = pa.table({"day": pa.array(days), "asset": ["a", "a"], "state": ["sealed", "missing"], "because": ["", ""]})
     shown = {trace.name: [list(row) for row in trace.z] for trace in calendar(states).data}
     assert shown == {"sealed": [[1, None]], "missing": [[None, 1]]}
+
+
+def test_an_only_organisation_is_drawn_and_compared_with_nobody() -> None:
+    """Its dot is no grey one of those that are like the others, and no rate of others is told."""
+    found = pa.table(
+        {
+            "org_name": ["A", "B"],
+            "n_judged": [10, 0],
+            "n_flagged": [5, 0],
+            **{name: pa.array([0.5, None], pa.float64()) for name in ("rate", "low", "high")},
+            "others_rate": pa.array([None, None], pa.float64()),
+            "standing": [UNKNOWN, UNKNOWN],
+        }
+    )
+    dots = {trace.name: list(trace.x) for trace in funnel(found, limits(found), []).data if trace.mode == "markers"}
+    assert dots == {ABOVE: [], ALIKE: [], BELOW: [], UNKNOWN: [10]}
+    (details,) = funnel(found, limits(found), []).data[-1].customdata
+    assert details[-1] == "unknown"
 
 
 HOSTILE = "<b>x</b>![i](https://elsewhere.example/i.png) :red[y]"

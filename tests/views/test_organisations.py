@@ -1,5 +1,6 @@
 """Organisations are compared with all others together, by intervals that are right for few transactions too."""
 
+import math
 from datetime import date
 from typing import Any
 
@@ -13,7 +14,18 @@ from hypothesis import strategies as st
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.views import organisations
 from anomaly_assets.views.digests import Digests
-from anomaly_assets.views.organisations import ABOVE, ALIKE, BELOW, UNKNOWN, furthest, limits, one, peers, wilson
+from anomaly_assets.views.organisations import (
+    ABOVE,
+    ALIKE,
+    BELOW,
+    UNKNOWN,
+    furthest,
+    limits,
+    one,
+    peers,
+    score_band,
+    wilson,
+)
 from anomaly_assets.views.selection import Selection
 
 
@@ -90,6 +102,48 @@ def test_limits_narrow_with_size_around_the_rate_of_all(found: pa.Table) -> None
     assert (round(sizes[0]), round(sizes[-1])) == (30, 1000)
 
 
+def share_inside(rate: float, n_judged: int) -> float:
+    """How probably an organisation whose true rate is ``rate`` lies within the band: the exact binomial sum."""
+    low, high = (float(ends[0]) for ends in score_band(rate, np.array([n_judged])))
+    return math.fsum(
+        math.comb(n_judged, flagged) * rate**flagged * (1 - rate) ** (n_judged - flagged)
+        for flagged in range(n_judged + 1)
+        if low <= flagged / n_judged <= high
+    )
+
+
+@pytest.mark.parametrize(
+    ("rate", "n_judged"), [(0.01, 200), (0.01, 1000), (0.02, 500), (0.05, 200), (0.2, 50), (0.5, 40)]
+)
+def test_about_95_of_100_organisations_like_all_lie_within_the_limits(rate: float, n_judged: int) -> None:
+    """Whole flags make it a little more or less; an interval for an unknown share would hold 99 of 100 of the first."""
+    assert 0.94 <= share_inside(rate, n_judged) <= 0.975
+
+
+def test_five_percent_of_fifty_is_not_like_one_percent() -> None:
+    low, high = score_band(0.01, np.array([50]))
+    assert (low[0], round(high[0], 4)) == (0.0, 0.0376)
+
+
+def test_the_limits_are_the_band_of_the_rate_of_all(found: pa.Table) -> None:
+    drawn = limits(found)
+    low, high = score_band(43 / 2130, drawn.column("n_judged").to_numpy())
+    assert drawn.column("low").to_pylist() == low.tolist()
+    assert drawn.column("high").to_pylist() == high.tolist()
+
+
+@given(st.integers(1, 3000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.floats(0.001, 0.999))
+def test_a_rate_lies_within_the_band_where_its_interval_holds_the_rate_of_the_others(
+    counts: tuple[int, int], others: float
+) -> None:
+    """So dots within the band are those that have no colour."""
+    flagged, judged = np.array([counts[0]]), np.array([counts[1]])
+    (low,), (high,) = score_band(others, judged)
+    (least,), (most,) = wilson(flagged, judged)
+    near = min(abs(counts[0] / counts[1] - end) for end in (low, high)) < 1e-9
+    assert near or (low <= counts[0] / counts[1] <= high) == (least <= others <= most)
+
+
 def test_nothing_judged_anywhere_draws_nothing(monkeypatch: pytest.MonkeyPatch, home: Home) -> None:
     none = {**COUNTS, "n_judged": [0] * 5, "n_flagged": [0] * 5}
     monkeypatch.setattr(organisations, "counted", lambda *_: pa.table(none))
@@ -102,7 +156,17 @@ def test_an_only_organisation_has_no_others(monkeypatch: pytest.MonkeyPatch, hom
     alone = {name: values[:1] for name, values in COUNTS.items()}
     monkeypatch.setattr(organisations, "counted", lambda *_: pa.table(alone))
     (row,) = peers(Digests(home), Selection((date(2024, 1, 15),))).to_pylist()
-    assert (row["others_rate"], row["standing"]) == (None, ALIKE)
+    assert (row["others_rate"], row["standing"]) == (None, UNKNOWN)
+
+
+def test_the_others_are_unknown_when_nothing_of_them_is_judged(monkeypatch: pytest.MonkeyPatch, home: Home) -> None:
+    """A is judged, D beside it is not."""
+    two = {name: [values[0], values[3]] for name, values in COUNTS.items()}
+    monkeypatch.setattr(organisations, "counted", lambda *_: pa.table(two))
+    found = peers(Digests(home), Selection((date(2024, 1, 15),)))
+    assert found.column("org_name").to_pylist() == ["A", "D"]
+    assert set(found.column("standing").to_pylist()) == {UNKNOWN}
+    assert limits(found).num_rows == 0
 
 
 def test_peers_of_a_home_hold_every_organisation_whatever_is_chosen(home: Home) -> None:

@@ -7,15 +7,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from anomaly_assets.dashboard.figures.style import FLAGGED, MUTED, NORMAL, UNIFIED_COLOUR, figure, foreign
-from anomaly_assets.views.organisations import ABOVE, ALIKE, BELOW
+from anomaly_assets.views.organisations import ABOVE, ALIKE, BELOW, UNKNOWN
 
 BAND = "rgba(138,148,160,0.22)"
-COLOURS = {ABOVE: FLAGGED, ALIKE: MUTED, BELOW: NORMAL}
+COLOURS = {ABOVE: FLAGGED, ALIKE: MUTED, BELOW: NORMAL, UNKNOWN: UNIFIED_COLOUR}
 _ROW_HEIGHT, _FRAME_HEIGHT = 22, 110
 """Pixels of a line with its gap, and of all around lines."""
 _HOVER = (
     "<b>%{customdata[0]}</b><br>%{customdata[1]:.2%} of %{customdata[2]:,} judged rows"
-    "<br>between %{customdata[3]:.2%} and %{customdata[4]:.2%}; all others %{customdata[5]:.2%}<extra></extra>"
+    "<br>between %{customdata[3]:.2%} and %{customdata[4]:.2%}; all others %{customdata[5]}<extra></extra>"
 )
 
 
@@ -25,7 +25,11 @@ def funnel(peers: pa.Table, limits: pa.Table, chosen: Collection[str]) -> go.Fig
     line = {"x": sizes, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
     low = go.Scatter(**line, y=limits.column("low").to_pylist(), showlegend=False)
     high = go.Scatter(
-        **line, y=limits.column("high").to_pylist(), fill="tonexty", fillcolor=BAND, name="95 of 100 like all lie here"
+        **line,
+        y=limits.column("high").to_pylist(),
+        fill="tonexty",
+        fillcolor=BAND,
+        name="about 95 of 100 like all lie here",
     )
     middle = go.Scatter(
         x=sizes,
@@ -35,7 +39,12 @@ def funnel(peers: pa.Table, limits: pa.Table, chosen: Collection[str]) -> go.Fig
         hoverinfo="skip",
         name="all together",
     )
-    dots = [_dots(of_standing(peers, standing), standing, colour, chosen) for standing, colour in COLOURS.items()]
+    known = peers.filter(pc.is_valid(peers.column("rate")))
+    dots = [
+        _dots(of_standing(known, standing), standing, colour, chosen)
+        for standing, colour in COLOURS.items()
+        if standing != UNKNOWN or UNKNOWN in known.column("standing").to_pylist()
+    ]
     drawn = figure(low, high, middle, *dots, x="judged transactions", y="rate (% of judged rows)", hovermode="closest")
     highest = max([*peers.column("rate").drop_null().to_pylist(), *limits.column("rate").to_pylist()], default=1.0)
     drawn.update_layout(yaxis={"tickformat": ".2%", "range": [0, 1.2 * highest or 1.0]})  # wide limits are cut
@@ -108,5 +117,6 @@ def _dots(peers: pa.Table, name: str, colour: str, chosen: Collection[str]) -> g
 
 
 def _details(peers: pa.Table) -> list[tuple[object, ...]]:
-    columns = [peers.column(name).to_pylist() for name in ("rate", "n_judged", "low", "high", "others_rate")]
-    return list(zip(map(foreign, peers.column("org_name").to_pylist()), *columns, strict=True))
+    columns = [peers.column(name).to_pylist() for name in ("rate", "n_judged", "low", "high")]
+    others = ["unknown" if rate is None else f"{rate:.2%}" for rate in peers.column("others_rate").to_pylist()]
+    return list(zip(map(foreign, peers.column("org_name").to_pylist()), *columns, others, strict=True))

@@ -51,8 +51,9 @@ def show_peers(found: pa.Table, picked: Sequence[str]) -> None:
     st.subheader("Rates against all others")
     st.plotly_chart(funnel(found, limits(found), picked), key="funnel")
     st.caption(
-        "A dot is an organisation, the larger ones to the right. Of 100 that are like all the others 5 lie outside the "
-        "band by chance, and some more because flags of a wallet come in bursts. Colours compare each with all others."
+        "A dot is an organisation, the larger ones to the right. Of 100 that are like all the others about 5 lie "
+        "outside the band by chance (small ones more or less often: they have few rates to choose from), and some more "
+        "because flags of a wallet come in bursts. Colours compare each with all others."
     )
     far = furthest(found, FURTHEST)
     with st.expander(f"The {far.num_rows} furthest from the others, with intervals", expanded=not picked):
