@@ -43,7 +43,7 @@ def figures() -> dict[str, go.Figure]:
         "rates": comparison.rate_by_decile(deciles, DETECTORS),
         "decile agreement": comparison.agreement_by_decile(deciles),
         "scatter": comparison.scores_against_each_other(flags, masks, DETECTORS, "a_score", "b_score"),
-        "curve": comparison.rows_by_threshold(curve, "a score", threshold=1.0, published=3),
+        "curve": comparison.rows_by_threshold(curve, "a score", threshold=1.0, published=3, reach="at or above"),
         "histogram": distributions.histogram(amounts, Look(AMOUNT, "amount", share=False, logarithmic=True)),
         "apart": distributions.small_multiples(apart, Look(AMOUNT, "amount"), [HOSTILE, "org", None], "(none)"),
         "by day": timeline.flags_by_day(flags_over_time(DIGESTS, ALL), DETECTORS, chosen=(DAY, DAY)),

@@ -10,6 +10,8 @@ from streamlit.testing.v1 import AppTest
 import anomaly_assets
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.dashboard import shell
+from anomaly_assets.dashboard.screens.comparison import Steps
+from anomaly_assets.views import what_if
 from anomaly_assets.views.digests import Digests
 
 APP = Path(anomaly_assets.__file__).parent / "dashboard" / "app.py"
@@ -102,6 +104,24 @@ def test_other_settings_are_compared_when_asked_for_and_stand_in_the_address() -
     test.toggle[0].set_value(True).run()
     assert [each.label for each in test.metric] == [], "what was found is of other settings"
     assert "statistical.two_sided=True" in _all(test, "set")
+
+
+def test_a_two_sided_score_is_told_so_and_a_threshold_of_0_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(what_if, "two_sided_days", lambda digests, selection, measure: list(selection.days)[:1])  # noqa: ARG005
+    monkeypatch.setattr(what_if, "threshold_for", lambda *_: 0.0)
+    test = shown("comparison", part="scores and thresholds")
+    assert not test.exception
+    assert test.slider[0].value == 0.0
+    assert "Rows at or beyond" in [each.label for each in test.metric]
+    assert any("whatever its sign on 1 of the 4 days" in each.value for each in test.caption)
+
+
+def test_thresholds_are_edges_of_bins() -> None:
+    """The score nobody foresaw has bins of 0.05."""
+    steps = Steps(low=-1.0, high=1.0, usual=0.5, step=0.15, measure="a_score")
+    assert steps.last == pytest.approx(1.1)
+    found = [steps.asked(text) for text in ("0.26", "0.22", "-7", "7", "much", "nan", None)]
+    assert found == pytest.approx([0.25, 0.2, -1.0, 1.0, 0.5, 0.5, 0.5])
 
 
 def test_a_choice_is_put_into_the_address_and_the_usual_one_is_not() -> None:

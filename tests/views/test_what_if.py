@@ -16,7 +16,16 @@ from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.distribution import ANOMALY_SCORE, score_columns
 from anomaly_assets.views.overview import totals
 from anomaly_assets.views.selection import Selection
-from anomaly_assets.views.what_if import changed, days, organisations, rows_at, rows_by_threshold, threshold_for
+from anomaly_assets.views.what_if import (
+    changed,
+    days,
+    organisations,
+    rows_at,
+    rows_by_threshold,
+    threshold_for,
+    threshold_step,
+    two_sided_days,
+)
 
 DAY, NEXT = date(2024, 3, 4), date(2024, 3, 5)
 ONE = Selection((DAY,))
@@ -30,6 +39,64 @@ def test_the_curve_counts_rows_at_or_above_each_threshold() -> None:
     assert curve.column("threshold").to_pylist() == pytest.approx([0.0, 0.5, 1.0, 1.05])
     assert curve.column("n_rows").to_pylist() == [5, 3, 1, 0]
     assert [rows_at(curve, threshold) for threshold in (-1.0, 0.0, 0.3, 0.5, 1.0, 1.05, 9.0)] == [5, 5, 3, 3, 1, 0, 0]
+
+
+class BothSides(HandMade):
+    """Detector ``a`` compares the size of its score on these days."""
+
+    two_sided: tuple[date, ...] = (DAY,)
+
+    def detectors_of(self, scored: Any) -> list[Any]:
+        found = super().detectors_of(scored)
+        found[0].two_sided = scored in self.two_sided
+        return found
+
+
+SIGNED = [Tx(scores={"a": value, "b": value}) for value in (-4.02, -3.52, -0.02, 0.02, 3.52, 3.58)]
+
+
+def test_a_two_sided_detector_is_counted_on_both_sides() -> None:
+    digests = BothSides({DAY: SIGNED})
+    curve = rows_by_threshold(digests, ONE, "a_score")
+    assert [rows_at(curve, threshold) for threshold in (0.0, 3.5, 3.55, 4.0, 4.05)] == [6, 4, 2, 1, 0]
+    assert threshold_for(curve, 4) == pytest.approx(3.5)
+    other = rows_by_threshold(digests, ONE, "b_score")
+    assert [rows_at(other, threshold) for threshold in (-5.0, 0.0, 3.5, 4.0)] == [6, 3, 2, 0]
+
+
+def test_every_day_is_counted_as_it_was_judged() -> None:
+    digests = BothSides({DAY: SIGNED, NEXT: SIGNED})
+    both = Selection((DAY, NEXT))
+    assert two_sided_days(digests, both, "a_score") == [DAY]
+    assert two_sided_days(digests, both, "b_score") == two_sided_days(digests, both, ANOMALY_SCORE) == []
+    assert rows_at(rows_by_threshold(digests, both, "a_score"), 3.5) == 4 + 2
+
+
+def test_a_home_judged_on_both_sides_has_as_many_rows_beyond_its_threshold_as_flags(
+    untouched: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No detector is named: whichever calls itself two-sided."""
+    digests = Digests(untouched)
+    selection = Selection(tuple(digests.days()))
+    score = next(iter(score_columns(digests, selection)))
+    tables = [pq.read_table(untouched.published_path(day), partitioning=None) for day in selection.days]
+    sizes = np.abs(np.concatenate([table.column(score).drop_null().to_numpy() for table in tables]))
+    for day in selection.days:
+        for detector in digests.detectors_of(digests.scored(day)):
+            if detector.score_column == score:
+                monkeypatch.setattr(detector, "two_sided", True)
+    curve = rows_by_threshold(digests, selection, score)
+    assert [int(np.count_nonzero(sizes >= edge)) for edge in curve.column("threshold").to_pylist()] == curve.column(
+        "n_rows"
+    ).to_pylist()
+
+
+def test_thresholds_to_choose_from_are_whole_bins() -> None:
+    """Between them the rows of a bin would be left out of those at or above."""
+    near = rows_by_threshold(HandMade({DAY: [Tx(scores={"a": value}) for value in (0.0, 1.0)]}), ONE, "a_score")
+    assert threshold_step(near, "a_score") == pytest.approx(0.05)
+    far = rows_by_threshold(HandMade({DAY: [Tx(scores={"a": value}) for value in (0.0, 25.0)]}), ONE, "a_score")
+    assert threshold_step(far, "a_score") == pytest.approx(0.15)
 
 
 def test_the_threshold_that_so_many_rows_reach_at_most() -> None:

@@ -130,23 +130,28 @@ def scores_against_each_other(
     return drawn.update_layout(hovermode="closest", dragmode="zoom", yaxis_rangemode="normal", height=420)
 
 
-def rows_by_threshold(curve: pa.Table, words: str, *, threshold: float, published: int) -> go.Figure:
-    """How many rows reach a threshold, as it moves; lines mark the chosen one and what was flagged."""
+def rows_by_threshold(curve: pa.Table, words: str, *, threshold: float, published: int, reach: str) -> go.Figure:
+    """How many rows reach a threshold, as it moves; lines mark the chosen one and what was flagged.
+
+    Parameters
+    ----------
+    reach : what it is to reach one, as ``at or above``
+    """
     edges, rows = curve.column("threshold").to_pylist(), curve.column("n_rows").to_pylist()
     line = go.Scatter(
         x=edges,
         y=[count or None for count in rows],
         mode="lines",
-        name="rows at or above",
+        name=f"rows {reach}",
         line={"color": NORMAL, "shape": "vh"},
-        hovertemplate="at or above %{x:.4g}: %{y:,} rows<extra></extra>",
+        hovertemplate=f"{reach} %{{x:.4g}}: %{{y:,}} rows<extra></extra>",
     )
     drawn = figure(
         line,
         _level([threshold, threshold], [1, max(rows[0], 1)], FLAGGED, "chosen threshold"),
         *([_level([edges[0], edges[-1]], [published, published], MUTED, "flagged as published")] if published else []),
         x=f"threshold of {words}",
-        y="rows at or above it",
+        y=f"rows {reach} it",
         hovermode="closest",
     )
     return drawn.update_layout(yaxis={"type": "log", "dtick": 1, "tickformat": "~s"})

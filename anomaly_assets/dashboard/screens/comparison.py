@@ -1,6 +1,8 @@
 """Detectors beside each other: where they agree, what each finds, and what other thresholds would change."""
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +16,7 @@ from anomaly_assets.dashboard.figures.style import readable
 from anomaly_assets.dashboard.other_settings import asked, checked, compare, compared
 from anomaly_assets.dashboard.shell import FLAG, WITHOUT_ORGANISATION, deployment, exports, go, selection
 from anomaly_assets.dashboard.transactions import SHOWN_AT_MOST, transactions
+from anomaly_assets.domain.day_digest import bin_width
 from anomaly_assets.domain.days import day_named
 from anomaly_assets.evidence.compare import Comparison
 from anomaly_assets.steps.settings_record import recorded_settings
@@ -161,13 +164,16 @@ def _threshold(chosen: Selection, measure: str, words: str) -> None:
     counts, of = totals(digests, chosen), score_columns(digests, chosen).get(measure)
     published = counts.flagged if of is None else counts.flagged_by[of]
     low, high = float(curve.column("threshold")[0].as_py()), float(curve.column("threshold")[-1].as_py())
-    usual = what_if.threshold_for(curve, published) or high
-    threshold = _slider(f"Threshold of {readable(measure)}", f"{measure}_from", low, high, usual)
+    found = what_if.threshold_for(curve, published)
+    steps = Steps(low, high, high if found is None else found, what_if.threshold_step(curve, measure), measure)
+    threshold = _slider(f"Threshold of {readable(measure)}", f"{measure}_from", steps)
+    two_sided = what_if.two_sided_days(digests, chosen, measure)
+    reach = "at or beyond" if two_sided else "at or above"
     rows = what_if.rows_at(curve, threshold)
     for column, (label, value) in zip(
         st.columns(3),
         {
-            "Rows at or above": f"{rows:,}",
+            f"Rows {reach}": f"{rows:,}",
             "A day": f"{rows / len(chosen.days):,.1f}",
             "Flagged as published": f"{published:,}",
         }.items(),
@@ -175,27 +181,65 @@ def _threshold(chosen: Selection, measure: str, words: str) -> None:
     ):
         column.metric(label, value)
     st.plotly_chart(
-        figures.rows_by_threshold(curve, words, threshold=threshold, published=published), key=f"curve-{measure}"
+        figures.rows_by_threshold(curve, words, threshold=threshold, published=published, reach=reach),
+        key=f"curve-{measure}",
     )
     st.caption(
-        "The line says how many rows reach a threshold, to the width of a histogram bin; where it meets the level as "
-        "many rows would be flagged as were. It is a sum over all wallets, whose flag lines may differ: the part other "
-        "settings says row by row what changes."
+        f"The line says how many rows lie {reach} a threshold, which moves by whole histogram bins; where it meets the "
+        "level as many rows would be flagged as were. It is a sum over all wallets, whose flag lines may differ: the "
+        "part other settings says row by row what changes." + _both_sides(len(two_sided), len(chosen.days))
     )
     exports(curve, f"rows-by-threshold-of-{measure}")
 
 
-def _slider(label: str, name: str, low: float, high: float, usual: float) -> float:
-    """A number between both ends, in the address unless it is the usual one."""
-    key = f"address-{name}"
-    if not low <= st.session_state.get(key, low - 1.0) <= high:
+def _both_sides(n_days: int, of: int) -> str:
+    if not n_days:
+        return ""
+    days = "" if n_days == of else f" on {n_days} of the {of} days"
+    return f" Flags compare the size of this score, whatever its sign{days}: so does the line."
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Thresholds to choose from: from ``low`` to ``high`` or just above it, all of them edges of bins.
+
+    Parameters
+    ----------
+    usual : the one that is not put into the address
+    step : between two of them
+    measure : whose bins they are edges of
+    """
+
+    low: float
+    high: float
+    usual: float
+    step: float
+    measure: str
+
+    @property
+    def last(self) -> float:
+        """The first step at or above ``high``."""
+        return self.low + math.ceil((self.high - self.low) / self.step - 1e-9) * self.step
+
+    def asked(self, text: str | None) -> float:
+        """The edge nearest to what an address asks for; the usual one when that is no number."""
         try:
-            asked_for = float(st.query_params.get(name, usual))
+            number = float(text or "nan")
         except ValueError:
-            asked_for = usual
-        st.session_state[key] = min(max(asked_for, low), high)
-    value: float = st.slider(label, low, high, key=key, step=(high - low) / 200)
-    remember(name, [] if abs(value - usual) < 1e-9 else [f"{value:.6g}"])
+            return self.usual
+        if math.isnan(number):
+            return self.usual
+        width = bin_width(self.measure)
+        return round(min(max(number, self.low), self.high) / width) * width
+
+
+def _slider(label: str, name: str, steps: Steps) -> float:
+    """A threshold, in the address unless it is the usual one."""
+    key = f"address-{name}"
+    if not steps.low <= st.session_state.get(key, steps.low - 1.0) <= steps.last:
+        st.session_state[key] = min(max(steps.asked(st.query_params.get(name)), steps.low), steps.last)
+    value: float = st.slider(label, steps.low, steps.last, key=key, step=steps.step)
+    remember(name, [] if abs(value - steps.usual) < 1e-9 else [f"{value:.6g}"])
     return value
 
 
