@@ -10,8 +10,9 @@ from anomaly_assets.dashboard.figures.style import readable
 from anomaly_assets.dashboard.shell import WALLET, go
 from anomaly_assets.dashboard.tables import Share, bar, day, listing, number, score, text
 from anomaly_assets.views.digests import Digests
-from anomaly_assets.views.overview import USUAL_DAYS, Totals, judgements, top
+from anomaly_assets.views.overview import Totals, judgements, top
 from anomaly_assets.views.selection import Selection
+from anomaly_assets.views.usual import USUAL_DAYS
 
 SHOWN_AT_TOP = 10
 
@@ -33,8 +34,8 @@ def show_rate(per_day: pa.Table) -> None:
     st.subheader("Rate over time")
     st.plotly_chart(rate_over_time(per_day), key="rate")
     st.caption(
-        f"Of 100 judged transactions so many are flagged. The band holds 8 of 10 of the {USUAL_DAYS} scored days "
-        "before each day; a red dot lies above it."
+        f"Of 100 judged transactions so many are flagged. The band holds 8 of 10 of the up to {USUAL_DAYS} scored "
+        "days before each day, without those that cannot be read; a red dot lies above it."
     )
 
 

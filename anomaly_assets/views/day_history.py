@@ -12,12 +12,10 @@ import pyarrow.compute as pc
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.domain.metrics import ratio
 from anomaly_assets.views.digests import Digests
-from anomaly_assets.views.overview import USUAL_DAYS, USUAL_QUANTILES
+from anomaly_assets.views.usual import USUAL_DAYS, usual
 
 SHOWN_DAYS = 28
 """Most scored days of a history."""
-FEWEST_FOR_USUAL = 3
-"""Days with a rate that a usual band needs."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ def history(digests: Digests, day: date) -> tuple[History, list[str]]:
     known = list(counted)
     totals = [_sum(counted[each].values()) for each in known]
     rates = np.array([np.nan if each.rate is None else each.rate for each in totals])
-    bands = [_usual(rates[max(place - USUAL_DAYS, 0) : place]) for place in range(len(known))]
+    bands = [usual(rates[max(place - USUAL_DAYS, 0) : place]) for place in range(len(known))]
     days = tuple(DayCounts(*each) for each in zip(known, totals, bands, strict=True))[-SHOWN_DAYS:]
     shown = [each.day for each in days]
     organisations = [
@@ -114,15 +112,6 @@ def _by_organisation(cells: pa.Table) -> dict[str | None, Counts]:
 def _sum(counts: Iterable[Counts]) -> Counts:
     parts = [(each.n_rows, each.n_judged, each.n_flagged) for each in counts]
     return Counts(*(sum(column) for column in zip(*parts, strict=True))) if parts else Counts()
-
-
-def _usual(rates: np.ndarray) -> tuple[float, float] | None:
-    """The band of the rates that are known, as ``views.overview`` has it."""
-    known = rates[~np.isnan(rates)]
-    if len(known) < FEWEST_FOR_USUAL:
-        return None
-    low, high = np.quantile(known, USUAL_QUANTILES).tolist()
-    return low, high
 
 
 def _most_flags_first(organisation: Organisation) -> tuple[int, float, int, str]:

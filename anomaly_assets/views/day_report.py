@@ -18,8 +18,9 @@ from anomaly_assets.settings import Detection
 from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.views.day_history import DayCounts, History, Organisation, history
 from anomaly_assets.views.digests import Digests
-from anomaly_assets.views.overview import USUAL_DAYS, Totals, judgements, not_judged, totals
+from anomaly_assets.views.overview import Totals, judgements, not_judged, totals
 from anomaly_assets.views.selection import Selection
+from anomaly_assets.views.usual import USUAL_DAYS
 
 _INPUTS = {RAW: "raw", WINDOW: "window", MODELS: "models"}
 """What scores are made from: asset to the key of its revision in their seal."""

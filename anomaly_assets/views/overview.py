@@ -1,23 +1,19 @@
 """A period at a glance."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from anomaly_assets.domain.detectors.base import DetectorStatus
+from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.domain.metrics import ratio
 from anomaly_assets.views.counts import NUMBERS, counted, detector_names, flagged_column
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.selection import Selection
-
-USUAL_DAYS = 28
-"""Scored days before a day whose rates make its usual band."""
-USUAL_QUANTILES = (0.1, 0.9)
-FEWEST_DAYS = 3
-"""With fewer of them no band is told."""
+from anomaly_assets.views.usual import USUAL_DAYS, usual
 
 
 @dataclass(frozen=True)
@@ -80,18 +76,21 @@ def not_judged(judged: pa.Table) -> pa.Table:
 def rates(digests: Digests, selection: Selection) -> pa.Table:
     """Per day: ``day, n_rows, n_judged, n_flagged, rate, coverage, usual_low, usual_high``.
 
-    The usual band of a day is the range between the quantiles ``USUAL_QUANTILES`` of the rates of up to ``USUAL_DAYS``
-    scored days before it, in the selection or not; null with fewer than ``FEWEST_DAYS``. A day without rows of the
-    selection has counts of 0.
+    The usual band of a day is :func:`~anomaly_assets.views.usual.usual` of the rates of up to ``USUAL_DAYS`` scored
+    days before it, in the selection or not; null with too few. Days before the selection that cannot be read are left
+    out of it. A day without rows of the selection has counts of 0. Raises ``NotSealed``, ``CorruptFile`` when a day of
+    the selection cannot be read.
     """
     before = [day for day in digests.days() if day < selection.days[0]][-USUAL_DAYS:]
+    before = [day for day in before if _can_be_read(digests, day)]
     known = (*before, *selection.days)
     table = counted(digests, Selection(known, selection.organisations), ["day"])
     place = pc.index_in(pa.array(known, pa.date32()), table.column("day").combine_chunks())
     counts = {name: pc.fill_null(table.column(name).take(place), 0).to_numpy() for name in NUMBERS}
     with np.errstate(invalid="ignore"):
         rate, coverage = counts["n_flagged"] / counts["n_judged"], counts["n_judged"] / counts["n_rows"]
-    bands = np.array([_usual(rate[max(end - USUAL_DAYS, 0) : end]) for end in range(len(before), len(known))])
+    found = [usual(rate[max(end - USUAL_DAYS, 0) : end]) for end in range(len(before), len(known))]
+    bands = np.array([(np.nan, np.nan) if band is None else band for band in found])
     shown = {name: values[len(before) :] for name, values in {**counts, "rate": rate, "coverage": coverage}.items()}
     shown |= {"usual_low": bands[:, 0], "usual_high": bands[:, 1]}
     columns = {name: pa.array(values, mask=np.isnan(values)) for name, values in shown.items()}
@@ -116,7 +115,9 @@ def flags_of(digests: Digests, selection: Selection) -> pa.Table:
     return selection.of(digests.read("flags", selection.days), "ORG_NAME")
 
 
-def _usual(rates: np.ndarray) -> Sequence[float]:
-    known = rates[~np.isnan(rates)]
-    low, high = np.quantile(known, USUAL_QUANTILES) if len(known) >= FEWEST_DAYS else (np.nan, np.nan)
-    return float(low), float(high)
+def _can_be_read(digests: Digests, day: date) -> bool:
+    try:
+        digests.read("counts", [day])
+    except (CorruptFile, NotSealed):
+        return False
+    return True

@@ -10,12 +10,14 @@ from evidence.conftest import DAYS
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.domain.detectors.base import DetectorStatus
+from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.steps.run import SCORED
 from anomaly_assets.views import overview
 from anomaly_assets.views.counts import counted
 from anomaly_assets.views.digests import Digests
-from anomaly_assets.views.overview import USUAL_DAYS, flags_of, judgements, not_judged, rates, top, totals
+from anomaly_assets.views.overview import flags_of, judgements, not_judged, rates, top, totals
 from anomaly_assets.views.selection import Selection
+from anomaly_assets.views.usual import FEWEST_DAYS, USUAL_DAYS, usual
 
 DETECTORS = ("statistical", "isolation_forest")
 
@@ -95,6 +97,38 @@ def test_the_usual_band_knows_days_before_the_selection_and_not_its_own(home: Ho
     low, high = np.quantile(before, [0.1, 0.9])
     assert (last["usual_low"], last["usual_high"]) == (low, high)
     assert last == all_days.to_pylist()[3]
+
+
+def damage(home: Home, day: date) -> None:
+    path = home.lake.path_of(home.lake.require(SCORED, day), "scored")
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def test_a_day_before_the_period_that_cannot_be_read_is_left_out_of_the_band(home: Home) -> None:
+    """Its file is cut, or its seal is no seal; the day itself is shown as it is."""
+    chosen = Selection((DAYS[3],))
+    (whole,) = rates(Digests(home), chosen).to_pylist()
+    for path in home.digests.rglob("*.parquet"):
+        path.unlink()
+    damage(home, DAYS[0])
+    (home.lake.local_folder(SCORED, DAYS[1]) / "seal.json").write_bytes(b"damaged")
+    (found,) = rates(Digests(home), chosen).to_pylist()
+    assert found == {**whole, "usual_low": None, "usual_high": None}, "one day makes no band"
+
+
+def test_a_day_of_the_period_that_cannot_be_read_stays_an_error_with_its_remedy(home: Home) -> None:
+    damage(home, DAYS[2])
+    with pytest.raises(CorruptFile) as error:
+        rates(Digests(home), Selection(tuple(DAYS[1:4])))
+    assert error.value.remedy
+
+
+def test_the_usual_band_is_between_the_tenths_of_the_known_rates() -> None:
+    known = np.array([0.0, 0.1, np.nan, 0.2, 0.3, 0.4])
+    assert usual(known) == pytest.approx((0.04, 0.36))
+    assert FEWEST_DAYS == 3
+    assert usual(known[:3]) is None
+    assert usual(np.array([])) is None
 
 
 def test_the_band_forgets_days_that_are_long_ago(monkeypatch: pytest.MonkeyPatch, home: Home) -> None:
