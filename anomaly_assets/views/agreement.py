@@ -86,6 +86,12 @@ def by_decile(digests: Digests, selection: Selection) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=_DECILES)
 
 
+def days_with_metrics(digests: Digests, selection: Selection) -> int:
+    """Days of the selection that :func:`by_decile` knows: the others lack metrics."""
+    metrics = digests.metrics(selection.days)
+    return int(pc.count_distinct(metrics.column("day")).as_py()) if metrics.num_rows else 0
+
+
 def examples(digests: Digests, selection: Selection, mask: int) -> pa.Table:
     """The flagged published rows that exactly this set of detectors flagged."""
     detectors = detector_names(digests, selection.days)

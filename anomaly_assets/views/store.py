@@ -62,15 +62,13 @@ def store_state(home: Home, provider: StoreProvider) -> StoreState:
 def served_models(home: Home, published: Published) -> pa.Table | None:
     """Models of the published day by detector, from its files: ``detector, n_models, n_bytes, mean_bytes``.
 
-    Bytes are those of payloads. None when another training of that day is current in the files.
+    Bytes are those of payloads. None when the files hold no such training of that day: none at all, or another one.
+    Raises ``NotSealed`` or ``CorruptFile`` when what they hold cannot be read.
     """
-    try:
-        seal = home.lake.find(MODELS, published.as_of)
-        if seal is None or seal.generation != published.generation:
-            return None
-        models = home.lake.read(seal, "models", ["detector", "n_bytes"])
-    except AnomalyAssetsError:
+    seal = home.lake.find(MODELS, published.as_of)
+    if seal is None or seal.generation != published.generation:
         return None
+    models = home.lake.read(seal, "models", ["detector", "n_bytes"])
     grouped = models.group_by(["detector"], use_threads=False)
     summed = grouped.aggregate([([], "count_all"), ("n_bytes", "sum"), ("n_bytes", "mean")])
     return summed.rename_columns(["detector", "n_models", "n_bytes", "mean_bytes"]).sort_by("detector")

@@ -14,20 +14,23 @@ from evidence.conftest import DAYS, EVIDENCE
 from streamlit.testing.v1 import AppTest
 
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.publication import PublicationState, Published
 from anomaly_assets.adapters.verification_log import verifications
 from anomaly_assets.dashboard import looks, shell
 from anomaly_assets.dashboard.figures.operations import calendar, pass_rate_over_time, proofs_over_time, refused_rows
 from anomaly_assets.dashboard.figures.organisations import funnel, intervals
 from anomaly_assets.dashboard.figures.overview import judged_or_why_not, rate_over_time, rows_over_time
+from anomaly_assets.dashboard.screens import operations
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.settings import load_settings
-from anomaly_assets.steps.run import RAW, SCORED
+from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.organisations import ABOVE, ALIKE, BELOW, UNKNOWN, limits, peers
 from anomaly_assets.views.overview import judgements, rates, totals
 from anomaly_assets.views.partitions import partition_states
 from anomaly_assets.views.quarantine import REASONS
 from anomaly_assets.views.selection import Selection
+from anomaly_assets.views.store import StoreState
 from anomaly_assets.views.verified import pass_rates
 
 Open = Callable[..., AppTest]
@@ -126,6 +129,30 @@ def test_operations_show_what_is_wrong_and_what_to_do(home: Home, show: Open) ->
     shown = metrics_of(screen)
     assert (shown["Missing"], shown["Damaged"]) == ("1", "1")
     assert "anomaly-assets stale --rematerialize" in text_of(screen)
+
+
+def test_served_models_that_cannot_be_read_are_told_so(home: Home, show: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody reads that the files hold another training."""
+    seal = home.lake.require(MODELS, DAYS[-1])
+    published = Published(DAYS[-1], seal.generation, "manifest", "settings", 3, PublicationState.COMPLETE)
+    state = StoreState("server", "The store serves models.", answers=True, published=published, n_models=3)
+    monkeypatch.setattr(operations, "store_now", lambda: state)
+    path = home.lake.path_of(seal, "models")
+    path.write_bytes(path.read_bytes()[:-1])
+    screen = show("operations", home, from_=str(DAYS[0]), to=str(DAYS[-1]))
+    assert not screen.exception
+    assert any("models" in each.value for each in screen.error)
+    assert "that training" not in text_of(screen)
+    assert "Nothing was verified yet" in text_of(screen), "other sections are there"
+
+
+def test_days_without_metrics_are_told_beside_what_others_say_of_wallet_sizes(home: Home, show: Open) -> None:
+    everything = show("comparison", home, from_=str(DAYS[0]), to=str(DAYS[-1]))
+    assert "days have metrics" not in text_of(everything)
+    shutil.rmtree(home.lake.local_folder(METRICS, DAYS[1]))
+    screen = show("comparison", home, from_=str(DAYS[0]), to=str(DAYS[-1]))
+    assert not screen.exception
+    assert f"{len(DAYS) - 1} of {len(DAYS)} days have metrics" in text_of(screen)
 
 
 @pytest.mark.parametrize("name", ["overview", "organisations", "operations"])

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from evidence.conftest import DAYS, EVIDENCE
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.model_store import Publication, PublishedModel
+from anomaly_assets.adapters.publication import PublicationState, Published
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.adapters.verification_log import Verification
 from anomaly_assets.domain.border import BorderRules, clean_day
 from anomaly_assets.domain.days import DayRange
+from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.raw_day import content_digest
 from anomaly_assets.settings import Detection, RedisSettings, load_settings
 from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
@@ -253,6 +256,33 @@ def test_a_store_that_is_being_filled_serves_nobody(running: Home) -> None:
     newest = {row["what"]: row for row in freshness(running.lake, state).to_pylist()}
     assert newest[SERVED]["newest"] is None
     assert newest[SERVED]["state"] == state.found
+
+
+SERVES = Published(DAYS[-1], 1, "manifest", "settings", 3, PublicationState.COMPLETE)
+
+
+def serves(home: Home) -> Published:
+    """What a store tells that serves the models of the last day."""
+    return replace(SERVES, generation=home.lake.require(MODELS, DAYS[-1]).generation)
+
+
+def test_models_of_another_training_or_of_none_are_not_those_that_are_served(home: Home) -> None:
+    found = serves(home)
+    assert served_models(home, found) is not None
+    assert served_models(home, replace(found, generation=found.generation + 1)) is None
+    assert served_models(home, replace(found, as_of=FIRST_RAW)) is None
+
+
+@pytest.mark.parametrize("what", ["seal", "file"])
+def test_models_that_cannot_be_read_are_an_error_and_no_other_training(home: Home, what: str) -> None:
+    found = serves(home)
+    path = home.lake.local_folder(MODELS, DAYS[-1]) / "seal.json"
+    if what == "file":
+        path = home.lake.path_of(home.lake.require(MODELS, DAYS[-1]), "models")
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(CorruptFile) as error:
+        served_models(home, found)
+    assert error.value.remedy
 
 
 def test_age_is_counted_against_the_newest_raw_day(home: Home) -> None:

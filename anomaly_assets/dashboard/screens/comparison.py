@@ -26,6 +26,7 @@ from anomaly_assets.views.agreement import (
     agreement_over_time,
     by_decile,
     by_set,
+    days_with_metrics,
     examples,
     masks_of,
     sets_over_time,
@@ -87,6 +88,13 @@ def _deciles(chosen: Selection, detectors: list[str]) -> None:
     if not table.num_rows:
         st.info("No day of the period has metrics. Materialize anomaly_metrics for it.", icon=":material/inbox:")
         return
+    known, of = days_with_metrics(deployment().digests, chosen), len(chosen.days)
+    if known < of:
+        st.warning(
+            f"{known:,} of {of:,} days have metrics, the others are not in these figures. Materialize anomaly_metrics "
+            "for them.",
+            icon=":material/hourglass_empty:",
+        )
     left, right = st.columns(2)
     left.plotly_chart(figures.rate_by_decile(table, detectors), key="deciles")
     right.plotly_chart(figures.agreement_by_decile(table), key="decile-agreement")

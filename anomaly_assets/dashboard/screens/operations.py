@@ -83,7 +83,7 @@ def show_store() -> None:
         return
     models = served_models(deployment().home, store.published)
     if models is None:
-        st.info("The files hold another training of that day, so the models are not listed by detector.")
+        st.info("The files do not hold that training of that day (any more), so its models are not listed by detector.")
         return
     columns = {
         "detector": text("detector"),
