@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from anomaly_assets.commands.options import Day, as_json, configured, err, out
-from anomaly_assets.domain.detectors.wording import amount_text
+from anomaly_assets.domain.detectors.wording import amount_text, share_text
 from anomaly_assets.domain.shell_words import command_for
 from anomaly_assets.domain.shown_text import shortened, shown
 from anomaly_assets.settings import Settings
@@ -121,7 +121,7 @@ def _not_judged(found: "DayReport") -> Iterator[RenderableType]:
         return
     table = _table("not judged", "by", "transactions", "share", left=2)
     for detector, status, count in found.not_judged:
-        table.add_row(status.replace("_", " "), detector, f"{count:,}", _percent(count, found.totals.transactions))
+        table.add_row(status.replace("_", " "), detector, f"{count:,}", share_text(count / found.totals.transactions))
     yield Group("", table)
 
 
@@ -132,7 +132,7 @@ def _organisations(found: "DayReport") -> Iterator[RenderableType]:
     for each in found.organisations[:ORGANISATIONS_SHOWN]:
         name = Text("(none)", "dim") if each.name is None else Text(shortened(each.name, _LONGEST_NAME))
         counts = each.counts
-        rate = _percent(counts.n_flagged, counts.n_judged)
+        rate = share_text(counts.rate)
         table.add_row(name, Text(spark(each.rates)), f"{counts.n_rows:,}", f"{counts.n_flagged:,}", rate)
     yield Group("", table)
     more = len(found.organisations) - ORGANISATIONS_SHOWN
@@ -197,8 +197,5 @@ def _table(*names: str, left: int = 1) -> Table:
 
 
 def _counts(rows: int, judged: int, flagged: int) -> Sequence[str]:
-    return f"{rows:,}", f"{judged:,}", _percent(judged, rows), f"{flagged:,}", _percent(flagged, judged)
-
-
-def _percent(part: int, whole: int) -> str:
-    return f"{part / whole:.2%}" if whole else "-"
+    coverage, rate = judged / rows if rows else None, flagged / judged if judged else None
+    return f"{rows:,}", f"{judged:,}", share_text(coverage), f"{flagged:,}", share_text(rate)

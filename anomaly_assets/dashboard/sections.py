@@ -9,6 +9,7 @@ from anomaly_assets.dashboard.figures.overview import judged_or_why_not, rate_ov
 from anomaly_assets.dashboard.figures.style import readable
 from anomaly_assets.dashboard.shell import WALLET, go
 from anomaly_assets.dashboard.tables import Share, bar, day, listing, number, score, text
+from anomaly_assets.domain.detectors.wording import share_text
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.overview import Totals, judgements, top
 from anomaly_assets.views.selection import Selection
@@ -22,9 +23,9 @@ def show_totals(found: Totals) -> None:
     columns = st.columns(4 + len(found.flagged_by))
     columns[0].metric("Transactions", f"{found.transactions:,}")
     judged = "some detector could say something about them; the others are not normal, they are not judged"
-    columns[1].metric("Judged", _percent(found.coverage, 1), help=judged)
+    columns[1].metric("Judged", share_text(found.coverage, 1), help=judged)
     columns[2].metric("Flagged", f"{found.flagged:,}", help="by any detector")
-    columns[3].metric("Rate", _percent(found.rate, 2), help="flagged / judged")
+    columns[3].metric("Rate", share_text(found.rate, 2), help="flagged / judged")
     for column, (name, count) in zip(columns[4:], found.flagged_by.items(), strict=True):
         column.metric(f"By {readable(name)}", f"{count:,}")
 
@@ -74,7 +75,3 @@ def show_wallets(digests: Digests, chosen: Selection) -> None:
 def ranking(highest: int) -> dict[str, Any]:
     """Columns of what has most flags, at most ``highest``."""
     return {"n_flagged": bar("flags", highest), "highest_score": score("highest score"), "last_flag": day("last flag")}
-
-
-def _percent(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}%}"

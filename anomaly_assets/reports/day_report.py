@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from anomaly_assets.domain.detectors.wording import amount_text
+from anomaly_assets.domain.detectors.wording import amount_text, share_text
 from anomaly_assets.domain.shell_words import command_for
 from anomaly_assets.reports.page import (
     Html,
@@ -71,9 +71,9 @@ def _figures(found: DayReport) -> Html:
     figures = [
         ("transactions", f"{totals.transactions:,}"),
         ("judged", f"{totals.judged:,}"),
-        ("coverage", _share(totals.coverage)),
+        ("coverage", share_text(totals.coverage)),
         ("flagged", f"{totals.flagged:,}"),
-        ("rate", _share(totals.rate)),
+        ("rate", share_text(totals.rate)),
     ]
     return el(
         "div",
@@ -111,7 +111,7 @@ def _not_judged(found: DayReport) -> list[Html]:
     if not found.not_judged:
         return []
     rows = [
-        (words(status), words(detector), f"{count:,}", _share(count / found.totals.transactions))
+        (words(status), words(detector), f"{count:,}", share_text(count / found.totals.transactions))
         for detector, status, count in found.not_judged
     ]
     header = ("why not", "by", "transactions", "share")
@@ -126,7 +126,7 @@ def _organisations(found: DayReport) -> Iterator[Html]:
             f"{each.counts.n_rows:,}",
             f"{each.counts.n_judged:,}",
             f"{each.counts.n_flagged:,}",
-            _share(each.counts.rate),
+            share_text(each.counts.rate),
             spark_svg(each.rates),
         )
         for each in found.organisations[:ORGANISATIONS_SHOWN]
@@ -202,11 +202,7 @@ def _origin(found: DayReport, address: str | None) -> Iterator[Html]:
 def _counts(rows: int, judged: int, flagged: int) -> tuple[str, ...]:
     return (
         f"{judged:,}",
-        _share(judged / rows if rows else None),
+        share_text(judged / rows if rows else None),
         f"{flagged:,}",
-        _share(flagged / judged if judged else None),
+        share_text(flagged / judged if judged else None),
     )
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2%}"

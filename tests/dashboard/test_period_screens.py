@@ -134,7 +134,7 @@ def test_operations_show_what_is_wrong_and_what_to_do(home: Home, show: Open) ->
 def test_served_models_that_cannot_be_read_are_told_so(home: Home, show: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody reads that the files hold another training."""
     seal = home.lake.require(MODELS, DAYS[-1])
-    published = Published(DAYS[-1], seal.generation, "manifest", "settings", 3, PublicationState.COMPLETE)
+    published = Published(DAYS[-1], seal.generation or 0, "manifest", "settings", 3, PublicationState.COMPLETE)
     state = StoreState("server", "The store serves models.", answers=True, published=published, n_models=3)
     monkeypatch.setattr(operations, "store_now", lambda: state)
     path = home.lake.path_of(seal, "models")

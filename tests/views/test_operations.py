@@ -263,7 +263,7 @@ SERVES = Published(DAYS[-1], 1, "manifest", "settings", 3, PublicationState.COMP
 
 def serves(home: Home) -> Published:
     """What a store tells that serves the models of the last day."""
-    return replace(SERVES, generation=home.lake.require(MODELS, DAYS[-1]).generation)
+    return replace(SERVES, generation=home.lake.require(MODELS, DAYS[-1]).generation or 0)
 
 
 def test_models_of_another_training_or_of_none_are_not_those_that_are_served(home: Home) -> None:

@@ -1,4 +1,4 @@
-"""How amounts and hours read in the reasons that detectors give."""
+"""How amounts, hours and shares read: in the reasons that detectors give, in reports and on pages."""
 
 
 def amount_text(amount: float) -> str:
@@ -12,3 +12,8 @@ def amount_text(amount: float) -> str:
 def hour_text(hour: int) -> str:
     """An hour of day, 0..23."""
     return f"hour {hour:02d} UTC"
+
+
+def share_text(share: float | None, digits: int = 2) -> str:
+    """A share of 0..1 in percent; a dash when there is nothing to divide by."""
+    return "-" if share is None else f"{share:.{digits}%}"
