@@ -2,17 +2,20 @@
 
 import json
 import threading
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from cachetools import LRUCache
+from cachetools import LRUCache, TTLCache
 
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.model_archive import NEARBY_DAYS
 from anomaly_assets.adapters.model_store import ModelStore
 from anomaly_assets.domain.detectors.amount_bands import AmountBand
 from anomaly_assets.domain.detectors.base import Detector, Model
@@ -30,6 +33,8 @@ KEPT_BANDS = 50_000
 """Of one model at one hour; a hundred bytes and more each."""
 _BANDS: LRUCache[tuple[str, int, str], list[AmountBand]] = LRUCache(KEPT_BANDS)
 _BANDS_LOCK = threading.Lock()
+GONE_SECONDS = 60.0
+_GONE: TTLCache[tuple[Path, str], bool] = TTLCache(KEPT_BANDS, GONE_SECONDS)
 _INPUT = ("TX_ID", "WALLET_ID", "TX_COMPLETED_AT", "TOTAL_AMOUNT", "ORG_NAME")
 
 
@@ -130,13 +135,21 @@ def models(reader: WalletReader, wallet: str, days: Sequence[date]) -> list[Mode
 
 
 def payloads(home: Home, listed: Sequence[ModelOfDay]) -> dict[str, Model]:
-    """Genuine models by id, of those that are listed and archived still. Raises ``CorruptFile`` for a forged one."""
-    by_day: dict[date, list[str]] = {}
+    """Genuine models by id, of those that are listed and archived still. Raises ``CorruptFile`` for a forged one.
+
+    That one is not archived any more is remembered for ``GONE_SECONDS``: it takes the longest to find out.
+    """
+    archived = home.models.days()
+    by_day: dict[date, set[str]] = {}
     for each in listed:
-        by_day.setdefault(each.day, []).append(each.model_id)
+        place = bisect_left(archived, each.day - timedelta(days=NEARBY_DAYS))
+        near = place < len(archived) and archived[place] <= each.day + timedelta(days=NEARBY_DAYS)
+        if near and (home.models.root, each.model_id) not in _GONE:
+            by_day.setdefault(each.day, set()).add(each.model_id)
     found: dict[str, Model] = {}
     for day, model_ids in by_day.items():
-        for model_id, payload in home.models.get(day, [each for each in model_ids if each not in found]).items():
+        wanted = model_ids - found.keys()
+        for model_id, payload in home.models.get(day, sorted(wanted)).items():
             model = genuine(payload, model_id)
             if model is None:
                 raise CorruptFile(
@@ -144,6 +157,8 @@ def payloads(home: Home, listed: Sequence[ModelOfDay]) -> dict[str, Model]:
                     remedy=f"remove its pack and materialize wallet_models for {day} again",
                 )
             found[model_id] = model
+        with _BANDS_LOCK:
+            _GONE.update({(home.models.root, model_id): True for model_id in wanted - found.keys()})
     return found
 
 

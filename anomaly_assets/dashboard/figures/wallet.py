@@ -27,6 +27,8 @@ BAND = "rgba(42,157,143,0.18)"
 MARGIN = 2.0
 """An axis of amounts goes on by this factor beyond all transactions."""
 SMALLEST_SHOWN = 0.01
+DRAWN_AT_MOST = 5_000
+"""Dots of a figure; of more rows so many are drawn. Flags are drawn all."""
 WIDE = 30.0
 """Ratio of the ends of a logarithmic axis beyond which only powers of ten are named."""
 
@@ -52,15 +54,15 @@ def history(rows: pa.Table, flagged: pa.Table, normal: Sequence[NormalOfDay], ho
     low, high = amounts_shown(amounts)
     drawn = figure(x="time (UTC)", y="amount", hovermode="closest")
     _bands_by_day(drawn, normal, low, high, f"not flagged at {hour:02d}:00 UTC")
-    normal_rows = ~rows.column("is_anomaly").to_numpy(zero_copy_only=False) if known else np.zeros(0, bool)
+    chosen = _some(np.flatnonzero(~rows.column("is_anomaly").to_numpy(zero_copy_only=False)) if known else np.empty(0))
     drawn.add_trace(
         go.Scatter(
-            x=rows.column("TX_COMPLETED_AT").filter(pa.array(normal_rows)).to_pylist(),
-            y=np.maximum(amounts[normal_rows], low),
+            x=rows.column("TX_COMPLETED_AT").take(pa.array(chosen)).to_pylist(),
+            y=np.maximum(amounts[chosen], low),
             mode="markers",
             name="not flagged",
             marker={"color": NORMAL, "size": 5, "opacity": 0.8},
-            customdata=_places([str(day) for day in rows.column("day").to_pylist()], normal_rows),
+            customdata=_places(rows.column("day"), chosen),
             hovertemplate="%{x}<br>%{y:,.2f}<extra>not flagged</extra>",
         )
     )
@@ -81,12 +83,20 @@ def history(rows: pa.Table, flagged: pa.Table, normal: Sequence[NormalOfDay], ho
     return drawn
 
 
-def _places(days: Sequence[str], chosen: np.ndarray) -> list[tuple[str, int]]:
-    """Day and place within it of the ``chosen`` rows (bool array), all rows being in order of day."""
-    first: dict[str, int] = {}
-    for place, day in enumerate(days):
-        first.setdefault(day, place)
-    return [(days[place], place - first[days[place]]) for place in np.flatnonzero(chosen).tolist()]
+def _some(places: np.ndarray) -> np.ndarray:
+    """So many of the rows at ``places`` as a figure draws well, evenly from first to last."""
+    some: np.ndarray = places[:: -(-len(places) // DRAWN_AT_MOST) or 1].astype(np.int64)
+    return some
+
+
+def _places(days: pa.ChunkedArray, chosen: np.ndarray) -> list[tuple[str, int]]:
+    """Day and place within it of the rows at ``chosen``, all rows being in order of day."""
+    if not len(chosen):
+        return []
+    numbers = days.cast(pa.int32()).to_numpy()
+    first = np.searchsorted(numbers, numbers[chosen])
+    told = [str(day) for day in days.take(pa.array(chosen)).to_pylist()]
+    return list(zip(told, (chosen - first).tolist(), strict=True))
 
 
 def normal_map(
@@ -104,9 +114,10 @@ def normal_map(
     low, high = amounts_shown(np.append(amounts, [] if point is None else [point[1]]))
     drawn = figure(x="hour of day (UTC)", y="amount", hovermode="closest", bargap=0)
     _shade(drawn, bands, low, high)
+    some = _some(np.arange(len(amounts)))
     past = {"color": NORMAL, "size": 5, "opacity": 0.6}
     hover = "%{x:.2f} h<br>%{y:,.2f}<extra></extra>"
-    _marks(drawn, "the window's transactions", hours, np.maximum(amounts, low), past, hover)
+    _marks(drawn, "the window's transactions", hours[some], np.maximum(amounts[some], low), past, hover)
     if point is not None:
         cross = {"color": FLAGGED, "size": 15, "symbol": "x", "line": {"width": 1, "color": "rgba(255,255,255,0.9)"}}
         hover = "%{y:,.2f}<extra>this transaction</extra>"

@@ -11,7 +11,7 @@ import streamlit as st
 
 from anomaly_assets.dashboard import address
 from anomaly_assets.dashboard.figures.style import readable
-from anomaly_assets.dashboard.figures.wallet import history, normal_map, numbers_over_time
+from anomaly_assets.dashboard.figures.wallet import DRAWN_AT_MOST, history, normal_map, numbers_over_time
 from anomaly_assets.dashboard.shell import FLAG, WALLET, Deployment, deployment, exports, go, nothing, plain, selection
 from anomaly_assets.dashboard.transactions import transactions
 from anomaly_assets.domain.detectors.base import Detector
@@ -117,6 +117,11 @@ def _history(
     st.caption(
         "Shaded: amounts that no detector flagged at that hour, by the models of each day; its edge is the flag line. "
         "Days without shade lack a model that is kept. Choose a dot to see why it was flagged or not."
+        + (
+            f" Of the {rows.num_rows:,} transactions every flag and about {DRAWN_AT_MOST:,} others are drawn."
+            if rows.num_rows > DRAWN_AT_MOST
+            else ""
+        )
     )
     for point in state["selection"]["points"]:
         day, place, *tx_id = point["customdata"]
