@@ -12,7 +12,8 @@ IMPORT_ALL = """
 import importlib, pkgutil, sys
 import anomaly_assets
 for module in pkgutil.walk_packages(anomaly_assets.__path__, "anomaly_assets."):
-    importlib.import_module(module.name)
+    if not module.name.startswith("anomaly_assets.dashboard."):  # pages of the extra of that name
+        importlib.import_module(module.name)
 extras = {"dagster_webserver", "dagster_dg_cli", "streamlit", "plotly", "snowflake", "dagster_snowflake", "pandas"}
 print(sorted(extras & set(sys.modules)))
 """
@@ -43,6 +44,11 @@ def test_every_module_imports_with_the_base_dependencies_alone(tmp_path: Path) -
         [environment / "bin" / "anomaly-assets", "--version"], capture_output=True, text=True, check=True
     )
     assert "0.1.0" in version.stdout
+    pages = subprocess.run(
+        [environment / "bin" / "anomaly-assets", "dashboard"], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert pages.returncode == 2
+    assert "make dashboard" in pages.stderr
 
 
 def test_importing_the_definitions_loads_no_heavy_library() -> None:

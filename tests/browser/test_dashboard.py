@@ -126,7 +126,7 @@ def test_an_address_with_a_transaction_leads_to_it_and_from_there_to_its_wallet(
     flag = looked.strongest()
     page.goto(f"{looked.url}/?tx={flag['TX_ID']}")
     ready(page, "One transaction")
-    expect(page.get_by_text("standard deviations").first).to_be_visible()
+    expect(page.get_by_text("Flagged: amount")).to_be_visible()
     whole(page)
     shoot(page, "dashboard_flag")
     page.get_by_role("link", name=f"Wallet {flag['WALLET_ID']}").click()

@@ -4,15 +4,17 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from anomaly_assets.adapters.object_path import AnyPath, ObjectPath
 from anomaly_assets.adapters.sources.file_faults import failures_naming, nothing_at, undecodable
 from anomaly_assets.domain.border_rules import AmbiguousTimes
 from anomaly_assets.domain.errors import SourceError
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
 CSV_SUFFIXES = (".csv", ".csv.gz", ".csv.zst", ".csv.bz2", ".csv.lz4", ".csv.xz")
@@ -95,6 +97,8 @@ def data_files(root: AnyPath, names: list[str]) -> list[DataFile]:
             expected=f"files ending in one of {_FORMATS}; names that begin with . or _ are ignored",
             remedy="correct source.files.path or put the files there",
         )
+    import pyarrow.dataset as ds  # noqa: PLC0415  it loads pandas where there is one
+
     hive = ds.HivePartitioning(
         pa.schema([(name, pa.string()) for name in names]), null_fallback=_NULL_PARTITION, segment_encoding="uri"
     )
@@ -108,7 +112,9 @@ def parts_below(path: AnyPath, root: AnyPath) -> tuple[str, ...]:
     return Path(str(path)).relative_to(str(root)).parts
 
 
-def _partition(hive: ds.HivePartitioning, path: AnyPath, root: AnyPath) -> tuple[tuple[str, str | None], ...]:
+def _partition(hive: "ds.HivePartitioning", path: AnyPath, root: AnyPath) -> tuple[tuple[str, str | None], ...]:
+    import pyarrow.dataset as ds  # noqa: PLC0415  as above
+
     # Arrow decodes values that nobody wants, too, and refuses those that are no text
     wanted = [part for part in parts_below(path, root)[:-1] if part.partition("=")[0] in hive.schema.names]
     try:
