@@ -7,12 +7,7 @@ from typing import Any
 import streamlit as st
 
 from anomaly_assets.dashboard.figures.style import readable
-
-_SINCE = {
-    "raw_days_changed": "raw days of the window were corrected",
-    "raw_days_arrived": "raw days of the window were missing and are here now",
-    "raw_days_unreadable": "raw days of the window have no seal now that can be read",
-}
+from anomaly_assets.evidence.since import since_words
 
 
 def evidence_tree(traced: Mapping[str, Any], dagster_address: str) -> None:
@@ -85,17 +80,8 @@ def _runs(runs: Mapping[str, Any], address: str) -> None:
 
 
 def _since(since: Mapping[str, Any]) -> None:
-    if since["up_to_date"] and not since["settings_changed"]:
-        with st.expander("Since: nothing changed, it follows from what is current", icon=":material/update:"):
-            st.text("Raw days, window, models and settings are those it was made from.")
-        return
-    with st.expander("Since: something changed", expanded=True, icon=":material/update:"):
-        for kind, told in _SINCE.items():
-            if days := since[kind]:
-                st.text(f"{len(days)} {told}: {', '.join(days)}")
-        for asset in since["newer"]:
-            st.text(f"another {asset} of this day is current")
-        for asset in since["unreadable"]:
-            st.text(f"{asset} of this day has no seal now that can be read")
-        if since["settings_changed"]:
-            st.text("the configured settings are others than those of these scores")
+    told = since_words(since)
+    label = "Since: something changed" if told else "Since: nothing changed, it follows from what is current"
+    with st.expander(label, expanded=bool(told), icon=":material/update:"):
+        for line in told or ["Raw days, window, models and settings are those it was made from."]:
+            st.text(line)

@@ -127,9 +127,14 @@ def _draw_rows(axes: "Axes", found: Explanation, low: float) -> None:
     axes.scatter(times, amounts, s=9, color=HISTORY, alpha=0.6, linewidths=0, label=label, zorder=3, clip_on=False)
     at = found.row["TX_COMPLETED_AT"]
     time = at.hour + at.minute / 60 + at.second / 3600
+    draw_point(axes, time, max(found.amount, low))
+
+
+def draw_point(axes: "Axes", x: float, y: float) -> None:
+    """The cross of the transaction, on top of all else."""
     axes.scatter(
-        [time],
-        [max(found.amount, low)],
+        [x],
+        [y],
         s=110,
         color=MARKED,
         marker="X",

@@ -9,7 +9,18 @@ from anomaly_assets.domain.detectors.statistical import StatisticalDetector
 from anomaly_assets.domain.detectors.wording import amount_text
 from anomaly_assets.domain.portable import ascending, mean_and_std, scale_amounts, unscale_amount
 from anomaly_assets.evidence.explain import DetectorExplanation, Explanation
-from anomaly_assets.evidence.explain_picture import DPI, HISTORY, LINE, MARKED, SIZE_INCHES, SMALL, TEXT, drawable, png
+from anomaly_assets.evidence.explain_picture import (
+    DPI,
+    HISTORY,
+    LINE,
+    MARKED,
+    SIZE_INCHES,
+    SMALL,
+    TEXT,
+    draw_point,
+    drawable,
+    png,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,18 +70,7 @@ def _draw(axes: "Axes", found: Explanation, said: DetectorExplanation, mean: flo
         told = None if place else f"flag line, {' and '.join(amount_text(each) for each in said.flag_lines or [])}"
         axes.axvline(line, color=LINE, linewidth=1.5, linestyle="--", label=told, zorder=3)
     axes.axvline(point, color=MARKED, linewidth=1.0, alpha=0.6, zorder=3)
-    axes.scatter(
-        [point],
-        [axes.get_ylim()[1] / 2],
-        s=110,
-        color=MARKED,
-        marker="X",
-        edgecolors="white",
-        linewidths=1.0,
-        label="this transaction",
-        zorder=4,
-        clip_on=False,
-    )
+    draw_point(axes, point, axes.get_ylim()[1] / 2)
     _set_axes(axes, found, low, high)
     if spread := _spread(said, point, lines, mean):
         _count_deviations(axes, mean, spread)

@@ -6,12 +6,12 @@ from datetime import date
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.domain.metrics import ratio
+from anomaly_assets.views.counts import NUMBERS, counted
 from anomaly_assets.views.digests import Digests
+from anomaly_assets.views.selection import Selection
 from anomaly_assets.views.usual import USUAL_DAYS, usual
 
 SHOWN_DAYS = 28
@@ -81,10 +81,10 @@ def history(digests: Digests, day: date) -> tuple[History, list[str]]:
     problems = []
     for each in wanted:
         try:
-            counted[each] = _by_organisation(digests.read("cells", [each]))
+            counted[each] = _by_organisation(digests, each)
         except (CorruptFile, NotSealed) as error:
             problems.append(f"{each} is left out of the days before: {error.found}")
-    counted[day] = _by_organisation(digests.read("cells", [day]))
+    counted[day] = _by_organisation(digests, day)
     known = list(counted)
     totals = [_sum(counted[each].values()) for each in known]
     rates = np.array([np.nan if each.rate is None else each.rate for each in totals])
@@ -98,15 +98,9 @@ def history(digests: Digests, day: date) -> tuple[History, list[str]]:
     return History(days, tuple(sorted(organisations, key=_most_flags_first))), problems
 
 
-def _by_organisation(cells: pa.Table) -> dict[str | None, Counts]:
-    """Counts of each organisation among cells of a digest."""
-    rows = cells.column("n_rows")
-    some = {name: pc.if_else(pc.greater(cells.column(name), 0), rows, 0) for name in ("judged", "flagged")}
-    table = pa.table({"org_name": cells.column("org_name"), "n_rows": rows, **some})
-    summed = table.group_by(["org_name"], use_threads=False).aggregate([(name, "sum") for name in ("n_rows", *some)])
-    return {
-        row["org_name"]: Counts(row["n_rows_sum"], row["judged_sum"], row["flagged_sum"]) for row in summed.to_pylist()
-    }
+def _by_organisation(digests: Digests, day: date) -> dict[str | None, Counts]:
+    rows = counted(digests, Selection((day,)), ["org_name"]).to_pylist()
+    return {row["org_name"]: Counts(*(row[name] for name in NUMBERS)) for row in rows}
 
 
 def _sum(counts: Iterable[Counts]) -> Counts:

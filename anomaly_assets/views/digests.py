@@ -90,7 +90,7 @@ class Digests:
         return self._detectors[settings_id]
 
     def missing(self, days: Iterable[date]) -> list[date]:
-        """Days among these whose digest is to be made first."""
+        """Days among these whose digest is to be made first; digests of what they were before are removed."""
         now = [self.scored(day) for day in days]
         for each in now:
             self._drop_others(each)

@@ -1,10 +1,9 @@
 """What somebody looks at: some scored days, and all organisations or some."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -37,14 +36,3 @@ class Selection:
 def within(days: Sequence[date], first: date, last: date) -> tuple[date, ...]:
     """Those of ``days`` from ``first`` to ``last``, both included."""
     return tuple(day for day in days if first <= day <= last)
-
-
-def bits(detectors: Sequence[str], chosen: Collection[str]) -> int:
-    """The mask of some detectors, as ``cells`` of a day digest have it."""
-    return sum(1 << bit for bit, name in enumerate(detectors) if name in chosen)
-
-
-def total(table: pa.Table, mask: np.ndarray | None = None) -> int:
-    """Sum of ``n_rows``, of the rows that ``mask`` (bool, shape (n_rows,)) chooses or of all."""
-    counts = table.column("n_rows").to_numpy()
-    return int(counts.sum() if mask is None else counts[mask].sum())

@@ -233,7 +233,13 @@ def window_points(reader: WalletReader, wallet: str, day: date) -> tuple[np.ndar
     if not rows.num_rows:
         return np.empty(0), np.empty(0)
     moments = rows.column("tx_completed_at").cast(pa.int64()).to_numpy()
-    return moments % DAY_US / HOUR_US, rows.column("total_amount").to_numpy()
+    return hours_of_day(moments), rows.column("total_amount").to_numpy()
+
+
+def hours_of_day(moments_us: np.ndarray) -> np.ndarray:
+    """UTC time of day, hours from 0 to 24 (float64), of moments in microseconds since 1970 (int64)."""
+    hours: np.ndarray = moments_us % DAY_US / HOUR_US
+    return hours
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
 from anomaly_assets.adapters.verification_log import record
@@ -14,21 +13,21 @@ from anomaly_assets.dashboard.figures.style import readable
 from anomaly_assets.dashboard.figures.wallet import amounts_and_line, normal_map
 from anomaly_assets.dashboard.shell import FLAG, Deployment, deployment, file_name, go, link, nothing, plain
 from anomaly_assets.domain.days import day_named
-from anomaly_assets.domain.detectors.amount_bands import AmountBand
-from anomaly_assets.domain.detectors.wording import amount_text, hour_text
+from anomaly_assets.domain.detectors.wording import amount_text
 from anomaly_assets.domain.shell_words import command_for
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.explain import DetectorExplanation, Explanation, explain
+from anomaly_assets.evidence.explain_words import change_text, room_text
 from anomaly_assets.evidence.lookup import places_of
 from anomaly_assets.evidence.proof import Outcome, Proof
 from anomaly_assets.evidence.trace import trace
 from anomaly_assets.evidence.verify import Verifier
 from anomaly_assets.reports.flag_report import flag_page
+from anomaly_assets.views.wallet import hours_of_day
 
 TITLE, ICON = "Flag", ":material/flag:"
 KEPT = 64
 """Transactions whose explanation is kept in memory."""
-HOUR_US, DAY_US = 3_600_000_000, 86_400_000_000
 _SIGNS = {
     Outcome.PROVEN: ":green[proven]",
     Outcome.ERASED: ":green[erased]",
@@ -112,33 +111,12 @@ def _verdict(traced: Mapping[str, Any], found: Explanation) -> None:
     columns[2].metric("Transactions in the window", f"{found.history.n_rows:,}")
     organisation = f", {row['ORG_NAME']}" if row["ORG_NAME"] else ""
     st.text(f"{row['TX_COMPLETED_AT']:%A %Y-%m-%d %H:%M:%S} UTC, wallet {row['WALLET_ID']}{organisation}")
-    st.markdown(_change(found))
+    if found.normal is not None:
+        told = change_text(found) if row["is_anomaly"] else room_text(found)
+        st.text(f"{told[0].upper()}{told[1:]}.")
     with st.container(horizontal=True):
         link(f"Wallet {row['WALLET_ID']}", "wallet", wallet=row["WALLET_ID"], day=traced["day"])
         link(f"All of {traced['day']}", "overview", **{"from": traced["day"], "to": traced["day"]})
-
-
-def _change(found: Explanation) -> str:
-    """The smallest change that would have given another verdict."""
-    if found.normal is None:
-        return ""
-    if not found.row["is_anomaly"]:
-        return (
-            ""
-            if found.room is None
-            else f"**Room:** at this hour it would not have been flagged {_within(found.room)}."
-        )
-    amount = (
-        "no amount at this hour"
-        if found.nearest_amount is None
-        else f"{amount_text(found.nearest_amount)} at this hour"
-    )
-    hour = "no other hour" if found.nearest_hour is None else f"this amount in {hour_text(found.nearest_hour)}"
-    return f"**Smallest change** that would not have been flagged: {amount}; {hour}."
-
-
-def _within(band: AmountBand) -> str:
-    return f"with an amount from {amount_text(band[0])} to {amount_text(band[1])}"
 
 
 def _pictures(found: Explanation) -> None:
@@ -163,7 +141,7 @@ def _detector(found: Explanation, said: DetectorExplanation) -> None:
     else:
         moment = found.row["TX_COMPLETED_AT"]
         at = moment.hour + moment.minute / 60 + moment.second / 3600
-        hours = np.asarray(found.history.completed_at_us) % DAY_US / HOUR_US
+        hours = hours_of_day(found.history.completed_at_us)
         drawn = normal_map(bands, hours, found.history.amounts, point=(at, found.amount))
     st.plotly_chart(drawn, key=f"picture-{said.detector}")
     if said.sentence:
