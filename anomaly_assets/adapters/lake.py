@@ -35,7 +35,7 @@ from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.locks import Lease, exclusive
 from anomaly_assets.adapters.object_path import AnyPath, ObjectPath, listed
 from anomaly_assets.adapters.parquet_bytes import table_from_bytes
-from anomaly_assets.adapters.partition_files import ROW_GROUP_ROWS, digest_in_place, write_table
+from anomaly_assets.adapters.partition_files import digest_in_place, write_table
 from anomaly_assets.adapters.seal import Seal, StoredFile
 from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.errors import BlockedByCheck, CorruptFile, MissingFile, NotSealed, Superseded
@@ -43,6 +43,8 @@ from anomaly_assets.domain.identity import file_digest
 from anomaly_assets.domain.verdicts import Verdict
 
 SEAL_FILE = "seal.json"
+BATCH_ROWS = 131_072
+"""Rows of a staged file that are read at once."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,7 @@ class Staged:
         # part by part in one thread: Arrow would hold a large file beside its rows, and each thread keeps memory
         with pq.ParquetFile(self.path(role), pre_buffer=False) as file:
             schema = file.schema_arrow if columns is None else pa.schema(map(file.schema_arrow.field, columns))
-            batches = file.iter_batches(ROW_GROUP_ROWS, columns=schema.names, use_threads=False)
+            batches = file.iter_batches(BATCH_ROWS, columns=schema.names, use_threads=False)
             return pa.Table.from_batches((batch.select(schema.names) for batch in batches), schema)
 
     def path(self, role: str) -> Path:

@@ -8,8 +8,9 @@ that meet a pack while it is replaced find its successor.
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +23,7 @@ from anomaly_assets.adapters.atomic_files import fsync_folder, remove_temporary_
 from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.locks import exclusive
 from anomaly_assets.adapters.parquet_bytes import table_from_bytes, table_to_bytes
+from anomaly_assets.adapters.row_groups import row_groups_with
 from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.identity import file_digest
@@ -32,6 +34,8 @@ SCHEMA = pa.schema(
 _LOCK_TIMEOUT_SECONDS = 600.0
 PACK_BYTES = 64 * 1024 * 1024
 """A pack is closed when its payloads have this size, bytes."""
+ROW_GROUP_PAYLOADS = 64
+"""Packs are sorted by id: so few payloads, that one is read without most others."""
 NEARBY_DAYS = 14
 """How far packs are searched for a payload that is stored already, days."""
 ARCHIVE = "model_archive"
@@ -100,7 +104,12 @@ class ModelArchive:
         table = pa.table({"model_id": ids, "payload": [payloads[model_id] for model_id in ids]}, schema=SCHEMA)
         # payloads are compressed already; checksums let ids be read alone and still be trusted
         content = table_to_bytes(
-            table, compression="none", use_dictionary=False, write_statistics=["model_id"], write_page_checksum=True
+            table,
+            compression="none",
+            use_dictionary=False,
+            write_statistics=["model_id"],
+            write_page_checksum=True,
+            row_group_size=ROW_GROUP_PAYLOADS,
         )
         write_atomically(self.root / day.isoformat() / f"{file_digest(content)[:16]}.parquet", content, locked=True)
         return len(ids)
@@ -123,6 +132,18 @@ class ModelArchive:
             wanted -= part.keys()
             if part:
                 yield part
+
+    def look_up(self, day: date, model_ids: Iterable[str]) -> dict[str, bytes]:
+        """Like :meth:`get`, for few of many: the rest of a pack is not read, so its digest is not checked.
+
+        Checksums find damage; only who proves a payload (``domain.judging.genuine``) knows that it is the model.
+        Raises ``CorruptFile`` when a pack near ``day`` cannot be read.
+        """
+        wanted, found = set(model_ids), dict[str, bytes]()
+        parts = self._near(day, lambda pack: _payloads_within(pack, wanted - found.keys()))
+        while wanted - found.keys() and (part := next(parts, None)) is not None:
+            found |= part
+        return found
 
     def ids(self, day: date) -> set[str]:
         """Ids of all payloads stored near ``day``."""
@@ -171,21 +192,18 @@ class ModelArchive:
 
     def _near(self, day: date, read: Callable[[Path], _Part]) -> Iterator[_Part]:
         """What ``read`` makes of every pack near ``day``, nearest first, each pack once."""
-        tried: set[Path] = set()
-        while waiting := [pack for pack in self._packs(day) if pack not in tried]:
-            for pack in waiting:
-                tried.add(pack)
-                try:
-                    part = read(pack)
-                except FileNotFoundError as error:
-                    if os.path.lexists(pack):
-                        raise _corrupt(pack, "leads nowhere") from error
-                    continue  # replaced meanwhile: its successor is among those listed next
-                yield part
-
-    def _packs(self, day: date) -> list[Path]:
-        near = sorted((abs((day - other).days), other) for other in self.days())
-        return [pack for distance, other in near if distance <= NEARBY_DAYS for pack in self._packs_of(other)]
+        for near in sorted(range(-NEARBY_DAYS, NEARBY_DAYS + 1), key=abs):
+            other, tried = day + timedelta(days=near), set[Path]()
+            while waiting := [pack for pack in self._packs_of(other) if pack not in tried]:
+                for pack in waiting:
+                    tried.add(pack)
+                    try:
+                        part = read(pack)
+                    except FileNotFoundError as error:
+                        if os.path.lexists(pack):
+                            raise _corrupt(pack, "leads nowhere") from error
+                        continue  # replaced meanwhile: its successor is among those listed next
+                    yield part
 
     def _packs_of(self, day: date) -> list[Path]:
         return sorted((self.root / day.isoformat()).glob("[!.]*.parquet"))
@@ -194,16 +212,23 @@ class ModelArchive:
 @lru_cache(maxsize=256)
 def _ids_of(pack: Path) -> frozenset[str]:
     """The ids a pack holds, read without its payloads: page checksums and the number of rows vouch for them."""
+    with _readable(pack) as file:
+        ids, n_rows = file.read(columns=["model_id"]).column(0), file.metadata.num_rows
+    if ids.type != pa.string() or len(ids) != n_rows:
+        raise _corrupt(pack, f"holds {len(ids)} ids of type {ids.type} in {n_rows} rows")
+    return frozenset(ids.to_pylist())
+
+
+@contextmanager
+def _readable(pack: Path) -> Iterator[pq.ParquetFile]:
+    """A pack whose pages are checked as they are read. Raises ``CorruptFile`` and ``FileNotFoundError``."""
     try:
         with pq.ParquetFile(pack, page_checksum_verification=True) as file:
-            ids, n_rows = file.read(columns=["model_id"]).column(0), file.metadata.num_rows
+            yield file
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError, ValueError, LookupError) as error:
         raise _corrupt(pack, f"is not readable ({type(error).__name__})") from error
-    if ids.type != pa.string() or len(ids) != n_rows:
-        raise _corrupt(pack, f"holds {len(ids)} ids of type {ids.type} in {n_rows} rows")
-    return frozenset(ids.to_pylist())
 
 
 def _surplus_of(pack: Path, needed: AbstractSet[str]) -> Surplus:
@@ -219,7 +244,20 @@ def _payloads_of(pack: Path, model_ids: AbstractSet[str]) -> dict[str, bytes]:
     content = pack.read_bytes()
     if not pack.name.startswith(file_digest(content)[:16]):
         raise _corrupt(pack, f"has digest {file_digest(content)}")
-    table = table_from_bytes(content)
+    return _chosen(table_from_bytes(content), model_ids)
+
+
+def _payloads_within(pack: Path, model_ids: AbstractSet[str]) -> dict[str, bytes]:
+    """Payloads of these ids, read from the row groups that may hold them."""
+    found: dict[str, bytes] = {}
+    with _readable(pack) as file:
+        for group in sorted({group for each in model_ids for group in row_groups_with(file, "model_id", each)}):
+            if not model_ids.isdisjoint(file.read_row_group(group, ["model_id"], use_threads=False)[0].to_pylist()):
+                found |= _chosen(file.read_row_group(group, use_threads=False), model_ids)
+    return found
+
+
+def _chosen(table: pa.Table, model_ids: AbstractSet[str]) -> dict[str, bytes]:
     rows = table.filter(pc.is_in(table.column("model_id"), pa.array(sorted(model_ids), pa.string())))
     return dict(zip(rows.column("model_id").to_pylist(), rows.column("payload").to_pylist(), strict=True))
 

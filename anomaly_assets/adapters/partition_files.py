@@ -11,7 +11,8 @@ from anomaly_assets.adapters.object_path import AnyPath, ObjectPath
 from anomaly_assets.adapters.seal import StoredFile
 from anomaly_assets.domain.wallet_leaves import root_of, wallet_column, wallet_leaves
 
-ROW_GROUP_ROWS = 131_072
+ROW_GROUP_ROWS = 16_384
+"""Files are sorted by wallet: so few, that one wallet is read without most others."""
 
 
 def write_table(table: pa.Table, temporary: Path, role: str) -> StoredFile:

@@ -31,6 +31,8 @@ from anomaly_assets.steps.window import manifest_of
 
 Key = tuple[str, str]
 """Detector and wallet."""
+FEW = 100
+"""Models that are looked up in their packs; for more, whole packs are read."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -146,7 +148,8 @@ class Case:
 
         Raises ``CorruptFile`` when a payload is stored that is not the model of its id.
         """
-        payloads = self.home.models.get(self.day, model_ids)
+        read = self.home.models.look_up if len(model_ids) <= FEW else self.home.models.get
+        payloads = read(self.day, model_ids)
         models = {model_id: genuine(payload, model_id) for model_id, payload in payloads.items()}
         if forged := sorted(model_id for model_id, model in models.items() if model is None):
             raise CorruptFile(

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from anomaly_assets.adapters.model_archive import NEARBY_DAYS, ModelArchive
+from anomaly_assets.adapters import model_archive
+from anomaly_assets.adapters.model_archive import NEARBY_DAYS, ROW_GROUP_PAYLOADS, ModelArchive
 from anomaly_assets.domain.errors import CorruptFile
 
 DAY = date(2024, 3, 1)
@@ -45,6 +46,50 @@ def test_any_payloads_come_back(payloads: dict[str, bytes]) -> None:
         archive = ModelArchive(Path(folder))
         assert archive.put(DAY, payloads.items()) == len(payloads)
         assert archive.get(DAY, [*payloads, "0"]) == payloads
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.dictionaries(st.text(alphabet="0123456789abcdef", min_size=64, max_size=64), st.binary(max_size=50)))
+def test_looking_a_few_up_finds_what_reading_all_finds(payloads: dict[str, bytes]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        archive = ModelArchive(Path(folder))
+        archive.put(DAY, payloads.items())
+        for model_id in [*payloads, "0"]:
+            assert archive.look_up(DAY, [model_id]) == archive.get(DAY, [model_id])
+
+
+def many(n: int) -> dict[str, bytes]:
+    """Payloads by ids in order."""
+    return {f"{number:064x}": bytes([number % 256]) * 500 for number in range(n)}
+
+
+def test_a_few_are_looked_up_without_reading_the_others(archive: ModelArchive) -> None:
+    payloads = many(10 * ROW_GROUP_PAYLOADS)
+    first, last = min(payloads), max(payloads)
+    archive.put(DAY, payloads.items())
+    archive.put(DAY + timedelta(days=1), {"f" * 64: b"of tomorrow"}.items())
+    assert archive.look_up(DAY, [last, "f" * 64]) == {last: payloads[last], "f" * 64: b"of tomorrow"}
+    [pack] = (archive.root / DAY.isoformat()).glob("*.parquet")
+    content = bytearray(pack.read_bytes())
+    place = content.rindex(payloads[last])
+    content[place] ^= 1
+    pack.write_bytes(content)
+    assert archive.look_up(DAY, [first]) == {first: payloads[first]}
+    with pytest.raises(CorruptFile, match="is not readable"):
+        archive.look_up(DAY, [last])
+    with pytest.raises(CorruptFile, match="has digest"):
+        archive.get(DAY, [first])
+
+
+def test_a_pack_without_small_row_groups_is_looked_up_too(
+    archive: ModelArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payloads = many(3 * ROW_GROUP_PAYLOADS)
+    monkeypatch.setattr(model_archive, "ROW_GROUP_PAYLOADS", 1_000_000)
+    archive.put(DAY, payloads.items())
+    with pq.ParquetFile(packs(archive)[0]) as file:
+        assert file.num_row_groups == 1
+    assert archive.look_up(DAY, list(payloads)[5:7]) == dict(list(payloads.items())[5:7])
 
 
 def test_ids_that_are_not_stored_are_absent(archive: ModelArchive) -> None:

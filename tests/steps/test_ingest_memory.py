@@ -31,7 +31,7 @@ PARTS: tuple[tuple[ModuleType, str], ...] = (
     (raw_day, "BLOCK_ROWS"),
     (wallet_leaves, "BLOCK_ROWS"),
     (predicates, "ROWS_AT_ONCE"),
-    (lake, "ROW_GROUP_ROWS"),
+    (lake, "BATCH_ROWS"),
     (partition_files, "ROW_GROUP_ROWS"),
 )
 _POOLS: list[pa.MemoryPool] = []
