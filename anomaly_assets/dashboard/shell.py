@@ -20,6 +20,7 @@ from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.errors import AnomalyAssetsError, StoreUnavailable
 from anomaly_assets.domain.shown_text import shown
 from anomaly_assets.settings import Settings, load_settings
+from anomaly_assets.views.current import CurrentPartitions
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.exports import to_csv, to_parquet
 from anomaly_assets.views.of_wallet import WalletReader
@@ -47,6 +48,7 @@ class Deployment:
 
     settings: Settings
     home: Home
+    current: CurrentPartitions
     digests: Digests
     wallets: WalletReader
     compute: Compute
@@ -72,8 +74,9 @@ def deployment() -> Deployment:
     """The configured deployment, read once per process."""
     settings = load_settings()
     home = Home(settings.home)
-    compute = Compute.share(settings.compute, runs_at_once=1)
-    return Deployment(settings, home, Digests(home), WalletReader(home, threads=compute.threads), compute)
+    compute, current = Compute.share(settings.compute, runs_at_once=1), CurrentPartitions(home.lake)
+    wallets = WalletReader(home, current, threads=compute.threads)
+    return Deployment(settings, home, current, Digests(home, current), wallets, compute)
 
 
 def deep_link(pages: Mapping[str, Any], current: Any) -> None:

@@ -15,9 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from anomaly_assets.adapters.atomic_files import write_atomically
-from anomaly_assets.adapters.erased_files import ERASED_FILE
 from anomaly_assets.adapters.home import Home
-from anomaly_assets.adapters.lake import SEAL_FILE
 from anomaly_assets.adapters.parquet_bytes import table_from_bytes, table_to_bytes
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.day_digest import cells, counts, flags, histograms, statuses
@@ -25,6 +23,7 @@ from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.errors import Superseded
 from anomaly_assets.steps.run import METRICS, SCORED
 from anomaly_assets.steps.settings_record import recorded_settings
+from anomaly_assets.views.current import CurrentPartitions
 
 _MAKE: dict[str, Callable[[pa.Table, Sequence[Detector]], pa.Table]] = {
     "cells": lambda scored, detectors: cells(scored, [each.name for each in detectors]),
@@ -37,8 +36,6 @@ PARTS = tuple(_MAKE)
 ATTEMPTS, DIGEST_BYTES = 4, 32
 FORMAT_VERSION = 1
 """Raised when the same scores give another digest: older ones are then made again."""
-Files = tuple[tuple[int, int, int] | None, ...]
-"""Number, time of change and size of files; None for one that is not there."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +57,9 @@ class ScoredDay:
 class Digests:
     """Digests of one home; what was read stays in memory while the day's content stays. Threads may share it."""
 
-    def __init__(self, home: Home) -> None:
-        self.home = home
+    def __init__(self, home: Home, current: CurrentPartitions | None = None) -> None:
+        self.home, self._current = home, current or CurrentPartitions(home.lake)
         self._known: dict[tuple[date, str], tuple[str, pa.Table]] = {}
-        self._scored: dict[date, tuple[Files | None, ScoredDay]] = {}
         self._detectors: dict[str, list[Detector]] = {}
         self._cleared: dict[date, str] = {}
         self._making = threading.Lock()
@@ -74,13 +70,8 @@ class Digests:
 
     def scored(self, day: date) -> ScoredDay:
         """The day as it is now. Raises ``NotSealed``, ``CorruptFile``."""
-        files = self._identities(day)
-        known = self._scored.get(day)
-        if known is None or files is None or known[0] != files:
-            seal = self.home.lake.require(SCORED, day)
-            known = (files, ScoredDay(day, seal, self.home.lake.stored(seal, "scored").sha256))
-            self._scored[day] = known
-        return known[1]
+        found = self._current.require(SCORED, day)
+        return ScoredDay(day, found.seal, found.files["scored"].sha256)
 
     def detectors_of(self, scored: ScoredDay) -> list[Detector]:
         """The detectors that judged the day, with their settings. Raises ``CorruptFile``."""
@@ -148,13 +139,6 @@ class Digests:
             f"the scores of {day} changed {ATTEMPTS} times while their digest was made", remedy="look again in a moment"
         )
 
-    def _identities(self, day: date) -> Files | None:
-        """Which files say how the day is now: they are replaced, never changed. None: that cannot be told."""
-        folder = self.home.lake.folder(SCORED, day)
-        return (
-            tuple(_identity(folder / name) for name in (SEAL_FILE, ERASED_FILE)) if isinstance(folder, Path) else None
-        )
-
     def _path(self, scored: ScoredDay, part: str) -> Path:
         return self.home.digests / scored.day.isoformat() / f"{_stem(scored)}-{part}.digest"
 
@@ -176,14 +160,6 @@ def _whole(path: Path) -> pa.Table | None:
         return None
     table, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
     return table_from_bytes(table) if hashlib.sha256(table).digest() == digest else None
-
-
-def _identity(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _stem(scored: ScoredDay) -> str:

@@ -17,6 +17,7 @@ from anomaly_assets.domain.errors import AnomalyAssetsError, CorruptFile, NotSea
 from anomaly_assets.evidence.stale import ASSETS, current_raw, stale_of_day
 from anomaly_assets.settings import Detection
 from anomaly_assets.steps.run import RAW
+from anomaly_assets.views.current import CurrentPartitions
 
 ALL_ASSETS = (RAW, *ASSETS)
 
@@ -36,8 +37,9 @@ _TO_MEND = [State.DAMAGED.value, State.MISSING.value, State.STALE.value]
 
 @dataclass(frozen=True)
 class ReadOnce(Lake):
-    """A lake that reads every current seal once: for one look at many days."""
+    """A lake that asks for every current seal once: for one look at many days."""
 
+    current: CurrentPartitions = field(kw_only=True)
     known: dict[tuple[str, date], Seal | AnomalyAssetsError | None] = field(default_factory=dict)
 
     def find(self, asset: str, day: date, revision: str | None = None) -> Seal | None:
@@ -46,7 +48,8 @@ class ReadOnce(Lake):
             return super().find(asset, day, revision)
         if (asset, day) not in self.known:
             try:
-                self.known[asset, day] = super().find(asset, day)
+                partition = self.current.find(asset, day)
+                self.known[asset, day] = None if partition is None else partition.seal
             except (CorruptFile, NotSealed) as error:
                 self.known[asset, day] = error
         found = self.known[asset, day]
@@ -61,7 +64,9 @@ def span(home: Home) -> DayRange | None:
     return DayRange(min(days), max(days) + timedelta(days=1)) if days else None
 
 
-def partition_states(home: Home, days: DayRange, detection: Detection) -> pa.Table:
+def partition_states(
+    home: Home, days: DayRange, detection: Detection, current: CurrentPartitions | None = None
+) -> pa.Table:
     """One row per day and asset: ``day, asset, state, because``, by asset in order of the graph, then by day.
 
     - *missing*: no seal, though an earlier day of the asset is there, and a raw day as late or later
@@ -72,13 +77,14 @@ def partition_states(home: Home, days: DayRange, detection: Detection) -> pa.Tab
     Parameters
     ----------
     detection : the configured settings
+    current : what knows the home's partitions from looks before
     """
-    lake = ReadOnce(home.lake.root, home.lake.locks)
-    current = current_raw(lake, lake.days(RAW))
+    lake = ReadOnce(home.lake.root, home.lake.locks, current=current or CurrentPartitions(home.lake))
+    raw = current_raw(lake, lake.days(RAW))
     stale = {
-        (found.asset, found.day): found.because for day in days for found in stale_of_day(lake, day, detection, current)
+        (found.asset, found.day): found.because for day in days for found in stale_of_day(lake, day, detection, raw)
     }
-    last = max(current, default=days.first)
+    last = max(raw, default=days.first)
     rows = [row for asset in ALL_ASSETS for row in _of_asset(lake, asset, days, last, stale)]
     kinds = {"day": pa.date32(), "asset": pa.string(), "state": pa.string(), "because": pa.string()}
     return pa.Table.from_pylist(rows, schema=pa.schema(list(kinds.items())))

@@ -33,6 +33,8 @@ KEPT_BANDS = 50_000
 """Of one model at one hour; a hundred bytes and more each."""
 _BANDS: LRUCache[tuple[str, int, str], list[AmountBand]] = LRUCache(KEPT_BANDS)
 _BANDS_LOCK = threading.Lock()
+READ_AT_ONCE = 16
+"""Days of windows that are read before looking whether more are needed."""
 GONE_SECONDS = 60.0
 _GONE: TTLCache[tuple[Path, str], bool] = TTLCache(KEPT_BANDS, GONE_SECONDS)
 _INPUT = ("TX_ID", "WALLET_ID", "TX_COMPLETED_AT", "TOTAL_AMOUNT", "ORG_NAME")
@@ -88,18 +90,20 @@ def flagged_rows(digests: Digests, wallet: str, days: Sequence[date]) -> pa.Tabl
 
 def windows(reader: WalletReader, wallet: str, days: Sequence[date]) -> pa.Table:
     """The wallet's row of ``training_window`` of each day that has one: counts, amounts, and who could judge it."""
-    lake = reader.home.lake
-    seal = next((seal for day in reversed(days) if (seal := lake.find(WINDOW, day)) is not None), None)
-    if seal is None:
-        return pa.table({"day": pa.array([], pa.date32())})
-    names = lake.read(seal, "wallets").schema.names
+    names = reader.column_names(WINDOW, "wallets", days)
     columns = [name for name in names if name not in {"wallet_id", "rows_digest"}]
     return reader.rows(WINDOW, "wallets", wallet, days, columns=columns)
 
 
 def eligible_since(reader: WalletReader, wallet: str, detectors: Sequence[Detector]) -> dict[str, date | None]:
     """First day of the home's windows in which the wallet's history sufficed, by detector; None: in none."""
-    return first_eligible(windows(reader, wallet, reader.home.lake.days(WINDOW)), detectors)
+    days, found = reader.home.lake.days(WINDOW), dict[str, date | None]()
+    for start in range(0, len(days), READ_AT_ONCE):  # most wallets are old: their first days tell
+        part = windows(reader, wallet, days[start : start + READ_AT_ONCE])
+        found = {name: found.get(name) or day for name, day in first_eligible(part, detectors).items()}
+        if None not in found.values():
+            break
+    return found or first_eligible(windows(reader, wallet, []), detectors)
 
 
 def first_eligible(windows: pa.Table, detectors: Sequence[Detector]) -> dict[str, date | None]:
@@ -120,7 +124,6 @@ class ModelOfDay:
     day: date
     detector: str
     model_id: str
-    recipe_id: str
     n_transactions: int
     n_bytes: int
     numbers: Mapping[str, float]
@@ -128,7 +131,7 @@ class ModelOfDay:
 
 def models(reader: WalletReader, wallet: str, days: Sequence[date]) -> list[ModelOfDay]:
     """The wallet's models of these days, by day and detector."""
-    columns = ("detector", "model_id", "recipe_id", "n_transactions", "n_bytes", "summary")
+    columns = ("detector", "model_id", "n_transactions", "n_bytes", "summary")
     rows = reader.rows(MODELS, "models", wallet, days, columns=columns).to_pylist()
     found = [ModelOfDay(**{key: row[key] for key in row if key != "summary"}, numbers=_numbers(row)) for row in rows]
     return sorted(found, key=lambda each: (each.day, each.detector))
@@ -149,7 +152,7 @@ def payloads(home: Home, listed: Sequence[ModelOfDay]) -> dict[str, Model]:
     found: dict[str, Model] = {}
     for day, model_ids in by_day.items():
         wanted = model_ids - found.keys()
-        for model_id, payload in home.models.get(day, sorted(wanted)).items():
+        for model_id, payload in home.models.look_up(day, wanted).items():
             model = genuine(payload, model_id)
             if model is None:
                 raise CorruptFile(

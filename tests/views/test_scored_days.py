@@ -14,7 +14,7 @@ from anomaly_assets.views.digests import Digests
 def test_a_seal_is_read_once_while_it_stays(untouched: Home) -> None:
     digests = Digests(untouched)
     day = digests.days()[0]
-    assert digests.scored(day) is digests.scored(day)
+    assert digests.scored(day).seal is digests.scored(day).seal
 
 
 def test_a_seal_that_was_replaced_is_read_again(home: Home) -> None:
@@ -25,7 +25,7 @@ def test_a_seal_that_was_replaced_is_read_again(home: Home) -> None:
     content = path.read_bytes()
     write_atomically(path, content)
     after = digests.scored(day)
-    assert after is not before
+    assert after.seal is not before.seal
     assert after == before
     write_atomically(path, (home.lake.folder(SCORED, other) / "seal.json").read_bytes())
     with pytest.raises(CorruptFile):

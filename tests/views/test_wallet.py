@@ -2,10 +2,13 @@
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from evidence.conftest import DAYS
 
+from anomaly_assets.adapters import partition_files
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.row_groups import row_groups_with
 from anomaly_assets.domain.detectors.statistical import StatisticalDetector
 from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.evidence.case import Case
@@ -157,3 +160,37 @@ def test_a_flag_line_is_drawn_with_the_settings_of_its_day(home: Home) -> None:
     assert first.bands
     assert second.bands
     assert first.bands[0][1] < second.bands[0][1]
+
+
+def test_a_wallet_is_read_without_most_others(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Damage where other wallets lie is ``verify``'s to find: nothing of it is read here."""
+    monkeypatch.setattr(partition_files, "ROW_GROUP_ROWS", 16)
+    lake, day = home.lake, DAYS[0]
+    table = lake.read(lake.require(SCORED, day), "scored")
+    wallet = max(table.column("WALLET_ID").to_pylist())
+    path = lake.path_of(lake.require(SCORED, day), "scored")
+    before = views.points(WalletReader(home), wallet, [day])
+    partition_files.write_table(table, path, "scored")
+    with pq.ParquetFile(path) as file:
+        wanted = row_groups_with(file, "WALLET_ID", wallet)
+        assert 0 < len(wanted) < file.num_row_groups / 2
+        other = next(group for group in range(file.num_row_groups) if group not in wanted)
+        column = file.metadata.row_group(other).column(file.schema_arrow.get_field_index("WALLET_ID"))
+        start = column.dictionary_page_offset or column.data_page_offset
+    content = bytearray(path.read_bytes())
+    content[start : start + column.total_compressed_size] = bytes(column.total_compressed_size)
+    path.write_bytes(content)
+    assert views.points(WalletReader(home), wallet, [day]).equals(before)
+    with pytest.raises(CorruptFile):
+        lake.read(lake.require(SCORED, day), "scored")
+
+
+def test_what_is_eligible_at_last_is_looked_for_in_all_windows(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    wallet, detectors = busiest(home), Case.of(home, DAYS[0]).detectors
+    days = home.lake.days(WINDOW)
+    whole = views.first_eligible(views.windows(WalletReader(home), wallet, days), detectors)
+    assert set(whole.values()) != {None}
+    for at_once in (1, 2, len(days)):
+        monkeypatch.setattr(views, "READ_AT_ONCE", at_once)
+        assert views.eligible_since(WalletReader(home), wallet, detectors) == whole
+    assert set(views.eligible_since(WalletReader(home), "nobody", detectors).values()) == {None}

@@ -30,14 +30,16 @@ def show() -> None:
     chosen, found = selection(), deployment()
     wallet = _wallet(found)
     rows = views.points(found.wallets, wallet, chosen.days)
-    windows = views.windows(found.wallets, wallet, chosen.days)
+    # a wallet that is idle in a period leaves the windows, so the first and last tell whether any knew it
+    windows = views.windows(found.wallets, wallet, sorted({chosen.days[0], chosen.days[-1]}))
     if not rows.num_rows and not windows.num_rows:
         nothing(
             f"Nothing is known of wallet {wallet} from {chosen.days[0]} to {chosen.days[-1]}.",
             "# choose another period in the sidebar, or search for another wallet",
         )
     detectors = _detectors(found, chosen.days[-1])
-    _figures(found, wallet, rows, windows, detectors)
+    in_last = sum(row["n_transactions"] for row in windows.to_pylist() if row["day"] == chosen.days[-1])
+    _figures(found, wallet, rows, in_last, detectors)
     listed = views.models(found.wallets, wallet, chosen.days)
     flagged = views.flagged_rows(found.digests, wallet, chosen.days)
     _history(found, wallet, rows, flagged, listed)
@@ -82,13 +84,12 @@ def _detectors(found: Deployment, day: date) -> Sequence[Detector]:
     return found.digests.detectors_of(found.digests.scored(day))
 
 
-def _figures(found: Deployment, wallet: str, rows: pa.Table, windows: pa.Table, detectors: Sequence[Detector]) -> None:
+def _figures(found: Deployment, wallet: str, rows: pa.Table, in_last: int, detectors: Sequence[Detector]) -> None:
     columns = st.columns(3 + len(detectors))
     flagged = sum(rows.column("is_anomaly").to_pylist())
     columns[0].metric("Transactions", f"{rows.num_rows:,}")
     columns[1].metric("Flagged", f"{flagged:,}")
-    last = windows.column("n_transactions").to_pylist()[-1] if windows.num_rows else 0
-    columns[2].metric("In the last window", f"{last:,}")
+    columns[2].metric("In the last window", f"{in_last:,}")
     first = found.home.lake.days(WINDOW)[:1]
     since = views.eligible_since(found.wallets, wallet, detectors)
     for column, (name, day) in zip(columns[3:], since.items(), strict=True):
