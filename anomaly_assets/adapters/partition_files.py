@@ -11,15 +11,25 @@ from anomaly_assets.adapters.object_path import AnyPath, ObjectPath
 from anomaly_assets.adapters.seal import StoredFile
 from anomaly_assets.domain.wallet_leaves import root_of, wallet_column, wallet_leaves
 
-ROW_GROUP_ROWS = 16_384
-"""Files are sorted by wallet: so few, that one wallet is read without most others."""
+SMALL_ROW_GROUP, LARGE_ROW_GROUP, ROW_GROUPS = 8_192, 131_072, 32
+"""Rows of the row groups of a small day and of a large one, and how many groups a day between them has."""
+
+
+def row_group_rows(n_rows: int) -> int:
+    """Rows of each row group of a file of ``n_rows``, which is sorted by wallet.
+
+    Few rows let one wallet be read without most others; many let all be read quickly.
+    """
+    return min(max(n_rows // ROW_GROUPS, SMALL_ROW_GROUP), LARGE_ROW_GROUP)
 
 
 def write_table(table: pa.Table, temporary: Path, role: str) -> StoredFile:
     """Write ``table`` durably under a temporary name; what the file will be."""
     with naming(temporary):
         # pages end where chunks end, so equal rows in other chunks would be other bytes
-        pq.write_table(table.combine_chunks(), temporary, compression="zstd", row_group_size=ROW_GROUP_ROWS)
+        pq.write_table(
+            table.combine_chunks(), temporary, compression="zstd", row_group_size=row_group_rows(table.num_rows)
+        )
     fsync_file(temporary)
     root = None if wallet_column(table) is None else root_of(table.schema, wallet_leaves(table).values())
     sha256 = digest_in_place(temporary)

@@ -12,7 +12,6 @@ from anomaly_assets.commands.options import configured, out
 from anomaly_assets.settings import Settings
 
 DEFAULT_PORT = 8501
-_APP = Path(__file__).parents[1] / "dashboard" / "app.py"
 
 
 @click.command()
@@ -38,5 +37,5 @@ def dashboard(settings: Settings, port: int) -> None:
         "client.showErrorDetails": "none",
     }
     arguments = [f"--{name}={value}" for name, value in options.items()]
-    command = [sys.executable, "-m", "streamlit", "run", str(_APP), *arguments]
+    command = [sys.executable, "-m", "anomaly_assets.dashboard.serve", *arguments]
     raise click.exceptions.Exit(foreground(command, environment, Path.cwd()))

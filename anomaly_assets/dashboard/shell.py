@@ -69,7 +69,7 @@ class Deployment:
             return served(store, wallet, detectors)
 
 
-@st.cache_resource
+@st.cache_resource(show_spinner=False)
 def deployment() -> Deployment:
     """The configured deployment, read once per process."""
     settings = load_settings()

@@ -85,7 +85,7 @@ class Digests:
         now = [self.scored(day) for day in days]
         for each in now:
             self._drop_others(each)
-        return [each.day for each in now if not all(self._path(each, part).exists() for part in PARTS)]
+        return [each.day for each in now if not all(self._has(each, part) for part in PARTS)]
 
     def make(self, day: date) -> None:
         """Make the digest of a day from its scores, which are verified. Raises ``CorruptFile``."""
@@ -138,6 +138,10 @@ class Digests:
         raise Superseded(
             f"the scores of {day} changed {ATTEMPTS} times while their digest was made", remedy="look again in a moment"
         )
+
+    def _has(self, scored: ScoredDay, part: str) -> bool:
+        known = self._known.get((scored.day, part))
+        return (known is not None and known[0] == scored.content) or self._path(scored, part).exists()
 
     def _path(self, scored: ScoredDay, part: str) -> Path:
         return self.home.digests / scored.day.isoformat() / f"{_stem(scored)}-{part}.digest"

@@ -32,7 +32,8 @@ PARTS: tuple[tuple[ModuleType, str], ...] = (
     (wallet_leaves, "BLOCK_ROWS"),
     (predicates, "ROWS_AT_ONCE"),
     (lake, "BATCH_ROWS"),
-    (partition_files, "ROW_GROUP_ROWS"),
+    (partition_files, "SMALL_ROW_GROUP"),
+    (partition_files, "LARGE_ROW_GROUP"),
 )
 _POOLS: list[pa.MemoryPool] = []
 """Kept, because what was allocated from them may be freed after the test."""

@@ -164,7 +164,7 @@ def test_a_flag_line_is_drawn_with_the_settings_of_its_day(home: Home) -> None:
 
 def test_a_wallet_is_read_without_most_others(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """Damage where other wallets lie is ``verify``'s to find: nothing of it is read here."""
-    monkeypatch.setattr(partition_files, "ROW_GROUP_ROWS", 16)
+    monkeypatch.setattr(partition_files, "SMALL_ROW_GROUP", 16)
     lake, day = home.lake, DAYS[0]
     table = lake.read(lake.require(SCORED, day), "scored")
     wallet = max(table.column("WALLET_ID").to_pylist())
