@@ -40,7 +40,7 @@ def distribution(digests: Digests, selection: Selection, measure: str, *, apart:
     """
     names = ["org_name", *_KEYS] if apart else _KEYS
     make = _by_hour if measure == HOUR else _by_bin
-    counted = make(digests, selection, measure, names)
+    counted = _added_up(make(digests, selection, measure, names), names, 1)  # a year has a thousand times as many
     step = 1 if measure == HOUR else coarser(counted)
     width = 1.0 if measure == HOUR else bin_width(measure)
     sums = _added_up(counted, names, step)

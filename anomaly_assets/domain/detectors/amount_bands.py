@@ -12,6 +12,7 @@ LARGEST_AMOUNT = 1e15
 """Bands end here: beyond it float64 no longer holds every cent by far."""
 
 _MAGNITUDE = np.int64(2**63 - 1)
+_GROWTH, _LARGEST_STEP = 4, 2**61
 
 
 def allowed_amounts(scale: str) -> AmountBand:
@@ -19,31 +20,37 @@ def allowed_amounts(scale: str) -> AmountBand:
     return (0.0 if scale == "log1p" else -LARGEST_AMOUNT), LARGEST_AMOUNT
 
 
-def last_amounts_where(holds: Callable[[np.ndarray], np.ndarray], n_questions: int, allowed: AmountBand) -> np.ndarray:
+def last_amounts_where(holds: Callable[[np.ndarray], np.ndarray], near: np.ndarray, allowed: AmountBand) -> np.ndarray:
     """For each of many questions the last allowed amount at which it holds, to the float64.
 
-    Bisection over the float64 in order, 64 steps for all questions together. The amount found holds and the next
-    float64 does not, even where a logarithm is not monotone in its last bit.
+    Exponential search over the float64 in order from a guess, then bisection (Bentley and Yao 1976): some steps for a
+    guess that is off by rounding, about 90 for any other, for all questions together. The amount found holds and the
+    next float64 does not, even where a logarithm is not monotone in its last bit.
 
     Parameters
     ----------
     holds : amounts, float64 array of shape (n_questions,), to a bool array: question ``q`` at amount ``q``; true up to
         some amount and false from there on
+    near : guesses, float64 array of shape (n_questions,), any numbers
 
     Returns
     -------
     float64 array of shape (n_questions,); the float64 before the lowest allowed amount where not even that one holds
     """
-    low = np.full(n_questions, _place(allowed[0]) - 1)  # holds, or lies before what is allowed
-    high = np.full(n_questions, _place(allowed[1]) + 1)  # does not hold, or lies beyond
+    first, end = _place(allowed[0]) - 1, _place(allowed[1]) + 1
+    low = np.full(len(near), first)  # holds, or lies before what is allowed
+    high = np.full(len(near), end)  # does not hold, or lies beyond
+    guess, step = _places(np.clip(np.nan_to_num(near), *allowed)), 1
     while True:
         middle = (low >> 1) + (high >> 1) + (low & high & 1)  # their sum might not fit
         open_ = middle > low
         if not open_.any():
             return _amounts(low)
-        asked = np.where(open_, middle, _place(allowed[0]))
-        held = holds(_amounts(asked))
-        low, high = np.where(open_ & held, middle, low), np.where(open_ & ~held, middle, high)
+        asked = np.where(low == first, np.where(high == end, guess, high - step), low + step)
+        asked = np.where((low > first) & (high < end), middle, np.clip(asked, low + 1, high - 1))
+        step = min(step * _GROWTH, _LARGEST_STEP)
+        held = holds(_amounts(np.where(open_, asked, first + 1)))
+        low, high = np.where(open_ & held, asked, low), np.where(open_ & ~held, asked, high)
 
 
 def bands_of_steps(
@@ -74,6 +81,12 @@ def _place(amount: float) -> np.int64:
     """Where an amount stands in the order of all float64; 0 for both zeros."""
     size = np.float64(abs(amount)).view(np.int64)
     return size if amount >= 0.0 else np.int64(-size)
+
+
+def _places(amounts: np.ndarray) -> np.ndarray:
+    """Where these amounts stand in that order."""
+    sizes = np.abs(amounts).view(np.int64)
+    return np.where(amounts < 0.0, -sizes, sizes)
 
 
 def _amounts(places: np.ndarray) -> np.ndarray:

@@ -314,7 +314,8 @@ class IsolationForestDetector:
         scores = forest.scores_at(lasts, hour)
 
         def ends(steps: np.ndarray) -> np.ndarray:
-            return last_amounts_where(lambda amounts: _features(model, amounts) <= lasts[steps], len(steps), allowed)
+            near = np.array([_amount_before(model, last) for last in lasts[steps]])
+            return last_amounts_where(lambda amounts: _features(model, amounts) <= lasts[steps], near, allowed)
 
         return bands_of_steps(scores <= model.arrays["flag_line"][0], ends, allowed)
 
@@ -339,6 +340,13 @@ def _features(model: Model, amounts: np.ndarray) -> np.ndarray:
     """Amounts as the trees of a model see them: scaled, float32."""
     values = scale_amounts(amounts, model.parameters["amount_scale"])
     return to_float32(values, float(model.arrays["center"][0]), float(model.arrays["scale"][0]))
+
+
+def _amount_before(model: Model, feature: np.float32) -> float:
+    """About the last amount whose feature is at most this one: what lies nearer to the next is rounded to that."""
+    edge = (float(feature) + float(np.nextafter(feature, np.float32(np.inf)))) / 2.0
+    scaled = float(model.arrays["center"][0]) + edge * float(model.arrays["scale"][0])
+    return unscale_amount(scaled, model.parameters["amount_scale"])
 
 
 def robust_scaling(ordered: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

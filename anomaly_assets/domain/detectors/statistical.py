@@ -158,7 +158,8 @@ class StatisticalDetector:
             zscores = (scale_amounts(amounts, scale) - mean) / spread
             return np.asarray([zscores[0] <= self.zscore_threshold, zscores[1] < -self.zscore_threshold])
 
-        high, below = last_amounts_where(holds, 2, allowed).tolist()
+        lines = [unscale_amount(mean + side * self.zscore_threshold * spread, scale) for side in (1.0, -1.0)]
+        high, below = last_amounts_where(holds, np.array(lines), allowed).tolist()
         low = next_amount(below) if self.two_sided else allowed[0]
         return [(low, high)] if low <= high else []
 
