@@ -6,6 +6,7 @@ that meet a pack while it is replaced find its successor.
 """
 
 import os
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
@@ -23,7 +24,6 @@ from anomaly_assets.adapters.atomic_files import fsync_folder, remove_temporary_
 from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.locks import exclusive
 from anomaly_assets.adapters.parquet_bytes import table_from_bytes, table_to_bytes
-from anomaly_assets.adapters.row_groups import row_groups_with
 from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.identity import file_digest
@@ -34,7 +34,7 @@ SCHEMA = pa.schema(
 _LOCK_TIMEOUT_SECONDS = 600.0
 PACK_BYTES = 64 * 1024 * 1024
 """A pack is closed when its payloads have this size, bytes."""
-ROW_GROUP_PAYLOADS = 64
+ROW_GROUP_PAYLOADS = 32
 """Packs are sorted by id: so few payloads, that one is read without most others."""
 NEARBY_DAYS = 14
 """How far packs are searched for a payload that is stored already, days."""
@@ -244,22 +244,33 @@ def _payloads_of(pack: Path, model_ids: AbstractSet[str]) -> dict[str, bytes]:
     content = pack.read_bytes()
     if not pack.name.startswith(file_digest(content)[:16]):
         raise _corrupt(pack, f"has digest {file_digest(content)}")
-    return _chosen(table_from_bytes(content), model_ids)
+    table = table_from_bytes(content)
+    rows = table.filter(pc.is_in(table.column("model_id"), pa.array(sorted(model_ids), pa.string())))
+    return dict(zip(rows.column("model_id").to_pylist(), rows.column("payload").to_pylist(), strict=True))
 
 
 def _payloads_within(pack: Path, model_ids: AbstractSet[str]) -> dict[str, bytes]:
     """Payloads of these ids, read from the row groups that may hold them."""
     found: dict[str, bytes] = {}
     with _readable(pack) as file:
-        for group in sorted({group for each in model_ids for group in row_groups_with(file, "model_id", each)}):
-            if not model_ids.isdisjoint(file.read_row_group(group, ["model_id"], use_threads=False)[0].to_pylist()):
-                found |= _chosen(file.read_row_group(group, use_threads=False), model_ids)
+        for group in sorted({_group_of(file.metadata, model_id) for model_id in model_ids}):
+            ids = file.read_row_group(group, ["model_id"], use_threads=False).column(0).to_pylist()
+            if places := [place for place, model_id in enumerate(ids) if model_id in model_ids]:
+                payloads = file.read_row_group(group, ["payload"], use_threads=False).column(0)
+                found |= {ids[place]: payloads[place].as_py() for place in places}
     return found
 
 
-def _chosen(table: pa.Table, model_ids: AbstractSet[str]) -> dict[str, bytes]:
-    rows = table.filter(pc.is_in(table.column("model_id"), pa.array(sorted(model_ids), pa.string())))
-    return dict(zip(rows.column("model_id").to_pylist(), rows.column("payload").to_pylist(), strict=True))
+def _group_of(metadata: pq.FileMetaData, model_id: str) -> int:
+    """The one row group of a pack that may hold an id: ids ascend over the whole pack."""
+
+    def first_id(group: int) -> str:
+        told = metadata.row_group(group).column(0).statistics
+        if told is None:
+            raise LookupError("the ids of a pack have statistics")
+        return str(told.min)
+
+    return max(bisect_right(range(metadata.num_row_groups), model_id, key=first_id) - 1, 0)
 
 
 def _corrupt(pack: Path, found: str) -> CorruptFile:

@@ -63,6 +63,10 @@ class Deployment:
         with provider.open(self.home, address) as store:
             yield store
 
+    def detectors(self, day: date) -> Sequence[Detector]:
+        """Those that judged a scored day, with the settings of then. Raises ``NotSealed``, ``CorruptFile``."""
+        return self.digests.detectors_of(self.digests.scored(day))
+
     def served(self, wallet: str, detectors: Sequence[Detector]) -> list[ServedModel]:
         """What the store serves of a wallet now. Raises ``StoreUnavailable``."""
         with self.store() as store:

@@ -1,28 +1,39 @@
 """What first looks need: imports of the screens and their figures, and what is known of the newest year, read ahead."""
 
+import gc
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date
 
 import plotly.graph_objects as go
 import plotly.io
 
+from anomaly_assets.dashboard.figures import wallet as figures
 from anomaly_assets.dashboard.figures.style import figure
 from anomaly_assets.dashboard.shell import Deployment, deployment
 from anomaly_assets.domain.errors import AnomalyAssetsError
 from anomaly_assets.steps.run import MODELS, RAW, WINDOW
+from anomaly_assets.views import wallet as views
 from anomaly_assets.views.digests import PARTS
 
 DAYS = 366
 """Newest scored days that are read ahead."""
+HOUR = 12
+"""Any hour of day."""
 
 
 def warm() -> None:
     """Read ahead, the newest day first; whatever cannot be read is told to whoever looks at it."""
     _draw()
     found = deployment()
-    for day in reversed(found.digests.days()[-DAYS:]):
+    days = found.digests.days()[-DAYS:]
+    with suppress(AnomalyAssetsError):
+        _look_at_a_wallet(found, days[-1:])
+    for day in reversed(days):
         with suppress(AnomalyAssetsError):
             _read(found, day)
+    gc.collect()
+    gc.freeze()  # what was read stays: to look for garbage in it takes longer than to draw a screen
 
 
 def _read(found: Deployment, day: date) -> None:
@@ -34,6 +45,19 @@ def _read(found: Deployment, day: date) -> None:
     for part in PARTS:
         found.digests.read(part, [day])
     found.digests.metrics([day])
+
+
+def _look_at_a_wallet(found: Deployment, days: Sequence[date]) -> None:
+    """As its screen does: what is compiled is loaded from disk when it is called first, which takes the longest."""
+    if found.digests.missing(days):
+        return
+    for wallet, _ in views.wallets_matching(found.home, "", 1):
+        listed = views.models(found.wallets, wallet, days)
+        normal = views.normal_over_time(found.home, listed, found.detectors, HOUR)
+        rows, flagged = views.points(found.wallets, wallet, days), views.flagged_rows(found.digests, wallet, days)
+        figures.history(rows, flagged, normal, HOUR)
+        for name in {each.detector for each in listed}:
+            figures.numbers_over_time(listed, name, [name])
 
 
 def _draw() -> None:

@@ -1,25 +1,47 @@
 """One wallet's rows of sealed partitions, read without most others'. Not verified: ``verify`` proves a day."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
-from typing import TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from cachetools import LRUCache
 
 from anomaly_assets.adapters.home import Home
-from anomaly_assets.adapters.row_groups import row_groups_with
 from anomaly_assets.adapters.shards import map_shards
-from anomaly_assets.views.current import CurrentPartitions
+from anomaly_assets.views.current import CurrentPartition, CurrentPartitions
 
-_Read = TypeVar("_Read")
+_FILE = "__filename"
+"""Column in which Arrow tells the file of a row."""
 KEPT_PARTS = 20_000
 """Parts of one wallet, day and asset that stay in memory; some kilobytes each."""
+
+
+@dataclass(frozen=True)
+class _Sought:
+    """Columns of the rows of one wallet, in files of one role of an asset."""
+
+    asset: str
+    role: str
+    wallet_column: str
+    wallet: str
+    columns: tuple[str, ...]
+
+    @property
+    def read(self) -> list[str]:
+        """Columns that are read for it."""
+        return sorted({self.wallet_column, *self.columns})
+
+    def key(self, day: date, current: CurrentPartition) -> tuple[str, ...]:
+        """What its rows of a partition are kept by."""
+        return (self.asset, str(day), current.files[self.role].sha256, self.wallet, *self.columns)
 
 
 class WalletReader:
@@ -45,11 +67,14 @@ class WalletReader:
 
         In order of day, and in the partition's order within it. Raises ``CorruptFile`` when a partition cannot be read.
         """
-        read = partial(self._of_day, asset, role, wallet, tuple(columns), wallet_column)
-        parts = [table for table in map_shards(read, sorted(days), threads=self._threads) if table is not None]
+        sought = _Sought(asset, role, wallet_column, wallet, tuple(columns))
+        current = {day: found for day in sorted(days) if (found := self._current.find(asset, day)) is not None}
+        with self._lock:
+            parts = {day: self._kept.get(sought.key(day, partition)) for day, partition in current.items()}
+        parts |= self._read(sought, {day: current[day] for day, part in parts.items() if part is None})
         if not parts:
             return pa.table({name: pa.array([], pa.null()) for name in ("day", *columns)})
-        return pa.concat_tables(parts).combine_chunks()
+        return pa.concat_tables(parts.values()).combine_chunks()
 
     def column_names(self, asset: str, role: str, days: Sequence[date]) -> list[str]:
         """Columns of a file of the newest partition of those of ``days`` that are sealed; without one there are none.
@@ -59,50 +84,68 @@ class WalletReader:
         for day in sorted(days, reverse=True):
             current = self._current.find(asset, day)
             if current is not None:
-                schema = self._schema_on_disk(asset, day, current.files[role].name)
-                return list((schema or self.home.lake.read(current.seal, role).schema).names)
+                return self._names(current, role)
         return []
 
-    def _of_day(
-        self, asset: str, role: str, wallet: str, columns: tuple[str, ...], wallet_column: str, day: date
-    ) -> pa.Table | None:
-        current = self._current.find(asset, day)
-        if current is None:
-            return None
-        key = (asset, str(day), current.files[role].sha256, wallet, *columns)
+    def _read(self, sought: _Sought, partitions: Mapping[date, CurrentPartition]) -> dict[date, pa.Table]:
+        """The wallet's rows of these partitions, with their day; all at once if all can be read so."""
+        found = self._scanned(sought, partitions) if partitions else {}
+        if found is None:
+            tables = map_shards(partial(self._verified, sought), partitions.values(), threads=self._threads)
+            found = dict(zip(partitions, tables, strict=True))
         with self._lock:
-            known = self._kept.get(key)
-        if known is None:
-            read = sorted({wallet_column, *columns})
-            table = self._from_disk(asset, day, current.files[role].name, read, (wallet_column, wallet))
-            if table is None:  # verified, so it says what is wrong; and it finds what an erasure left meanwhile
-                table = self.home.lake.read(current.seal, role, read)
-            found = table.filter(pc.equal(table.column(wallet_column), wallet)).select(list(columns))
-            known = found.add_column(0, "day", pa.repeat(pa.scalar(day), found.num_rows)).combine_chunks()
-            with self._lock:
-                self._kept[key] = known
-        return known
+            self._kept.update({sought.key(day, partitions[day]): table for day, table in found.items()})
+        return found
 
-    def _from_disk(
-        self, asset: str, day: date, name: str, columns: Sequence[str], sought: tuple[str, str]
-    ) -> pa.Table | None:
-        """Row groups that may hold rows of the wallet; None when the file is not here, or not readable."""
-        return self._opened(
-            asset,
-            day,
-            name,
-            lambda file: file.read_row_groups(row_groups_with(file, *sought), columns=columns, use_threads=False),
-        )
+    def _scanned(self, sought: _Sought, partitions: Mapping[date, CurrentPartition]) -> dict[date, pa.Table] | None:
+        """Row groups that may hold rows of the wallet; None when a file is not here, or not readable."""
+        from pyarrow import dataset, fs  # noqa: PLC0415 - loads pandas where it is installed
 
-    def _schema_on_disk(self, asset: str, day: date, name: str) -> pa.Schema | None:
-        return self._opened(asset, day, name, lambda file: file.schema_arrow)
-
-    def _opened(self, asset: str, day: date, name: str, read: Callable[[pq.ParquetFile], _Read]) -> _Read | None:
-        folder = self.home.lake.folder(asset, day)
-        if not isinstance(folder, Path):
+        root = self.home.lake.root
+        if not isinstance(root, Path):
             return None
+        day_of = {
+            f"{root}/{sought.asset}/{day}/{current.files[sought.role].name}": day for day, current in partitions.items()
+        }
         try:
-            with pq.ParquetFile(folder / name) as file:
-                return read(file)
+            schema = pq.read_schema(next(reversed(day_of)))
+            files = dataset.FileSystemDataset.from_paths(
+                list(day_of),
+                schema=pa.schema([schema.field(name) for name in sought.read]),
+                format=dataset.ParquetFileFormat(),
+                filesystem=fs.LocalFileSystem(),
+            )
+            table = files.to_table(
+                columns=[*sought.columns, _FILE],
+                filter=dataset.field(sought.wallet_column) == sought.wallet,
+                use_threads=self._threads > 1,
+            )
         except (pa.ArrowException, OSError, ValueError, LookupError):
             return None
+        files_of_rows = table.column(_FILE).combine_chunks().dictionary_encode()
+        codes = files_of_rows.indices.to_numpy()
+        held = pa.array([day_of[name] for name in files_of_rows.dictionary.to_pylist()], pa.date32())
+        rows = _with_day(table.drop_columns([_FILE]), held.take(files_of_rows.indices))
+        starts = np.searchsorted(codes, np.arange(len(held) + 1)).tolist()  # Arrow keeps files and rows in order
+        found = {day: rows.slice(0, 0) for day in partitions}
+        for day, (first, end) in zip(held.to_pylist(), pairwise(starts), strict=True):
+            found[day] = rows.slice(first, end - first)
+        return found
+
+    def _verified(self, sought: _Sought, current: CurrentPartition) -> pa.Table:
+        """Of a whole file that is verified, so that it says what is wrong, or finds what an erasure left meanwhile."""
+        table = self.home.lake.read(current.seal, sought.role, sought.read)
+        rows = table.filter(pc.equal(table.column(sought.wallet_column), sought.wallet)).select(list(sought.columns))
+        return _with_day(rows, pa.repeat(pa.scalar(current.seal.day), rows.num_rows))
+
+    def _names(self, current: CurrentPartition, role: str) -> list[str]:
+        path = self.home.lake.folder(current.seal.asset, current.seal.day) / current.files[role].name
+        try:
+            schema = pq.read_schema(path) if isinstance(path, Path) else None
+        except (pa.ArrowException, OSError):
+            schema = None
+        return list((schema or self.home.lake.read(current.seal, role).schema).names)
+
+
+def _with_day(rows: pa.Table, days: pa.Array) -> pa.Table:
+    return rows.add_column(0, "day", days).combine_chunks()

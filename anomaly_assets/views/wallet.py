@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import pyarrow.compute as pc
 from cachetools import LRUCache, TTLCache
 
 from anomaly_assets.adapters.home import Home
-from anomaly_assets.adapters.model_archive import NEARBY_DAYS
+from anomaly_assets.adapters.model_archive import NEARBY_DAYS, ModelArchive
 from anomaly_assets.adapters.model_store import ModelStore
+from anomaly_assets.adapters.shards import map_shards
 from anomaly_assets.domain.detectors.amount_bands import AmountBand
 from anomaly_assets.domain.detectors.base import Detector, Model
 from anomaly_assets.domain.errors import CorruptFile
@@ -137,31 +139,43 @@ def models(reader: WalletReader, wallet: str, days: Sequence[date]) -> list[Mode
     return sorted(found, key=lambda each: (each.day, each.detector))
 
 
-def payloads(home: Home, listed: Sequence[ModelOfDay]) -> dict[str, Model]:
+def payloads(home: Home, listed: Sequence[ModelOfDay], *, threads: int = 1) -> dict[str, Model]:
     """Genuine models by id, of those that are listed and archived still. Raises ``CorruptFile`` for a forged one.
 
     That one is not archived any more is remembered for ``GONE_SECONDS``: it takes the longest to find out.
     """
-    archived = home.models.days()
-    by_day: dict[date, set[str]] = {}
+    archived, days_of = home.models.days(), dict[str, list[date]]()
     for each in listed:
         place = bisect_left(archived, each.day - timedelta(days=NEARBY_DAYS))
         near = place < len(archived) and archived[place] <= each.day + timedelta(days=NEARBY_DAYS)
         if near and (home.models.root, each.model_id) not in _GONE:
-            by_day.setdefault(each.day, set()).add(each.model_id)
+            days_of.setdefault(each.model_id, []).append(each.day)
     found: dict[str, Model] = {}
-    for day, model_ids in by_day.items():
-        wanted = model_ids - found.keys()
-        for model_id, payload in home.models.look_up(day, wanted).items():
-            model = genuine(payload, model_id)
-            if model is None:
-                raise CorruptFile(
-                    f"the archive's payload of model {model_id[:16]} is not that model",
-                    remedy=f"remove its pack and materialize wallet_models for {day} again",
-                )
-            found[model_id] = model
+    while waiting := days_of.keys() - found.keys():  # one that many days list is near the first of them, or gone
+        by_day: dict[date, set[str]] = {}
+        for model_id in waiting:
+            by_day.setdefault(days_of[model_id].pop(), set()).add(model_id)
+        for part in map_shards(partial(_of_archive, home.models), by_day.items(), threads=threads):
+            found |= part
+        gone = {model_id for model_id in waiting - found.keys() if not days_of[model_id]}
         with _BANDS_LOCK:
-            _GONE.update({(home.models.root, model_id): True for model_id in wanted - found.keys()})
+            _GONE.update({(home.models.root, model_id): True for model_id in gone})
+        days_of = {model_id: days for model_id, days in days_of.items() if model_id not in gone}
+    return found
+
+
+def _of_archive(archive: ModelArchive, sought: tuple[date, set[str]]) -> dict[str, Model]:
+    """The models of these ids that are near the day."""
+    day, model_ids = sought
+    found: dict[str, Model] = {}
+    for model_id, payload in archive.look_up(day, model_ids).items():
+        model = genuine(payload, model_id)
+        if model is None:
+            raise CorruptFile(
+                f"the archive's payload of model {model_id[:16]} is not that model",
+                remedy=f"remove its pack and materialize wallet_models for {day} again",
+            )
+        found[model_id] = model
     return found
 
 
@@ -181,7 +195,12 @@ class NormalOfDay:
 
 
 def normal_over_time(
-    home: Home, listed: Sequence[ModelOfDay], detectors_of: Callable[[date], Sequence[Detector]], hour: int
+    home: Home,
+    listed: Sequence[ModelOfDay],
+    detectors_of: Callable[[date], Sequence[Detector]],
+    hour: int,
+    *,
+    threads: int = 1,
 ) -> list[NormalOfDay]:
     """Per day with models, the amounts that are not flagged at a UTC ``hour``.
 
@@ -189,10 +208,12 @@ def normal_over_time(
     archived model that is forged.
     """
     of = {day: {each.name: each for each in detectors_of(day)} for day in {each.day for each in listed}}
-    keys = [(each.model_id, hour, _named(of[each.day][each.detector])) for each in listed]
+    named = {each: _named(each) for found in of.values() for each in found.values()}
+    keys = [(each.model_id, hour, named[of[each.day][each.detector]]) for each in listed]
     with _BANDS_LOCK:  # models of many days are looked at again and again
         bands = {key: _BANDS[key] for key in set(keys) if key in _BANDS}
-    known = payloads(home, [each for each, key in zip(listed, keys, strict=True) if key not in bands])
+    asked = [each for each, key in zip(listed, keys, strict=True) if key not in bands]
+    known = payloads(home, asked, threads=threads)
     days: dict[date, dict[str, list[AmountBand] | None]] = {}
     for each, key in zip(listed, keys, strict=True):
         if key not in bands and each.model_id in known:

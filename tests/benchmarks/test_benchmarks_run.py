@@ -117,7 +117,7 @@ def test_every_screen_of_the_dashboard_is_run_over_the_invented_days(tmp_path: P
     printed, written = run_quickly("dashboard_year", tmp_path)
     assert "10 days of 2,000 rows" in printed
     assert set(written["seconds"]) == {name for name in SCREENS if name != "flag"}
-    measured = {"reading ahead", "first", "again", "without reading ahead"}
+    measured = {"reading ahead", "first picture", "first", "again", "without reading ahead"}
     for turn in (turn for turns in written["seconds"].values() for turn in turns):
         assert set(turn) == measured
         assert all(seconds > 0 for seconds in turn.values())

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import date
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -37,12 +38,11 @@ def show() -> None:
             f"Nothing is known of wallet {wallet} from {chosen.days[0]} to {chosen.days[-1]}.",
             "# choose another period in the sidebar, or search for another wallet",
         )
-    detectors = _detectors(found, chosen.days[-1])
+    detectors = found.detectors(chosen.days[-1])
     in_last = sum(row["n_transactions"] for row in windows.to_pylist() if row["day"] == chosen.days[-1])
     _figures(found, wallet, rows, in_last, detectors)
-    listed = views.models(found.wallets, wallet, chosen.days)
     flagged = views.flagged_rows(found.digests, wallet, chosen.days)
-    _history(found, wallet, rows, flagged, listed)
+    listed = _history(found, wallet, chosen.days, rows, flagged)
     exports(partial(views.scored_rows, found.wallets, detectors, wallet, chosen.days), "wallet-transactions")
     _map(found, wallet, chosen.days, listed)
     st.subheader("Its flags")
@@ -79,11 +79,6 @@ def _wallet(found: Deployment) -> str:
     return asked
 
 
-def _detectors(found: Deployment, day: date) -> Sequence[Detector]:
-    """Those that judged a scored day, with the settings of then."""
-    return found.digests.detectors_of(found.digests.scored(day))
-
-
 def _figures(found: Deployment, wallet: str, rows: pa.Table, in_last: int, detectors: Sequence[Detector]) -> None:
     columns = st.columns(3 + len(detectors))
     flagged = sum(rows.column("is_anomaly").to_pylist())
@@ -102,19 +97,21 @@ def _figures(found: Deployment, wallet: str, rows: pa.Table, in_last: int, detec
 
 
 def _history(
-    found: Deployment,
-    wallet: str,
-    rows: pa.Table,
-    flagged: pa.Table,
-    listed: Sequence[views.ModelOfDay],
-) -> None:
+    found: Deployment, wallet: str, days: Sequence[date], rows: pa.Table, flagged: pa.Table
+) -> list[views.ModelOfDay]:
+    """The figure, and the models whose bands are in it."""
     st.subheader("Amounts over time")
     hours = pc.hour(rows.column("TX_COMPLETED_AT")).to_numpy() if rows.num_rows else np.zeros(1, np.int64)
     usual = int(np.bincount(hours, minlength=24).argmax())
     hour = address.number("Hour of day (UTC) whose normal band is drawn", "hour", range(24), default=usual)
-    normal = views.normal_over_time(found.home, listed, partial(_detectors, found), hour)
+    place, shown = st.empty(), (wallet, tuple(days), hour)
+    if st.session_state.get("history-of") != shown:  # models of many days take a moment: the amounts do not wait
+        place.plotly_chart(history(rows, flagged, [], hour), key="history-first")
+        st.session_state["history-of"] = shown
+    listed = views.models(found.wallets, wallet, days)
+    normal = views.normal_over_time(found.home, listed, found.detectors, hour, threads=found.compute.threads)
     drawn = history(rows, flagged, normal, hour)
-    state = st.plotly_chart(drawn, key="history", on_select="rerun", selection_mode="points")
+    state: Any = place.plotly_chart(drawn, key="history", on_select="rerun", selection_mode="points")
     st.caption(
         "Shaded: amounts that no detector flagged at that hour, by the models of each day; its edge is the flag line. "
         "Days without shade lack a model that is kept. Choose a dot to see why it was flagged or not."
@@ -125,9 +122,10 @@ def _history(
         )
     )
     for point in state["selection"]["points"]:
-        day, place, *tx_id = point["customdata"]
-        chosen = tx_id[0] if tx_id else views.tx_id_at(found.wallets, wallet, date.fromisoformat(day), place)
+        day, number, *tx_id = point["customdata"]
+        chosen = tx_id[0] if tx_id else views.tx_id_at(found.wallets, wallet, date.fromisoformat(day), number)
         go(FLAG, tx=chosen, day=day)
+    return listed
 
 
 def _map(found: Deployment, wallet: str, days: Sequence[date], listed: Sequence[views.ModelOfDay]) -> None:
@@ -137,7 +135,7 @@ def _map(found: Deployment, wallet: str, days: Sequence[date], listed: Sequence[
     if not of_day:
         st.info(f"The wallet had no model on {day}: its history was too short, or all alike.", icon=":material/inbox:")
         return
-    maps = views.normal_map(views.payloads(found.home, of_day), of_day, _detectors(found, day))
+    maps = views.normal_map(views.payloads(found.home, of_day), of_day, found.detectors(day))
     hours, amounts = views.window_points(found.wallets, wallet, day)
     for detector, column in zip(of_day, st.columns(len(of_day)), strict=True):
         with column:
