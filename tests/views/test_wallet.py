@@ -191,3 +191,17 @@ def test_what_is_eligible_at_last_is_looked_for_in_all_windows(home: Home, monke
         monkeypatch.setattr(views, "READ_AT_ONCE", at_once)
         assert views.eligible_since(WalletReader(home), wallet, detectors) == whole
     assert set(views.eligible_since(WalletReader(home), "nobody", detectors).values()) == {None}
+
+
+def test_models_are_found_on_whichever_of_their_days_they_are_archived(home: Home) -> None:
+    """A model that stays the same is listed on many days and stored on the first of them."""
+    table = home.lake.read(home.lake.require(MODELS, DAYS[0]), "models")
+    wallets = sorted(set(table.column("wallet_id").to_pylist()))
+    reader, idle = WalletReader(home), 0
+    for wallet in wallets:
+        listed = views.models(reader, wallet, DAYS)
+        known = views.payloads(home, listed)
+        assert known.keys() == {each.model_id for each in listed}
+        assert views.payloads(home, listed, threads=2).keys() == known.keys()
+        idle += len(known) < len(listed)
+    assert idle > 0, "some model stays the same over days"
