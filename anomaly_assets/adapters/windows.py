@@ -3,18 +3,22 @@
 import threading
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, partial
 from operator import attrgetter
+from pathlib import Path
 
+import pyarrow as pa
 from cachetools import LRUCache
 
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.lake import Lake
+from anomaly_assets.adapters.one_wallet import read_wallet
 from anomaly_assets.adapters.shards import map_shards
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.domain.manifest import WindowManifest
-from anomaly_assets.domain.raw_day import DecodedDay, assemble_window, window_digests
+from anomaly_assets.domain.raw_day import DecodedDay, assemble_window, window_digests, window_of_wallet
+from anomaly_assets.domain.schema import TRANSACTIONS
 from anomaly_assets.domain.wallet_rows import WalletRows
 
 
@@ -56,6 +60,25 @@ class WindowReader:
         """Rows of the pinned window and the digest of each wallet's rows, in the same wallet order."""
         days = self._days(manifest)
         return assemble_window(days), window_digests(days)[1]
+
+    def rows_of_wallet(self, manifest: WindowManifest, wallet: str) -> tuple[WalletRows, str] | None:
+        """One wallet's rows of the pinned window and their digest, without reading most others.
+
+        The digest is of the rows that were read: they are those of the window if it is the window's. None when they
+        cannot be read so, whatever the reason.
+        """
+        if not isinstance(self.lake.root, Path):
+            return None
+        try:
+            days = list(map_shards(partial(self._of_wallet, wallet), manifest.present, threads=self.compute.threads))
+            return window_of_wallet(wallet, days)
+        except (CorruptFile, NotSealed, pa.ArrowException, OSError, LookupError, ValueError):
+            return None
+
+    def _of_wallet(self, wallet: str, pinned: tuple[date, str]) -> pa.Table:
+        seal = self.lake.require(self.asset, *pinned)
+        path = self.lake.local_folder(self.asset, pinned[0]) / self.lake.stored(seal, "transactions").name
+        return read_wallet(path, wallet, TRANSACTIONS.arrow.names)
 
     def _days(self, manifest: WindowManifest) -> list[DecodedDay]:
         return list(map_shards(self._day, manifest.present, threads=self.compute.threads))

@@ -151,6 +151,23 @@ def window_digests(days: Sequence[DecodedDay]) -> tuple[list[str], list[str]]:
     return wallets.to_pylist(), digests
 
 
+def window_of_wallet(wallet: str, days: Sequence[pa.Table]) -> tuple[WalletRows, str]:
+    """One wallet's rows of a window, and their digest as :func:`window_digests` has it, from the rows themselves.
+
+    Parameters
+    ----------
+    days : tables of ``TRANSACTIONS``, ascending: the wallet's rows of each day, none on some
+    """
+    held = [day for day in days if day.num_rows]
+    rows = pa.concat_tables([TRANSACTIONS.arrow.empty_table(), *held]).combine_chunks()
+    ends = np.concatenate([[0], np.cumsum([day.num_rows for day in held])]).astype(np.int64)
+    window = hashlib.sha256()
+    for digest in _digests(rows, ends):
+        window.update(digest)
+    bounds = ends[[0, -1]] if held else ends
+    return WalletRows([wallet] if held else [], bounds, _times(rows), _amounts(rows)), window.hexdigest()
+
+
 def assemble_window(days: Sequence[DecodedDay]) -> WalletRows:
     """The rows of many days as flat arrays, contiguous per wallet, times ascending within a wallet.
 

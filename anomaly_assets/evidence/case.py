@@ -143,6 +143,18 @@ class Case:
         chosen = [place[wallet] for wallet in sorted(set(wallets), key=str.encode) if wallet in place]
         return rows.select(chosen), {rows.wallet_ids[index]: digests[index] for index in chosen}
 
+    def history(self, wallet: str) -> WalletRows:
+        """The wallet's rows of the pinned window; no wallet when it has none.
+
+        They are read without most others' and believed when their digest is that of the sealed window. Otherwise all
+        of the window is read, which says what is wrong: raises as :meth:`window_rows`.
+        """
+        sealed = of_wallets(self.window_table, "wallet_id", [wallet]).column("rows_digest").to_pylist()
+        found = WindowReader(self.home.lake, RAW, self.compute).rows_of_wallet(self.manifest, wallet)
+        if found is not None and (sealed == [found[1]] or not (sealed or found[0].n_rows)):
+            return found[0]
+        return self.window_rows([wallet])[0]
+
     def archived(self, model_ids: Sequence[str]) -> tuple[Mapping[str, Model], Mapping[str, bytes]]:
         """Genuine models and payloads of these ids, as far as the archive holds them.
 

@@ -131,7 +131,7 @@ def explain(case: Case, tx_id: str) -> Explanation:
     """
     row = case.row(tx_id)
     wallet, amount = row["WALLET_ID"], float(row["TOTAL_AMOUNT"])
-    history, _ = case.window_rows([wallet])
+    history = case.history(wallet)
     models = case.models_of([wallet])
     one = alone(row)
     hour = int(one.hours[0])

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from lake_writer import root_of
 
+from anomaly_assets.adapters import partition_files
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.lake import SEAL_FILE, Lake
 from anomaly_assets.adapters.seal import Seal
@@ -69,6 +71,44 @@ def test_a_window_holds_the_days_before_d_and_nothing_of_d_or_later(lake: Lake) 
     assert rows.amounts[rows.offsets[0] : rows.offsets[1]].tolist() == [float(offset) for offset in range(-9, 0)]
     assert rows.wallet_ids == ["a", *(f"only {DAY + timedelta(days=offset)}" for offset in range(-9, 0))]
     assert len(digests) == rows.n_wallets == 10
+
+
+def test_one_wallet_is_read_without_the_others_and_told_by_its_digest(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partition_files, "SMALL_ROW_GROUP", 2)
+    for offset in range(-9, 0, 2):
+        ingest(lake, DAY + timedelta(days=offset), {"a": [1.0, 2.0], "b": [float(offset)] * 2, "c": [5.0]})
+    reader, manifest = WindowReader(lake, RAW, Compute(threads=2)), pinned(lake)
+    rows, digests = read(lake, manifest)
+    seal = lake.require(RAW, DAY - timedelta(days=1))
+    path = lake.path_of(seal, "transactions")
+    with pq.ParquetFile(path) as file:
+        column = file.metadata.row_group(0).column(1)
+        start = column.dictionary_page_offset or column.data_page_offset
+    content = bytearray(path.read_bytes())
+    content[start : start + column.total_compressed_size] = bytes(column.total_compressed_size)
+    path.write_bytes(content)
+    found = reader.rows_of_wallet(manifest, "b")
+    assert found is not None
+    assert found[1] == digests[1]
+    np.testing.assert_array_equal(found[0].amounts, rows.select([1]).amounts)
+    assert reader.rows_of_wallet(manifest, "a") is None, "its row group is damaged"
+    with pytest.raises(CorruptFile):
+        lake.read(seal, "transactions")
+
+
+def test_rows_of_a_wallet_that_were_changed_have_another_digest(lake: Lake) -> None:
+    ingest(lake, FIRST, {"a": [1.0, 2.0], "b": [3.0]})
+    reader, manifest = WindowReader(lake, RAW, Compute()), pinned(lake)
+    before, path = reader.rows_of_wallet(manifest, "b"), lake.path_of(lake.require(RAW, FIRST), "transactions")
+    partition_files.write_table(raw_day(FIRST, {"a": [1.0, 2.0], "b": [4.0]}), path, "transactions")
+    after = reader.rows_of_wallet(manifest, "b")
+    assert before is not None
+    assert after is not None
+    assert before[1] != after[1]
+    path.unlink()
+    assert reader.rows_of_wallet(manifest, "b") is None
 
 
 def test_a_shorter_window_starts_later(lake: Lake) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from anomaly_assets.domain.raw_day import (
     to_wallet_rows,
     wallet_days,
     window_digests,
+    window_of_wallet,
 )
 from anomaly_assets.domain.schema import TRANSACTIONS, WALLET_DAYS
 
@@ -178,6 +180,25 @@ def test_a_window_holds_each_wallets_rows_of_all_days_in_order_of_time(days: lis
         own = sorted((moment, row[0].encode(), row[3]) for row, moment in placed if row[1] == name)
         assert window.completed_at_us[part].tolist() == [moment for moment, _, _ in own]
         assert window.amounts[part].tolist() == [amount for _, _, amount in own]
+
+
+@calm
+@given(windows)
+def test_one_wallet_read_alone_has_the_rows_and_the_digest_it_has_among_all(days: list[list[Row]]) -> None:
+    tables = [kept(rows, FIRST_DAY + timedelta(days=offset)) for offset, rows in enumerate(days)]
+    whole = assemble_window([decoded(table) for table in tables])
+    names, digests = window_digests([decoded(table) for table in tables])
+    for place, wallet in enumerate(names):
+        alone, digest = window_of_wallet(
+            wallet, [table.filter(pc.equal(table.column("wallet_id"), wallet)) for table in tables]
+        )
+        among = whole.select([place])
+        assert digest == digests[place]
+        assert alone.wallet_ids == among.wallet_ids == [wallet]
+        for name in ("offsets", "completed_at_us", "amounts"):
+            np.testing.assert_array_equal(getattr(alone, name), getattr(among, name))
+    nobody, _ = window_of_wallet("nobody", [table.slice(0, 0) for table in tables])
+    assert (nobody.n_wallets, nobody.n_rows, list(nobody.wallet_ids)) == (0, 0, [])
 
 
 def test_equal_windows_have_equal_digests_wherever_their_empty_days_lie() -> None:

@@ -9,17 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 from cli.conftest import Shell
 from PIL import Image
 
+from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.partition_files import write_table
 from anomaly_assets.domain.detectors.base import Detector, DetectorStatus, Model
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.explain import Explanation, explain
 from anomaly_assets.evidence.explain_picture import picture
+from anomaly_assets.steps.run import RAW
 from evidence.conftest import DAYS
 
 DAY = DAYS[-1]
@@ -144,6 +148,26 @@ def test_every_row_of_the_day_can_be_explained_and_told_as_json(case: Case) -> N
 def test_a_transaction_the_day_does_not_hold_cannot_be_explained(case: Case) -> None:
     with pytest.raises(NotSealed, match="not among the scored transactions"):
         explain(case, "no such id")
+
+
+def test_the_history_of_a_wallet_is_read_alone_and_not_believed_when_it_was_changed(home: Home) -> None:
+    case = Case.of(home, DAY)
+    row = rows(case, is_anomaly=True)[0]
+    alone, among = case.history(row["WALLET_ID"]), case.window_rows([row["WALLET_ID"]])[0]
+    np.testing.assert_array_equal(alone.amounts, among.amounts)
+    np.testing.assert_array_equal(alone.completed_at_us, among.completed_at_us)
+    assert case.history("nobody").n_rows == 0
+    pinned = (home.lake.require(RAW, day, revision) for day, revision in case.manifest.present)
+    seal, kept = next(
+        (seal, kept)
+        for seal in pinned
+        if row["WALLET_ID"] in (kept := home.lake.read(seal, "transactions")).column("wallet_id").to_pylist()
+    )
+    forged = pc.add(kept.column("total_amount"), 1.0)
+    path = home.lake.path_of(seal, "transactions")
+    write_table(kept.set_column(kept.column_names.index("total_amount"), "total_amount", forged), path, "transactions")
+    with pytest.raises(CorruptFile, match="transactions"):
+        explain(Case.of(home, DAY, compute=Compute(window_cache_bytes=0)), row["TX_ID"])
 
 
 def test_scores_made_with_other_settings_than_those_recorded_are_not_explained_away(case: Case) -> None:
