@@ -5,7 +5,7 @@ A partition without a good seal does not exist for readers. A seal carries no ru
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -34,7 +34,7 @@ class StoredFile:
 
     def as_json(self) -> dict[str, Any]:
         """JSON form; ``StoredFile(**value)`` is the inverse."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        return {key: value for key, value in vars(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Seal:
     def content(self) -> dict[str, Any]:
         """Everything sealed, as JSON."""
         files = {role: file.as_json() for role, file in self.files.items()}
-        return {"format": FORMAT_VERSION, **asdict(self), "day": self.day.isoformat(), "files": files}
+        return {"format": FORMAT_VERSION, **vars(self), "day": self.day.isoformat(), "files": files}
 
     @property
     def seal_id(self) -> str:
@@ -80,7 +80,8 @@ class Seal:
 
     def to_bytes(self) -> bytes:
         """The seal file."""
-        return canonical_json({**self.content, "seal_id": self.seal_id}) + b"\n"
+        content = self.content
+        return canonical_json({**content, "seal_id": digest_of(content)}) + b"\n"
 
     @classmethod
     def from_bytes(cls, content: bytes, name: str) -> "Seal":

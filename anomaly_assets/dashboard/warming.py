@@ -1,9 +1,10 @@
 """What first looks need: imports of the screens and their figures, and what is known of the newest year, read ahead."""
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import date
+from typing import Any
 
 import plotly.graph_objects as go
 import plotly.io
@@ -12,6 +13,8 @@ from anomaly_assets.dashboard.figures import wallet as figures
 from anomaly_assets.dashboard.figures.style import figure
 from anomaly_assets.dashboard.shell import Deployment, deployment
 from anomaly_assets.domain.errors import AnomalyAssetsError
+from anomaly_assets.evidence.case import Case
+from anomaly_assets.evidence.explain import explain
 from anomaly_assets.steps.run import MODELS, RAW, WINDOW
 from anomaly_assets.views import wallet as views
 from anomaly_assets.views.digests import PARTS
@@ -27,8 +30,10 @@ def warm() -> None:
     _draw()
     found = deployment()
     days = found.digests.days()[-DAYS:]
-    with suppress(AnomalyAssetsError):
-        _look_at_a_wallet(found, days[-1:])
+    for look in (_look_at_a_flag, _look_at_a_wallet):
+        with suppress(AnomalyAssetsError):
+            for row in _flags(found, days[-1:]):
+                look(found, row)
     for day in reversed(days):
         with suppress(AnomalyAssetsError):
             _read(found, day)
@@ -47,17 +52,30 @@ def _read(found: Deployment, day: date) -> None:
     found.digests.metrics([day])
 
 
-def _look_at_a_wallet(found: Deployment, days: Sequence[date]) -> None:
-    """As its screen does: what is compiled is loaded from disk when it is called first, which takes the longest."""
-    if found.digests.missing(days):
-        return
-    for wallet, _ in views.wallets_matching(found.home, "", 1):
-        listed = views.models(found.wallets, wallet, days)
-        normal = views.normal_over_time(found.home, listed, found.detectors, HOUR)
-        rows, flagged = views.points(found.wallets, wallet, days), views.flagged_rows(found.digests, wallet, days)
-        figures.history(rows, flagged, normal, HOUR)
-        for name in {each.detector for each in listed}:
-            figures.numbers_over_time(listed, name, [name])
+def _flags(found: Deployment, days: Sequence[date]) -> list[dict[str, Any]]:
+    """A flag of these days, if there is one; none when their digests are not made."""
+    flags: list[dict[str, Any]] = (
+        [] if found.digests.missing(days) else found.digests.read("flags", days).slice(0, 1).to_pylist()
+    )
+    return flags
+
+
+def _look_at_a_flag(found: Deployment, row: Mapping[str, Any]) -> None:
+    """As its screen does: what is compiled is loaded from disk when it is called first."""
+    explained = explain(Case.of(found.home, row["day"], compute=found.compute), row["TX_ID"])
+    for said in explained.detectors:
+        if said.normal_by_hour is not None:
+            figures.normal_map(said.normal_by_hour, explained.history.hours, explained.history.amounts)
+
+
+def _look_at_a_wallet(found: Deployment, row: Mapping[str, Any]) -> None:
+    wallet, days = row["WALLET_ID"], [row["day"]]
+    listed = views.models(found.wallets, wallet, days)
+    normal = views.normal_over_time(found.home, listed, found.detectors, HOUR)
+    rows, flagged = views.points(found.wallets, wallet, days), views.flagged_rows(found.digests, wallet, days)
+    figures.history(rows, flagged, normal, HOUR)
+    for name in {each.detector for each in listed}:
+        figures.numbers_over_time(listed, name, [name])
 
 
 def _draw() -> None:
