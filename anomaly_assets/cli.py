@@ -30,6 +30,7 @@ from anomaly_assets.commands.ui import ui
 from anomaly_assets.commands.verify import verify
 from anomaly_assets.domain.days import ONE_DAY, DayRange
 from anomaly_assets.domain.errors import AnomalyAssetsError
+from anomaly_assets.interrupts import EXIT_INTERRUPTED
 from anomaly_assets.settings import Settings
 
 DEMO_DAYS, DEMO_SCORED_DAYS, DEMO_FLAGS = 187, 7, 3
@@ -50,11 +51,13 @@ class _Errors(click.Group):
             if ctx.params.get("debug"):
                 raise
             self._tell(f"{type(error).__name__}: {error}")
+        except KeyboardInterrupt:
+            self._tell("interrupted; what is done stays, and the same command goes on from there", EXIT_INTERRUPTED)
 
     @staticmethod
-    def _tell(text: str) -> None:
+    def _tell(text: str, code: int = 1) -> None:
         err.print(Text(f"error: {text}", style="red"))
-        raise click.exceptions.Exit(1) from None
+        raise click.exceptions.Exit(code) from None
 
 
 @click.group(cls=_Errors, context_settings={"help_option_names": ["-h", "--help"]})

@@ -16,6 +16,7 @@ import dagster as dg
 from anomaly_assets.adapters.dagster_home import prepare_dagster_home
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.definitions import build_definitions
+from anomaly_assets.interrupts import Interrupts, noticed
 from anomaly_assets.settings import Settings
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -32,10 +33,14 @@ class RunResult(NamedTuple):
 
 
 class DagsterRuns:
-    """Runs jobs against the Dagster instance of the settings' home. A context manager."""
+    """Runs jobs against the Dagster instance of the settings' home. A context manager.
+
+    An interrupt ends it with ``KeyboardInterrupt`` after the day under way.
+    """
 
     def __init__(self, settings: Settings, tags: Mapping[str, str]) -> None:
         self._settings, self._tags, self._stack = settings, dict(tags), ExitStack()
+        self._interrupts = Interrupts()
 
     def __enter__(self) -> Self:
         folder = prepare_dagster_home(
@@ -45,6 +50,8 @@ class DagsterRuns:
         # runs that train are started one after the other; those of workers ingest, which takes one thread
         self._definitions = build_definitions(self._settings, runs_at_once=1)
         _fail_dead_runs(self._instance)
+        if multiprocessing.parent_process() is None:  # the command tells its workers when to end
+            self._interrupts = self._stack.enter_context(noticed())
         return self
 
     def __exit__(
@@ -81,6 +88,7 @@ class DagsterRuns:
             run_config=_QUIET,
             raise_on_error=False,
         )
+        self._interrupts.check()
         return RunResult(day, "" if result.success else _first_error(result))
 
 

@@ -26,7 +26,7 @@ LAYERS = [
     {"assets", "checks"},
     {"jobs", "schedules", "sensors"},
     {"definitions"},
-    {"backfill", "dagster_erasure", "dagster_runs", "doctor", "reporting"},
+    {"backfill", "dagster_erasure", "dagster_runs", "doctor", "interrupts", "reporting"},
     {"commands"},
     {"dashboard"},
     {"cli"},

@@ -1,17 +1,20 @@
 """Named points where a test may stop, kill or disturb a run: the way crashes are proved harmless.
 
 A point costs a dictionary look-up when nothing is armed. ``ANOMALY_FAILPOINTS=wallet_models.sealed=kill`` arms a point
-of a whole process with SIGKILL; ``armed`` arms one with a callable inside a test.
+of a whole process with SIGKILL, ``=interrupt`` and ``=terminate`` with SIGINT and SIGTERM; ``armed`` arms one with a
+callable inside a test.
 """
 
 import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from anomaly_assets.domain.errors import SettingsError
 
 ENV = "ANOMALY_FAILPOINTS"
+SIGNALS = {"kill": signal.SIGKILL, "interrupt": signal.SIGINT, "terminate": signal.SIGTERM}
 Action = Callable[[], None]
 _actions: dict[str, Action] = {}
 
@@ -36,15 +39,15 @@ def armed(name: str, action: Action) -> Iterator[None]:
 
 def _from_environment() -> dict[str, Action]:
     points = [item.rpartition("=") for item in os.environ[ENV].split(",") if item]
-    wrong = ["".join(point) for point in points if not point[0] or point[2] != "kill"]
+    wrong = ["".join(point) for point in points if not point[0] or point[2] not in SIGNALS]
     if wrong:
         raise SettingsError(f"{ENV} asks for {wrong}", expected="NAME=kill, several with commas between")
-    return {name: _kill for name, _, _ in points}
+    return {name: partial(_send, SIGNALS[action]) for name, _, action in points}
 
 
 def _nothing() -> None:
     return None
 
 
-def _kill() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+def _send(number: signal.Signals) -> None:
+    os.kill(os.getpid(), number)

@@ -14,12 +14,13 @@ from rich.text import Text
 
 from anomaly_assets.commands.options import Day, as_json, configured, err, out
 from anomaly_assets.domain.errors import AnomalyAssetsError, NotSealed, SettingsError
+from anomaly_assets.interrupts import EXIT_INTERRUPTED
 from anomaly_assets.settings import Settings
 
 EXIT_CODES = {"proven": 0, "erased": 0, "mismatch": 1, "missing": 2}
 COLOURS = {"proven": "green", "erased": "green", "mismatch": "red", "missing": "yellow", None: "dim"}
-EXIT_USAGE, EXIT_FAILED, EXIT_INTERRUPTED = 64, 70, 130
-"""As sysexits.h numbers wrong usage and internal errors; and what shells make of an interrupt."""
+EXIT_USAGE, EXIT_FAILED = 64, 70
+"""As sysexits.h numbers wrong usage and internal errors."""
 
 
 class _Wrong(click.UsageError):

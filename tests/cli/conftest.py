@@ -39,17 +39,21 @@ class Shell:
         return self.folder / "home"
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Call the installed command; settings of whoever runs the tests do not reach it."""
-        own = {k: v for k, v in os.environ.items() if not k.startswith(("ANOMALY_", "REDIS_", "DAGSTER_"))}
+        """Call the installed command."""
         return subprocess.run(
             [Path(sys.executable).parent / "anomaly-assets", *arguments],
             cwd=self.folder,
-            env={**own, **environment},
+            env={**self.environment(), **environment},
             capture_output=True,
             text=True,
             timeout=280,
             check=False,
         )
+
+    @staticmethod
+    def environment() -> dict[str, str]:
+        """That of the tests without settings of whoever runs them."""
+        return {k: v for k, v in os.environ.items() if not k.startswith(("ANOMALY_", "REDIS_", "DAGSTER_"))}
 
     def json(self, *arguments: str, **environment: str) -> Any:
         """What the command prints for programs; its complaint is the test's."""

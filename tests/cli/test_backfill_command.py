@@ -1,6 +1,5 @@
 """`anomaly-assets backfill`: what is missing is ingested, each day is scored once, failures are told."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -122,10 +121,13 @@ def test_workers_end_with_the_command_that_was_killed(shell: Shell) -> None:
         "--to",
         "2024-01-20",
     ]
-    own = {key: value for key, value in os.environ.items() if not key.startswith(("ANOMALY_", "REDIS_", "DAGSTER_"))}
     settings = {**SMALL, "ANOMALY_WINDOW__DAYS": "19", "ANOMALY_SOURCE__SYNTHETIC__TRANSACTIONS_PER_DAY": "20000"}
     with subprocess.Popen(
-        command, cwd=shell.folder, env={**own, **settings}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        cwd=shell.folder,
+        env={**shell.environment(), **settings},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     ) as backfill:
         try:
             workers = _until(lambda: _workers_of(backfill.pid), lambda found: len(found) == 2)
