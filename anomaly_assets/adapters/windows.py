@@ -78,7 +78,7 @@ class WindowReader:
     def _of_wallet(self, wallet: str, pinned: tuple[date, str]) -> pa.Table:
         seal = self.lake.require(self.asset, *pinned)
         path = self.lake.local_folder(self.asset, pinned[0]) / self.lake.stored(seal, "transactions").name
-        return read_wallet(path, wallet, TRANSACTIONS.arrow.names)
+        return read_wallet(path, "wallet_id", wallet, TRANSACTIONS.arrow.names)
 
     def _days(self, manifest: WindowManifest) -> list[DecodedDay]:
         return list(map_shards(self._day, manifest.present, threads=self.compute.threads))

@@ -5,21 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from cachetools import LRUCache
 
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.one_wallet import read_wallet
 from anomaly_assets.adapters.shards import map_shards
 from anomaly_assets.views.current import CurrentPartition, CurrentPartitions
 
-_FILE = "__filename"
-"""Column in which Arrow tells the file of a row."""
 KEPT_PARTS = 20_000
 """Parts of one wallet, day and asset that stay in memory; some kilobytes each."""
 
@@ -42,6 +39,17 @@ class _Sought:
     def key(self, day: date, current: CurrentPartition) -> tuple[str, ...]:
         """What its rows of a partition are kept by."""
         return (self.asset, str(day), current.files[self.role].sha256, self.wallet, *self.columns)
+
+    def on_disk(self, path: Path) -> pa.Table | None:
+        """Its rows in a file; None when that cannot be read so, whatever the reason."""
+        try:
+            return read_wallet(path, self.wallet_column, self.wallet, self.columns)
+        except (pa.ArrowException, OSError, ValueError, LookupError):
+            return None
+
+    def among(self, rows: pa.Table) -> pa.Table:
+        """Its rows among those of a day."""
+        return rows.filter(pc.equal(rows.column(self.wallet_column), self.wallet)).select(list(self.columns))
 
 
 class WalletReader:
@@ -88,55 +96,20 @@ class WalletReader:
         return []
 
     def _read(self, sought: _Sought, partitions: Mapping[date, CurrentPartition]) -> dict[date, pa.Table]:
-        """The wallet's rows of these partitions, with their day; all at once if all can be read so."""
-        found = self._scanned(sought, partitions) if partitions else {}
-        if found is None:
-            tables = map_shards(partial(self._verified, sought), partitions.values(), threads=self._threads)
-            found = dict(zip(partitions, tables, strict=True))
+        """The wallet's rows of these partitions, with their day."""
+        tables = map_shards(partial(self._of_day, sought), partitions.values(), threads=self._threads)
+        found = dict(zip(partitions, tables, strict=True))
         with self._lock:
             self._kept.update({sought.key(day, partitions[day]): table for day, table in found.items()})
         return found
 
-    def _scanned(self, sought: _Sought, partitions: Mapping[date, CurrentPartition]) -> dict[date, pa.Table] | None:
-        """Row groups that may hold rows of the wallet; None when a file is not here, or not readable."""
-        from pyarrow import dataset, fs  # noqa: PLC0415 - loads pandas where it is installed
-
-        root = self.home.lake.root
-        if not isinstance(root, Path):
-            return None
-        day_of = {
-            f"{root}/{sought.asset}/{day}/{current.files[sought.role].name}": day for day, current in partitions.items()
-        }
-        try:
-            schema = pq.read_schema(next(reversed(day_of)))
-            files = dataset.FileSystemDataset.from_paths(
-                list(day_of),
-                schema=pa.schema([schema.field(name) for name in sought.read]),
-                format=dataset.ParquetFileFormat(),
-                filesystem=fs.LocalFileSystem(),
-            )
-            table = files.to_table(
-                columns=[*sought.columns, _FILE],
-                filter=dataset.field(sought.wallet_column) == sought.wallet,
-                use_threads=self._threads > 1,
-            )
-        except (pa.ArrowException, OSError, ValueError, LookupError):
-            return None
-        files_of_rows = table.column(_FILE).combine_chunks().dictionary_encode()
-        codes = files_of_rows.indices.to_numpy()
-        held = pa.array([day_of[name] for name in files_of_rows.dictionary.to_pylist()], pa.date32())
-        rows = _with_day(table.drop_columns([_FILE]), held.take(files_of_rows.indices))
-        starts = np.searchsorted(codes, np.arange(len(held) + 1)).tolist()  # Arrow keeps files and rows in order
-        found = {day: rows.slice(0, 0) for day in partitions}
-        for day, (first, end) in zip(held.to_pylist(), pairwise(starts), strict=True):
-            found[day] = rows.slice(first, end - first)
-        return found
-
-    def _verified(self, sought: _Sought, current: CurrentPartition) -> pa.Table:
-        """Of a whole file that is verified, so that it says what is wrong, or finds what an erasure left meanwhile."""
-        table = self.home.lake.read(current.seal, sought.role, sought.read)
-        rows = table.filter(pc.equal(table.column(sought.wallet_column), sought.wallet)).select(list(sought.columns))
-        return _with_day(rows, pa.repeat(pa.scalar(current.seal.day), rows.num_rows))
+    def _of_day(self, sought: _Sought, current: CurrentPartition) -> pa.Table:
+        lake, day = self.home.lake, current.seal.day
+        path = lake.folder(sought.asset, day) / current.files[sought.role].name
+        rows = sought.on_disk(path) if isinstance(path, Path) else None
+        if rows is None:  # verified, so that it says what is wrong, or finds what an erasure left meanwhile
+            rows = sought.among(lake.read(current.seal, sought.role, sought.read))
+        return rows.add_column(0, "day", pa.repeat(pa.scalar(day), rows.num_rows))
 
     def _names(self, current: CurrentPartition, role: str) -> list[str]:
         path = self.home.lake.folder(current.seal.asset, current.seal.day) / current.files[role].name
@@ -145,7 +118,3 @@ class WalletReader:
         except (pa.ArrowException, OSError):
             schema = None
         return list((schema or self.home.lake.read(current.seal, role).schema).names)
-
-
-def _with_day(rows: pa.Table, days: pa.Array) -> pa.Table:
-    return rows.add_column(0, "day", days).combine_chunks()
