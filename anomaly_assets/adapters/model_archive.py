@@ -223,7 +223,7 @@ def _ids_of(pack: Path) -> frozenset[str]:
 def _readable(pack: Path) -> Iterator[pq.ParquetFile]:
     """A pack whose pages are checked as they are read. Raises ``CorruptFile`` and ``FileNotFoundError``."""
     try:
-        with pq.ParquetFile(pack, page_checksum_verification=True) as file:
+        with pq.ParquetFile(pack, page_checksum_verification=True, pre_buffer=False) as file:
             yield file
     except FileNotFoundError:
         raise

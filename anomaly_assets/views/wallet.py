@@ -4,9 +4,9 @@ import json
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from cachetools import LRUCache, TTLCache
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.model_archive import NEARBY_DAYS, ModelArchive
 from anomaly_assets.adapters.model_store import ModelStore
-from anomaly_assets.adapters.shards import map_shards
 from anomaly_assets.domain.detectors.amount_bands import AmountBand
 from anomaly_assets.domain.detectors.base import Detector, Model
 from anomaly_assets.domain.errors import CorruptFile
@@ -139,7 +138,7 @@ def models(reader: WalletReader, wallet: str, days: Sequence[date]) -> list[Mode
     return sorted(found, key=lambda each: (each.day, each.detector))
 
 
-def payloads(home: Home, listed: Sequence[ModelOfDay], *, threads: int = 1) -> dict[str, Model]:
+def payloads(home: Home, listed: Sequence[ModelOfDay]) -> dict[str, Model]:
     """Genuine models by id, of those that are listed and archived still. Raises ``CorruptFile`` for a forged one.
 
     That one is not archived any more is remembered for ``GONE_SECONDS``: it takes the longest to find out.
@@ -155,8 +154,8 @@ def payloads(home: Home, listed: Sequence[ModelOfDay], *, threads: int = 1) -> d
         by_day: dict[date, set[str]] = {}
         for model_id in waiting:
             by_day.setdefault(days_of[model_id].pop(), set()).add(model_id)
-        for part in map_shards(partial(_of_archive, home.models), by_day.items(), threads=threads):
-            found |= part
+        for day, model_ids in by_day.items():
+            found |= _of_archive(home.models, day, model_ids)
         gone = {model_id for model_id in waiting - found.keys() if not days_of[model_id]}
         with _BANDS_LOCK:
             _GONE.update({(home.models.root, model_id): True for model_id in gone})
@@ -164,9 +163,8 @@ def payloads(home: Home, listed: Sequence[ModelOfDay], *, threads: int = 1) -> d
     return found
 
 
-def _of_archive(archive: ModelArchive, sought: tuple[date, set[str]]) -> dict[str, Model]:
+def _of_archive(archive: ModelArchive, day: date, model_ids: AbstractSet[str]) -> dict[str, Model]:
     """The models of these ids that are near the day."""
-    day, model_ids = sought
     found: dict[str, Model] = {}
     for model_id, payload in archive.look_up(day, model_ids).items():
         model = genuine(payload, model_id)
@@ -195,12 +193,7 @@ class NormalOfDay:
 
 
 def normal_over_time(
-    home: Home,
-    listed: Sequence[ModelOfDay],
-    detectors_of: Callable[[date], Sequence[Detector]],
-    hour: int,
-    *,
-    threads: int = 1,
+    home: Home, listed: Sequence[ModelOfDay], detectors_of: Callable[[date], Sequence[Detector]], hour: int
 ) -> list[NormalOfDay]:
     """Per day with models, the amounts that are not flagged at a UTC ``hour``.
 
@@ -212,8 +205,7 @@ def normal_over_time(
     keys = [(each.model_id, hour, named[of[each.day][each.detector]]) for each in listed]
     with _BANDS_LOCK:  # models of many days are looked at again and again
         bands = {key: _BANDS[key] for key in set(keys) if key in _BANDS}
-    asked = [each for each, key in zip(listed, keys, strict=True) if key not in bands]
-    known = payloads(home, asked, threads=threads)
+    known = payloads(home, [each for each, key in zip(listed, keys, strict=True) if key not in bands])
     days: dict[date, dict[str, list[AmountBand] | None]] = {}
     for each, key in zip(listed, keys, strict=True):
         if key not in bands and each.model_id in known:

@@ -202,6 +202,5 @@ def test_models_are_found_on_whichever_of_their_days_they_are_archived(home: Hom
         listed = views.models(reader, wallet, DAYS)
         known = views.payloads(home, listed)
         assert known.keys() == {each.model_id for each in listed}
-        assert views.payloads(home, listed, threads=2).keys() == known.keys()
         idle += len(known) < len(listed)
     assert idle > 0, "some model stays the same over days"

@@ -109,7 +109,7 @@ def _history(
         place.plotly_chart(history(rows, flagged, [], hour), key="history-first")
         st.session_state["history-of"] = shown
     listed = views.models(found.wallets, wallet, days)
-    normal = views.normal_over_time(found.home, listed, found.detectors, hour, threads=found.compute.threads)
+    normal = views.normal_over_time(found.home, listed, found.detectors, hour)
     drawn = history(rows, flagged, normal, hour)
     state: Any = place.plotly_chart(drawn, key="history", on_select="rerun", selection_mode="points")
     st.caption(
