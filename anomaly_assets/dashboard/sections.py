@@ -7,6 +7,7 @@ import streamlit as st
 
 from anomaly_assets.dashboard.figures.overview import judged_or_why_not, rate_over_time
 from anomaly_assets.dashboard.figures.style import readable
+from anomaly_assets.dashboard.key_figures import KeyFigure, key_figures
 from anomaly_assets.dashboard.shell import WALLET, go
 from anomaly_assets.dashboard.tables import Share, bar, day, listing, number, score, text
 from anomaly_assets.domain.detectors.wording import share_text
@@ -20,14 +21,14 @@ SHOWN_AT_TOP = 10
 
 def show_totals(found: Totals) -> None:
     """Counts of the period in large figures."""
-    columns = st.columns(4 + len(found.flagged_by))
-    columns[0].metric("Transactions", f"{found.transactions:,}")
     judged = "some detector could say something about them; the others are not normal, they are not judged"
-    columns[1].metric("Judged", share_text(found.coverage, 1), help=judged)
-    columns[2].metric("Flagged", f"{found.flagged:,}", help="by any detector")
-    columns[3].metric("Rate", share_text(found.rate, 2), help="flagged / judged")
-    for column, (name, count) in zip(columns[4:], found.flagged_by.items(), strict=True):
-        column.metric(f"By {readable(name)}", f"{count:,}")
+    key_figures(
+        KeyFigure("Transactions", f"{found.transactions:,}"),
+        KeyFigure("Judged", share_text(found.coverage, 1), judged),
+        KeyFigure("Flagged", f"{found.flagged:,}", "by any detector"),
+        KeyFigure("Rate", share_text(found.rate, 2), "flagged / judged"),
+        *(KeyFigure(f"By {readable(name)}", f"{count:,}") for name, count in found.flagged_by.items()),
+    )
 
 
 def show_rate(per_day: pa.Table) -> None:

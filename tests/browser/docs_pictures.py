@@ -64,7 +64,7 @@ def take(page: Page, url: str, day: str, folder: Path) -> None:
         page.set_viewport_size(size)
         content = io.BytesIO()
         taken = Image.open(io.BytesIO(picture(page, url, day))).convert("RGB")
-        fewer = taken.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        fewer = taken.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE)
         fewer.save(content, "PNG", optimize=True)
         (folder / f"{name}.png").write_bytes(content.getvalue())
 

@@ -11,6 +11,7 @@ from anomaly_assets.dashboard import address
 from anomaly_assets.dashboard.evidence_tree import evidence_tree
 from anomaly_assets.dashboard.figures.style import readable
 from anomaly_assets.dashboard.figures.wallet import amounts_and_line, normal_map
+from anomaly_assets.dashboard.key_figures import KeyFigure, key_figures
 from anomaly_assets.dashboard.shell import FLAG, Deployment, deployment, file_name, go, link, nothing, plain
 from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.detectors.wording import amount_text
@@ -101,14 +102,12 @@ def _verdict(traced: Mapping[str, Any], found: Explanation) -> None:
     else:
         st.success("**Not flagged**: it lies within what every detector lets pass.", icon=":material/check_circle:")
     score = row["anomaly_score"]
-    columns = st.columns(3)
-    columns[0].metric("Amount", amount_text(found.amount))
-    columns[1].metric(
-        "Anomaly score",
-        "-" if score is None else f"{score:.4f}",
-        help="Above 0.5 exactly when flagged; 0.75 is twice as far out as the flag line.",
+    about = "Above 0.5 exactly when flagged; 0.75 is twice as far out as the flag line."
+    key_figures(
+        KeyFigure("Amount", amount_text(found.amount)),
+        KeyFigure("Anomaly score", "-" if score is None else f"{score:.4f}", about),
+        KeyFigure("Transactions in the window", f"{found.history.n_rows:,}"),
     )
-    columns[2].metric("Transactions in the window", f"{found.history.n_rows:,}")
     organisation = f", {row['ORG_NAME']}" if row["ORG_NAME"] else ""
     st.text(f"{row['TX_COMPLETED_AT']:%A %Y-%m-%d %H:%M:%S} UTC, wallet {row['WALLET_ID']}{organisation}")
     if found.normal is not None:

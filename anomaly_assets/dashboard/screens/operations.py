@@ -7,6 +7,7 @@ import streamlit as st
 from anomaly_assets.adapters.verification_log import verifications
 from anomaly_assets.dashboard.figures.operations import calendar, pass_rate_over_time, proofs_over_time, refused_rows
 from anomaly_assets.dashboard.figures.style import readable
+from anomaly_assets.dashboard.key_figures import KeyFigure, key_figures
 from anomaly_assets.dashboard.looks import days_now, store_now
 from anomaly_assets.dashboard.shell import deployment, guarded, nothing, period, plain
 from anomaly_assets.dashboard.tables import day as day_column
@@ -44,8 +45,7 @@ def show_days(first: date, last: date) -> None:
     states = days_now(first, last)
     counts = counts_by_state(states)
     wanted = [State.SEALED, State.STALE, State.MISSING, State.DAMAGED]
-    for column, state in zip(st.columns(len(wanted)), wanted, strict=True):
-        column.metric(state.value.capitalize(), f"{counts.get(state, 0):,}")
+    key_figures(*(KeyFigure(state.value.capitalize(), f"{counts.get(state, 0):,}") for state in wanted))
     st.plotly_chart(calendar(states), key="calendar")
     st.caption(
         "One field is a day of an asset. Sealed: there and whole. Stale: something it was made from is not current any "
@@ -137,10 +137,11 @@ def show_proofs() -> None:
     by_day = pass_rates(entries)
     n_proofs = sum(by_day.column("n_proofs").to_pylist())
     n_good = sum(sum(by_day.column(name).to_pylist()) for name in ("n_proven", "n_erased"))
-    columns = st.columns(3)
-    columns[0].metric("Pass rate", f"{n_good / n_proofs:.1%}", help="proven or erased, of everything recorded")
-    columns[1].metric("Proofs", f"{n_proofs:,}")
-    columns[2].metric("Last", f"{entries[-1].at:%Y-%m-%d %H:%M}")
+    key_figures(
+        KeyFigure("Pass rate", f"{n_good / n_proofs:.1%}", "proven or erased, of everything recorded"),
+        KeyFigure("Proofs", f"{n_proofs:,}"),
+        KeyFigure("Last", f"{entries[-1].at:%Y-%m-%d %H:%M}"),
+    )
     left, right = st.columns(2)
     left.plotly_chart(pass_rate_over_time(by_day), key="pass-rate")
     right.plotly_chart(proofs_over_time(by_day), key="proofs")
@@ -160,15 +161,17 @@ def show_proofs() -> None:
 
 
 def _store_figures(store: StoreState) -> None:
-    health, columns = store.health, st.columns(4)
-    if store.published is not None:
-        columns[0].metric("Serves", str(store.published.as_of), help=f"generation {store.published.generation}")
-    columns[1].metric("Models", f"{store.n_models or 0:,}", help="listed in model_updates")
+    health, published = store.health, store.published
+    known = [KeyFigure("Models", f"{store.n_models or 0:,}", "listed in model_updates")]
+    if published is not None:
+        known.insert(0, KeyFigure("Serves", str(published.as_of), f"generation {published.generation}"))
+    if health is not None:
+        limit = f"{health.max_memory_bytes / MEGABYTE:,.0f} MB" if health.max_memory_bytes else "none"
+        known.append(KeyFigure("Memory", f"{health.used_memory_bytes / MEGABYTE:,.1f} MB"))
+        known.append(KeyFigure("Memory limit", limit))
+    key_figures(*known)
     if health is None:
         return
-    columns[2].metric("Memory", f"{health.used_memory_bytes / MEGABYTE:,.1f} MB")
-    limit = f"{health.max_memory_bytes / MEGABYTE:,.0f} MB" if health.max_memory_bytes else "none"
-    columns[3].metric("Memory limit", limit)
     if health.max_memory_bytes:
         used = min(health.used_memory_bytes / health.max_memory_bytes, 1.0)
         st.progress(used, text=f"{used:.1%} of the memory limit is used")

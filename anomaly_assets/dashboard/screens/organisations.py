@@ -7,6 +7,7 @@ import streamlit as st
 
 from anomaly_assets.dashboard.figures.organisations import funnel, intervals
 from anomaly_assets.dashboard.figures.style import readable
+from anomaly_assets.dashboard.key_figures import KeyFigure, key_figures
 from anomaly_assets.dashboard.sections import show_judgements, show_rate, show_totals, show_wallets
 from anomaly_assets.dashboard.shell import WITHOUT_ORGANISATION, deployment, go, organisation, plain, selection
 from anomaly_assets.dashboard.tables import Share, listing, named, number, text
@@ -29,11 +30,12 @@ def show() -> None:
     found = peers(digests, chosen)
     picked = [organisation(name) for name in chosen.organisations or ()]
     standings = found.column("standing").to_pylist()
-    columns = st.columns(4)
-    columns[0].metric("Organisations", f"{found.num_rows:,}")
-    columns[1].metric("Above the others", f"{standings.count(ABOVE):,}", help="the interval lies above their rate")
-    columns[2].metric("Below the others", f"{standings.count(BELOW):,}", help="the interval lies below their rate")
-    columns[3].metric("Flagged", f"{sum(found.column('n_flagged').to_pylist()):,}")
+    key_figures(
+        KeyFigure("Organisations", f"{found.num_rows:,}"),
+        KeyFigure("Above the others", f"{standings.count(ABOVE):,}", "the interval lies above their rate"),
+        KeyFigure("Below the others", f"{standings.count(BELOW):,}", "the interval lies below their rate"),
+        KeyFigure("Flagged", f"{sum(found.column('n_flagged').to_pylist()):,}"),
+    )
     shown = named(found, "org_name")
     show_peers(shown, picked)
     show_table(shown, picked, detector_names(digests, chosen.days))

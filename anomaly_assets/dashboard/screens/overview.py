@@ -67,7 +67,7 @@ def _newest(newest: pa.Table) -> str:
     days = dict(zip(newest.column("what").to_pylist(), newest.column("newest").to_pylist(), strict=True))
     served = days[SERVED]
     told = f"the model store serves models of {served}" if served else "the model store serves no models now"
-    return f"Scored up to {days[SCORED]}, raw data up to {days[RAW]}; {told}."
+    return f"Scored up to {days[SCORED]}, raw data up to {days[RAW] or 'no day'}; {told}."
 
 
 def show_freshness(newest: pa.Table) -> None:

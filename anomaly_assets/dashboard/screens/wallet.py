@@ -13,6 +13,7 @@ import streamlit as st
 from anomaly_assets.dashboard import address
 from anomaly_assets.dashboard.figures.style import readable
 from anomaly_assets.dashboard.figures.wallet import DRAWN_AT_MOST, history, normal_map, numbers_over_time
+from anomaly_assets.dashboard.key_figures import KeyFigure, key_figures
 from anomaly_assets.dashboard.shell import FLAG, WALLET, Deployment, deployment, exports, go, nothing, plain, selection
 from anomaly_assets.dashboard.transactions import transactions
 from anomaly_assets.domain.detectors.base import Detector
@@ -80,20 +81,24 @@ def _wallet(found: Deployment) -> str:
 
 
 def _figures(found: Deployment, wallet: str, rows: pa.Table, in_last: int, detectors: Sequence[Detector]) -> None:
-    columns = st.columns(3 + len(detectors))
-    flagged = sum(rows.column("is_anomaly").to_pylist())
-    columns[0].metric("Transactions", f"{rows.num_rows:,}")
-    columns[1].metric("Flagged", f"{flagged:,}")
-    columns[2].metric("In the last window", f"{in_last:,}")
-    first = found.home.lake.days(WINDOW)[:1]
-    since = views.eligible_since(found.wallets, wallet, detectors)
-    for column, (name, day) in zip(columns[3:], since.items(), strict=True):
-        column.metric(
-            f"{readable(name)} since",
-            "not yet" if day is None else f"≤ {day}" if [day] == first else str(day),
-            help="First of all scored days on which the wallet's history was enough for this detector; ≤ marks the "
-            "first scored day, before which nobody knows.",
-        )
+    first, since = found.home.lake.days(WINDOW)[:1], views.eligible_since(found.wallets, wallet, detectors)
+    about = (
+        "First of all scored days on which the wallet's history was enough for this detector; ≤ marks the first scored "
+        "day, before which nobody knows."
+    )
+    key_figures(
+        KeyFigure("Transactions", f"{rows.num_rows:,}"),
+        KeyFigure("Flagged", f"{sum(rows.column('is_anomaly').to_pylist()):,}"),
+        KeyFigure("In the last window", f"{in_last:,}"),
+        *(
+            KeyFigure(
+                f"{readable(name)} since",
+                "not yet" if day is None else f"≤ {day}" if [day] == first else str(day),
+                about,
+            )
+            for name, day in since.items()
+        ),
+    )
 
 
 def _history(
