@@ -31,11 +31,11 @@ def warm() -> None:
     found = deployment()
     days = found.digests.days()[-DAYS:]
     for look in (_look_at_a_flag, _look_at_a_wallet):
-        with suppress(AnomalyAssetsError):
+        with suppress(AnomalyAssetsError, OSError):
             for row in _flags(found, days[-1:]):
                 look(found, row)
     for day in reversed(days):
-        with suppress(AnomalyAssetsError):
+        with suppress(AnomalyAssetsError, OSError):
             _read(found, day)
     gc.collect()
     gc.freeze()  # what was read stays: to look for garbage in it takes longer than to draw a screen
