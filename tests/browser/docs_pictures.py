@@ -20,7 +20,7 @@ from anomaly_assets.evidence.stale import ASSETS
 from anomaly_assets.steps.run import MODELS, RAW, SCORED
 from browser.dagster_ui import COMMAND, UNTOUCHED, running_ui, stop_store
 from browser.dashboard import running_dashboard
-from browser.dashboard_pictures import take_dashboard, take_report
+from browser.dashboard_pictures import in_few_colours, take_dashboard, take_report
 from browser.pages import GROUPS, LINEAGE, NO_CHROMIUM, browsing, chromium_path, entry, open_day, opened, visible
 
 SETTLING_MILLISECONDS = 300
@@ -62,11 +62,8 @@ def take(page: Page, url: str, day: str, folder: Path) -> None:
     """Every picture, as a PNG below ``folder``, from the pages at ``url`` about ``day``."""
     for name, (size, picture) in PICTURES.items():
         page.set_viewport_size(size)
-        content = io.BytesIO()
         taken = Image.open(io.BytesIO(picture(page, url, day))).convert("RGB")
-        fewer = taken.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE)
-        fewer.save(content, "PNG", optimize=True)
-        (folder / f"{name}.png").write_bytes(content.getvalue())
+        (folder / f"{name}.png").write_bytes(in_few_colours(taken, COLOURS))
 
 
 def _asset_graph(page: Page, url: str, day: str) -> bytes:

@@ -9,6 +9,7 @@ from views.hand_made import HandMade, Tx
 
 from anomaly_assets.dashboard.figures import comparison, distributions, timeline
 from anomaly_assets.dashboard.figures.distributions import Look
+from anomaly_assets.dashboard.figures.style import FEW, whole_ticks
 from anomaly_assets.domain.day_digest import AMOUNT
 from anomaly_assets.views import agreement, distribution, what_if
 from anomaly_assets.views.selection import Selection
@@ -97,3 +98,13 @@ def test_amounts_have_ticks_at_powers_of_ten() -> None:
 
 def test_a_curve_ends_where_no_row_is_left() -> None:
     assert list(FIGURES["curve"].data[0].y) == [4, 1, None]
+
+
+def test_few_flags_are_counted_in_whole_numbers() -> None:
+    """Ticks at 0.2 flags, or at 0, 0, 1 and 1, are no counts."""
+    assert (whole_ticks(1), whole_ticks(FEW), whole_ticks(FEW + 1)) == (1, 1, None)
+    heat = by_hour_and_weekday(DIGESTS, ALL)
+    assert max(heat.column("n_flagged").to_pylist()) <= FEW
+    drawn = timeline.heat_map(heat, "n_flagged", weekdays=None, hours=None)
+    assert drawn.data[0].colorbar.dtick == 1
+    assert timeline.heat_map(heat, "rate", weekdays=None, hours=None).data[0].colorbar.dtick is None

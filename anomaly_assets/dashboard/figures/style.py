@@ -15,6 +15,8 @@ HEIGHT = 320
 """Pixels."""
 SEQUENCE = [[0.0, "rgba(91,127,176,0.08)"], [0.5, "#5b7fb0"], [1.0, "#d1495b"]]
 """Of heat maps."""
+FEW = 5
+"""Counts up to which each has its tick."""
 
 
 def detector_colour(detectors: list[str] | tuple[str, ...], name: str) -> str:
@@ -37,6 +39,11 @@ def figure(*traces: Any, x: str, y: str, title: str = "", **layout: Any) -> go.F
             **layout,
         },
     )
+
+
+def whole_ticks(highest: float) -> int | None:
+    """Distance of the ticks on an axis of counts: 1 where Plotly would choose fractions, else its choice."""
+    return 1 if highest <= FEW else None
 
 
 def readable(name: str) -> str:

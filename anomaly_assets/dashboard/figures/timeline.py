@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from anomaly_assets.dashboard.figures.style import SEQUENCE, detector_colour, figure, readable
+from anomaly_assets.dashboard.figures.style import SEQUENCE, detector_colour, figure, readable, whole_ticks
 from anomaly_assets.domain.metrics import UNIFIED
 from anomaly_assets.views.timeline import HOURS, WEEKDAYS
 
@@ -55,7 +55,11 @@ def heat_map(
         xgap=1,
         ygap=1,
         hoverinfo="skip",
-        colorbar={"title": {"text": name}, "tickformat": ".1%" if value == "rate" else "d"},
+        colorbar={
+            "title": {"text": name},
+            "tickformat": ".1%" if value == "rate" else "d",
+            "dtick": None if value == "rate" else whole_ticks(max(table.column("n_flagged").to_pylist())),
+        },
     )
     drawn = figure(cells, _handles(table, weekday, hour), x="hour of day (UTC)", y="weekday", hovermode="closest")
     drawn.update_xaxes(tickvals=list(range(0, HOURS, 3)), range=[-0.5, HOURS - 0.5], showgrid=False, zeroline=False)
@@ -113,7 +117,8 @@ def _flags(table: pa.Table, detectors: Sequence[str], *, x: str, written: str, m
         else:
             colour = {"color": detector_colour(list(detectors), name)}
             traces.append(go.Scatter(**line, name=readable(name), mode=mode, line=colour, marker=colour))
-    return figure(*traces, x=x, y="flagged transactions", bargap=0.1)
+    drawn = figure(*traces, x=x, y="flagged transactions", bargap=0.1)
+    return drawn.update_yaxes(dtick=whole_ticks(max(table.column("n_flagged").to_pylist(), default=0)))
 
 
 def _noon(day: date, days: int) -> str:
