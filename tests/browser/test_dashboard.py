@@ -36,6 +36,8 @@ isolation_forest: {min_transactions: 60, n_estimators: 30}
 redis: {embedded_max_memory_mb: 256}
 """
 FIRST, LAST = date(2024, 2, 1), date(2024, 3, 31)
+CUT_OFF = "each => [each, ...each.querySelectorAll('*')].some(part => part.scrollWidth > part.clientWidth)"
+"""Whether an element holds more than it shows."""
 
 
 class Looked(NamedTuple):
@@ -169,6 +171,17 @@ def test_a_table_offers_no_export_that_a_spreadsheet_would_compute(page: Page, l
     page.get_by_test_id("stDataFrame").last.hover()
     expect(page.get_by_role("button", name="Search").last).to_be_visible()
     expect(page.get_by_role("button", name="Download as CSV")).to_have_count(0)
+
+
+def test_key_figures_are_told_in_full_in_a_narrow_window(page: Page, looked: Looked) -> None:
+    page.set_viewport_size({"width": 800, "height": 900})
+    wallet = looked.strongest()["WALLET_ID"]
+    for name, address in {"Overview": "page=overview", "Wallet explorer": f"wallet={wallet}"}.items():
+        page.goto(f"{looked.url}/?{address}&from={FIRST}&to={LAST}")
+        ready(page, name)
+        figures = page.get_by_test_id("stMetricValue").all()
+        assert len(figures) >= 5
+        assert [figure.inner_text() for figure in figures if figure.evaluate(CUT_OFF)] == []
 
 
 def test_an_unknown_transaction_is_told_as_such_with_what_to_do(page: Page, looked: Looked) -> None:
