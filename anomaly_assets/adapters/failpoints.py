@@ -41,7 +41,10 @@ def _from_environment() -> dict[str, Action]:
     points = [item.rpartition("=") for item in os.environ[ENV].split(",") if item]
     wrong = ["".join(point) for point in points if not point[0] or point[2] not in SIGNALS]
     if wrong:
-        raise SettingsError(f"{ENV} asks for {wrong}", expected="NAME=kill, several with commas between")
+        raise SettingsError(
+            f"{ENV} asks for {wrong}",
+            expected="NAME=kill, NAME=interrupt or NAME=terminate, several with commas between",
+        )
     return {name: partial(_send, SIGNALS[action]) for name, _, action in points}
 
 

@@ -1,7 +1,7 @@
 """One scored day with everything it was made from, as its seals pin it: the ground that all evidence stands on."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -34,6 +34,25 @@ Key = tuple[str, str]
 FEW = 100
 """Models that are looked up in their packs; for more, whole packs are read."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def archived_models(
+    home: Home, day: date, model_ids: Collection[str]
+) -> tuple[Mapping[str, Model], Mapping[str, bytes]]:
+    """Genuine models and payloads of these ids, as far as the archive holds them near ``day``.
+
+    Raises ``CorruptFile`` when a payload is stored that is not the model of its id.
+    """
+    read = home.models.look_up if len(model_ids) <= FEW else home.models.get
+    payloads = read(day, model_ids)
+    models = {model_id: genuine(payload, model_id) for model_id, payload in payloads.items()}
+    if forged := sorted(model_id for model_id, model in models.items() if model is None):
+        raise CorruptFile(
+            f"the archive's payload of model {forged[0][:16]} is not that model",
+            expected="bytes that decode to the model of that id",
+            remedy=f"remove its pack and materialize wallet_models for {day} again",
+        )
+    return {model_id: model for model_id, model in models.items() if model is not None}, payloads
 
 
 @dataclass(frozen=True)
@@ -156,20 +175,8 @@ class Case:
         return self.window_rows([wallet])[0]
 
     def archived(self, model_ids: Sequence[str]) -> tuple[Mapping[str, Model], Mapping[str, bytes]]:
-        """Genuine models and payloads of these ids, as far as the archive holds them.
-
-        Raises ``CorruptFile`` when a payload is stored that is not the model of its id.
-        """
-        read = self.home.models.look_up if len(model_ids) <= FEW else self.home.models.get
-        payloads = read(self.day, model_ids)
-        models = {model_id: genuine(payload, model_id) for model_id, payload in payloads.items()}
-        if forged := sorted(model_id for model_id, model in models.items() if model is None):
-            raise CorruptFile(
-                f"the archive's payload of model {forged[0][:16]} is not that model",
-                expected="bytes that decode to the model of that id",
-                remedy=f"remove its pack and materialize wallet_models for {self.day} again",
-            )
-        return {model_id: model for model_id, model in models.items() if model is not None}, payloads
+        """As :func:`archived_models` near the day."""
+        return archived_models(self.home, self.day, model_ids)
 
     def models_of(self, wallets: Sequence[str]) -> dict[Key, Model]:
         """The models of these wallets by (detector, wallet): from the archive, else fitted from their recipes again.

@@ -9,7 +9,6 @@ from pathlib import Path
 from anomaly_assets.adapters.erased_files import ERASED_FILE
 from anomaly_assets.adapters.lake import SEAL_FILE, Lake
 from anomaly_assets.adapters.seal import Seal, StoredFile
-from anomaly_assets.domain.errors import NotSealed
 
 _File = tuple[int, int, int] | None
 """Number, time of change and size of a file; None for one that is not there."""
@@ -39,17 +38,17 @@ class CurrentPartitions:
         seal = self._lake.find(asset, day)
         if seal is None:
             return None
-        found = CurrentPartition(seal, {role: self._lake.stored(seal, role) for role in seal.files})
+        found = self._now(seal)
         if files is not None:
             self._known[asset, day] = files, found
         return found
 
     def require(self, asset: str, day: date) -> CurrentPartition:
         """Like :meth:`find`, but raises ``NotSealed`` when there is none."""
-        found = self.find(asset, day)
-        if found is None:
-            raise NotSealed(f"{asset} of {day} has no seal", remedy=f"materialize {asset} for {day} first")
-        return found
+        return self.find(asset, day) or self._now(self._lake.require(asset, day))
+
+    def _now(self, seal: Seal) -> CurrentPartition:
+        return CurrentPartition(seal, {role: self._lake.stored(seal, role) for role in seal.files})
 
     def _files(self, asset: str, day: date) -> tuple[_File, _File] | None:
         """Which files say how the partition is: they are replaced, never changed. None: that cannot be told."""

@@ -4,7 +4,6 @@ import json
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -16,14 +15,13 @@ import pyarrow.compute as pc
 from cachetools import LRUCache, TTLCache
 
 from anomaly_assets.adapters.home import Home
-from anomaly_assets.adapters.model_archive import NEARBY_DAYS, ModelArchive
+from anomaly_assets.adapters.model_archive import NEARBY_DAYS
 from anomaly_assets.adapters.model_store import ModelStore
 from anomaly_assets.domain.detectors.amount_bands import AmountBand
 from anomaly_assets.domain.detectors.base import Detector, Model
-from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.explaining import N_HOURS, intersection
-from anomaly_assets.domain.judging import genuine
 from anomaly_assets.domain.published import anomaly_column, status_column
+from anomaly_assets.evidence.case import archived_models
 from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.steps.window import manifest_of
 from anomaly_assets.views.digests import Digests
@@ -155,25 +153,11 @@ def payloads(home: Home, listed: Sequence[ModelOfDay]) -> dict[str, Model]:
         for model_id in waiting:
             by_day.setdefault(days_of[model_id].pop(), set()).add(model_id)
         for day, model_ids in by_day.items():
-            found |= _of_archive(home.models, day, model_ids)
+            found |= archived_models(home, day, model_ids)[0]
         gone = {model_id for model_id in waiting - found.keys() if not days_of[model_id]}
         with _BANDS_LOCK:
             _GONE.update({(home.models.root, model_id): True for model_id in gone})
         days_of = {model_id: days for model_id, days in days_of.items() if model_id not in gone}
-    return found
-
-
-def _of_archive(archive: ModelArchive, day: date, model_ids: AbstractSet[str]) -> dict[str, Model]:
-    """The models of these ids that are near the day."""
-    found: dict[str, Model] = {}
-    for model_id, payload in archive.look_up(day, model_ids).items():
-        model = genuine(payload, model_id)
-        if model is None:
-            raise CorruptFile(
-                f"the archive's payload of model {model_id[:16]} is not that model",
-                remedy=f"remove its pack and materialize wallet_models for {day} again",
-            )
-        found[model_id] = model
     return found
 
 
