@@ -36,3 +36,8 @@ class Selection:
 def within(days: Sequence[date], first: date, last: date) -> tuple[date, ...]:
     """Those of ``days`` from ``first`` to ``last``, both included."""
     return tuple(day for day in days if first <= day <= last)
+
+
+def evenly(days: Sequence[date], at_most: int) -> tuple[date, ...]:
+    """Every n-th of ``days``, the last one among them, with the smallest n that leaves so many at most."""
+    return tuple(days[:: -len(days) // at_most or -1][::-1])

@@ -3,19 +3,17 @@
 from collections.abc import Sequence
 from datetime import date
 from functools import partial
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import streamlit as st
 
 from anomaly_assets.dashboard import address
 from anomaly_assets.dashboard.figures.style import readable
-from anomaly_assets.dashboard.figures.wallet import DRAWN_AT_MOST, history, normal_map, numbers_over_time
+from anomaly_assets.dashboard.figures.wallet import normal_map
 from anomaly_assets.dashboard.key_figures import KeyFigure, key_figures
-from anomaly_assets.dashboard.shell import FLAG, WALLET, Deployment, deployment, exports, go, nothing, plain, selection
+from anomaly_assets.dashboard.shell import WALLET, Deployment, deployment, exports, go, nothing, plain, selection
 from anomaly_assets.dashboard.transactions import transactions
+from anomaly_assets.dashboard.wallet_over_time import OverTime
 from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.errors import AnomalyAssetsError
 from anomaly_assets.steps.run import WINDOW
@@ -42,15 +40,16 @@ def show() -> None:
     detectors = found.detectors(chosen.days[-1])
     in_last = sum(row["n_transactions"] for row in windows.to_pylist() if row["day"] == chosen.days[-1])
     _figures(found, wallet, rows, in_last, detectors)
-    flagged = views.flagged_rows(found.digests, wallet, chosen.days)
-    listed = _history(found, wallet, chosen.days, rows, flagged)
+    over_time = OverTime(found, wallet, chosen.days, rows, detectors)
+    over_time.draw_amounts()
     exports(partial(views.scored_rows, found.wallets, detectors, wallet, chosen.days), "wallet-transactions")
-    _map(found, wallet, chosen.days, listed)
+    _map(found, wallet, chosen.days)
     st.subheader("Its flags")
-    transactions(flagged, f"flags-{wallet}", empty="It was not flagged in this period.")
-    _numbers(listed, detectors)
+    transactions(over_time.flagged, f"flags-{wallet}", empty="It was not flagged in this period.")
+    over_time.draw_numbers()
     _difference(found, wallet, chosen.days)
     _served(found, wallet, detectors)
+    over_time.draw_the_rest()
 
 
 def _wallet(found: Deployment) -> str:
@@ -101,42 +100,10 @@ def _figures(found: Deployment, wallet: str, rows: pa.Table, in_last: int, detec
     )
 
 
-def _history(
-    found: Deployment, wallet: str, days: Sequence[date], rows: pa.Table, flagged: pa.Table
-) -> list[views.ModelOfDay]:
-    """The figure, and the models whose bands are in it."""
-    st.subheader("Amounts over time")
-    hours = pc.hour(rows.column("TX_COMPLETED_AT")).to_numpy() if rows.num_rows else np.zeros(1, np.int64)
-    usual = int(np.bincount(hours, minlength=24).argmax())
-    hour = address.number("Hour of day (UTC) whose normal band is drawn", "hour", range(24), default=usual)
-    place, shown = st.empty(), (wallet, tuple(days), hour)
-    if st.session_state.get("history-of") != shown:  # models of many days take a moment: the amounts do not wait
-        place.plotly_chart(history(rows, flagged, [], hour), key="history-first")
-        st.session_state["history-of"] = shown
-    listed = views.models(found.wallets, wallet, days)
-    normal = views.normal_over_time(found.home, listed, found.detectors, hour)
-    drawn = history(rows, flagged, normal, hour)
-    state: Any = place.plotly_chart(drawn, key="history", on_select="rerun", selection_mode="points")
-    st.caption(
-        "Shaded: amounts that no detector flagged at that hour, by the models of each day; its edge is the flag line. "
-        "Days without shade lack a model that is kept. Choose a dot to see why it was flagged or not."
-        + (
-            f" Of the {rows.num_rows:,} transactions every flag and about {DRAWN_AT_MOST:,} others are drawn."
-            if rows.num_rows > DRAWN_AT_MOST
-            else ""
-        )
-    )
-    for point in state["selection"]["points"]:
-        day, number, *tx_id = point["customdata"]
-        chosen = tx_id[0] if tx_id else views.tx_id_at(found.wallets, wallet, date.fromisoformat(day), number)
-        go(FLAG, tx=chosen, day=day)
-    return listed
-
-
-def _map(found: Deployment, wallet: str, days: Sequence[date], listed: Sequence[views.ModelOfDay]) -> None:
+def _map(found: Deployment, wallet: str, days: Sequence[date]) -> None:
     st.subheader("What its models let pass")
     day = address.day("Day whose models are shown", "day", days, default=days[-1], about=wallet)
-    of_day = [each for each in listed if each.day == day]
+    of_day = views.models(found.wallets, wallet, [day])
     if not of_day:
         st.info(f"The wallet had no model on {day}: its history was too short, or all alike.", icon=":material/inbox:")
         return
@@ -152,16 +119,6 @@ def _map(found: Deployment, wallet: str, days: Sequence[date], listed: Sequence[
     st.caption(
         "Shaded: hours and amounts that this model does not flag, exactly. Dots: the transactions it was trained on."
     )
-
-
-def _numbers(listed: Sequence[views.ModelOfDay], detectors: Sequence[Detector]) -> None:
-    names = [detector.name for detector in detectors if any(each.detector == detector.name for each in listed)]
-    if not names:
-        return
-    st.subheader("Model parameters over time")
-    for name, tab in zip(names, st.tabs([readable(name) for name in names]), strict=True):
-        tab.plotly_chart(numbers_over_time(listed, name, [each.name for each in detectors]), key=f"numbers-{name}")
-    st.caption("On the scale the detector works on: logarithms of amounts, unless the settings say otherwise.")
 
 
 def _difference(found: Deployment, wallet: str, days: Sequence[date]) -> None:
