@@ -118,7 +118,8 @@ def test_every_screen_of_the_dashboard_is_run_over_the_invented_days(tmp_path: P
     assert "10 days of 2,000 rows" in printed
     screens = {name for name in SCREENS if name not in {"flag", "wallet"}}
     assert set(written["seconds"]) == screens | {"busiest wallet", "another wallet"}
-    measured = {"reading ahead", "first picture", "first", "again", "without reading ahead"}
+    measured = {"reading ahead", "first picture", "every part", "first", "again", "without reading ahead"}
     for turn in (turn for turns in written["seconds"].values() for turn in turns):
         assert set(turn) == measured
+        assert 0 < turn["first picture"] <= turn["every part"] <= turn["first"]
         assert all(seconds > 0 for seconds in turn.values())
