@@ -6,19 +6,22 @@ that meet a pack while it is replaced find its successor.
 """
 
 import os
+import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from cachetools import LRUCache
 
 from anomaly_assets.adapters.atomic_files import fsync_folder, remove_temporary_files, write_atomically
 from anomaly_assets.adapters.failpoints import failpoint
@@ -32,6 +35,12 @@ SCHEMA = pa.schema(
     [pa.field("model_id", pa.string(), nullable=False), pa.field("payload", pa.binary(), nullable=False)]
 )
 _LOCK_TIMEOUT_SECONDS = 600.0
+BEGINNING = 16
+"""Characters of an id that tell it from others well enough to open a pack for it."""
+KEPT_BEGINNINGS_BYTES = 64 * 1024 * 1024
+"""Memory for the beginnings of ids that packs hold."""
+_BEGINNINGS: LRUCache[Path, np.ndarray] = LRUCache(KEPT_BEGINNINGS_BYTES, getsizeof=lambda found: found.nbytes)
+_BEGINNINGS_LOCK = threading.Lock()
 PACK_BYTES = 64 * 1024 * 1024
 """A pack is closed when its payloads have this size, bytes."""
 ROW_GROUP_PAYLOADS = 32
@@ -133,17 +142,38 @@ class ModelArchive:
             if part:
                 yield part
 
-    def look_up(self, day: date, model_ids: Iterable[str]) -> dict[str, bytes]:
-        """Like :meth:`get`, for few of many: the rest of a pack is not read, so its digest is not checked.
+    def look_up(self, wanted: Mapping[date, AbstractSet[str]]) -> dict[str, bytes]:
+        """Like :meth:`get`, for few of many models: the rest of a pack is not read, so its digest is not checked.
 
+        ``wanted`` are ids by the day near which they are stored. Of one day the nearest packs are looked into first; of
+        more days every pack once, and only those that hold one of the ids listed near them.
         Checksums find damage; only who proves a payload (``domain.judging.genuine``) knows that it is the model.
-        Raises ``CorruptFile`` when a pack near ``day`` cannot be read.
+        Raises ``CorruptFile`` when a pack near such a day cannot be read.
         """
-        wanted, found = set(model_ids), dict[str, bytes]()
-        parts = self._near(day, lambda pack: _payloads_within(pack, wanted - found.keys()))
-        while wanted - found.keys() and (part := next(parts, None)) is not None:
+        if len(wanted) == 1:
+            ((day, model_ids),) = wanted.items()
+            return self._look_up_near(day, model_ids)
+        found: dict[str, bytes] = {}
+        for day in self.days():
+            near = set[str]().union(*(wanted.get(other, ()) for other in _nearby(day))) - found.keys()
+            for part in self._of_day(day, partial(_payloads_held, model_ids=near)) if near else ():
+                found |= part
+        return found
+
+    def _look_up_near(self, day: date, model_ids: AbstractSet[str]) -> dict[str, bytes]:
+        found: dict[str, bytes] = {}
+        parts = self._near(day, lambda pack: _payloads_within(pack, model_ids - found.keys()))
+        while model_ids - found.keys() and (part := next(parts, None)) is not None:
             found |= part
         return found
+
+    def read_ahead(self, day: date) -> None:
+        """Keep in memory which ids the packs of ``day`` hold: what :meth:`look_up` over many days asks first.
+
+        Raises ``CorruptFile``.
+        """
+        for _ in self._of_day(day, _beginnings_of):
+            pass
 
     def ids(self, day: date) -> set[str]:
         """Ids of all payloads stored near ``day``."""
@@ -192,31 +222,62 @@ class ModelArchive:
 
     def _near(self, day: date, read: Callable[[Path], _Part]) -> Iterator[_Part]:
         """What ``read`` makes of every pack near ``day``, nearest first, each pack once."""
-        for near in sorted(range(-NEARBY_DAYS, NEARBY_DAYS + 1), key=abs):
-            other, tried = day + timedelta(days=near), set[Path]()
-            while waiting := [pack for pack in self._packs_of(other) if pack not in tried]:
-                for pack in waiting:
-                    tried.add(pack)
-                    try:
-                        part = read(pack)
-                    except FileNotFoundError as error:
-                        if os.path.lexists(pack):
-                            raise _corrupt(pack, "leads nowhere") from error
-                        continue  # replaced meanwhile: its successor is among those listed next
-                    yield part
+        for other in _nearby(day):
+            yield from self._of_day(other, read)
+
+    def _of_day(self, day: date, read: Callable[[Path], _Part]) -> Iterator[_Part]:
+        """What ``read`` makes of every pack of ``day``, each once."""
+        tried = set[Path]()
+        while waiting := [pack for pack in self._packs_of(day) if pack not in tried]:
+            for pack in waiting:
+                tried.add(pack)
+                try:
+                    part = read(pack)
+                except FileNotFoundError as error:
+                    if os.path.lexists(pack):
+                        raise _corrupt(pack, "leads nowhere") from error
+                    continue  # replaced meanwhile: its successor is among those listed next
+                yield part
 
     def _packs_of(self, day: date) -> list[Path]:
         return sorted((self.root / day.isoformat()).glob("[!.]*.parquet"))
 
 
+def _nearby(day: date) -> list[date]:
+    """The days near this one, nearest first, itself included."""
+    return [day + timedelta(days=away) for away in sorted(range(-NEARBY_DAYS, NEARBY_DAYS + 1), key=abs)]
+
+
 @lru_cache(maxsize=256)
 def _ids_of(pack: Path) -> frozenset[str]:
-    """The ids a pack holds, read without its payloads: page checksums and the number of rows vouch for them."""
+    """The ids a pack holds."""
+    return frozenset(_read_ids(pack))
+
+
+def _read_ids(pack: Path) -> list[str]:
+    """The ids of a pack, read without its payloads: page checksums and the number of rows vouch for them."""
     with _readable(pack) as file:
-        ids, n_rows = file.read(columns=["model_id"]).column(0), file.metadata.num_rows
+        ids, n_rows = file.read(columns=["model_id"], use_threads=False).column(0), file.metadata.num_rows
     if ids.type != pa.string() or len(ids) != n_rows:
         raise _corrupt(pack, f"holds {len(ids)} ids of type {ids.type} in {n_rows} rows")
-    return frozenset(ids.to_pylist())
+    found: list[str] = ids.to_pylist()
+    return found
+
+
+def _beginnings_of(pack: Path) -> np.ndarray:
+    """How the ids that a pack holds begin, ascending bytes array of shape (n_ids,). Kept in memory: a pack stays."""
+    with _BEGINNINGS_LOCK:
+        known = _BEGINNINGS.get(pack)
+    if known is None:
+        known = np.sort(_beginnings(_read_ids(pack)))
+        with _BEGINNINGS_LOCK:
+            _BEGINNINGS[pack] = known
+    return known
+
+
+def _beginnings(model_ids: Iterable[str]) -> np.ndarray:
+    """How ids begin, in their order."""
+    return np.array([model_id[:BEGINNING].encode() for model_id in model_ids], f"S{BEGINNING}")
 
 
 @contextmanager
@@ -247,6 +308,15 @@ def _payloads_of(pack: Path, model_ids: AbstractSet[str]) -> dict[str, bytes]:
     table = table_from_bytes(content)
     rows = table.filter(pc.is_in(table.column("model_id"), pa.array(sorted(model_ids), pa.string())))
     return dict(zip(rows.column("model_id").to_pylist(), rows.column("payload").to_pylist(), strict=True))
+
+
+def _payloads_held(pack: Path, model_ids: AbstractSet[str]) -> dict[str, bytes]:
+    """Payloads of those of these ids that the pack holds; without any it is not opened once it is known."""
+    held, sought = _beginnings_of(pack), sorted(model_ids)
+    asked = _beginnings(sought)
+    places = np.searchsorted(held, asked)
+    some = np.flatnonzero(held[np.minimum(places, len(held) - 1)] == asked).tolist() if len(held) else []
+    return _payloads_within(pack, {sought[place] for place in some}) if some else {}
 
 
 def _payloads_within(pack: Path, model_ids: AbstractSet[str]) -> dict[str, bytes]:

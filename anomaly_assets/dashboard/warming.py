@@ -42,14 +42,14 @@ def warm() -> None:
 
 
 def _read(found: Deployment, day: date) -> None:
-    """What is known of a day: seals, and the digest when it is made already."""
+    """What is known of a day: seals, whose models are kept, and the digest when it is made already."""
     for asset in (RAW, WINDOW, MODELS):
         found.current.find(asset, day)
-    if found.digests.missing([day]):
-        return
-    for part in PARTS:
-        found.digests.read(part, [day])
-    found.digests.metrics([day])
+    if not found.digests.missing([day]):
+        for part in PARTS:
+            found.digests.read(part, [day])
+        found.digests.metrics([day])
+    found.home.models.read_ahead(day)
 
 
 def _flags(found: Deployment, days: Sequence[date]) -> list[dict[str, Any]]:

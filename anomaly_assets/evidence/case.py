@@ -1,7 +1,8 @@
 """One scored day with everything it was made from, as its seals pin it: the ground that all evidence stands on."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -37,22 +38,30 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def archived_models(
-    home: Home, day: date, model_ids: Collection[str]
+    home: Home, wanted: Mapping[date, AbstractSet[str]]
 ) -> tuple[Mapping[str, Model], Mapping[str, bytes]]:
-    """Genuine models and payloads of these ids, as far as the archive holds them near ``day``.
+    """Genuine models and payloads of ids by the day that lists them, as far as the archive holds them near it.
 
     Raises ``CorruptFile`` when a payload is stored that is not the model of its id.
     """
-    read = home.models.look_up if len(model_ids) <= FEW else home.models.get
-    payloads = read(day, model_ids)
+    payloads = _archived_payloads(home, wanted)
     models = {model_id: genuine(payload, model_id) for model_id, payload in payloads.items()}
     if forged := sorted(model_id for model_id, model in models.items() if model is None):
+        day = next(day for day, model_ids in wanted.items() if forged[0] in model_ids)
         raise CorruptFile(
             f"the archive's payload of model {forged[0][:16]} is not that model",
             expected="bytes that decode to the model of that id",
             remedy=f"remove its pack and materialize wallet_models for {day} again",
         )
     return {model_id: model for model_id, model in models.items() if model is not None}, payloads
+
+
+def _archived_payloads(home: Home, wanted: Mapping[date, AbstractSet[str]]) -> Mapping[str, bytes]:
+    found: dict[str, bytes] = {}
+    few = {day: model_ids for day, model_ids in wanted.items() if len(model_ids) <= FEW}
+    for day in wanted.keys() - few.keys():
+        found |= home.models.get(day, wanted[day])
+    return found | (home.models.look_up(few) if few else {})
 
 
 @dataclass(frozen=True)
@@ -176,7 +185,7 @@ class Case:
 
     def archived(self, model_ids: Sequence[str]) -> tuple[Mapping[str, Model], Mapping[str, bytes]]:
         """As :func:`archived_models` near the day."""
-        return archived_models(self.home, self.day, model_ids)
+        return archived_models(self.home, {self.day: set(model_ids)})
 
     def models_of(self, wallets: Sequence[str]) -> dict[Key, Model]:
         """The models of these wallets by (detector, wallet): from the archive, else fitted from their recipes again.

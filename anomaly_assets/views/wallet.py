@@ -2,20 +2,17 @@
 
 import json
 import threading
-from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
-from pathlib import Path
+from datetime import date
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from cachetools import LRUCache, TTLCache
+from cachetools import LRUCache
 
 from anomaly_assets.adapters.home import Home
-from anomaly_assets.adapters.model_archive import NEARBY_DAYS
 from anomaly_assets.adapters.model_store import ModelStore
 from anomaly_assets.domain.detectors.amount_bands import AmountBand
 from anomaly_assets.domain.detectors.base import Detector, Model
@@ -34,8 +31,6 @@ _BANDS: LRUCache[tuple[str, int, str], list[AmountBand]] = LRUCache(KEPT_BANDS)
 _BANDS_LOCK = threading.Lock()
 READ_AT_ONCE = 16
 """Days of windows that are read before looking whether more are needed."""
-GONE_SECONDS = 60.0
-_GONE: TTLCache[tuple[Path, str], bool] = TTLCache(KEPT_BANDS, GONE_SECONDS)
 _INPUT = ("TX_ID", "WALLET_ID", "TX_COMPLETED_AT", "TOTAL_AMOUNT", "ORG_NAME")
 
 
@@ -136,29 +131,12 @@ def models(reader: WalletReader, wallet: str, days: Sequence[date]) -> list[Mode
     return sorted(found, key=lambda each: (each.day, each.detector))
 
 
-def payloads(home: Home, listed: Sequence[ModelOfDay]) -> dict[str, Model]:
-    """Genuine models by id, of those that are listed and archived still. Raises ``CorruptFile`` for a forged one.
-
-    That one is not archived any more is remembered for ``GONE_SECONDS``: it takes the longest to find out.
-    """
-    archived, days_of = home.models.days(), dict[str, list[date]]()
+def payloads(home: Home, listed: Sequence[ModelOfDay]) -> Mapping[str, Model]:
+    """Genuine models by id, of those that are listed and archived still. Raises ``CorruptFile`` for a forged one."""
+    wanted: dict[date, set[str]] = {}
     for each in listed:
-        place = bisect_left(archived, each.day - timedelta(days=NEARBY_DAYS))
-        near = place < len(archived) and archived[place] <= each.day + timedelta(days=NEARBY_DAYS)
-        if near and (home.models.root, each.model_id) not in _GONE:
-            days_of.setdefault(each.model_id, []).append(each.day)
-    found: dict[str, Model] = {}
-    while waiting := days_of.keys() - found.keys():  # one that many days list is near the first of them, or gone
-        by_day: dict[date, set[str]] = {}
-        for model_id in waiting:
-            by_day.setdefault(days_of[model_id].pop(), set()).add(model_id)
-        for day, model_ids in by_day.items():
-            found |= archived_models(home, day, model_ids)[0]
-        gone = {model_id for model_id in waiting - found.keys() if not days_of[model_id]}
-        with _BANDS_LOCK:
-            _GONE.update({(home.models.root, model_id): True for model_id in gone})
-        days_of = {model_id: days for model_id, days in days_of.items() if model_id not in gone}
-    return found
+        wanted.setdefault(each.day, set()).add(each.model_id)
+    return archived_models(home, wanted)[0]
 
 
 @dataclass(frozen=True)

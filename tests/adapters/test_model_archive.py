@@ -55,7 +55,7 @@ def test_looking_a_few_up_finds_what_reading_all_finds(payloads: dict[str, bytes
         archive = ModelArchive(Path(folder))
         archive.put(DAY, payloads.items())
         for model_id in [*payloads, "0"]:
-            assert archive.look_up(DAY, [model_id]) == archive.get(DAY, [model_id])
+            assert archive.look_up({DAY: {model_id}}) == archive.get(DAY, [model_id])
 
 
 def many(n: int) -> dict[str, bytes]:
@@ -68,17 +68,68 @@ def test_a_few_are_looked_up_without_reading_the_others(archive: ModelArchive) -
     first, last = min(payloads), max(payloads)
     archive.put(DAY, payloads.items())
     archive.put(DAY + timedelta(days=1), {"f" * 64: b"of tomorrow"}.items())
-    assert archive.look_up(DAY, [last, "f" * 64]) == {last: payloads[last], "f" * 64: b"of tomorrow"}
+    assert archive.look_up({DAY: {last, "f" * 64}}) == {last: payloads[last], "f" * 64: b"of tomorrow"}
     [pack] = (archive.root / DAY.isoformat()).glob("*.parquet")
     content = bytearray(pack.read_bytes())
     place = content.rindex(payloads[last])
     content[place] ^= 1
     pack.write_bytes(content)
-    assert archive.look_up(DAY, [first]) == {first: payloads[first]}
+    assert archive.look_up({DAY: {first}}) == {first: payloads[first]}
     with pytest.raises(CorruptFile, match="is not readable"):
-        archive.look_up(DAY, [last])
+        archive.look_up({DAY: {last}})
     with pytest.raises(CorruptFile, match="has digest"):
         archive.get(DAY, [first])
+
+
+IDS = [f"{number:02d}".ljust(64, "0") for number in range(6)]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    stored=st.lists(st.tuples(st.integers(0, 40), st.sets(st.sampled_from(IDS))), max_size=6),
+    wanted=st.dictionaries(st.integers(-5, 45), st.sets(st.sampled_from([*IDS, "0"]), min_size=1), min_size=2),
+)
+def test_looking_up_over_many_days_finds_what_each_day_alone_finds(
+    stored: list[tuple[int, set[str]]], wanted: dict[int, set[str]]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        archive = ModelArchive(Path(folder))
+        for offset, model_ids in stored:
+            archive.put(DAY + timedelta(days=offset), [(model_id, model_id.encode()) for model_id in model_ids])
+        asked = {DAY + timedelta(days=offset): model_ids for offset, model_ids in wanted.items()}
+        alone = [archive.get(day, model_ids) for day, model_ids in asked.items()]
+        assert archive.look_up(asked) == {model_id: payload for part in alone for model_id, payload in part.items()}
+
+
+def test_packs_that_are_known_not_to_hold_a_model_are_not_opened(archive: ModelArchive) -> None:
+    days = [DAY, DAY + timedelta(days=1)]
+    wanted = {day: {IDS[0]} for day in days}
+    archive.put(days[0], {IDS[0]: b"sought"}.items())
+    archive.put(days[1], {IDS[1]: b"other"}.items())
+    for day in days:
+        archive.read_ahead(day)
+    [other] = (archive.root / days[1].isoformat()).glob("*.parquet")
+    other.write_bytes(b"")
+    assert archive.look_up(wanted) == {IDS[0]: b"sought"}
+    with pytest.raises(CorruptFile, match="is not readable"):
+        archive.look_up({day: {IDS[1]} for day in days})
+
+
+def test_over_many_days_the_successor_of_a_replaced_pack_is_found(
+    archive: ModelArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = [DAY, DAY + timedelta(days=1)]
+    archive.put(DAY, many(3).items())
+    first, second, third = many(3)
+    held = model_archive._payloads_held
+
+    def while_gc_runs(pack: Path, model_ids: set[str]) -> dict[str, bytes]:
+        monkeypatch.setattr(model_archive, "_payloads_held", held)
+        archive.drop(DAY, {second, third})
+        return held(pack, model_ids)
+
+    monkeypatch.setattr(model_archive, "_payloads_held", while_gc_runs)
+    assert archive.look_up({day: {first, third} for day in days}).keys() == {third}
 
 
 def test_a_pack_without_small_row_groups_is_looked_up_too(
@@ -89,7 +140,7 @@ def test_a_pack_without_small_row_groups_is_looked_up_too(
     archive.put(DAY, payloads.items())
     with pq.ParquetFile(packs(archive)[0]) as file:
         assert file.num_row_groups == 1
-    assert archive.look_up(DAY, list(payloads)[5:7]) == dict(list(payloads.items())[5:7])
+    assert archive.look_up({DAY: set(list(payloads)[5:7])}) == dict(list(payloads.items())[5:7])
 
 
 def test_ids_that_are_not_stored_are_absent(archive: ModelArchive) -> None:

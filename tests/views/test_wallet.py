@@ -102,7 +102,6 @@ def test_a_payload_that_is_not_kept_leaves_its_day_without_a_band(home: Home) ->
     for pack in home.models.root.rglob("*.parquet"):
         pack.unlink()
     assert views.payloads(home, listed) == {}
-    views._GONE.clear()
     views._BANDS.clear()  # of these models, which other tests looked at
     detectors = Case.of(home, DAYS[0]).detectors
     normal = views.normal_over_time(home, listed, lambda _: detectors, 12)
@@ -142,7 +141,6 @@ def test_a_day_on_which_one_of_two_models_is_kept_has_no_band_of_both(home: Home
     listed = views.models(WalletReader(home), wallet, DAYS[:1])
     assert len(listed) == 2
     detectors = Case.of(home, DAYS[0]).detectors
-    views._GONE.clear()
     views._BANDS.clear()
     home.models.drop_ids(DAYS[0], {listed[0].model_id})
     (normal,) = views.normal_over_time(home, listed, lambda _: detectors, 12)
