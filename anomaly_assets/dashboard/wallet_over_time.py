@@ -37,14 +37,12 @@ class OverTime:
         self._hour = address.number("Hour of day (UTC) whose normal band is drawn", "hour", range(24), default=usual)
         self._amounts = st.empty()
         self._shown = (wallet, tuple(days), self._hour)
-        self._looked = st.session_state.get(_LOOKED) == self._shown
-        self._days = evenly(days, len(days) if self._looked else FIRST_DAYS)
+        looked = st.session_state.get(_LOOKED) == self._shown
+        self._days = evenly(days, len(days) if looked else FIRST_DAYS)
         self._all_drawn = len(self._days) == len(days)
 
     def draw_amounts(self) -> None:
         """The amounts, and the bands of some days; of all at a later look."""
-        if not self._looked:  # models take a moment: the amounts do not wait
-            self._amounts.plotly_chart(history(self._rows, self.flagged, [], self._hour), key="history-first")
         self._draw_history()
         st.caption(
             "Shaded: amounts that no detector flagged at that hour, by the models of each day; its edge is the flag "

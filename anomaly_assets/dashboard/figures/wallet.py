@@ -27,7 +27,7 @@ BAND = "rgba(42,157,143,0.18)"
 MARGIN = 2.0
 """An axis of amounts goes on by this factor beyond all transactions."""
 SMALLEST_SHOWN = 0.01
-DRAWN_AT_MOST = 5_000
+DRAWN_AT_MOST = 2_000
 """Dots of a figure; of more rows so many are drawn. Flags are drawn all."""
 WIDE = 30.0
 """Ratio of the ends of a logarithmic axis beyond which only powers of ten are named."""

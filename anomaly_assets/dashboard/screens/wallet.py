@@ -9,7 +9,7 @@ import streamlit as st
 
 from anomaly_assets.dashboard import address
 from anomaly_assets.dashboard.figures.style import readable
-from anomaly_assets.dashboard.figures.wallet import normal_map
+from anomaly_assets.dashboard.figures.wallet import DRAWN_AT_MOST, normal_map
 from anomaly_assets.dashboard.key_figures import KeyFigure, key_figures
 from anomaly_assets.dashboard.shell import WALLET, Deployment, deployment, exports, go, nothing, plain, selection
 from anomaly_assets.dashboard.transactions import transactions
@@ -117,7 +117,8 @@ def _map(found: Deployment, wallet: str, days: Sequence[date]) -> None:
                 continue
             st.plotly_chart(normal_map(maps[detector.detector], hours, amounts), key=f"map-{detector.detector}")
     st.caption(
-        "Shaded: hours and amounts that this model does not flag, exactly. Dots: the transactions it was trained on."
+        "Shaded: hours and amounts that this model does not flag, exactly. Dots: the transactions it was trained on"
+        + (f", about {DRAWN_AT_MOST:,} of {len(amounts):,}." if len(amounts) > DRAWN_AT_MOST else ".")
     )
 
 
