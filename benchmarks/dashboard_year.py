@@ -4,7 +4,8 @@
 
 A home is filled with invented days in the formats of real ones: raw transactions, windows, models' lists, scores,
 metrics, and the archive as ``gc`` leaves it: all payloads of the newest days, before them those of wallets with flags
-(random bytes, but for the busiest wallet, whose models are fitted). A year takes 15 GB of ``/tmp`` for a while.
+(random bytes, but for the two wallets that are looked at, whose models are fitted). A year takes 15 GB of ``/tmp`` for
+a while.
 
 Each screen is then run (views and figures, as Streamlit runs it) in a fresh process, once the digests of the days are
 made: after reading ahead, as the dashboard's server does when it starts; again; and first without that. Of the first
@@ -24,6 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -55,7 +57,10 @@ FIRST, DAYS, ROWS, ROWS_PER_WALLET = date(2024, 1, 1), 366, 100_000, 5
 FLAG_RATE = 0.012
 ORGANISATIONS = 40
 PAYLOAD_BYTES = 9_000
-WINDOW_ROWS = 5_000
+WINDOW_ROWS = {"busiest wallet": 5_000, "another wallet": 600}
+"""Rows that the models of a wallet are fitted to."""
+_Models = dict[tuple[str, str], Fitted]
+"""By wallet and detector."""
 KEPT_DAYS = 15
 """Newest days whose payloads are all kept."""
 APP = Path(__file__).parents[1] / "anomaly_assets" / "dashboard" / "app.py"
@@ -107,10 +112,14 @@ def main() -> int:
 
 def _addresses(n_rows: int, first: date, last: date) -> dict[str, dict[str, str]]:
     """What the address of each screen asks for: the period, and the wallet with most rows or one of the many."""
-    wallets = {"busiest wallet": wallet_id(0), "another wallet": wallet_id(n_rows // ROWS_PER_WALLET // 4)}
     screens = {name: {"page": name} for name in SCREENS}
-    screens |= {name: {"page": "wallet", "wallet": wallet} for name, wallet in wallets.items()}
+    screens |= {name: {"page": "wallet", "wallet": wallet} for name, wallet in _looked_at(n_rows).items()}
     return {name: {**asked, "from": str(first), "to": str(last)} for name, asked in screens.items()}
+
+
+def _looked_at(n_rows: int) -> dict[str, str]:
+    """Wallets whose screens are run, whose models are therefore real ones."""
+    return {"busiest wallet": wallet_id(0), "another wallet": wallet_id(n_rows // ROWS_PER_WALLET // 4)}
 
 
 def _run(config: Path, address: dict[str, str], *, ahead: bool) -> dict[str, float]:
@@ -134,8 +143,8 @@ def _run(config: Path, address: dict[str, str], *, ahead: bool) -> dict[str, flo
         test.query_params.update(address)
         with _noting_messages() as told:
             test.run()
-        if test.exception:
-            raise RuntimeError(f"{address}: {test.exception[0].message}\n{test.exception[0].stack_trace}")
+        if wrong := [*(each.message for each in test.exception), *(str(each.value) for each in test.error)]:
+            raise RuntimeError(f"{address}: {wrong}")
         taken[name] = told.ended - told.began
         if name == "first":
             taken["first picture"] = min(told.pictures.values()) - told.began
@@ -212,7 +221,8 @@ def _fill(config: Path, n_rows: int, all_kept_from: date, day: date) -> date:
     scored = _scored(raw, detection.detectors(), rng)
     names, counts = np.unique(wallets, return_counts=True)
     window = _window([wallet_id(name) for name in names], counts, day)
-    fitted = _fitted(detection.detectors(), day, rng)
+    window_rows = {wallet: WINDOW_ROWS[name] for name, wallet in _looked_at(n_rows).items()}
+    fitted = _fitted(detection.detectors(), window_rows, day, rng)
     models = _models([wallet_id(name) for name in names], detection.detectors(), day, fitted)
     flagged = scored.filter(scored.column("is_anomaly")).column("WALLET_ID")
     kept = models if day >= all_kept_from else models.filter(pc.is_in(models.column("wallet_id"), flagged))
@@ -318,43 +328,41 @@ def _window(names: list[str], counts: np.ndarray, day: date) -> pa.Table:
     )
 
 
-def _fitted(detectors: list[Any], day: date, rng: np.random.Generator) -> dict[str, Fitted]:
-    """Models of the busiest wallet, by detector."""
+def _fitted(detectors: list[Any], window_rows: dict[str, int], day: date, rng: np.random.Generator) -> _Models:
+    """Models of the wallets that are looked at, fitted to so many rows."""
     midnight = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000
-    moments = np.sort(midnight - rng.integers(0, 180 * 86_400_000_000, WINDOW_ROWS))
-    amounts = np.round(np.exp(rng.normal(4.0, 0.8, WINDOW_ROWS)), 2)
-    rows = WalletRows([wallet_id(0)], np.array([0, WINDOW_ROWS]), moments, amounts)
-    made = fit_shard(Shard(rows, [(detector, [0], [0]) for detector in detectors]))
-    return {detector.name: each for detector, each in zip(detectors, made, strict=True)}
+    found: _Models = {}
+    for wallet, n_rows in window_rows.items():
+        moments = np.sort(midnight - rng.integers(0, 180 * 86_400_000_000, n_rows))
+        amounts = np.round(np.exp(rng.normal(4.0, 0.8, n_rows)), 2)
+        rows = WalletRows([wallet], np.array([0, n_rows]), moments, amounts)
+        made = fit_shard(Shard(rows, [(detector, [0], [0]) for detector in detectors]))
+        found |= {(wallet, detector.name): each for detector, each in zip(detectors, made, strict=True)}
+    return found
 
 
-def _models(names: list[str], detectors: list[Any], day: date, fitted: dict[str, Fitted]) -> pa.Table:
-    ids = [
-        fitted[each.name].model_id if name == wallet_id(0) else digest_of([str(day), name, each.name])
-        for name in names
-        for each in detectors
-    ]
-    n_models = len(ids)
-    numbers = iter(np.random.default_rng(day.toordinal()).random((n_models, 4)).tolist())
-    summaries = [
-        fitted[each.name].summary if name == wallet_id(0) else json.dumps(dict(zip("abcd", next(numbers), strict=True)))
-        for name in names
-        for each in detectors
-    ]
+def _models(names: list[str], detectors: list[Any], day: date, fitted: _Models) -> pa.Table:
+    rng, rows = np.random.default_rng(day.toordinal()), []
+    for name, detector in product(names, (each.name for each in detectors)):
+        real = fitted.get((name, detector))
+        model_id = real.model_id if real else digest_of([str(day), name, detector])
+        summary = real.summary if real else json.dumps(dict(zip("abcd", rng.random(4).tolist(), strict=True)))
+        rows.append((name, detector, model_id, summary))
+    wallets, of, ids, summaries = zip(*rows, strict=True)
     return pa.table(
         {
-            "wallet_id": [name for name in names for _ in detectors],
-            "detector": [each.name for _ in names for each in detectors],
+            "wallet_id": wallets,
+            "detector": of,
             "model_id": ids,
             "recipe_id": ids,
-            "n_transactions": pa.array(np.full(n_models, 500)),
-            "n_bytes": pa.array(np.full(n_models, PAYLOAD_BYTES)),
+            "n_transactions": pa.array(np.full(len(ids), 500)),
+            "n_bytes": pa.array(np.full(len(ids), PAYLOAD_BYTES)),
             "summary": summaries,
         }
     )
 
 
-def _payloads(ids: list[str], fitted: dict[str, Fitted], rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
+def _payloads(ids: list[str], fitted: _Models, rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
     genuine = {each.model_id: each.payload for each in fitted.values()}
     for model_id in ids:
         yield model_id, genuine.get(model_id) or rng.bytes(PAYLOAD_BYTES)
