@@ -64,6 +64,8 @@ _Models = dict[tuple[str, str], Fitted]
 KEPT_DAYS = 15
 """Newest days whose payloads are all kept."""
 APP = Path(__file__).parents[1] / "anomaly_assets" / "dashboard" / "app.py"
+TIMEOUT = 600
+"""Seconds a screen may take."""
 SCREENS = ("overview", "comparison", "distributions", "timeline", "organisations", "operations")
 
 
@@ -139,12 +141,16 @@ def _run(config: Path, address: dict[str, str], *, ahead: bool) -> dict[str, flo
         warm()
         taken["reading ahead"] = time.perf_counter() - started
     for name in ("first", "again") if ahead else ("without reading ahead",):
-        test = AppTest.from_file(str(APP), default_timeout=600)
+        test = AppTest.from_file(str(APP), default_timeout=TIMEOUT)
         test.query_params.update(address)
         with _noting_messages() as told:
             test.run()
         if wrong := [*(each.message for each in test.exception), *(str(each.value) for each in test.error)]:
             raise RuntimeError(f"{address}: {wrong}")
+        if not told.began < told.ended < told.began + TIMEOUT:
+            raise RuntimeError(
+                f"{address}: began at {told.began} and ended at {told.ended}: Streamlit changed its harness"
+            )
         taken[name] = told.ended - told.began
         if name == "first":
             taken["first picture"] = min(told.pictures.values()) - told.began

@@ -38,7 +38,9 @@ _LOCK_TIMEOUT_SECONDS = 600.0
 BEGINNING = 16
 """Characters of an id that tell it from others well enough to open a pack for it."""
 KEPT_BEGINNINGS_BYTES = 64 * 1024 * 1024
-"""Memory for the beginnings of ids that packs hold."""
+"""Memory for the beginnings of ids that packs hold, of four million ids."""
+FULL = 0.9
+"""Share of it beyond which nothing is read ahead."""
 _BEGINNINGS: LRUCache[Path, np.ndarray] = LRUCache(KEPT_BEGINNINGS_BYTES, getsizeof=lambda found: found.nbytes)
 _BEGINNINGS_LOCK = threading.Lock()
 PACK_BYTES = 64 * 1024 * 1024
@@ -143,12 +145,16 @@ class ModelArchive:
                 yield part
 
     def look_up(self, wanted: Mapping[date, AbstractSet[str]]) -> dict[str, bytes]:
-        """Like :meth:`get`, for few of many models: the rest of a pack is not read, so its digest is not checked.
+        """What :meth:`get` finds, for few of many models: the rest of a pack is not read, so its digest is not checked.
 
-        ``wanted`` are ids by the day near which they are stored. Of one day the nearest packs are looked into first; of
-        more days every pack once, and only those that hold one of the ids listed near them.
         Checksums find damage; only who proves a payload (``domain.judging.genuine``) knows that it is the model.
-        Raises ``CorruptFile`` when a pack near such a day cannot be read.
+
+        Parameters
+        ----------
+        wanted : ids by the day near which they are stored. Of one day the nearest packs are looked into until all are
+            found. Of more days all packs near them are asked once, and those that hold an id are opened
+
+        Raises ``CorruptFile`` when a pack that is asked cannot be read.
         """
         if len(wanted) == 1:
             ((day, model_ids),) = wanted.items()
@@ -168,12 +174,13 @@ class ModelArchive:
         return found
 
     def read_ahead(self, day: date) -> None:
-        """Keep in memory which ids the packs of ``day`` hold: what :meth:`look_up` over many days asks first.
+        """Keep in memory which ids the packs of ``day`` hold, for :meth:`look_up` of many days, while there is room.
 
         Raises ``CorruptFile``.
         """
-        for _ in self._of_day(day, _beginnings_of):
-            pass
+        if _BEGINNINGS.currsize < FULL * KEPT_BEGINNINGS_BYTES:  # what was read before is not given up for it
+            for _ in self._of_day(day, _beginnings_of):
+                pass
 
     def ids(self, day: date) -> set[str]:
         """Ids of all payloads stored near ``day``."""
@@ -265,7 +272,10 @@ def _read_ids(pack: Path) -> list[str]:
 
 
 def _beginnings_of(pack: Path) -> np.ndarray:
-    """How the ids that a pack holds begin, ascending bytes array of shape (n_ids,). Kept in memory: a pack stays."""
+    """How the ids that a pack holds begin, ascending bytes array of shape (n_ids,).
+
+    Kept in memory by the pack's path: its name is that of its content.
+    """
     with _BEGINNINGS_LOCK:
         known = _BEGINNINGS.get(pack)
     if known is None:

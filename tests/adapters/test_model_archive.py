@@ -81,7 +81,9 @@ def test_a_few_are_looked_up_without_reading_the_others(archive: ModelArchive) -
         archive.get(DAY, [first])
 
 
-IDS = [f"{number:02d}".ljust(64, "0") for number in range(6)]
+IDS = ["00", "01", "02", *("f" * model_archive.BEGINNING + end for end in "abc")]
+IDS = [model_id.ljust(64, "0") for model_id in IDS]
+"""Ids, some of which begin like others."""
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -122,6 +124,7 @@ def test_over_many_days_the_successor_of_a_replaced_pack_is_found(
     archive.put(DAY, many(3).items())
     first, second, third = many(3)
     held = model_archive._payloads_held
+    archive.read_ahead(DAY)
 
     def while_gc_runs(pack: Path, model_ids: set[str]) -> dict[str, bytes]:
         monkeypatch.setattr(model_archive, "_payloads_held", held)

@@ -15,9 +15,13 @@ from playwright.sync_api import BrowserContext, Download, Page, expect
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.backfill import Progress, backfill
+from anomaly_assets.dashboard.wallet_over_time import FIRST_DAYS
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.reporting import top_flags
 from anomaly_assets.settings import load_settings
+from anomaly_assets.steps.run import SCORED
+from anomaly_assets.views import wallet as views
+from anomaly_assets.views.of_wallet import WalletReader
 from browser.conftest import Complaints, Shoot
 from browser.dagster_ui import stop_store
 from browser.dashboard import choose_row, errors_shown, ready, running_dashboard, whole
@@ -144,6 +148,29 @@ def test_an_address_with_a_wallet_and_a_day_shows_the_models_of_that_day(page: P
     ready(page, "Wallet explorer")
     expect(page.get_by_role("combobox", name="Day whose models are shown")).to_have_value("2024-03-20")
     expect(page.get_by_role("heading", name="In Redis now")).to_be_visible()
+
+
+def test_of_sixty_days_every_band_is_drawn_at_last_and_a_chosen_tab_stays(page: Page, looked: Looked) -> None:
+    wallet = str(looked.strongest()["WALLET_ID"])
+    listed = views.models(WalletReader(looked.home), wallet, looked.home.lake.days(SCORED))
+    kept = views.payloads(looked.home, listed).keys()
+    days = {each.day for each in listed} - {each.day for each in listed if each.model_id not in kept}
+    assert len(days) > FIRST_DAYS
+    page.goto(f"{looked.url}/?wallet={wallet}&from={FIRST}&to={LAST}")
+    ready(page, "Wallet explorer")
+    chart = page.locator(".js-plotly-plot").first
+    expect(chart).to_be_visible()
+    whole(page)
+    drawn = chart.evaluate("chart => Array.from(chart.data[0].x, x => String(x).slice(0, 10))")
+    assert set(drawn) == {str(day) for day in days}
+    tab = page.get_by_role("tab", name="isolation forest")
+    tab.click()
+    expect(tab).to_have_attribute("aria-selected", "true")
+    for _ in range(3):
+        page.keyboard.press("r")
+        whole(page)
+        expect(tab).to_have_attribute("aria-selected", "true")
+    assert errors_shown(page) == []
 
 
 def test_what_is_exported_reads_back_as_the_published_flags(page: Page, looked: Looked) -> None:

@@ -1,5 +1,6 @@
 """The wallet screen does not wait for the models of many days: some are drawn first, and at last every day's."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
@@ -12,17 +13,18 @@ from streamlit.testing.v1 import AppTest
 import anomaly_assets
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.dashboard import wallet_over_time
-from anomaly_assets.dashboard.figures.wallet import history
-from anomaly_assets.dashboard.shell import deployment
+from anomaly_assets.dashboard.figures.wallet import history, numbers_over_time
+from anomaly_assets.dashboard.shell import Deployment, deployment
+from anomaly_assets.steps.run import RAW
 from anomaly_assets.views import wallet as views
 
 APP = Path(anomaly_assets.__file__).parent / "dashboard" / "app.py"
 
 
 @pytest.fixture
-def look(untouched: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], AppTest]]:
+def look(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], AppTest]]:
     """A first look at a wallet over all scored days."""
-    monkeypatch.setenv("ANOMALY_HOME", str(untouched.root))
+    monkeypatch.setenv("ANOMALY_HOME", str(home.root))
     deployment.clear()
 
     def run() -> AppTest:
@@ -80,3 +82,72 @@ def test_what_is_left_of_a_first_look_is_what_one_look_at_every_day_shows(
 def test_a_few_days_are_drawn_at_once(look: Callable[[], AppTest], drawn: list[list[date]]) -> None:
     look()
     assert drawn == [DAYS]
+
+
+def test_another_hour_draws_bands_again_and_the_numbers_as_they_were(
+    look: Callable[[], AppTest], drawn: list[list[date]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbered: list[int] = []
+
+    def noting(models: Sequence[views.ModelOfDay], detector: str, detectors: Sequence[str]) -> Any:
+        numbered.append(len({each.day for each in models}))
+        return numbers_over_time(models, detector, detectors)
+
+    monkeypatch.setattr(wallet_over_time, "numbers_over_time", noting)
+    monkeypatch.setattr(wallet_over_time, "FIRST_DAYS", 2)
+    test = look()
+    assert set(numbered) == {2, len(DAYS)}
+    numbered.clear()
+    drawn.clear()
+    hour = next(each for each in test.select_slider if each.label.startswith("Hour of day"))
+    hour.set_value(5 if hour.value == 4 else 4).run()
+    assert not test.exception
+    assert drawn == [DAYS[1::2], DAYS]
+    assert set(numbered) == {len(DAYS)}
+
+
+def test_what_cannot_be_shown_below_leaves_the_bands_whole(
+    look: Callable[[], AppTest], home: Home, drawn: list[list[date]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wallet_over_time, "FIRST_DAYS", 2)
+    for seal in (home.lake.require(RAW, day) for day in home.lake.days(RAW)):
+        home.lake.path_of(seal, "transactions").write_bytes(b"damaged")
+    test = look()
+    assert not test.exception
+    assert test.error
+    assert drawn[-1] == DAYS
+
+
+def test_models_that_are_forged_are_told_below_the_amounts(look: Callable[[], AppTest], home: Home) -> None:
+    views._BANDS.clear()  # of these models, which other tests looked at
+    for folder in home.models.root.iterdir():
+        if folder.is_dir():
+            day = date.fromisoformat(folder.name)
+            model_ids = home.models.ids(day)
+            home.models.drop_ids(day, model_ids)
+            home.models.put(day, [(model_id, b"forged") for model_id in model_ids])
+    test = look()
+    assert not test.exception
+    assert "is not that model" in str(test.error[0].value)
+    assert len(figures(test)) == 1
+
+
+def test_a_store_that_takes_its_time_keeps_the_other_parts_from_nothing(
+    look: Callable[[], AppTest], drawn: list[list[date]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask, answered = Deployment.served, list[bool]()
+
+    def slow(found: Deployment, wallet: str, detectors: Any) -> Any:
+        until = time.monotonic() + 30
+        while DAYS not in drawn and time.monotonic() < until:
+            time.sleep(0.01)
+        answered.append(DAYS in drawn)
+        return ask(found, wallet, detectors)
+
+    monkeypatch.setattr(wallet_over_time, "FIRST_DAYS", 2)
+    monkeypatch.setattr(Deployment, "served", slow)
+    test = look()
+    assert not test.exception
+    assert answered == [True]
+    assert drawn == [DAYS[1::2], DAYS]
+    assert "store start" in " ".join(str(each.value) for each in test.warning).replace("\\", "")

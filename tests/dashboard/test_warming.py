@@ -33,6 +33,17 @@ def test_digests_that_were_read_ahead_need_no_file_any_more(looked: shell.Deploy
     assert looked.digests.read(PARTS[0], days[1:]).num_rows > 0
 
 
+def test_of_packs_that_were_read_ahead_only_those_that_hold_a_model_are_opened(looked: shell.Deployment) -> None:
+    days = looked.digests.days()
+    held = next(iter(looked.home.models.ids(days[0])))
+    warming.warm()
+    for pack in looked.home.models.root.rglob("*.parquet"):
+        pack.write_bytes(b"damaged")
+    assert looked.home.models.look_up({day: {"0" * 64} for day in days}) == {}
+    with pytest.raises(CorruptFile):
+        looked.home.models.look_up({day: {held} for day in days})
+
+
 def test_only_the_newest_days_are_read_ahead(looked: shell.Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(warming, "DAYS", 1)
     days = looked.digests.days()

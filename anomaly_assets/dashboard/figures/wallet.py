@@ -33,6 +33,11 @@ WIDE = 30.0
 """Ratio of the ends of a logarithmic axis beyond which only powers of ten are named."""
 
 
+def dots_drawn(n_rows: int) -> str:
+    """How many of so many rows a figure shows, if not all: the end of a sentence."""
+    return f", {DRAWN_AT_MOST:,} of {n_rows:,}" if n_rows > DRAWN_AT_MOST else ""
+
+
 def amounts_shown(amounts: np.ndarray) -> tuple[float, float]:
     """Lowest and highest amount of an axis that shows all ``amounts`` (float64); logarithmic if both are above 0."""
     if not len(amounts):
@@ -88,8 +93,9 @@ def history(rows: pa.Table, flagged: pa.Table, normal: Sequence[NormalOfDay], ho
 
 
 def _some(places: np.ndarray) -> np.ndarray:
-    """So many of the rows at ``places`` as a figure draws well, evenly from first to last."""
-    some: np.ndarray = places[:: -(-len(places) // DRAWN_AT_MOST) or 1].astype(np.int64)
+    """So many of the rows at ``places`` as a figure draws well, evenly from the first on."""
+    count = min(len(places), DRAWN_AT_MOST)
+    some: np.ndarray = places[np.arange(count) * len(places) // max(count, 1)].astype(np.int64)
     return some
 
 

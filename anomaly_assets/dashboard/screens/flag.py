@@ -10,7 +10,7 @@ from anomaly_assets.adapters.verification_log import record
 from anomaly_assets.dashboard import address
 from anomaly_assets.dashboard.evidence_tree import evidence_tree
 from anomaly_assets.dashboard.figures.style import readable
-from anomaly_assets.dashboard.figures.wallet import amounts_and_line, normal_map
+from anomaly_assets.dashboard.figures.wallet import amounts_and_line, dots_drawn, normal_map
 from anomaly_assets.dashboard.key_figures import KeyFigure, key_figures
 from anomaly_assets.dashboard.shell import FLAG, Deployment, deployment, file_name, go, link, nothing, plain
 from anomaly_assets.domain.days import day_named
@@ -124,7 +124,8 @@ def _pictures(found: Explanation) -> None:
         with column:
             _detector(found, said)
     st.caption(
-        "Shaded: amounts this detector does not flag, exactly. Dots and bars: the transactions of the training window."
+        "Shaded: amounts this detector does not flag, exactly. Bars: the transactions of the training window. "
+        f"Dots: the same{dots_drawn(len(found.history.amounts))}."
     )
 
 

@@ -1,6 +1,7 @@
 """One wallet: its amounts, its models day by day, what they let pass, and what Redis serves of it."""
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import date
 from functools import partial
 
@@ -9,7 +10,7 @@ import streamlit as st
 
 from anomaly_assets.dashboard import address
 from anomaly_assets.dashboard.figures.style import readable
-from anomaly_assets.dashboard.figures.wallet import DRAWN_AT_MOST, normal_map
+from anomaly_assets.dashboard.figures.wallet import dots_drawn, normal_map
 from anomaly_assets.dashboard.key_figures import KeyFigure, key_figures
 from anomaly_assets.dashboard.shell import WALLET, Deployment, deployment, exports, go, nothing, plain, selection
 from anomaly_assets.dashboard.transactions import transactions
@@ -22,6 +23,9 @@ from anomaly_assets.views import wallet as views
 TITLE, ICON = "Wallet explorer", ":material/account_balance_wallet:"
 OFFERED = 50
 """Wallets a search shows."""
+STORE_ANSWERS_IN = 0.2
+"""Seconds a store has to answer before the other parts of the screen are finished without it."""
+_STORE = ThreadPoolExecutor(4, thread_name_prefix="store")
 
 
 def show() -> None:
@@ -40,15 +44,22 @@ def show() -> None:
     detectors = found.detectors(chosen.days[-1])
     in_last = sum(row["n_transactions"] for row in windows.to_pylist() if row["day"] == chosen.days[-1])
     _figures(found, wallet, rows, in_last, detectors)
+    served = _STORE.submit(found.served, wallet, detectors)
     over_time = OverTime(found, wallet, chosen.days, rows, detectors)
     over_time.draw_amounts()
-    exports(partial(views.scored_rows, found.wallets, detectors, wallet, chosen.days), "wallet-transactions")
-    _map(found, wallet, chosen.days)
-    st.subheader("Its flags")
-    transactions(over_time.flagged, f"flags-{wallet}", empty="It was not flagged in this period.")
-    over_time.draw_numbers()
-    _difference(found, wallet, chosen.days)
-    _served(found, wallet, detectors)
+    try:
+        exports(partial(views.scored_rows, found.wallets, detectors, wallet, chosen.days), "wallet-transactions")
+        _map(found, wallet, chosen.days)
+        st.subheader("Its flags")
+        transactions(over_time.flagged, f"flags-{wallet}", empty="It was not flagged in this period.")
+        over_time.draw_numbers()
+        _difference(found, wallet, chosen.days)
+        if not wait([served], STORE_ANSWERS_IN).done:
+            over_time.draw_the_rest()
+        _served(served)
+    except AnomalyAssetsError:  # told below what can be shown
+        over_time.draw_the_rest()
+        raise
     over_time.draw_the_rest()
 
 
@@ -118,7 +129,7 @@ def _map(found: Deployment, wallet: str, days: Sequence[date]) -> None:
             st.plotly_chart(normal_map(maps[detector.detector], hours, amounts), key=f"map-{detector.detector}")
     st.caption(
         "Shaded: hours and amounts that this model does not flag, exactly. Dots: the transactions it was trained on"
-        + (f", about {DRAWN_AT_MOST:,} of {len(amounts):,}." if len(amounts) > DRAWN_AT_MOST else ".")
+        f"{dots_drawn(len(amounts))}."
     )
 
 
@@ -136,10 +147,10 @@ def _difference(found: Deployment, wallet: str, days: Sequence[date]) -> None:
     exports(table, "wallet-difference")
 
 
-def _served(found: Deployment, wallet: str, detectors: Sequence[Detector]) -> None:
+def _served(asked: Future[list[views.ServedModel]]) -> None:
     st.subheader("In Redis now")
     try:
-        served = found.served(wallet, detectors)
+        served = asked.result()
     except AnomalyAssetsError as error:
         st.warning(plain(f"{error.found}. {error.remedy}"), icon=":material/cloud_off:")
         return
