@@ -13,6 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,9 +84,8 @@ Stage = Callable[[TransactionSource, Settings, Path], int]
 
 def _apart(stage: Stage, overrides: dict[str, Any]) -> dict[str, float]:
     """Run a stage in a fresh process."""
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as pool:
-        return pool.apply(_measured, (stage, overrides))
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_measured, stage, overrides).result()
 
 
 def _measured(stage: Stage, overrides: dict[str, Any]) -> dict[str, float]:
