@@ -24,7 +24,7 @@ _LOOKED = "wallet-looked-at"
 
 
 class OverTime:
-    """Its amounts with their bands, and its models' numbers: at a first look of some of many days, at last of all.
+    """A wallet's amounts with their bands, and its models' numbers: at a first look of some of many days, then of all.
 
     Each method draws its part where it is called; ``draw_the_rest`` fills in what is left out, in the places of before.
     """

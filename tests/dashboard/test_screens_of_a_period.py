@@ -1,20 +1,18 @@
 """Screens show what the address asks for, keep choices in it, and say what to do when there is nothing."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from dashboard.conftest import APP
 from streamlit.testing.v1 import AppTest
 
-import anomaly_assets
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.dashboard import shell
 from anomaly_assets.dashboard.screens.comparison import Steps
 from anomaly_assets.views import what_if
 from anomaly_assets.views.digests import Digests
 
-APP = Path(anomaly_assets.__file__).parent / "dashboard" / "app.py"
 PERIOD = {"from": "2024-01-15", "to": "2024-01-18"}
 
 

@@ -1,39 +1,29 @@
 """The wallet screen does not wait for the models of many days: some are drawn first, and at last every day's."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import pytest
+from dashboard.conftest import Shown
 from evidence.conftest import DAYS
 from streamlit.testing.v1 import AppTest
 
-import anomaly_assets
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.dashboard import wallet_over_time
 from anomaly_assets.dashboard.figures.wallet import history, numbers_over_time
-from anomaly_assets.dashboard.shell import Deployment, deployment
+from anomaly_assets.dashboard.shell import Deployment
 from anomaly_assets.steps.run import RAW
 from anomaly_assets.views import wallet as views
 
-APP = Path(anomaly_assets.__file__).parent / "dashboard" / "app.py"
-
 
 @pytest.fixture
-def look(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], AppTest]]:
+def look(shown: Shown, home: Home) -> Callable[[], AppTest]:
     """A first look at a wallet over all scored days."""
-    monkeypatch.setenv("ANOMALY_HOME", str(home.root))
-    deployment.clear()
-
-    def run() -> AppTest:
-        test = AppTest.from_file(str(APP), default_timeout=60)
-        test.query_params.update({"page": "wallet", "wallet": "W000001", "from": str(DAYS[0]), "to": str(DAYS[-1])})
-        return test.run()
-
-    yield run
-    deployment.clear()
+    address = {"page": "wallet", "wallet": "W000001", "from": str(DAYS[0]), "to": str(DAYS[-1])}
+    return partial(shown, home, **address)
 
 
 @pytest.fixture
