@@ -99,15 +99,14 @@ def pages(prepared: Prepared) -> Iterator[Pages]:
         environment.setenv("DAGSTER_HOME", str(folder))
         environment.setenv("ANOMALY_CONFIG", str(_written(deployment)))
         environment.delenv("REDIS_URL", raising=False)
-        with (
-            dg.DagsterInstance.from_config(str(folder)) as instance,
-            WorkspaceProcessContext(
-                instance, ModuleTarget("anomaly_assets.definitions", "defs", None, "here")
-            ) as process,
-        ):
-            deployment.instance.dispose()
-            deployment.instance = instance
-            yield Pages(deployment, process, DagsterWebserver(process).create_asgi_app())
+        with dg.DagsterInstance.from_config(str(folder)) as instance:
+            target = ModuleTarget("anomaly_assets.definitions", "defs", None, "here")
+            with WorkspaceProcessContext(instance, target) as process:
+                deployment.instance.dispose()
+                deployment.instance = instance
+                yield Pages(deployment, process, DagsterWebserver(process).create_asgi_app())
+            # it ends when its last run has; when the home goes before that, it never does
+            process._grpc_server_registry.wait_for_processes()
 
 
 def test_raw_with_its_downstream_spreads_a_day_over_the_window_behind_it(pages: Pages) -> None:
