@@ -5,7 +5,7 @@ import json
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from graph.deployment import Deployment
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.sources.base import TransactionSource
@@ -20,7 +21,6 @@ from anomaly_assets.adapters.sources.files import FilesSource
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.resources.source import TransactionSourceResource
 from anomaly_assets.settings import Settings, load_settings
-from graph.deployment import Deployment
 
 HOMES = Path(__file__).parent / "homes"
 NAMES = sorted(str(path.relative_to(HOMES)).removesuffix(".tar.xz") for path in HOMES.glob("*/*.tar.xz"))
@@ -104,9 +104,11 @@ class Frozen:
 class Delivered(TransactionSourceResource):
     """The files beside a home, by the relative path that they had when the home was bound to them."""
 
+    path: str = "transactions"
+
     def open(self, run_id: str | None = None) -> TransactionSource:  # noqa: ARG002
         """The files below the working folder."""
-        return FilesSource("transactions")
+        return FilesSource(self.path)
 
 
 @contextmanager
@@ -155,8 +157,3 @@ def differences(recorded: Any, now: Any, where: str = "") -> list[str]:
         return [each for place, pair in enumerate(pairs) for each in differences(*pair, f"{where}[{place}]")]
     same = type(recorded) is type(now) and recorded == now
     return [] if same else [f"{where} is {now!r}, was {recorded!r}"]
-
-
-def days_of(values: Sequence[Any]) -> list[str]:
-    """Days as text."""
-    return [str(value) for value in values]

@@ -17,9 +17,7 @@ def test_every_answer_is_given_again_with_nothing_but_new_keys(frozen: Frozen, k
     """Exit code, complaint and JSON, of every command that was asked then."""
     recorded = {command: told for command, told in frozen.known["answers"].items() if command.split()[0] == kind}
     assert recorded
-    found = {
-        command: differences(told, answer(frozen.folder, command.split())) for command, told in recorded.items()
-    }
+    found = {command: differences(told, answer(frozen.folder, command.split())) for command, told in recorded.items()}
     assert {command: unlike for command, unlike in found.items() if unlike} == {}
 
 

@@ -1,0 +1,63 @@
+"""Every screen of the dashboard opens over a home of an earlier release."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import anomaly_assets
+from anomaly_assets.dashboard import looks, shell
+from anomaly_assets.dashboard.screens import SCREENS
+from compat.frozen import Frozen
+
+APP = Path(anomaly_assets.__file__).parent / "dashboard" / "app.py"
+FLAGGED = "**Flagged**: "
+
+
+@pytest.fixture(autouse=True)
+def _of_this_home(frozen: Frozen, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("ANOMALY_CONFIG", str(frozen.folder / "anomaly.yaml"))
+    _forget()
+    yield
+    _forget()
+
+
+def _forget() -> None:
+    for kept in (shell.deployment, looks.store_now, looks.days_now):
+        kept.clear()
+
+
+def opened(**address: str) -> AppTest:
+    """A screen, by what stands in the address; nothing in it is an error, but the box that says why a row is flagged."""
+    screen = AppTest.from_file(str(APP), default_timeout=60)
+    screen.query_params.update(address)
+    screen.run()
+    assert [each.value for each in screen.exception] == []
+    assert [each.value for each in screen.error if not each.value.startswith(FLAGGED)] == []
+    return screen
+
+
+@pytest.mark.parametrize("name", SCREENS)
+def test_a_screen_opens_over_all_scored_days(frozen: Frozen, name: str) -> None:
+    days = frozen.facts["scored"]
+    screen = opened(page=name, **{"from": days[0], "to": days[-1]})
+    assert screen.title or screen.header or screen.subheader
+
+
+def test_every_flag_that_was_explained_and_its_wallet_open(frozen: Frozen) -> None:
+    flagged = {
+        command.split()[1]: told["json"]
+        for command, told in frozen.known["answers"].items()
+        if command.startswith("explain ") and told["json"]["verdict"]["is_anomaly"]
+    }
+    assert flagged
+    for tx_id, told in flagged.items():
+        reason = shell.plain(told["verdict"]["reason"])
+        assert [each.value for each in opened(tx=tx_id).error] == [f"{FLAGGED}{reason}"]
+    opened(wallet=told["transaction"]["wallet_id"])
+
+
+def test_looking_starts_no_store(frozen: Frozen) -> None:
+    opened(page="operations")
+    assert not frozen.store.embedded(frozen.home).status().running
