@@ -38,6 +38,7 @@ TOPICS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "staleness": pinned_records.staleness,
     "sources": pinned_day.sources,
     "day": pinned_day.day,
+    "frozen homes": pinned_data.frozen_homes,
 }
 """What computes the constants of each topic."""
 

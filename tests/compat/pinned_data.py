@@ -21,6 +21,7 @@ from anomaly_assets.domain.row_fingerprint import RowFingerprint
 from anomaly_assets.domain.schema import INPUT_COLUMNS, QUARANTINE, TRANSACTIONS, WALLET_DAYS
 from anomaly_assets.domain.wallet_leaves import root_of, wallet_leaves
 from anomaly_assets.settings import load_settings
+from compat.frozen import HOMES, NAMES
 from compat.pinned_inputs import DAY, NOON, kept, tables_of_every_type, temporary_folder
 
 
@@ -174,4 +175,11 @@ def names() -> dict[str, Any]:
         "archive": str(home.models.root),
         "mark of a wallet": erasures.mark_of("wallet", "alpha"),
         "mark of a transaction": erasures.mark_of("transaction", "alpha"),
+    }
+
+
+def frozen_homes() -> dict[str, Any]:
+    """The homes that releases froze, and what was recorded of them: neither is ever made again."""
+    return {
+        name: [file_digest((HOMES / f"{name}.{kind}").read_bytes()) for kind in ("tar.xz", "json")] for name in NAMES
     }

@@ -56,7 +56,7 @@ def test_the_list_of_verifications_is_read(frozen: Frozen) -> None:
 
 
 def test_asking_changes_nothing(changing: Frozen) -> None:
-    """The first question of each kind; no byte of the home is another, but of the cache and the list of verifications."""
+    """The first question of each kind; only the cache and the list of verifications may become others."""
 
     def told() -> dict[str, str]:
         return {path: digest for path, digest in changing.contents().items() if not path.startswith(LEFT_ALONE)}

@@ -46,7 +46,7 @@ def test_a_day_that_is_detected_again_gives_equal_bytes_and_the_same_generation(
     assert changing.contents(*SEALED) == before
     grown = changing.home.log.path.read_bytes()
     assert grown.startswith(log)
-    added = [entry for entry in changing.home.log.entries()][log.count(b"\n") :]
+    added = list(changing.home.log.entries())[log.count(b"\n") :]
     assert [(entry["asset"], entry["day"]) for entry in added] == [
         (asset, str(day)) for day in days for asset in DETECTED
     ]
