@@ -5,22 +5,23 @@ interrupted goes on where it stopped.
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
 
 from anomaly_assets.adapters.home import Home
-from anomaly_assets.adapters.windows import pin_window
 from anomaly_assets.dagster_runs import DagsterRuns, RunResult
 from anomaly_assets.domain.days import ONE_DAY, DayRange, trailing_window
 from anomaly_assets.domain.errors import CorruptFile, NotSealed, SettingsError
 from anomaly_assets.domain.identity import file_digest
+from anomaly_assets.domain.lineage import RAW
 from anomaly_assets.domain.training import warm_up
+from anomaly_assets.evidence.lineage import Lineage
+from anomaly_assets.evidence.stale import ASSETS, stale_of_day
 from anomaly_assets.jobs import DETECT, INGEST
-from anomaly_assets.settings import Detection, Settings
+from anomaly_assets.settings import Settings
 from anomaly_assets.steps.publish_scores import is_published
-from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
+from anomaly_assets.steps.window import manifest_of
 
 KERNELS = "prepare kernels"
 """Shown as work of its own: the first time on a machine they are compiled, which takes seconds."""
@@ -73,56 +74,43 @@ def backfill(settings: Settings, days: DayRange, progress: Progress, *, today: d
 
 
 def missing_raw_days(home: Home, settings: Settings, days: DayRange) -> list[date]:
-    """Days without a good seal among ``days`` and all their windows."""
+    """Days among ``days`` and all their windows without a good seal, or ingested under other border rules."""
     first = trailing_window(days.first, settings.window.days, settings.first_day).first
-    rules = asdict(settings.border_rules)
-    return [day for day in DayRange(first, days.end) if not _sealed(home, day, rules)]
+    lineage = Lineage(home.lake, rules=settings.border_rules.recorded())
+    return [day for day in DayRange(first, days.end) if not _is_ingested(lineage, day)]
 
 
 def is_up_to_date(home: Home, settings: Settings, day: date) -> bool:
-    """Whether the day's scores follow from the raw days that are current now, under these settings."""
-    detection, lake = settings.detection, home.lake
+    """Whether the day's scores follow from what is current now, under these settings, and all its files are whole."""
+    lake, lineage = home.lake, Lineage(home.lake, settings.detection.settings_id)
+    current = [lineage.current(asset, day).seal for asset in (RAW, *ASSETS)]
+    seals = [seal for seal in current if seal is not None]
+    if len(seals) < len(current) or stale_of_day(lineage, day):
+        return False
+    _, window, models, scored, _ = seals
+    days = trailing_window(day, settings.detection.window_days, settings.first_day)
+    if list(manifest_of(window).revisions) != list(days) or models.inputs["fit_id"] != settings.detection.fit_id:
+        return False
     try:
-        scored, window = lake.find(SCORED, day), lake.find(WINDOW, day)
-        raw, models, metrics = lake.find(RAW, day), lake.find(MODELS, day), lake.find(METRICS, day)
-        if not (scored and window and raw and models and metrics):
-            return False
-        for seal in (scored, window, models, metrics):
+        for seal in seals[1:]:
             for role in seal.files:
                 lake.read_bytes(seal, role)
         published = home.published_path(day).read_bytes()
     except (CorruptFile, NotSealed, FileNotFoundError):
         return False
-    manifest = pin_window(lake, RAW, day, trailing_window(day, detection.window_days, settings.first_day))
-    return (
-        _same_settings(detection, [scored.settings_id, window.settings_id, models.settings_id])
-        and window.inputs["manifest_id"] == manifest.manifest_id
-        and models.inputs["window"] == window.revision
-        and (scored.inputs["raw"], scored.inputs["models"]) == (raw.revision, models.revision)
-        and metrics.inputs["scored"] == scored.revision
-        and models.inputs["fit_id"] == detection.fit_id
-        and file_digest(published) == lake.stored(scored, "scored").sha256
-        and _elsewhere(home, settings, day, scored.revision)
-    )
+    is_published = file_digest(published) == lake.stored(scored, "scored").sha256
+    return is_published and _elsewhere(home, settings, day, scored.revision)
+
+
+def _is_ingested(lineage: Lineage, day: date) -> bool:
+    seal = lineage.current(RAW, day).seal
+    return seal is not None and all(each.follows for each in lineage.compared(seal))
 
 
 def _elsewhere(home: Home, settings: Settings, day: date, revision: str) -> bool:
     """Whether the table that scores go to, if there is one, was given these."""
     table = settings.published_scores.table
     return table is None or is_published(home, table, day, revision)
-
-
-def _same_settings(detection: Detection, found: Sequence[str | None]) -> bool:
-    return set(found) == {detection.settings_id}
-
-
-def _sealed(home: Home, day: date, rules: Mapping[str, Any]) -> bool:
-    """Whether the raw day was stored under the border's present rules."""
-    try:
-        seal = home.lake.find(RAW, day)
-    except (CorruptFile, NotSealed):
-        return False
-    return seal is not None and seal.inputs["rules"] == rules
 
 
 def _require_inside(settings: Settings, days: DayRange, today: date) -> None:

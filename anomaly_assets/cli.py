@@ -1,6 +1,7 @@
 """The command line: arguments and printing only."""
 
 import json
+import secrets
 import time
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
@@ -209,7 +210,7 @@ def doctor(settings: Settings, as_json: bool) -> None:
 
 @main.group()
 def store() -> None:
-    """The embedded model store of a home."""
+    """The model store of a home."""
 
 
 @store.command()
@@ -239,6 +240,24 @@ def status(settings: Settings, as_json: bool) -> None:
             out.print(Text(f"{name}: {value}"), soft_wrap=True)
     if not found["running"]:
         raise click.exceptions.Exit(3)
+
+
+@store.command("publish")
+@configured
+def publish_again(settings: Settings) -> None:
+    """Serve the models of the newest trained day from the files of the home, whatever the store holds now."""
+    from anomaly_assets.adapters.home import Home
+    from anomaly_assets.adapters.store_provider import StoreProvider
+    from anomaly_assets.steps.publish_models import publish_again as publish
+    from anomaly_assets.steps.run import Run
+
+    def say(sentence: str) -> None:
+        err.print(Text(sentence, style="dim"), soft_wrap=True)
+
+    timeout, run_id = settings.lock_timeout_seconds, f"store publish {secrets.token_hex(4)}"
+    run = Run(Home(settings.home), run_id, lambda: datetime.now(UTC), say, timeout)
+    seal, outcome = publish(run, StoreProvider.from_settings(settings.redis))
+    out.print(f"models of {seal.day}, generation {seal.generation}: {outcome}")
 
 
 def _embedded(settings: Settings) -> Any:

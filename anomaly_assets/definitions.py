@@ -66,7 +66,6 @@ def build_definitions(settings: Settings, *, runs_at_once: int | None = None) ->
             late_arrivals_sensor(
                 ingest,
                 watched_days=settings.nightly.watched_days,
-                window_days=settings.window.days,
                 switched_on=real,
             ),
             run_failure_alert(_alert_targets(settings)),

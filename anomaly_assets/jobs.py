@@ -5,8 +5,8 @@ from typing import Any
 import dagster as dg
 
 from anomaly_assets.checks.sampled_flags_verify import NAME as PROOF_CHECK
+from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.steps.publish_scores import PUBLISHED
-from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
 
 AssetJob = Any
 """What ``define_asset_job`` returns; Dagster exports no name for it."""

@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.domain.days import DayRange
+from anomaly_assets.domain.lineage import METRICS, SCORED
 from anomaly_assets.domain.metrics import UNIFIED
-from anomaly_assets.steps.run import METRICS, SCORED
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from dagster._utils.schedules import is_valid_cron_schedule
 from anomaly_assets.assets.training_window import RETRIES_TAG, WAIT_TAG
 from anomaly_assets.domain.days import ONE_DAY
 from anomaly_assets.domain.errors import SettingsError
+from anomaly_assets.domain.lineage import RAW
 from anomaly_assets.jobs import AssetJob
 from anomaly_assets.settings import NightlySettings
-from anomaly_assets.steps.run import RAW
 
 
 def nightly_schedule(

@@ -36,11 +36,12 @@ from anomaly_assets.assets import anomaly_metrics, scored_transactions, training
 from anomaly_assets.checks import published_models_match, score_bounds
 from anomaly_assets.dagster_runs import DagsterRuns, RunResult
 from anomaly_assets.domain.days import DayRange
+from anomaly_assets.domain.lineage import MODELS, RAW, WINDOW
 from anomaly_assets.domain.training import warm_up
 from anomaly_assets.jobs import DETECT, INGEST
 from anomaly_assets.settings import Settings
 from anomaly_assets.steps import score, train
-from anomaly_assets.steps.run import MODELS, RAW, WINDOW, Run
+from anomaly_assets.steps.run import Run
 from benchmarks.command_line import parser_of
 from benchmarks.measuring import machine, machine_line, write_result
 from benchmarks.stage_clock import Place, StageClock

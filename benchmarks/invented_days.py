@@ -20,6 +20,7 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.detectors.base import DetectorStatus
 from anomaly_assets.domain.identity import digest_of
+from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.manifest import WindowManifest
 from anomaly_assets.domain.metrics import daily_metrics
 from anomaly_assets.domain.published import published_schema
@@ -28,7 +29,6 @@ from anomaly_assets.domain.schema import QUARANTINE, TRANSACTIONS
 from anomaly_assets.domain.training import Fitted, Shard, fit_shard
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.settings import load_settings
-from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
 
 FIRST, ROWS_PER_WALLET = date(2024, 1, 1), 5
 FLAG_RATE = 0.012

@@ -28,10 +28,11 @@ from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.days import DayRange
+from anomaly_assets.domain.lineage import RAW
 from anomaly_assets.domain.raw_day import content_digest, wallet_days
 from anomaly_assets.settings import Detection, RedisSettings, Settings
 from anomaly_assets.steps.measure import measure_day
-from anomaly_assets.steps.run import RAW, Outcome, Run
+from anomaly_assets.steps.run import Outcome, Run
 from anomaly_assets.steps.score import score_day
 from anomaly_assets.steps.train import train_models
 from anomaly_assets.steps.window import build_window

@@ -19,11 +19,12 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.sources.synthetic import SyntheticSource
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.border import BorderRules
+from anomaly_assets.domain.lineage import RAW, SCORED
 from anomaly_assets.evidence.lookup import days_of
 from anomaly_assets.evidence.trace import trace
 from anomaly_assets.settings import load_settings
 from anomaly_assets.steps.ingest import ingest_day
-from anomaly_assets.steps.run import RAW, SCORED, Run
+from anomaly_assets.steps.run import Run
 from anomaly_assets.steps.score import score_day
 from anomaly_assets.steps.train import train_models
 from anomaly_assets.steps.window import build_window

@@ -14,7 +14,7 @@ PACKAGE = Path(anomaly_assets.__file__).parent
 
 LAYERS = [
     {"domain"},
-    {"settings_reading"},
+    {"release", "settings_reading"},
     {"settings_snowflake"},
     {"settings"},
     {"adapters"},
@@ -165,7 +165,7 @@ def test_the_domain_opens_and_runs_nothing() -> None:
 
 def test_adapters_import_the_domain_and_settings_and_no_dagster() -> None:
     for path in modules("adapters"):
-        assert imported_parts(path) <= {"domain", "settings", "settings_snowflake", "adapters"}, short(path)
+        assert imported_parts(path) <= {"domain", "release", "settings", "settings_snowflake", "adapters"}, short(path)
         assert "dagster" not in imported_roots(path), short(path)
 
 

@@ -332,10 +332,13 @@ def test_equal_values_spelt_differently_have_one_settings_id(folder: Path) -> No
 
 
 def test_decision_settings_are_not_fit_settings(folder: Path) -> None:
-    plain = load(folder).detection.fit_settings
-    assert load(folder, statistical__zscore_threshold=4, statistical__two_sided=True).detection.fit_settings == plain
-    assert load(folder, isolation_forest__random_state=43).detection.fit_settings != plain
-    assert load(folder, window__days=90).detection.fit_settings != plain
+    plain = load(folder).detection.record.fit_settings
+    assert (
+        load(folder, statistical__zscore_threshold=4, statistical__two_sided=True).detection.record.fit_settings
+        == plain
+    )
+    assert load(folder, isolation_forest__random_state=43).detection.record.fit_settings != plain
+    assert load(folder, window__days=90).detection.record.fit_settings != plain
 
 
 def test_detectors_are_made_with_their_settings(folder: Path) -> None:

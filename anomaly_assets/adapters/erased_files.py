@@ -4,18 +4,18 @@ The seals stay as they were. Each file that held an erased wallet is gone; in it
 rows, found by the digest that the seals name, and with it the leaves of the wallets that are gone.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 from anomaly_assets.adapters.seal import StoredFile
-from anomaly_assets.domain.errors import CorruptFile
-from anomaly_assets.domain.identity import canonical_json, digest_of
+from anomaly_assets.domain.errors import CorruptFile, require_known_format
+from anomaly_assets.domain.identity import digest_of, opened_json, sealed_json
 
 ERASED_FILE = "erased.json"
 FORMAT_VERSION = 1
+RECORD_ID = "record_id"
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,15 @@ class Remainder:
 
 @dataclass(frozen=True)
 class ErasedFiles:
-    """Remainders of one partition's files by the SHA-256 that seals name; empty where nothing was erased."""
+    """Remainders of one partition's files by the SHA-256 that seals name; empty where nothing was erased.
+
+    ``others`` is what else a newer release recorded, kept as it is.
+    """
 
     asset: str
     day: date
     remainders: Mapping[str, Remainder] = field(default_factory=dict)
+    others: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def content(self) -> dict[str, Any]:
@@ -47,7 +51,8 @@ class ErasedFiles:
             sha256: {"file": remainder.file.as_json(), "leaves": list(remainder.leaves)}
             for sha256, remainder in self.remainders.items()
         }
-        return {"format": FORMAT_VERSION, "asset": self.asset, "day": self.day.isoformat(), "files": files}
+        known = {"format": FORMAT_VERSION, "asset": self.asset, "day": self.day.isoformat(), "files": files}
+        return {**known, **self.others}
 
     @property
     def record_id(self) -> str:
@@ -56,22 +61,23 @@ class ErasedFiles:
 
     def to_bytes(self) -> bytes:
         """The file."""
-        return canonical_json({**self.content, "record_id": self.record_id}) + b"\n"
+        return sealed_json(self.content, RECORD_ID)
 
     @classmethod
     def from_bytes(cls, content: bytes, asset: str, day: date) -> "ErasedFiles":
-        """Parse and verify the file of a partition. Raises ``CorruptFile`` when it is not what was written there."""
+        """Parse and verify the file of a partition; integrity is that of the stored text.
+
+        Raises ``CorruptFile`` when it is not what was written there, ``NeedsRelease`` when its format is newer.
+        """
         try:
-            value = json.loads(content)
-            found = cls(
-                value["asset"],
-                date.fromisoformat(value["day"]),
-                {
-                    sha256: Remainder(StoredFile(**each["file"]), tuple(each["leaves"]))
-                    for sha256, each in value["files"].items()
-                },
-            )
-            intact = found.to_bytes() == content and (found.asset, found.day) == (asset, day)
+            value = opened_json(content, RECORD_ID)
+            require_known_format(f"{asset}/{day}/{ERASED_FILE}", value.pop("format"), FORMAT_VERSION)
+            remainders = {
+                sha256: Remainder(StoredFile.from_json(each["file"]), tuple(each["leaves"]))
+                for sha256, each in value.pop("files").items()
+            }
+            found = cls(value.pop("asset"), date.fromisoformat(value.pop("day")), remainders, value)
+            intact = (found.asset, found.day) == (asset, day)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             intact = False
         if not intact:

@@ -15,11 +15,10 @@ from anomaly_assets.adapters.lake import PartitionWriter
 from anomaly_assets.adapters.object_path import AnyPath, listed
 from anomaly_assets.adapters.parquet_bytes import table_from_bytes
 from anomaly_assets.adapters.partition_files import role_of, write_table
+from anomaly_assets.adapters.publication_log import ERASURE
 from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.identity import file_digest
 from anomaly_assets.domain.wallet_leaves import wallet_column, wallet_leaves
-
-ERASURE = "erasure"
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,8 @@
 files tell nobody who does not know the id already which ids they were.
 """
 
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from anomaly_assets.adapters.atomic_files import write_atomically
-from anomaly_assets.domain.errors import CorruptFile
-from anomaly_assets.domain.identity import canonical_json, digest, digest_of
+from anomaly_assets.domain.errors import CorruptFile, require_known_format
+from anomaly_assets.domain.identity import digest, digest_of, opened_json, sealed_json
 
 FORMAT_VERSION = 1
+RECORD_ID = "record_id"
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,20 @@ class ErasedWallet:
     mark : salted digest of the wallet's id
     transactions : per day the salted digests of the ids of its transactions, ascending
     pending_models : ids of its models whose payloads are to be dropped yet, ascending
+    others : what else a newer release recorded, kept as it is
     """
 
     mark: str
     transactions: Mapping[date, tuple[str, ...]]
     pending_models: tuple[str, ...] = ()
+    others: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def content(self) -> dict[str, Any]:
         """Everything recorded, as JSON."""
         days = {day.isoformat(): list(marks) for day, marks in sorted(self.transactions.items())}
         pending = {"pending_models": list(self.pending_models)} if self.pending_models else {}
-        return {"format": FORMAT_VERSION, "mark": self.mark, "transactions": days, **pending}
+        return {"format": FORMAT_VERSION, "mark": self.mark, "transactions": days, **pending, **self.others}
 
     @property
     def record_id(self) -> str:
@@ -54,7 +56,8 @@ class ErasedWallet:
         days = sorted({*self.transactions, *transactions})
         both = {day: {*self.transactions.get(day, ()), *transactions.get(day, ())} for day in days}
         pending = tuple(sorted({*self.pending_models, *model_ids}))
-        return ErasedWallet(self.mark, {day: tuple(sorted(marks)) for day, marks in both.items()}, pending)
+        marks = {day: tuple(sorted(marks)) for day, marks in both.items()}
+        return ErasedWallet(self.mark, marks, pending, self.others)
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ class Erasures:
 
     def write(self, wallet: ErasedWallet) -> None:
         """Record a wallet, durably. The caller holds the home's erasure lock."""
-        content = canonical_json({**wallet.content, "record_id": wallet.record_id}) + b"\n"
+        content = sealed_json(wallet.content, RECORD_ID)
         path = self._path(wallet.mark)
         if not path.exists() or path.read_bytes() != content:
             write_atomically(path, content, locked=True)
@@ -116,10 +119,11 @@ class Erasures:
     def _read(self, path: Path) -> ErasedWallet:
         content = path.read_bytes()
         try:
-            value = json.loads(content)
-            days = {date.fromisoformat(day): tuple(marks) for day, marks in value["transactions"].items()}
-            found = ErasedWallet(value["mark"], days, tuple(value.get("pending_models", ())))
-            intact = content == canonical_json({**found.content, "record_id": found.record_id}) + b"\n"
+            value = opened_json(content, RECORD_ID)
+            require_known_format(f"erasures/{path.name}", value.pop("format"), FORMAT_VERSION)
+            days = {date.fromisoformat(day): tuple(marks) for day, marks in value.pop("transactions").items()}
+            found = ErasedWallet(value.pop("mark"), days, tuple(value.pop("pending_models", ())), value)
+            intact = True
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             intact = False
         if not intact or self._path(found.mark) != path:

@@ -29,7 +29,7 @@ from anomaly_assets.adapters.locks import exclusive
 from anomaly_assets.adapters.model_archive import ModelArchive
 from anomaly_assets.adapters.object_path import AnyPath, ObjectPath, listed
 from anomaly_assets.adapters.publication_log import PublicationLog
-from anomaly_assets.domain.errors import CorruptFile, HomeMismatch
+from anomaly_assets.domain.errors import CorruptFile, HomeMismatch, require_known_format
 from anomaly_assets.domain.identity import canonical_json, digest_of
 
 HOME_FORMAT_VERSION = 1
@@ -150,15 +150,15 @@ class Home:
             raise CorruptFile(
                 f"{path.name} of the home is not JSON: {error}", remedy="restore it from a copy"
             ) from None
-        version = value.get("format") if isinstance(value, dict) else None
-        if version != HOME_FORMAT_VERSION:
+        try:
+            version = value.get("format") if isinstance(value, dict) else None
+            require_known_format(f"{path.name} of the home", version, HOME_FORMAT_VERSION)
+            if missing := _KEYS - value.keys():
+                raise ValueError(f"it lacks {sorted(missing)}")  # noqa: TRY301 - one remedy for both
+        except ValueError as error:
             raise CorruptFile(
-                f"{path.name} of the home has format {version!r}",
-                expected=f"format {HOME_FORMAT_VERSION}",
-                remedy="use the version of anomaly_assets that wrote it, or another --home",
-            )
-        if missing := _KEYS - value.keys():
-            raise CorruptFile(f"{path.name} of the home lacks {sorted(missing)}", remedy="restore it from a copy")
+                f"{path.name} of the home is not a home's: {error}", remedy="restore it from a copy"
+            ) from None
         record: dict[str, Any] = value
         return record
 

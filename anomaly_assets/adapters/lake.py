@@ -40,6 +40,7 @@ from anomaly_assets.adapters.seal import Seal, StoredFile
 from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.errors import BlockedByCheck, CorruptFile, MissingFile, NotSealed, Superseded
 from anomaly_assets.domain.identity import file_digest
+from anomaly_assets.domain.lineage import Edge
 from anomaly_assets.domain.verdicts import Verdict
 
 SEAL_FILE = "seal.json"
@@ -246,6 +247,7 @@ class PartitionWriter:
         revision: str,
         verdicts: Sequence[Verdict],
         made_from: Sequence[Seal] = (),
+        lineage: Sequence[Edge] = (),
         **sealed: Any,
     ) -> tuple[Seal, bool]:
         """Make staged files the current revision, if every blocking verdict passed.
@@ -254,9 +256,11 @@ class PartitionWriter:
         ----------
         revision : digest of the content
         made_from : seals that must still be current, or ``Superseded`` is raised and nothing changes
+        lineage : everything it is made from directly, but for the days of its manifest
         sealed : further fields of the seal (inputs, counts, settings_id, generation)
 
-        Returns the seal and whether anything was written: equal content is not written again.
+        Returns the seal and whether anything was written: equal content is not written again, also where the current
+        seal is of a format that tells less of its lineage.
         """
         blocked = [verdict for verdict in verdicts if verdict.blocks]
         if blocked:
@@ -271,13 +275,14 @@ class PartitionWriter:
             revision,
             staged.files,
             checks={verdict.check: verdict.as_json() for verdict in verdicts},
+            made_from=tuple(lineage),
             **sealed,
         )
         self._check_still_ours(made_from)
         failpoint(f"{self.asset}.checked")
         current = self.current()
-        if current is not None and current.seal_id == seal.seal_id and self._is_intact(seal):
-            return seal, False
+        if current is not None and current.seal_id == seal.like(current).seal_id and self._is_intact(current):
+            return current, False
         self._rename(staged, seal)
         failpoint(f"{self.asset}.renamed")
         self._check_still_ours(made_from)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from anomaly_assets.adapters.publication import (
+    MODELS_FORMAT,
     KeySpace,
     ModelKey,
     Publication,
@@ -124,7 +125,8 @@ class _Writer:
     def begin(self) -> bool:
         """Claim the key space; True when this very publication is complete there already."""
         of = self._publication
-        word, *rest = self._run("begin", [self._keys.home], [self._home_id, of.count, of.manifest, of.settings_id])
+        values: list[bytes | str | float] = [self._home_id, of.count, of.manifest, of.settings_id, MODELS_FORMAT]
+        word, *rest = self._run("begin", [self._keys.home, self._keys.format], values)
         if word == b"HOME":
             raise home_mismatch(self._connection.address, rest[0], self._home_id)
         if word == b"FOREIGN":

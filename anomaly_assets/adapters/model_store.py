@@ -19,6 +19,7 @@ from anomaly_assets.adapters.publication import (
     PublishOutcome,
     StoredModel,
     home_mismatch,
+    require_known_models,
     shown,
 )
 from anomaly_assets.adapters.store_connection import Patience, StoreConnection, call_each, is_wrong_type
@@ -171,11 +172,13 @@ class ModelStore:
         return publication is not None and publication.serves(as_of, generation)
 
     def _published(self, patience: Patience) -> Published | None:
-        owner, fields = self._ask_each([("GET", self._keys.home), ("HGETALL", self._keys.published)], patience)
+        asked = [("GET", self._keys.home), ("GET", self._keys.format), ("HGETALL", self._keys.published)]
+        owner, found_format, fields = self._ask_each(asked, patience)
         if owner is not None and owner != self._home_id.encode():
             raise home_mismatch(self.address, owner, self._home_id)
         if owner is None or not fields:
             return None
+        require_known_models(self.address, found_format)
         return Published.from_fields(fields, self._keys.published)
 
     def _read_all(

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from anomaly_assets.domain.errors import HomeMismatch, StoreRefused
 
+MODELS_FORMAT = 1
+"""How models lie in the store; ``models:format`` names it, and 1 where there is no such key."""
 MAX_GENERATION = 2**53
 """Generations are compared as doubles inside the server."""
 
@@ -147,6 +149,7 @@ class KeySpace:
         self.updates = f"{prefix}model_updates".encode()
         self.published = f"{prefix}models:published".encode()
         self.home = f"{prefix}models:home".encode()
+        self.format = f"{prefix}models:format".encode()
 
     @property
     def pattern(self) -> bytes:
@@ -188,6 +191,18 @@ def home_mismatch(address: str, owner: bytes, home_id: str) -> HomeMismatch:
         expected=f"home {home_id}",
         remedy="set redis.key_prefix to a prefix of this home's own, or use another server",
     )
+
+
+def require_known_models(address: str, found: bytes | None, *, newest: int = MODELS_FORMAT) -> None:
+    """Raise ``StoreRefused`` when the models at ``address`` lie there in a form that is not known here."""
+    text = shown(found or b"1")
+    if not text.isdecimal() or not 1 <= int(text) <= newest:
+        raise StoreRefused(
+            f"the models at {address} have format {text[:20]!r}",
+            expected=f"format {newest} at most",
+            remedy="read them with the release that published them, or publish them again with this one: "
+            "anomaly-assets store publish",
+        )
 
 
 def require_storable(key: ModelKey, n_bytes: int, max_payload_bytes: int) -> None:

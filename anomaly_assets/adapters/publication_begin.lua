@@ -1,13 +1,14 @@
 -- Claim models:published for a publication, unless a newer one has it.
 --
--- KEYS[3] models:home. ARGV[3..6] home id, count, manifest, settings id.
+-- KEYS[3] models:home, KEYS[4] models:format. ARGV[3..7] home id, count, manifest, settings id, format of the models.
+-- Format 1 is that of a store without the key. What lies there in another format is written again, of whatever day.
 -- Answers BEGUN, RESUMED (it was being written), COMPLETE (it is already served), SUPERSEDED as_of generation,
 -- CONFLICT (the same generation with another content), HOME id (another home's keys), FOREIGN key (not our keys).
 
-local HOME = KEYS[3]
-local home_id, count, manifest, settings_id = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local HOME, FORMAT = KEYS[3], KEYS[4]
+local home_id, count, manifest, settings_id, format = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 
-for key, expected in pairs({[PUBLISHED] = 'hash', [UPDATES] = 'zset', [HOME] = 'string'}) do
+for key, expected in pairs({[PUBLISHED] = 'hash', [UPDATES] = 'zset', [HOME] = 'string', [FORMAT] = 'string'}) do
   local found = redis.call('TYPE', key).ok
   if found ~= 'none' and found ~= expected then
     return {'FOREIGN', key}
@@ -34,12 +35,25 @@ if compared == 0 and (held[4] ~= count or held[5] ~= manifest or held[6] ~= sett
   return {'CONFLICT'}
 end
 
+local other_format = (redis.call('GET', FORMAT) or '1') ~= format
+
+-- First of all writes, so that a full server refuses before any key has changed: the record of the publication.
+if compared < 0 then
+  redis.call('HSET', PUBLISHED, 'as_of', AS_OF, 'generation', GENERATION, 'state', 'writing', 'count', count,
+    'manifest', manifest, 'settings_id', settings_id)
+elseif other_format then
+  redis.call('HSET', PUBLISHED, 'state', 'writing')
+  held[3] = 'writing'
+end
 if not owner then
   redis.call('SET', HOME, home_id)
 end
-if compared == 0 then
-  return {held[3] == 'complete' and 'COMPLETE' or 'RESUMED'}
+if other_format and format == '1' then
+  redis.call('DEL', FORMAT)
+elseif other_format then
+  redis.call('SET', FORMAT, format)
 end
-redis.call('HSET', PUBLISHED, 'as_of', AS_OF, 'generation', GENERATION, 'state', 'writing', 'count', count,
-  'manifest', manifest, 'settings_id', settings_id)
-return {'BEGUN'}
+if compared < 0 then
+  return {'BEGUN'}
+end
+return {held[3] == 'complete' and 'COMPLETE' or 'RESUMED'}

@@ -10,14 +10,19 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from anomaly_assets.adapters.atomic_files import fsync_folder, naming
 from anomaly_assets.adapters.locks import exclusive
 from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.identity import canonical_json, digest
+from anomaly_assets.release import LIBRARIES, RELEASE
 
 GENESIS = "0" * 64
+COMMIT, ERASURE = "commit", "erasure"
+"""Kinds of entries: a partition became current, or was confirmed; a wallet was erased."""
+FIRST_RELEASE = "0.1.0"
+"""The release that wrote no release into its lines."""
 _LOCK_TIMEOUT_SECONDS = 60.0
 _BLOCK_BYTES = 1 << 16
 
@@ -35,6 +40,14 @@ class Place:
         return Place(self.offset + len(canonical_json(entry)) + 1, entry["sequence"], entry["hash"])
 
 
+class Named(Protocol):
+    """What entries are looked for by."""
+
+    @property
+    def seal_id(self) -> str:
+        """Digest of a seal."""
+
+
 @dataclass(frozen=True)
 class PublicationLog:
     """The log at ``path``, one canonical JSON object a line."""
@@ -49,6 +62,9 @@ class PublicationLog:
         with exclusive(self.path.with_suffix(".lock"), timeout_seconds=_LOCK_TIMEOUT_SECONDS) as lease:
             last, end = self._last()
             line = {
+                "kind": COMMIT,
+                "release": RELEASE,
+                "libraries": dict(LIBRARIES),
                 **entry,
                 "sequence": last["sequence"] + 1 if last else 1,
                 "run_id": run_id,
@@ -130,6 +146,20 @@ class PublicationLog:
         finally:
             os.close(handle)
         fsync_folder(self.path.parent)
+
+
+def kind_of(entry: Mapping[str, Any]) -> str:
+    """What an entry tells of: ``COMMIT`` or ``ERASURE``, or what a newer release calls something else.
+
+    Lines of release 0.1.0 do not say it.
+    """
+    return str(entry.get("kind") or (ERASURE if entry.get("asset") == ERASURE else COMMIT))
+
+
+def release_of(log: PublicationLog, seal: "Named") -> str:
+    """The release whose run first committed a seal; lines of the first release do not say it."""
+    entry = next(log.mentioning([seal.seal_id]), {})
+    return str(entry.get("release", FIRST_RELEASE))
 
 
 def chain_hash(entry: Mapping[str, Any]) -> str:

@@ -3,16 +3,18 @@
 A partition without a good seal does not exist for readers. A seal carries no run and no clock.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from typing import Any
 
-from anomaly_assets.domain.errors import CorruptFile, NotSealed
-from anomaly_assets.domain.identity import canonical_json, digest_of
+from anomaly_assets.domain.errors import CorruptFile, NotSealed, require_known_format
+from anomaly_assets.domain.identity import ChangedContent, digest_of, opened_json, sealed_json
+from anomaly_assets.domain.lineage import Edge, edges_of
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Newest format: *1* has no typed lineage and no layout, *2* may have both."""
+SEAL_ID = "seal_id"
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class StoredFile:
     name : its name beside the seal
     sha256, n_bytes, n_rows : digest and size of the file, and its rows
     root : root over the leaves of its wallets (``domain.wallet_leaves``); None for a table without wallets
+    others : what else is recorded of it, by a newer release; kept as it is
     """
 
     name: str
@@ -31,10 +34,18 @@ class StoredFile:
     n_bytes: int
     n_rows: int
     root: str | None = None
+    others: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "StoredFile":
+        """The file that :meth:`as_json` described."""
+        known, others = _split(cls, value)
+        return cls(**known, others=others)
 
     def as_json(self) -> dict[str, Any]:
-        """JSON form; ``StoredFile(**value)`` is the inverse."""
-        return {key: value for key, value in vars(self).items() if value is not None}
+        """JSON form."""
+        known = {key: value for key, value in vars(self).items() if key != "others" and value is not None}
+        return {**known, **self.others}
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,9 @@ class Seal:
     counts : numbers worth keeping (ledger and the like), JSON
     checks : verdict of every check that was evaluated on the staged files, JSON
     settings_id, generation : of detection assets
+    made_from : typed lineage but for the days of a manifest; None in format 1
+    layout : of its tables; 1 is left out
+    others : what else is sealed, by a newer release; kept as it is
     """
 
     asset: str
@@ -61,17 +75,37 @@ class Seal:
     checks: Mapping[str, Any] = field(default_factory=dict)
     settings_id: str | None = None
     generation: int | None = None
+    made_from: tuple[Edge, ...] | None = None
+    layout: int = 1
+    others: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def content(self) -> dict[str, Any]:
-        """Everything sealed, as JSON."""
-        files = {role: file.as_json() for role, file in self.files.items()}
-        return {"format": FORMAT_VERSION, **vars(self), "day": self.day.isoformat(), "files": files}
+        """Everything sealed, as JSON: what later formats added is left out at its neutral value."""
+        always = ("asset", "revision", "inputs", "counts", "checks", "settings_id", "generation")
+        added: dict[str, Any] = {}
+        if self.made_from is not None:
+            added["made_from"] = [edge.as_json() for edge in self.made_from]
+        if self.layout != 1:
+            added["layout"] = self.layout
+        return {
+            "format": FORMAT_VERSION if added else 1,
+            **{name: getattr(self, name) for name in always},
+            "day": self.day.isoformat(),
+            "files": {role: file.as_json() for role, file in self.files.items()},
+            **added,
+            **self.others,
+        }
 
     @property
     def seal_id(self) -> str:
         """Hex SHA-256 of the sealed content."""
         return digest_of(self.content)
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """Everything it was made from directly, also where the seal is older than typed lineage."""
+        return edges_of(self.asset, self.day, self.inputs, self.settings_id, self.made_from)
 
     @property
     def n_bytes(self) -> int:
@@ -80,40 +114,40 @@ class Seal:
 
     def to_bytes(self) -> bytes:
         """The seal file."""
-        content = self.content
-        return canonical_json({**content, "seal_id": digest_of(content)}) + b"\n"
+        return sealed_json(self.content, SEAL_ID)
+
+    def like(self, older: "Seal") -> "Seal":
+        """This seal without the lineage that ``older``, one of format 1, could not tell: is it the same otherwise?"""
+        return self if older.made_from is not None else replace(self, made_from=None)
 
     @classmethod
     def from_bytes(cls, content: bytes, name: str) -> "Seal":
-        """Parse and verify a seal file.
+        """Parse and verify a seal file; integrity is that of the stored text, whatever release wrote it.
 
-        Raises ``CorruptFile`` when its bytes are not what was sealed, ``NotSealed`` when a blocking check had failed.
+        Raises ``CorruptFile`` when its bytes are not what was sealed, ``NotSealed`` when a blocking check had failed,
+        and ``NeedsRelease`` when a newer release sealed it in a form that is not known here.
         """
         try:
-            value = json.loads(content)
-            claimed, version = value.pop("seal_id"), value.pop("format")
-            if version != FORMAT_VERSION:
-                raise CorruptFile(
-                    f"{name} has format {version!r}",
-                    expected=f"format {FORMAT_VERSION}",
-                    remedy="use the version of anomaly_assets that wrote it, or materialize this partition again",
-                )
+            value = opened_json(content, SEAL_ID)
+            require_known_format(name, value.pop("format"), FORMAT_VERSION)
+            known, others = _split(cls, value)
+            made_from = known.get("made_from")
             seal = cls(
                 **{
-                    **value,
-                    "day": date.fromisoformat(value["day"]),
-                    "files": {role: StoredFile(**file) for role, file in value["files"].items()},
+                    **known,
+                    "day": date.fromisoformat(known["day"]),
+                    "files": {role: StoredFile.from_json(file) for role, file in known["files"].items()},
+                    "made_from": None if made_from is None else tuple(Edge(*edge) for edge in made_from),
+                    "others": others,
                 }
             )
-            intact = seal.to_bytes() == content
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise CorruptFile(f"{name} is not a seal: {error}", remedy="materialize this partition again") from None
-        if not intact:
+            what = "was changed after sealing" if isinstance(error, ChangedContent) else "is not a seal"
             raise CorruptFile(
-                f"{name} was changed after sealing (digest {seal.seal_id})",
-                expected=f"the bytes that were sealed, digest {claimed}",
+                f"{name} {what}: {error}",
+                expected="the bytes that were sealed",
                 remedy="materialize this partition again",
-            )
+            ) from None
         seal.refuse_bad_verdicts()
         return seal
 
@@ -129,3 +163,10 @@ class Seal:
                 f"{self.asset} of {self.day} was sealed with failed checks {failed}",
                 remedy="materialize this partition again",
             )
+
+
+def _split(kind: type[Any], value: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Of a JSON object the fields of ``kind``, and what it holds beside them."""
+    names = {each.name for each in fields(kind)} - {"others"}
+    known = {key: item for key, item in value.items() if key in names}
+    return known, {key: item for key, item in value.items() if key not in names}

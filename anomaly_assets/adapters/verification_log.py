@@ -1,20 +1,21 @@
 """What was verified again, when, by whom and with which outcome: one JSON object a line, only ever appended to.
 
 It holds counts and no id of a wallet or transaction, so an erasure need not touch it. It is for people: nothing is
-proved by it, and what cannot be read of it is left out.
+proved by it. What cannot be read of it is counted; keys and names that a newer release writes are no damage.
 """
 
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.domain.errors import AnomalyAssetsError
 from anomaly_assets.domain.identity import canonical_json
+from anomaly_assets.release import RELEASE
 
 Who = Literal["nightly", "command", "dashboard"]
 """Who asked for a verification."""
@@ -48,6 +49,7 @@ class Verification:
     outcome : ``proven``, ``erased``, ``missing`` or ``mismatch``
     head : of the publication log then; None when it could not be read
     who : asked for it
+    release : that verified it; None in lines of release 0.1.0
     """
 
     at: datetime
@@ -56,17 +58,21 @@ class Verification:
     outcome: str
     head: str | None
     who: str
+    release: str | None = None
 
     def to_line(self) -> bytes:
         """The line of the log."""
         value = {**vars(self), "at": self.at.isoformat(), "day": self.day.isoformat()}
+        if self.release is None:
+            del value["release"]
         return canonical_json(value) + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> "Verification | None":
         """The entry of a line; None when it holds none."""
         try:
-            value: dict[str, Any] = json.loads(line)
+            told: dict[str, Any] = json.loads(line)
+            value = {each.name: told[each.name] for each in fields(cls) if each.name in told}
             entry = cls(**{**value, "at": datetime.fromisoformat(value["at"]), "day": date.fromisoformat(value["day"])})
         except (ValueError, TypeError, KeyError, RecursionError):
             return None
@@ -74,7 +80,7 @@ class Verification:
 
     def _is_sound(self) -> bool:
         counted = self.transactions is None or (type(self.transactions) is int and self.transactions >= 0)
-        named = isinstance(self.outcome, str) and isinstance(self.head, str | None) and self.who in get_args(Who)
+        named = isinstance(self.outcome, str) and isinstance(self.head, str | None) and isinstance(self.who, str)
         return counted and named and self.at.tzinfo is not None
 
 
@@ -88,7 +94,9 @@ def record(home: Home, proofs: Sequence[Proved], *, who: Who, at: datetime) -> s
         return None
     head = _head(home)
     entries = [
-        Verification(at, proof.day, None if proof.tx_ids is None else len(proof.tx_ids), str(proof.outcome), head, who)
+        Verification(
+            at, proof.day, None if proof.tx_ids is None else len(proof.tx_ids), str(proof.outcome), head, who, RELEASE
+        )
         for proof in proofs
     ]
     try:
@@ -99,12 +107,18 @@ def record(home: Home, proofs: Sequence[Proved], *, who: Who, at: datetime) -> s
 
 
 def verifications(home: Home) -> list[Verification]:
-    """Everything recorded, in the order in which it was; empty without a log."""
+    """Everything recorded that can be read, in the order in which it was; empty without a log."""
+    return read_log(home)[0]
+
+
+def read_log(home: Home) -> tuple[list[Verification], int]:
+    """Everything recorded, in the order in which it was, and how many lines of the log cannot be read."""
     try:
-        lines = log_path(home).read_bytes().split(b"\n")
+        lines = log_path(home).read_bytes().split(b"\n")[:-1]  # behind the last newline: torn
     except FileNotFoundError:
-        return []
-    return [entry for line in lines[:-1] if (entry := Verification.from_line(line))]  # behind the last newline: torn
+        return [], 0
+    found = [entry for line in lines if (entry := Verification.from_line(line))]
+    return found, len(lines) - len(found)
 
 
 def log_path(home: Home) -> Path:

@@ -14,13 +14,14 @@ from anomaly_assets.assets.code_references import code_of
 from anomaly_assets.assets.graph import DETECTION, Graph
 from anomaly_assets.assets.metadata import column_schema, figures, markdown_table
 from anomaly_assets.assets.publishing import Events, publish
+from anomaly_assets.domain.lineage import METRICS, SCORED, WINDOW
 from anomaly_assets.domain.metrics import METRICS as METRIC_COLUMNS
 from anomaly_assets.domain.metrics import UNIFIED
 from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.detection import DetectionResource
 from anomaly_assets.resources.home import HomeResource
 from anomaly_assets.steps.measure import measure_day
-from anomaly_assets.steps.run import METRICS, SCORED, WINDOW, Outcome
+from anomaly_assets.steps.run import Outcome
 
 DESCRIPTION = """How day D went, in figures that can be compared from day to day.
 

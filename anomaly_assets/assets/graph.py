@@ -10,9 +10,9 @@ import dagster as dg
 
 from anomaly_assets.assets.metadata import partition_page
 from anomaly_assets.assets.publishing import RETRY
+from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.page_links import operations_page, period_page
 from anomaly_assets.steps.publish_scores import PUBLISHED
-from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
 
 OWNERS = ["team:anomaly-detection"]
 INGEST, DETECTION = "ingest", "detection"

@@ -11,6 +11,7 @@ from anomaly_assets.assets.metadata import column_schema, markdown_table
 from anomaly_assets.assets.publishing import failure
 from anomaly_assets.assets.scored_transactions import PREVIEW
 from anomaly_assets.domain.errors import PermanentError, TransientError
+from anomaly_assets.domain.lineage import SCORED
 from anomaly_assets.domain.published import published_schema
 from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.detection import DetectionResource
@@ -18,7 +19,6 @@ from anomaly_assets.resources.home import HomeResource
 from anomaly_assets.resources.scores_table import ScoresTableResource
 from anomaly_assets.settings import Detection
 from anomaly_assets.steps.publish_scores import PUBLISHED, publish_scores
-from anomaly_assets.steps.run import SCORED
 
 DESCRIPTION = """The rows of `scored_transactions` of day D in a Snowflake table.
 

@@ -15,13 +15,14 @@ from anomaly_assets.assets.metadata import column_schema, markdown_table, number
 from anomaly_assets.assets.publishing import Events, log_for_partition, publish
 from anomaly_assets.checks.partitioned import evaluated_by_asset
 from anomaly_assets.domain.border import BorderRules
+from anomaly_assets.domain.lineage import RAW
 from anomaly_assets.domain.schema import TRANSACTIONS
+from anomaly_assets.evidence.stale import stale_scores
 from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.home import HomeResource
 from anomaly_assets.resources.source import TransactionSourceResource
 from anomaly_assets.steps.ingest import claim_home, ingest_day
-from anomaly_assets.steps.run import RAW, Outcome
-from anomaly_assets.steps.staleness import stale_scores
+from anomaly_assets.steps.run import Outcome
 
 DESCRIPTION = """One UTC day of transactions as extracted, validated, de-duplicated and sorted by wallet, time and id.
 
@@ -87,7 +88,7 @@ def raw_transactions_asset(graph: Graph, rules: BorderRules, source_kind: str) -
                     log_for_partition(context, RAW, earlier, event)
             except dg.Failure as failed:  # the day of the run must not wait for it
                 context.log.error(f"late day {earlier} was not ingested again: {failed.description}")  # noqa: TRY400
-            if stale := stale_scores(run, earlier):
+            if stale := stale_scores(run.home, earlier):
                 context.log.warning(f"scores of {len(stale)} days hold an older {earlier}, the first is {stale[0]}")
         yield from publish(partial(ingest, day), describe)
 

@@ -14,12 +14,13 @@ from anomaly_assets.assets.graph import DETECTION, Graph
 from anomaly_assets.assets.metadata import column_schema, figures, flag_table, markdown_table
 from anomaly_assets.assets.publishing import Events, publish, reported_seal
 from anomaly_assets.checks.partitioned import evaluated_by_asset
+from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.published import published_schema
 from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.detection import DetectionResource
 from anomaly_assets.resources.home import HomeResource
 from anomaly_assets.settings import Detection
-from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW, Outcome
+from anomaly_assets.steps.run import Outcome
 from anomaly_assets.steps.score import score_day
 
 RECENT_MATERIALIZATIONS = 20

@@ -16,12 +16,13 @@ from anomaly_assets.assets.publishing import Events, publish
 from anomaly_assets.checks.partitioned import evaluated_by_asset
 from anomaly_assets.checks.texts import ELIGIBILITY
 from anomaly_assets.domain.errors import BlockedByCheck
+from anomaly_assets.domain.lineage import RAW, WINDOW
 from anomaly_assets.domain.window import window_schema
 from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.detection import BoundsResource, DetectionResource
 from anomaly_assets.resources.home import HomeResource
 from anomaly_assets.settings import Detection
-from anomaly_assets.steps.run import RAW, WINDOW, Outcome
+from anomaly_assets.steps.run import Outcome
 from anomaly_assets.steps.window import build_window
 
 PREVIEW = ["wallet_id", "n_transactions", "n_hours", "last_at", "amount_min", "amount_median", "amount_max"]

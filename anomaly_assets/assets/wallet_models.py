@@ -15,12 +15,13 @@ from anomaly_assets.assets.graph import DETECTION, Graph
 from anomaly_assets.assets.metadata import column_schema, markdown_table
 from anomaly_assets.assets.publishing import Events, publish
 from anomaly_assets.checks.partitioned import evaluated_by_asset
+from anomaly_assets.domain.lineage import MODELS, RAW, WINDOW
 from anomaly_assets.domain.recipes import MODELS as MODEL_COLUMNS
 from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.detection import DetectionResource
 from anomaly_assets.resources.home import HomeResource
 from anomaly_assets.settings import Detection
-from anomaly_assets.steps.run import MODELS, RAW, WINDOW, Outcome
+from anomaly_assets.steps.run import Outcome
 from anomaly_assets.steps.train import train_models
 
 PREVIEW = ("wallet_id", "detector", "model_id", "recipe_id", "n_transactions", "n_bytes")

@@ -7,11 +7,11 @@ import dagster as dg
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.checks.partitioned import evaluated_apart, result_of
 from anomaly_assets.domain.errors import AnomalyAssetsError
+from anomaly_assets.domain.lineage import MODELS
 from anomaly_assets.domain.predicates import published_models_match
 from anomaly_assets.domain.verdicts import Verdict
 from anomaly_assets.resources.detection import DetectionResource
 from anomaly_assets.resources.home import HomeResource
-from anomaly_assets.steps.run import MODELS
 
 NAME = "published_models_match"
 

@@ -11,6 +11,7 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.verification_log import record
 from anomaly_assets.checks.partitioned import evaluated_apart, result_of
 from anomaly_assets.domain.errors import CorruptFile
+from anomaly_assets.domain.lineage import SCORED
 from anomaly_assets.domain.verdicts import Severity, Verdict
 from anomaly_assets.evidence.proof import Outcome, Proof
 from anomaly_assets.evidence.sample import sample_flags
@@ -18,7 +19,6 @@ from anomaly_assets.evidence.verify import Verifier
 from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.detection import BoundsResource
 from anomaly_assets.resources.home import HomeResource
-from anomaly_assets.steps.run import SCORED
 
 NAME = "sampled_flags_verify"
 

@@ -8,11 +8,11 @@ import pyarrow as pa
 
 from anomaly_assets.checks.partitioned import evaluated_apart, result_of
 from anomaly_assets.domain.errors import AnomalyAssetsError
+from anomaly_assets.domain.lineage import SCORED
 from anomaly_assets.domain.predicates import anomaly_rate_within_bounds, coverage_within_bounds
 from anomaly_assets.domain.verdicts import Verdict
 from anomaly_assets.resources.detection import BoundsResource, DetectionResource
 from anomaly_assets.resources.home import HomeResource
-from anomaly_assets.steps.run import SCORED
 
 COVERAGE = "coverage_within_bounds"
 RATE = "anomaly_rate_within_bounds"

@@ -6,11 +6,12 @@ import dagster as dg
 
 from anomaly_assets.checks.partitioned import evaluated_apart, result_of
 from anomaly_assets.domain.errors import AnomalyAssetsError
+from anomaly_assets.domain.lineage import SCORED
 from anomaly_assets.domain.verdicts import Severity, Verdict
-from anomaly_assets.evidence.stale import current_raw, stale_of_day, window_and_day
+from anomaly_assets.evidence.lineage import Lineage
+from anomaly_assets.evidence.stale import stale_of_day
 from anomaly_assets.resources.detection import DetectionResource
 from anomaly_assets.resources.home import HomeResource
-from anomaly_assets.steps.run import SCORED
 
 NAME = "scores_follow_from_current_days"
 
@@ -33,12 +34,14 @@ def _on_current(home: HomeResource, detection: DetectionResource, day: date) -> 
     trial = detection.trial(parameters)
     lake = opened.lake if trial is None else opened.trial_lake(trial)
     try:
-        current = current_raw(opened.lake, window_and_day(lake, day))
+        scored = lake.require(SCORED, day)
+        lineage = Lineage(lake, parameters.settings_id)
+        followed = lineage.raw_days(scored)
     except AnomalyAssetsError as error:
         return Verdict(NAME, False, f"the scores of {day} are not readable: {error}", Severity.WARN)
-    stale = next((item for item in stale_of_day(lake, day, parameters, current) if item.asset == SCORED), None)
+    stale = next((item for item in stale_of_day(lineage, day) if item.asset == SCORED), None)
     if stale is None:
-        return Verdict(NAME, True, f"follows from {len(current)} current raw days", Severity.WARN)
+        return Verdict(NAME, True, f"follows from {len(followed)} current raw days", Severity.WARN)
     numbers = {"raw days changed": len(stale.raw_days)}
     message = f"{stale.because}; run detect_anomalies for {day} again"
     return Verdict(NAME, False, message, Severity.WARN, numbers=numbers)

@@ -45,8 +45,8 @@ def compare(
     from anomaly_assets.adapters.compute import Compute
     from anomaly_assets.adapters.home import Home
     from anomaly_assets.domain.errors import NotSealed
+    from anomaly_assets.domain.lineage import SCORED
     from anomaly_assets.evidence.compare import Comparison, compare_day, other_settings
-    from anomaly_assets.steps.run import SCORED
 
     home, wanted, other = Home(settings.home), _period(day, first, last), _parsed(changes)
     other_settings(settings.detection, other)  # a wrong key is told before anything is read

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from anomaly_assets.evidence.explain import DetectorExplanation, Explanation
     from anomaly_assets.evidence.proof import Proof
 
+MISSING = 2
+"""Exit code, as that of ``verify``."""
+
 
 @click.command()
 @click.argument("tx_id")
@@ -43,10 +46,11 @@ def explain(
 ) -> None:
     """Why a transaction was flagged or not, and which amounts and hours would not have been.
 
-    With --verify the exit code is that of the proof: 0, 1 or 2.
+    With --verify the exit code is that of the proof: 0, 1 or 2. Exit code 2 also: this release has not the detectors
+    that judged it.
     """
     from anomaly_assets.adapters.home import Home
-    from anomaly_assets.domain.errors import CorruptFile, Erased, NotSealed
+    from anomaly_assets.domain.errors import CorruptFile, Erased, NeedsRelease, NotSealed
     from anomaly_assets.evidence.case import Case
     from anomaly_assets.evidence.explain import explain as explained
     from anomaly_assets.evidence.lookup import days_told_of
@@ -56,6 +60,9 @@ def explain(
     home = Home(settings.home)
     try:
         found = explained(Case.of(home, day or _only_day_of(home, tx_id)), tx_id)
+    except NeedsRelease as error:
+        err.print(Text(f"missing: {error}", style="yellow"), soft_wrap=True)
+        raise click.exceptions.Exit(MISSING) from None
     except (CorruptFile, NotSealed) as error:
         if html and (isinstance(error, CorruptFile | Erased) or days_told_of(home, tx_id)):
             # what is erased or damaged has a page too, which says so

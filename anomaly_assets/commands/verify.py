@@ -145,9 +145,9 @@ def _wanted(
     seed: str | None,
 ) -> tuple[Mapping[date, Sequence[str] | None], Sequence[Any]]:
     """Days to prove and which of their transactions (None: all), and proofs that broke while they were looked for."""
+    from anomaly_assets.domain.lineage import SCORED
     from anomaly_assets.evidence.lookup import days_of, erased_days_of, require_days_of
     from anomaly_assets.evidence.sample import sample_flags
-    from anomaly_assets.steps.run import SCORED
 
     if (first is None) != (last is None):
         raise click.UsageError("--from and --to belong together")

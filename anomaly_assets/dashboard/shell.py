@@ -16,6 +16,7 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.model_store import ModelStore
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.days import day_named
+from anomaly_assets.domain.detectors import known_detectors
 from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.errors import AnomalyAssetsError, StoreUnavailable
 from anomaly_assets.domain.shown_text import shown
@@ -64,8 +65,11 @@ class Deployment:
             yield store
 
     def detectors(self, day: date) -> Sequence[Detector]:
-        """Those that judged a scored day, with the settings of then. Raises ``NotSealed``, ``CorruptFile``."""
-        return self.digests.detectors_of(self.digests.scored(day))
+        """Those that judged a scored day and are in this release, with the settings of then.
+
+        Raises ``NotSealed``, ``CorruptFile``.
+        """
+        return known_detectors(self.digests.detectors_of(self.digests.scored(day)))
 
     def served(self, wallet: str, detectors: Sequence[Detector]) -> list[ServedModel]:
         """What the store serves of a wallet now. Raises ``StoreUnavailable``."""

@@ -13,9 +13,9 @@ from anomaly_assets.dashboard.figures import wallet as figures
 from anomaly_assets.dashboard.figures.style import figure
 from anomaly_assets.dashboard.shell import Deployment, deployment
 from anomaly_assets.domain.errors import AnomalyAssetsError
+from anomaly_assets.domain.lineage import MODELS, RAW, WINDOW
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.explain import explain
-from anomaly_assets.steps.run import MODELS, RAW, WINDOW
 from anomaly_assets.views import wallet as views
 from anomaly_assets.views.digests import PARTS
 

@@ -1,9 +1,9 @@
 """What the border refuses and by which rules: the vocabulary of ``domain.border`` and its parts."""
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import numpy as np
@@ -72,6 +72,17 @@ class BorderRules:
     allow_negative: bool = False
     time_zone: str = "UTC"
     ambiguous_times: AmbiguousTimes = "earlier"
+
+    def recorded(self) -> dict[str, Any]:
+        """The rules as seals record them.
+
+        A rule that came later says in the metadata of its field what is ``neutral``: the value that gives what was
+        before it existed. It is left out there, so that no day is ingested again because of it.
+        """
+        told = {each.name: (getattr(self, each.name), each.metadata) for each in fields(self)}
+        return {
+            name: value for name, (value, about) in told.items() if "neutral" not in about or value != about["neutral"]
+        }
 
 
 def zone_named(name: str) -> ZoneInfo:

@@ -7,7 +7,8 @@ AnomalyAssetsError
 │   │   └── OutsideCoverage   the day is not one the source covers
 │   ├── HomeMismatch          the home belongs to another source or first day
 │   ├── NotSealed             a partition has no good seal, so it must not be read
-│   │   └── Erased             what is asked for went with a wallet that was erased
+│   │   ├── Erased             what is asked for went with a wallet that was erased
+│   │   └── NeedsRelease       another release wrote it, and this one cannot read or compute it
 │   ├── CorruptFile           stored bytes differ from their digest
 │   │   └── MissingFile       there are none at all
 │   ├── ModelFormatError      a stored model is malformed or of another format version
@@ -71,6 +72,10 @@ class Erased(NotSealed):
     """What is asked for went with a wallet that was erased."""
 
 
+class NeedsRelease(NotSealed):
+    """Another release wrote what is asked for, and this one cannot read or compute it: nothing is said against it."""
+
+
 class CorruptFile(PermanentError):
     """Stored bytes differ from their digest."""
 
@@ -81,6 +86,18 @@ class MissingFile(CorruptFile):
 
 class ModelFormatError(PermanentError):
     """A stored model is malformed or of another format version."""
+
+
+def require_known_format(name: str, found: object, newest: int) -> None:
+    """Raise ``NeedsRelease`` when a record has a format that came after ``newest``, ``ValueError`` when it has none."""
+    if type(found) is not int or found < 1:
+        raise ValueError(f"its format is {found!r}")
+    if found > newest:
+        raise NeedsRelease(
+            f"{name} has format {found}",
+            expected=f"format {newest} at most",
+            remedy="use the release that wrote it, or a newer one",
+        )
 
 
 class BlockedByCheck(PermanentError):

@@ -48,6 +48,32 @@ def digest_of(value: Any) -> str:
     return digest(canonical_json(value))
 
 
+def sealed_json(value: Mapping[str, Any], key: str) -> bytes:
+    """``value`` as a line of canonical JSON that holds its own digest under ``key``."""
+    return canonical_json({**value, key: digest_of(value)}) + b"\n"
+
+
+class ChangedContent(ValueError):
+    """Sealed text is not the text that was sealed."""
+
+
+def opened_json(content: bytes, key: str) -> dict[str, Any]:
+    """The value of :func:`sealed_json`, whatever keys it has: integrity is that of the stored text.
+
+    Raises ``ChangedContent`` when the text is not the one whose digest it holds, ``ValueError`` or ``KeyError`` when it
+    is none at all.
+    """
+    value = json.loads(content)
+    if not isinstance(value, dict):
+        raise ValueError("it is no JSON object")  # noqa: TRY004 - a wrong text, whatever it parses to
+    if canonical_json(value) + b"\n" != content:
+        raise ChangedContent("it is no line of canonical JSON")
+    claimed = value.pop(key)
+    if claimed != (found := digest_of(value)):
+        raise ChangedContent(f"its content has the digest {found}, and it holds {claimed}")
+    return value
+
+
 def file_digest(content: bytes) -> str:
     """Plain hex SHA-256 of a file's bytes, as ``sha256sum`` prints it."""
     return hashlib.sha256(content).hexdigest()

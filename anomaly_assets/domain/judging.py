@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from anomaly_assets.domain.detectors.base import Detector, Model
-from anomaly_assets.domain.errors import ModelFormatError
+from anomaly_assets.domain.errors import ModelFormatError, NeedsRelease
 from anomaly_assets.domain.model_codec import decode
 from anomaly_assets.domain.verdict import DetectorVerdict, judge_wallets
 from anomaly_assets.domain.wallet_rows import WalletRows
@@ -37,12 +37,16 @@ class ScoringShard:
         rows: WalletRows,
         payloads: Sequence[bytes],
         model_ids: Sequence[str],
+        *,
+        served: bool = True,
     ) -> Self:
         """Decode every payload, from whatever store, and compare it with the id it must have.
 
         That is work of the interpreter: the thread that makes shards does it best, while others judge compiled.
+        ``served`` payloads of a newer release are rejected like any other; those of the archive raise ``NeedsRelease``.
         """
-        models = [genuine(payload, model_id) for payload, model_id in zip(payloads, model_ids, strict=True)]
+        read = genuine_here if served else genuine
+        models = [read(payload, model_id) for payload, model_id in zip(payloads, model_ids, strict=True)]
         return cls(detector, wallets, rows, models)
 
 
@@ -68,12 +72,23 @@ def judge_shard(shard: ScoringShard) -> JudgedShard:
 
 
 def genuine(payload: bytes, model_id: str) -> Model | None:
-    """The model in ``payload``, when it decodes and is the one named ``model_id``; not proved yet."""
+    """The model in ``payload``, when it decodes and is the one named ``model_id``; not proved yet.
+
+    Raises ``NeedsRelease`` when a newer release stored it: nothing is said against it.
+    """
     try:
         model = decode(payload)
     except ModelFormatError:
         return None
     return model if model.model_id == model_id else None
+
+
+def genuine_here(payload: bytes, model_id: str) -> Model | None:
+    """As :func:`genuine`; what a newer release stored is none that can be used here."""
+    try:
+        return genuine(payload, model_id)
+    except NeedsRelease:
+        return None
 
 
 def _well_formed(detector: Detector, model: Model) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from anomaly_assets.domain.days import DayRange
@@ -61,12 +61,3 @@ class WindowManifest:
             DayRange(date.fromisoformat(value["first"]), date.fromisoformat(value["end"])),
             {date.fromisoformat(day): revision for day, revision in value["revisions"]},
         )
-
-
-def stale_days(corrected: date, window_days: int, sealed: Callable[[date], bool], last: date) -> list[date]:
-    """Days after ``corrected`` (up to ``last``) whose models were trained on it, and the day itself if it was scored.
-
-    A correction of raw day R makes windows and models of R+1..R+window_days and scores of R..R+window_days stale.
-    """
-    affected = (corrected + timedelta(days=offset) for offset in range(window_days + 1))
-    return [day for day in affected if day <= last and sealed(day)]

@@ -13,7 +13,9 @@
 Arrays are stored in the order of the header as byte planes: the lowest bytes of all values, then the next ones. The
 fine bytes are all planes of floats but the highest (sign and exponent): noise, which compression would only lengthen.
 
-``reference`` holds versions of libraries, for people; it is no part of a model's identity. The checksum finds damage,
+Prefix and checksum are those of every format version, so damage is told apart from a format that is newer.
+``reference`` is empty: the size of a payload is sealed, and must not depend on installed versions. In payloads of
+release 0.1.0 it held them. The checksum finds damage,
 not forgery: callers compare ``model_id`` with the one they expect, and detectors validate what the arrays mean.
 """
 
@@ -24,7 +26,6 @@ import struct
 from collections import deque
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -32,7 +33,7 @@ import numpy as np
 import zstandard
 
 from anomaly_assets.domain.detectors.base import Model
-from anomaly_assets.domain.errors import ModelFormatError
+from anomaly_assets.domain.errors import ModelFormatError, NeedsRelease
 from anomaly_assets.domain.identity import canonical_array, canonical_json
 
 MAGIC = b"ANOMODEL"
@@ -41,8 +42,8 @@ MAX_BYTES = 64 * 1024 * 1024
 MAX_HEADER_BYTES = 64 * 1024
 DTYPES = frozenset({"i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"})
 MAX_DIMENSIONS = 4
-REFERENCE: Mapping[str, str] = MappingProxyType({name: version(name) for name in ("numba", "numpy", "scikit-learn")})
-"""Libraries whose results a model depends on, as installed."""
+REFERENCE_BYTES = range(45, 201)
+"""How many bytes longer a payload of release 0.1.0 may be: its ``reference`` held the versions of three libraries."""
 
 _LITTLE_ENDIAN = {name: np.dtype(name).newbyteorder("<") for name in DTYPES}
 _PREFIX = struct.Struct("<8sHII")
@@ -57,8 +58,8 @@ _COMPRESSION_LEVEL = 3
 _REMEDY = "materialize wallet_models of its day again; the stored copy is bad"
 
 
-def encode(model: Model, *, reference: Mapping[str, str] = REFERENCE) -> bytes:
-    """``model`` in the storage format. Equal models encode to equal bytes with equal library versions.
+def encode(model: Model, *, reference: Mapping[str, str] = MappingProxyType({})) -> bytes:
+    """``model`` in the storage format. Equal models encode to equal bytes.
 
     Raises ``ModelFormatError`` for parameters that are not JSON scalars and arrays of types the format does not hold.
     """
@@ -85,8 +86,8 @@ def decode(payload: bytes, *, max_bytes: int = MAX_BYTES) -> Model:
     payload : bytes from a store
     max_bytes : most bytes the payload, and its arrays when decompressed, may have
 
-    Raises ``ModelFormatError`` saying what was found and what to do. Memory stays below a small multiple of
-    ``max_bytes`` and no code in the payload runs.
+    Raises ``ModelFormatError`` saying what was found and what to do, and ``NeedsRelease`` for a newer format. Memory
+    stays below a small multiple of ``max_bytes`` and no code in the payload runs.
     """
     head, body = _split(bytes(payload), max_bytes)
     detector, parameters, layouts = _parse_header(head)
@@ -149,17 +150,19 @@ def _split(payload: bytes, max_bytes: int) -> tuple[bytes, bytes]:
     if len(payload) < _START or not payload.startswith(MAGIC):
         raise _refused(f"no model: {len(payload)} bytes that begin with {payload[:8]!r}", expected=f"{MAGIC!r} first")
     _, found_version, head_length, body_length = _PREFIX.unpack_from(payload)
-    if found_version != FORMAT_VERSION:
-        raise ModelFormatError(
-            f"a stored model has format version {found_version}",
-            expected=f"format version {FORMAT_VERSION}",
-            remedy="materialize wallet_models of its day again, or read it with the release that wrote it",
-        )
     if head_length > MAX_HEADER_BYTES or _START + head_length + body_length != len(payload):
         raise _refused(f"{len(payload)} bytes do not fit a header of {head_length} and a body of {body_length}")
     head, body = payload[_START : _START + head_length], payload[_START + head_length :]
     if _checksum(payload[: _PREFIX.size], head, body) != payload[_PREFIX.size : _START]:
         raise _refused("its checksum does not match its content")
+    if found_version > FORMAT_VERSION:
+        raise NeedsRelease(
+            f"a stored model has format version {found_version}",
+            expected=f"format version {FORMAT_VERSION} at most",
+            remedy="use the release that stored it, or a newer one; or materialize wallet_models of its day again",
+        )
+    if found_version < 1:
+        raise _refused(f"it has format version {found_version}", expected="1 or more")
     return head, body
 
 

@@ -8,8 +8,9 @@ import pyarrow as pa
 from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.identity import table_digest
 from anomaly_assets.domain.schema import TIME, Column, TableSchema
+from anomaly_assets.domain.settings_record import LAYOUTS, SCORES_LAYOUT
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = LAYOUTS[SCORES_LAYOUT]
 """Version of the published columns and their meaning; raised when either changes."""
 
 INPUT_NAMES = {
@@ -74,15 +75,21 @@ def published_schema(detectors: Sequence[Detector]) -> TableSchema:
 
 
 def with_provenance(
-    table: pa.Table, *, day: date, manifest_id: str, settings_id: str, content_digest: str | None = None
+    table: pa.Table,
+    *,
+    day: date,
+    manifest_id: str,
+    settings_id: str,
+    layout: int = FORMAT_VERSION,
+    content_digest: str | None = None,
 ) -> pa.Table:
     """The table with the schema metadata every published file carries: no run, no clock.
 
-    ``content_digest`` is that of the table, unless another one is given.
+    ``layout`` is that of the day's record; ``content_digest`` is that of the table, unless another one is given.
     """
     return table.replace_schema_metadata(
         {
-            "anomaly_assets.format_version": str(FORMAT_VERSION),
+            "anomaly_assets.format_version": str(layout),
             "anomaly_assets.day": day.isoformat(),
             "anomaly_assets.window_manifest": manifest_id,
             "anomaly_assets.settings_id": settings_id,

@@ -1,7 +1,9 @@
 """Recipes and the table of models: what a model was made from, and which models a day has."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -34,10 +36,29 @@ class Recipe:
     n_transactions: int
 
 
-def recipe_id(detector: Detector, wallet_id: str, rows_digest: str) -> str:
+class FitsBy(Protocol):
+    """What a recipe names of a detector, be it the code or a settings record that tells it."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def algorithm_version(self) -> int:
+        """Which algorithm."""
+
+    @property
+    def fit_parameters(self) -> dict[str, Any]:
+        """The settings that shape models."""
+
+
+def recipe_id(
+    detector: FitsBy, wallet_id: str, rows_digest: str, artifacts: Mapping[str, str] = MappingProxyType({})
+) -> str:
     """Hex SHA-256 of detector, fit settings, algorithm version, wallet and the wallet's rows in the window.
 
-    No as-of day is in it, so the recipe of a wallet whose window did not change repeats.
+    No as-of day is in it, so the recipe of a wallet whose window did not change repeats. ``artifacts`` are digests, by
+    name, of what else the model was fitted from; without any, nothing is said of them.
     """
     return digest_of(
         {
@@ -46,6 +67,7 @@ def recipe_id(detector: Detector, wallet_id: str, rows_digest: str) -> str:
             "fit_parameters": detector.fit_parameters,
             "wallet": wallet_id,
             "rows": rows_digest,
+            **({"artifacts": dict(artifacts)} if artifacts else {}),
         }
     )
 

@@ -14,19 +14,21 @@ import pyarrow.compute as pc
 
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.publication_log import release_of
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.adapters.shards import map_shards
 from anomaly_assets.adapters.windows import WindowReader
+from anomaly_assets.domain.detectors import detector_of
 from anomaly_assets.domain.detectors.base import Detector, Model
-from anomaly_assets.domain.errors import CorruptFile, NotSealed
+from anomaly_assets.domain.errors import CorruptFile, NeedsRelease, NotSealed
 from anomaly_assets.domain.judging import genuine
+from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.manifest import WindowManifest
 from anomaly_assets.domain.model_codec import decode
 from anomaly_assets.domain.recipes import Recipe
+from anomaly_assets.domain.settings_record import RecordedDetector, SettingsRecord
 from anomaly_assets.domain.training import Fitted, fit_shard, shards_of
 from anomaly_assets.domain.wallet_rows import WalletRows
-from anomaly_assets.settings import Detection
-from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.steps.settings_record import recorded_settings
 from anomaly_assets.steps.window import manifest_of
 
@@ -102,14 +104,24 @@ class Case:
         return self.scored.day
 
     @cached_property
-    def detection(self) -> Detection:
-        """The settings the day was scored with."""
+    def settings(self) -> SettingsRecord:
+        """The settings the day was scored with, as they were recorded."""
         return recorded_settings(self.home, self.scored.settings_id or "")
 
     @cached_property
     def detectors(self) -> list[Detector]:
-        """The detectors with these settings."""
-        return self.detection.detectors()
+        """The detectors with these settings. Raises ``NeedsRelease`` when this release has not all of them."""
+        return [self.detector(each) for each in self.settings.detectors]
+
+    def detector(self, recorded: RecordedDetector) -> Detector:
+        """One detector of the day. Raises ``NeedsRelease`` naming the release that scored the day."""
+        try:
+            return detector_of(recorded)
+        except NeedsRelease as error:
+            release = release_of(self.home.log, self.scored)
+            raise NeedsRelease(
+                error.found, expected=f"release {release}, which scored {self.day}", remedy=f"needs release {release}"
+            ) from None
 
     @property
     def manifest(self) -> WindowManifest:

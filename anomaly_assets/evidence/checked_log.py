@@ -5,9 +5,8 @@ from datetime import date
 from typing import Any
 
 from anomaly_assets.adapters.erased_files import ErasedFiles
-from anomaly_assets.adapters.erasing import ERASURE
 from anomaly_assets.adapters.erasures import ErasedWallet
-from anomaly_assets.adapters.publication_log import GENESIS, Place, PublicationLog
+from anomaly_assets.adapters.publication_log import COMMIT, ERASURE, GENESIS, Place, PublicationLog, kind_of
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
 
@@ -86,10 +85,13 @@ class CheckedLog:
         for entry in self._log.entries(self._place):
             self._place = self._place.behind(entry)
             self._hashes.add(self._place.hash)
-            if entry["asset"] == ERASURE:
+            kind = kind_of(entry)
+            if kind == ERASURE:
                 self._erased_wallets[entry["wallet"]] = entry["record"]
                 self._erasures |= {(entry["wallet"], entry["record"]), *entry["partitions"].items()}
                 continue
+            if kind != COMMIT:
+                continue  # of a newer release: it is in the chain, and nothing here is proved by it
             self._named[entry["seal_id"]] = _content(entry)
             self._first.setdefault(entry["seal_id"], self._place.number)
             self._revisions[entry["asset"], entry["day"]].append((self._place.number, entry["revision"]))

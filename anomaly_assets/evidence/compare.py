@@ -118,7 +118,7 @@ def compare_day(home: Home, day: date, changes: Mapping[str, str], *, compute: C
     day's wallets. Raises ``NotSealed``, ``CorruptFile`` and ``SettingsError``.
     """
     case = Case.of(home, day, compute=compute)
-    before, after = case.detectors, other_settings(case.detection, changes).detectors()
+    before, after = case.detectors, other_settings(Detection.of_record(case.settings), changes).detectors()
     published = case.published
     kept = home.lake.read(case.raw, "transactions")
     rows = to_wallet_rows(kept)

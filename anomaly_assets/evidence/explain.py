@@ -150,7 +150,7 @@ def explain(case: Case, tx_id: str) -> Explanation:
         normal_by_hour=normal,
         nearest_amount=None if changes is None else nearest_amount(changes[hour], amount),
         nearest_hour=None if changes is None else nearest_hour(changes, amount, hour),
-        amount_scale=case.detection.amount_scale,
+        amount_scale=case.settings.amount_scale,
     )
 
 
@@ -183,7 +183,7 @@ def _said(
         threshold=float(judgement.flag_line[0]),
         sentence=reason,
         normal_by_hour=normal,
-        flag_lines=_flag_lines(normal[hour], allowed_amounts(case.detection.amount_scale)),
+        flag_lines=_flag_lines(normal[hour], allowed_amounts(case.settings.amount_scale)),
         shares=_shares(detector, model, amount, hour, history),
     )
 

@@ -20,8 +20,8 @@ from anomaly_assets.adapters.model_archive import NEARBY_DAYS, Surplus
 from anomaly_assets.adapters.object_path import listed
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.days import DayRange
+from anomaly_assets.domain.lineage import MODELS, SCORED
 from anomaly_assets.domain.published import anomaly_column, model_id_column
-from anomaly_assets.steps.run import MODELS, SCORED
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.id_index import hash_of, may_hold
 from anomaly_assets.adapters.lake import Lake
 from anomaly_assets.domain.errors import CorruptFile, Erased, NotSealed
-from anomaly_assets.steps.run import RAW, SCORED
+from anomaly_assets.domain.lineage import RAW, SCORED
 
 _IDS = {RAW: ("transactions", "tx_id"), SCORED: ("scored", "TX_ID")}
 """Role and column of the ids of an asset."""

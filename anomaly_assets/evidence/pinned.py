@@ -4,10 +4,10 @@ from datetime import date
 
 from anomaly_assets.domain.days import trailing_window
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
+from anomaly_assets.domain.lineage import RAW
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.checked_log import CheckedLog
 from anomaly_assets.evidence.same import require_same
-from anomaly_assets.steps.run import RAW
 
 
 def require_window(case: Case, log: CheckedLog | None) -> list[str]:
@@ -18,7 +18,7 @@ def require_window(case: Case, log: CheckedLog | None) -> list[str]:
     record, manifest = case.home.record(), case.manifest
     if record is None:
         raise NotSealed("home.json is gone", remedy="restore it from a copy")
-    days = trailing_window(case.day, case.detection.window_days, date.fromisoformat(record["first_day"]))
+    days = trailing_window(case.day, case.settings.window_days, date.fromisoformat(record["first_day"]))
     pinned = manifest.days
     require_same("the window", f"[{pinned.first}, {pinned.end})", f"[{days.first}, {days.end})")
     require_same("the pinned days", sorted(map(str, manifest.revisions)), sorted(map(str, days)))

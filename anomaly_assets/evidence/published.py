@@ -2,11 +2,12 @@
 
 from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.identity import table_digest
+from anomaly_assets.domain.lineage import METRICS, SCORED, WINDOW
 from anomaly_assets.domain.metrics import daily_metrics
 from anomaly_assets.domain.published import with_provenance
+from anomaly_assets.domain.settings_record import METRICS_LAYOUT, SCORES_LAYOUT
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.same import require_same, require_same_rows
-from anomaly_assets.steps.run import METRICS, SCORED, WINDOW
 
 METRICS_NOTE = "the metrics count wallets that were erased: they are as they were sealed, and are not computed again"
 
@@ -19,6 +20,7 @@ def require_provenance(case: Case) -> None:
         day=case.day,
         manifest_id=manifest_id,
         settings_id=settings_id,
+        layout=case.settings.require_layout(SCORES_LAYOUT),
         content_digest=case.scored.revision,  # what an erasure left has another one
     )
     due, found = wanted.schema.metadata, case.published.schema.metadata or {}
@@ -52,7 +54,8 @@ def require_metrics(case: Case) -> list[str]:
     notes = [] if current else [f"the metrics are older than the scores: they measure revision {scored.revision[:16]}"]
     if any(lake.stored(of, role) != of.files[role] for of, role in ((scored, "scored"), (window, "wallets"))):
         return [*notes, METRICS_NOTE]
+    case.settings.require_layout(METRICS_LAYOUT)
     rows = case.published if current else lake.read(scored, "scored")
-    names = [detector.name for detector in case.detectors]
+    names = [detector.name for detector in case.settings.detectors]
     require_same_rows(metrics, daily_metrics(case.day, rows, lake.read(window, "wallets"), names))
     return notes

@@ -9,11 +9,11 @@ import pyarrow.compute as pc
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
+from anomaly_assets.domain.lineage import RAW, SCORED
 from anomaly_assets.domain.wallet_leaves import root_of, wallet_leaves
 from anomaly_assets.evidence.checked_log import CheckedLog
 from anomaly_assets.evidence.lookup import erased
 from anomaly_assets.evidence.same import require_same
-from anomaly_assets.steps.run import RAW, SCORED
 
 NOTE = "wallets were erased; the rows of all others, with the leaves that were kept, give the roots that were sealed"
 

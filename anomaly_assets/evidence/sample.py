@@ -11,9 +11,9 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.identity import digest_of
+from anomaly_assets.domain.lineage import METRICS, SCORED
 from anomaly_assets.domain.metrics import UNIFIED
 from anomaly_assets.evidence.proof import Grade, Proof, Stop
-from anomaly_assets.steps.run import METRICS, SCORED
 
 
 @dataclass(frozen=True)

@@ -1,27 +1,25 @@
 """Which detection partitions no longer follow from what is current: raw days, windows, models, settings."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from anomaly_assets.adapters.home import Home
-from anomaly_assets.adapters.lake import Lake
 from anomaly_assets.adapters.seal import Seal
-from anomaly_assets.domain.errors import CorruptFile, NotSealed
+from anomaly_assets.domain.lineage import METRICS, MODELS, SCORED, WINDOW, Answer
+from anomaly_assets.evidence.lineage import Lineage, scored_days_over
 from anomaly_assets.settings import Detection
-from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
-from anomaly_assets.steps.window import manifest_of
 
+UPSTREAM: Mapping[str, Sequence[str]] = {
+    WINDOW: (),
+    MODELS: (WINDOW,),
+    SCORED: (WINDOW, MODELS),
+    METRICS: (SCORED,),
+}
+"""Per detection asset, those of the same day that it is told to be made from, in the order in which they are named."""
 ASSETS = (WINDOW, MODELS, SCORED, METRICS)
 """Detection assets, each after those it is made from."""
-UPSTREAM = {
-    WINDOW: {},
-    MODELS: {"window": WINDOW},
-    SCORED: {"window": WINDOW, "models": MODELS},
-    METRICS: {"scored": SCORED},
-}
-"""Per asset, key of a seal's inputs to the asset of the same day."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,7 @@ class Stale:
     inputs : assets of the same day that are current in another revision, or not at all, or must be made again
     other_settings : id of the settings it was made with, when they are not the configured ones
     unreadable : what is wrong with its seal, when it cannot be read
+    arrived : those of the raw days that were missing when it was made
     """
 
     asset: str
@@ -43,6 +42,7 @@ class Stale:
     inputs: tuple[str, ...] = ()
     other_settings: str | None = None
     unreadable: str | None = None
+    arrived: tuple[date, ...] = ()
 
     @property
     def because(self) -> str:
@@ -64,6 +64,7 @@ class Stale:
             "asset": self.asset,
             "day": self.day.isoformat(),
             "raw_days_changed": [day.isoformat() for day in self.raw_days],
+            "raw_days_arrived": [day.isoformat() for day in self.arrived],
             "inputs_changed": list(self.inputs),
             "other_settings": self.other_settings,
             "unreadable": self.unreadable,
@@ -72,94 +73,45 @@ class Stale:
 
 def stale_partitions(home: Home, detection: Detection) -> list[Stale]:
     """Every detection partition of the published lake that no longer follows, by day, upstream first."""
-    lake = home.lake
-    current = current_raw(lake, lake.days(RAW))
-    days = sorted({day for asset in ASSETS for day in lake.days(asset)})
-    return [found for day in days for found in stale_of_day(lake, day, detection, current)]
+    lineage = Lineage(home.lake, detection.settings_id)
+    days = sorted({day for asset in ASSETS for day in home.lake.days(asset)})
+    return [found for day in days for found in stale_of_day(lineage, day)]
 
 
-def stale_of_day(lake: Lake, day: date, detection: Detection, current: Mapping[date, str | None]) -> list[Stale]:
-    """The partitions of one day that no longer follow, upstream first.
-
-    Parameters
-    ----------
-    detection : the configured settings
-    current : revision of every raw day that is current now, of the day and its window at least
-    """
+def stale_of_day(lineage: Lineage, day: date) -> list[Stale]:
+    """The partitions of one day that no longer follow, upstream first; ``lineage`` holds the configured settings."""
     found: dict[str, Stale] = {}
-    seals: dict[str, Seal | None] = {}
     for asset in ASSETS:
-        try:
-            seals[asset] = seal = lake.find(asset, day)
-        except (CorruptFile, NotSealed) as error:
-            seals[asset], found[asset] = None, Stale(asset, day, unreadable=error.found)
-            continue
-        if seal is not None and (stale := _examined(lake, seal, seals, found, detection, current)) is not None:
+        current = lineage.current(asset, day)
+        if current.problem is not None:
+            found[asset] = Stale(asset, day, unreadable=current.problem)
+        elif current.seal is not None and (stale := _examined(lineage, current.seal, found)) is not None:
             found[asset] = stale
     return list(found.values())
 
 
-def current_raw(lake: Lake, days: Iterable[date]) -> dict[date, str | None]:
-    """Current revision of each of these raw days; None where there is none, or none that can be read."""
-    return {day: _revision(lake, day) for day in days}
+def stale_scores(home: Home, raw: date) -> list[date]:
+    """Scored days that were made without what is current of raw day ``raw``, ascending."""
+    return [day for day, edges in scored_days_over(home.lake, raw) if any(not each.follows for each in edges)]
 
 
-def window_and_day(lake: Lake, day: date) -> list[date]:
-    """The raw days that the scores of ``day`` follow from.
-
-    Raises ``NotSealed`` when they were not scored, ``CorruptFile`` when a seal was changed.
-    """
-    scored = lake.require(SCORED, day)
-    return [*manifest_of(lake.require(WINDOW, day, scored.inputs["window"])).days, day]
-
-
-def _revision(lake: Lake, day: date) -> str | None:
-    try:
-        seal = lake.find(RAW, day)
-    except (CorruptFile, NotSealed):
-        return None
-    return seal.revision if seal else None
-
-
-def _examined(
-    lake: Lake,
-    seal: Seal,
-    seals: Mapping[str, Seal | None],
-    found: Mapping[str, Stale],
-    detection: Detection,
-    current: Mapping[date, str | None],
-) -> Stale | None:
-    """Why the partition of ``seal`` is stale, from the seals and the verdicts on what lies upstream; None when not."""
-    upstream = UPSTREAM[seal.asset]
-    changed = [asset for key, asset in upstream.items() if _current_revision(seals[asset]) != seal.inputs[key]]
-    raw_days = set() if seal.asset == METRICS else _changed_raw_days(lake, seal, seals[WINDOW], current)
-    if seal.asset == METRICS and not changed and (scored := found.get(SCORED)):
-        raw_days |= {*scored.raw_days}
-    other = None if seal.settings_id in {None, detection.settings_id} else seal.settings_id
+def _examined(lineage: Lineage, seal: Seal, found: Mapping[str, Stale]) -> Stale | None:
+    """Why the partition of ``seal`` is stale, from its lineage and from what is stale upstream; None when it is not."""
+    edges = [each for each in lineage.compared(seal) if each.edge.asset in UPSTREAM[seal.asset]]
+    changed = [each.edge.asset for each in edges if not each.follows]
+    if seal.asset == METRICS:  # they follow from raw days through the scores alone
+        scored = None if changed else found.get(SCORED)
+        raw_days, arrived = (scored.raw_days, scored.arrived) if scored else ((), ())
+    else:
+        differing = {each.edge.day: each.answer for each in lineage.raw_days_that_differ(seal)}
+        raw_days = tuple(sorted(differing))
+        arrived = tuple(day for day in raw_days if differing[day] is Answer.ARRIVED)
+    other = None if seal.settings_id in {None, lineage.settings_id} else seal.settings_id
     # what follows from something stale is stale, also where nothing else tells
-    inputs = changed or ([] if raw_days or other else [asset for asset in upstream.values() if asset in found])
+    inputs = changed or ([] if raw_days or other else [asset for asset in UPSTREAM[seal.asset] if asset in found])
     if not (raw_days or inputs or other):
         return None
-    return Stale(seal.asset, seal.day, tuple(sorted(raw_days)), tuple(inputs), other)
-
-
-def _changed_raw_days(lake: Lake, seal: Seal, window: Seal | None, current: Mapping[date, str | None]) -> set[date]:
-    """Days whose current revision is another than the one that ``seal`` follows from."""
-    used: dict[date, str | None] = {}
-    revision = seal.revision if seal.asset == WINDOW else seal.inputs["window"]
-    try:
-        if window is None or window.revision != revision:
-            window = lake.require(WINDOW, seal.day, revision)
-        used |= manifest_of(window).revisions
-    except (CorruptFile, NotSealed):
-        pass  # the partition is told to be made from another window than the current one
-    if seal.asset == SCORED:
-        used[seal.day] = seal.inputs["raw"]
-    return {day for day, revision in used.items() if current.get(day) != revision}
-
-
-def _current_revision(seal: Seal | None) -> str | None:
-    return seal.revision if seal else None
+    return Stale(seal.asset, seal.day, raw_days, tuple(inputs), other, arrived=arrived)
 
 
 def _shortened(days: tuple[date, ...]) -> str:

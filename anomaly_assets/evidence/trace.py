@@ -8,16 +8,18 @@ from typing import Any
 import pyarrow.compute as pc
 
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.publication_log import FIRST_RELEASE
 from anomaly_assets.adapters.seal import Seal
-from anomaly_assets.domain.detectors.base import Detector, Model
-from anomaly_assets.domain.errors import CorruptFile, NotSealed
+from anomaly_assets.domain.detectors.base import Model
+from anomaly_assets.domain.errors import CorruptFile, NeedsRelease, NotSealed
 from anomaly_assets.domain.identity import file_digest
+from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.published import anomaly_column, model_id_column, status_column
+from anomaly_assets.domain.settings_record import RecordedDetector
 from anomaly_assets.evidence.case import Case, alone
 from anomaly_assets.evidence.lookup import Place, require_places_of
 from anomaly_assets.evidence.since import since
 from anomaly_assets.settings import Detection
-from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW
 
 
 def trace(
@@ -124,7 +126,7 @@ def _scored(case: Case, tx_id: str, place: Place, configured: Detection | None) 
         "detectors": _detectors(case, row),
         "training_window": _window(case, wallet),
         "raw_revision": case.raw.revision,
-        "settings": {"settings_id": case.scored.settings_id, **case.detection.model_dump(mode="json")},
+        "settings": {"settings_id": case.scored.settings_id, **case.settings.as_json()},
         "files": _files(case),
         "runs": runs_of(
             case.home, {"scored": case.scored, "trained": case.models, "window": case.window, "raw": case.raw}
@@ -136,11 +138,12 @@ def _scored(case: Case, tx_id: str, place: Place, configured: Detection | None) 
 def _detectors(case: Case, row: Mapping[str, Any]) -> list[dict[str, Any]]:
     listed = case.listed([row["WALLET_ID"]])
     archived, _ = case.archived([model["model_id"] for model in listed.values()])
-    return [_detector(detector, row, listed, archived) for detector in case.detectors]
+    return [_detector(case, detector, row, listed, archived) for detector in case.settings.detectors]
 
 
 def _detector(
-    detector: Detector,
+    case: Case,
+    detector: RecordedDetector,
     row: Mapping[str, Any],
     listed: Mapping[tuple[str, str], Mapping[str, Any]],
     archived: Mapping[str, Model],
@@ -160,8 +163,11 @@ def _detector(
         return found
     model = archived.get(model_id)
     if model is not None:
-        judgement = detector.judge(alone(row), [model])
-        found |= {"flag_line": float(judgement.flag_line[0]), "typical": float(judgement.typical[0])}
+        try:
+            judgement = case.detector(detector).judge(alone(row), [model])
+            found |= {"flag_line": float(judgement.flag_line[0]), "typical": float(judgement.typical[0])}
+        except NeedsRelease as error:
+            found["missing"] = error.remedy
     keys = ("recipe_id", "n_transactions", "n_bytes", "summary")
     found["model"] = {
         "model_id": model_id,
@@ -219,7 +225,7 @@ def runs_of(home: Home, seals: Mapping[str, Seal]) -> dict[str, Any]:
     ids = {seal.seal_id: name for name, seal in seals.items()}
     runs: dict[str, Any] = dict.fromkeys(seals)
     for entry in home.log.mentioning(ids.keys()):
-        name = ids.get(entry["seal_id"])
+        name = ids.get(entry.get("seal_id", ""))
         if name is None:
             continue
         if runs[name] is None:
@@ -228,6 +234,7 @@ def runs_of(home: Home, seals: Mapping[str, Seal]) -> dict[str, Any]:
                 "run_id": entry["run_id"],
                 "at": entry["at"],
                 "log_entry": entry["hash"],
+                "release": entry.get("release", FIRST_RELEASE),
                 "run_page": f"/runs/{entry['run_id']}",
                 "partition_page": page,
                 "confirmed_again": 0,

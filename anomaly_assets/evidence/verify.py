@@ -20,7 +20,9 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.identity import digest_of, file_digest, table_digest
+from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.raw_day import content_digest, wallet_days
+from anomaly_assets.domain.settings_record import SCORES_LAYOUT, WINDOW_LAYOUT
 from anomaly_assets.domain.window import summarize_window
 from anomaly_assets.evidence.again import kept_payloads, require_models, require_recipes, scored_again
 from anomaly_assets.evidence.case import Case, of_wallets
@@ -30,7 +32,6 @@ from anomaly_assets.evidence.proof import Grade, Proof, Stop
 from anomaly_assets.evidence.published import require_metrics, require_provenance
 from anomaly_assets.evidence.remains import require_content, require_not_erased, require_records
 from anomaly_assets.evidence.same import require_same, require_same_rows
-from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
 
 
 class Verifier:
@@ -115,7 +116,7 @@ class Verifier:
                 path, stored = self._home.published_path(case.day), self._home.lake.stored(case.scored, "scored")
                 require_same(path.name, stored.sha256, file_digest(path.read_bytes()))
         with proof.link(Grade.INTACT, "settings"):
-            require_same("the fit settings", case.models.inputs["fit_id"], case.detection.fit_id)
+            require_same("the fit settings", case.models.inputs["fit_id"], case.settings.fit_id)
         with proof.link(Grade.INTACT, "raw_transactions"):
             self._raw_day(proof, case.day, case.raw.revision)
         with proof.link(Grade.INTACT, "training_window"):
@@ -164,10 +165,12 @@ class Verifier:
 
     def _re_scored(self, proof: Proof, case: Case, subject: "_Subject") -> None:
         with proof.link(Grade.RE_SCORED, "verdicts"):
+            case.settings.require_layout(SCORES_LAYOUT)
             require_same_rows(subject.published, scored_again(case, subject.wallets, subject.telling(self._say)))
 
     def _re_trained(self, proof: Proof, case: Case, subject: "_Subject") -> None:
         with proof.link(Grade.RE_TRAINED, "window"):
+            case.settings.require_layout(WINDOW_LAYOUT)
             rows, digests = case.window_rows(subject.wallets)
             again = summarize_window(rows, [digests[wallet] for wallet in rows.wallet_ids], case.detectors)
             require_same_rows(of_wallets(case.window_table, "wallet_id", subject.wallets), again)

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from anomaly_assets.domain.lineage import SCORED
 from anomaly_assets.domain.shell_words import command_for
 from anomaly_assets.evidence.proof import Outcome, Proof
 from anomaly_assets.reports.page import Html, badge, code, el, facts, join, lines, listed, section, table
-from anomaly_assets.steps.run import SCORED
 
 OUTCOME_TONES = {
     Outcome.PROVEN: "good",

@@ -11,21 +11,19 @@ from anomaly_assets.adapters.sources.base import TransactionSource
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.errors import AnomalyAssetsError, CorruptFile, NotSealed, SourceUnavailable
 from anomaly_assets.domain.lateness import DayFacts, Decision, decide
-from anomaly_assets.domain.manifest import stale_days
+from anomaly_assets.domain.lineage import RAW
+from anomaly_assets.evidence.lineage import scored_days_over
 from anomaly_assets.jobs import AssetJob
 from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.home import HomeResource
 from anomaly_assets.resources.source import TransactionSourceResource
-from anomaly_assets.steps.run import RAW, SCORED
 
 INTERVAL_SECONDS = 900
 DAMAGED = (-1, "damaged")
 """What is stored of a day whose seal cannot be read: it differs from whatever the source says."""
 
 
-def late_arrivals_sensor(
-    job: AssetJob, *, watched_days: int, window_days: int, switched_on: bool
-) -> dg.SensorDefinition:
+def late_arrivals_sensor(job: AssetJob, *, watched_days: int, switched_on: bool) -> dg.SensorDefinition:
     """Watches the last ``watched_days`` finished days; switched on when a real source is configured."""
     status = dg.DefaultSensorStatus.RUNNING if switched_on else dg.DefaultSensorStatus.STOPPED
 
@@ -47,7 +45,7 @@ def late_arrivals_sensor(
         today = now.date()
         watched = DayRange(max(today - timedelta(days=watched_days), home.first), today)
         decision = decide(gather(opened.lake, source.open(), watched, now))
-        return emit(context, opened, decision, window_days=window_days, now=now)
+        return emit(context, opened, decision, now=now)
 
     return late_arrivals
 
@@ -57,9 +55,7 @@ def gather(lake: Lake, source: TransactionSource, watched: Iterable[date], now: 
     return [_facts(lake, source, day, now) for day in watched]
 
 
-def emit(
-    context: dg.SensorEvaluationContext, home: Home, decision: Decision, *, window_days: int, now: datetime
-) -> dg.SensorResult:
+def emit(context: dg.SensorEvaluationContext, home: Home, decision: Decision, *, now: datetime) -> dg.SensorResult:
     """Run requests for changed days; raises when nothing could be decided because the source did not answer."""
     for facts in decision.unread:
         context.log.error(f"the source could not be read for {facts.day}: {facts.problem}")
@@ -74,10 +70,8 @@ def emit(
             f"; not stored yet: {', '.join(str(f.day) for f in decision.not_stored)}" if decision.not_stored else ""
         )
         return dg.SensorResult(skip_reason=f"no stored day changed at the source{missing}")
-    scored = set(home.lake.days(SCORED))
     for facts in decision.changed:
-        stale = stale_days(facts.day, window_days, scored.__contains__, now.date())
-        listed = ", ".join(str(day) for day in stale) or "none"
+        listed = ", ".join(str(day) for day, _ in scored_days_over(home.lake, facts.day)) or "none"
         context.log.warning(f"{facts.day}: {facts.stored} became {facts.now}; scored days that become stale: {listed}")
     return dg.SensorResult(run_requests=[_request(facts, now) for facts in decision.changed])
 

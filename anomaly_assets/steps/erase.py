@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from anomaly_assets.adapters.atomic_files import write_atomically
 from anomaly_assets.adapters.erased_files import ErasedFiles
-from anomaly_assets.adapters.erasing import ERASURE, Held, erase_from, files_with
+from anomaly_assets.adapters.erasing import Held, erase_from, files_with
 from anomaly_assets.adapters.erasures import ErasedWallet
 from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.home import Home
@@ -27,9 +27,11 @@ from anomaly_assets.adapters.object_path import listed
 from anomaly_assets.adapters.parquet_bytes import table_from_bytes, table_to_bytes
 from anomaly_assets.adapters.partition_files import role_of
 from anomaly_assets.adapters.publication import ModelKey
+from anomaly_assets.adapters.publication_log import ERASURE
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.errors import NotSealed
-from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW, Run
+from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
+from anomaly_assets.steps.run import Run
 
 ASSETS = (RAW, WINDOW, MODELS, SCORED)
 """Assets whose files name wallets, in the order in which runs read them."""
@@ -81,8 +83,8 @@ def erase_wallet(run: Run, store: StoreProvider, wallet_id: str, *, detectors: I
         payloads = erasing.payloads()
         record = erasing.record
         # before the store, which may not answer: until the log names what is gone, each of these days is a mismatch
-        entry = {"asset": ERASURE, "wallet": record.mark, "record": record.record_id, "partitions": records}
-        head = home.log.append(entry, run_id=run.run_id, at=run.now())
+        what = {"wallet": record.mark, "record": record.record_id, "partitions": records}
+        head = home.log.append({"kind": ERASURE, "asset": ERASURE, **what}, run_id=run.run_id, at=run.now())
         failpoint(f"{ERASURE}.logged")
         served = _erase_from_store(run, store, wallet_id, {*detectors, *erasing.detectors})
     n_transactions = sum(map(len, record.transactions.values()))

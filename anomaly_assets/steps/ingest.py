@@ -14,9 +14,10 @@ from anomaly_assets.adapters.sources.base import TransactionSource
 from anomaly_assets.domain.border import BorderRules, clean_delivery, give_back
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.errors import OutsideCoverage, SourceUnavailable
+from anomaly_assets.domain.lineage import RAW, Edge
 from anomaly_assets.domain.predicates import ledger_balances, schema, unique_transaction_ids
 from anomaly_assets.domain.raw_day import content_digest, wallet_days
-from anomaly_assets.steps.run import RAW, Outcome, Run
+from anomaly_assets.steps.run import Outcome, Run
 
 
 @runtime_checkable
@@ -74,13 +75,16 @@ def ingest_day(
         if seal is None:
             if not any(verdict.blocks for verdict in verdicts):  # before the seal: a sealed revision is always indexed
                 write_id_index(run.home.lake.local_folder(RAW, day), revision, kept.column("tx_id"))
-            inputs = {
+            inputs: dict[str, Any] = {
                 "source": source.identity,
                 "source_rows": probe.n_rows,
                 "source_fingerprint": probe.fingerprint,
-                "rules": asdict(rules),
+                "rules": rules.recorded(),
             }
-            seal, changed = writer.commit(staged, revision=revision, verdicts=verdicts, inputs=inputs, counts=ledger)
+            lineage = [Edge.to_rules(inputs["rules"])]
+            seal, changed = writer.commit(
+                staged, revision=revision, verdicts=verdicts, lineage=lineage, inputs=inputs, counts=ledger
+            )
         if isinstance(source, HasTruth):
             _write_truth(run, source, day)
         head = run.log(seal)

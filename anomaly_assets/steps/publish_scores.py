@@ -12,7 +12,8 @@ from anomaly_assets.adapters.locks import exclusive
 from anomaly_assets.adapters.scores_table import ScoresTable
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.identity import canonical_json
-from anomaly_assets.steps.run import SCORED, Run
+from anomaly_assets.domain.lineage import SCORED
+from anomaly_assets.steps.run import Run
 
 PUBLISHED = "published_scores"
 

@@ -13,15 +13,10 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.lake import Lake, PartitionWriter
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.adapters.windows import WindowReader
+from anomaly_assets.domain.lineage import RAW
 from anomaly_assets.domain.manifest import WindowManifest
 from anomaly_assets.domain.verdicts import Verdict
 from anomaly_assets.domain.wallet_rows import WalletRows
-
-RAW = "raw_transactions"
-WINDOW = "training_window"
-MODELS = "wallet_models"
-SCORED = "scored_transactions"
-METRICS = "anomaly_metrics"
 
 _Window = TypeVar("_Window")
 

@@ -1,19 +1,11 @@
 """wallet_models: a model for every eligible wallet and detector, archived and published to the store."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from itertools import chain
 
 from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.lake import PartitionWriter
-from anomaly_assets.adapters.publication import (
-    ModelKey,
-    Publication,
-    PublishedModel,
-    PublishOutcome,
-    require_storable,
-)
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.adapters.shards import map_shards
 from anomaly_assets.adapters.store_provider import StoreProvider
@@ -21,15 +13,15 @@ from anomaly_assets.domain.days import ONE_DAY
 from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.errors import CorruptFile, ModelConflict, NotSealed
 from anomaly_assets.domain.identity import digest_of, table_digest
-from anomaly_assets.domain.manifest import WindowManifest
-from anomaly_assets.domain.model_codec import FORMAT_VERSION
+from anomaly_assets.domain.lineage import MODELS, WINDOW, Edge
 from anomaly_assets.domain.portable import kernels_compiled
 from anomaly_assets.domain.predicates import every_eligible_wallet_has_a_model
 from anomaly_assets.domain.recipes import Recipe, models_table, recipes_of
 from anomaly_assets.domain.training import fit_shard, shards_of, warm_up
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.settings import Detection
-from anomaly_assets.steps.run import MODELS, WINDOW, Outcome, Run
+from anomaly_assets.steps.publish_models import listed_models, publish_models
+from anomaly_assets.steps.run import Outcome, Run
 from anomaly_assets.steps.window import manifest_of
 
 FRESH_BYTES = 256 * 1024 * 1024
@@ -68,6 +60,7 @@ def train_models(run: Run, store: StoreProvider, detection: Detection, day: date
             revision=digest_of([table_digest(models), window_seal.revision]),
             verdicts=verdicts,
             made_from=[window_seal],
+            lineage=[Edge.to_day(WINDOW, day, window_seal.revision), Edge.to_settings(detection.settings_id)],
             inputs={
                 "window": window_seal.revision,
                 "manifest_id": manifest.manifest_id,
@@ -77,7 +70,9 @@ def train_models(run: Run, store: StoreProvider, detection: Detection, day: date
             settings_id=detection.settings_id,
             generation=window_seal.generation,
         )
-        published = "trial" if run.trial else publish(run, store, seal, manifest, made, fresh).value
+        published = (
+            "trial" if run.trial else publish_models(run, store, seal, manifest, listed_models(models), fresh).value
+        )
         head = run.log(seal)
         failpoint(f"{MODELS}.logged")
     data_version = digest_of([manifest.manifest_id, detection.fit_id])
@@ -92,58 +87,6 @@ def train_models(run: Run, store: StoreProvider, detection: Detection, day: date
         "peak_memory_mb": run.compute.peak_memory_mb(),
     }
     return Outcome(seal, changed, data_version, verdicts, {"models": models}, numbers, head)
-
-
-def publish(
-    run: Run,
-    store: StoreProvider,
-    seal: Seal,
-    manifest: WindowManifest,
-    made: Sequence[Made],
-    fresh: Mapping[str, bytes],
-) -> PublishOutcome:
-    """Serve the day's models, unless a newer day is served already.
-
-    Payloads come from ``fresh`` where they are, else from the archive, a pack at a time.
-    """
-    publication = Publication(
-        as_of=seal.day,
-        generation=seal.generation or 0,
-        manifest=manifest.manifest_id,
-        settings_id=seal.settings_id or "",
-        count=len(made),
-        run_id=run.run_id,
-        window_start=manifest.days.first,
-        window_end=manifest.days.end,
-    )
-    for item in made:  # nothing is begun that cannot be finished
-        key = ModelKey(item.recipe.detector.name, item.recipe.wallet_id)
-        require_storable(key, item.n_bytes, store.max_payload_bytes)
-    with store.open(run.home) as server:
-        return server.publish(
-            publication,
-            _published(run, seal.day, made, fresh),
-            now=run.now().timestamp(),
-            checkpoint=lambda point: failpoint(f"{MODELS}.store_{point}"),
-        )
-
-
-def _published(run: Run, day: date, made: Sequence[Made], fresh: Mapping[str, bytes]) -> Iterator[PublishedModel]:
-    of_id: dict[str, list[Made]] = {}
-    for item in made:
-        of_id.setdefault(item.model_id, []).append(item)
-    for payloads in chain([fresh], run.home.models.stream(day, of_id.keys() - fresh.keys())):
-        for model_id, payload in payloads.items():
-            for item in of_id.pop(model_id, ()):
-                yield PublishedModel(
-                    model_type=item.recipe.detector.name,
-                    wallet_id=item.recipe.wallet_id,
-                    model_id=model_id,
-                    recipe_id=item.recipe.recipe_id,
-                    payload=payload,
-                    n_transactions=item.recipe.n_transactions,
-                    format_version=FORMAT_VERSION,
-                )
 
 
 def _make(
@@ -166,8 +109,12 @@ def _make(
         held, told = 0, 0
         for results in map_shards(fit_shard, shards_of(rows, recipes, to_fit), threads=run.compute.threads):
             for index, model_id, payload, summary in results:
-                _require_one_model(recipes[index], known.get(recipes[index].recipe_id), model_id)
-                made[index] = Made(recipes[index], model_id, len(payload), summary, fitted=True)
+                before = known.get(recipes[index].recipe_id)
+                _require_one_model(recipes[index], before, model_id)
+                # a dropped payload may come out shorter than the sealed one was (``REFERENCE_BYTES``): equal content
+                # stays the same revision
+                n_bytes = before[1] if before else len(payload)
+                made[index] = Made(recipes[index], model_id, n_bytes, summary, fitted=True)
                 if held < FRESH_BYTES:
                     fresh[model_id] = payload
                     held += len(payload)

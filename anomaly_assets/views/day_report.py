@@ -10,12 +10,13 @@ import pyarrow as pa
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
+from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.published import anomaly_column
 from anomaly_assets.domain.shell_words import command_for
-from anomaly_assets.evidence.stale import Stale, current_raw, stale_of_day, window_and_day
+from anomaly_assets.evidence.lineage import Lineage
+from anomaly_assets.evidence.stale import Stale, stale_of_day
 from anomaly_assets.evidence.trace import runs_of
 from anomaly_assets.settings import Detection
-from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.views.day_history import DayCounts, History, Organisation, history
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.overview import Totals, judgements, not_judged, totals
@@ -232,8 +233,4 @@ def _log(home: Home, seals: Mapping[str, Seal]) -> tuple[dict[str, Any], str | N
 
 
 def _stale(home: Home, day: date, configured: Detection) -> list[Stale]:
-    try:
-        follows_from = window_and_day(home.lake, day)
-    except (CorruptFile, NotSealed):  # the day's own seals say what is wrong
-        follows_from = home.lake.days(RAW)
-    return stale_of_day(home.lake, day, configured, current_raw(home.lake, follows_from))
+    return stale_of_day(Lineage(home.lake, configured.settings_id), day)

@@ -19,13 +19,13 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.parquet_bytes import table_from_bytes, table_to_bytes
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.day_digest import cells, counts, flags, histograms, statuses
-from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.errors import Superseded
-from anomaly_assets.steps.run import METRICS, SCORED
+from anomaly_assets.domain.lineage import METRICS, SCORED
+from anomaly_assets.domain.settings_record import RecordedDetector, SettingsRecord
 from anomaly_assets.steps.settings_record import recorded_settings
 from anomaly_assets.views.current import CurrentPartitions
 
-_MAKE: dict[str, Callable[[pa.Table, Sequence[Detector]], pa.Table]] = {
+_MAKE: dict[str, Callable[[pa.Table, Sequence[RecordedDetector]], pa.Table]] = {
     "cells": lambda scored, detectors: cells(scored, [each.name for each in detectors]),
     "counts": lambda scored, detectors: counts(scored, [each.name for each in detectors]),
     "statuses": lambda scored, detectors: statuses(scored, [each.name for each in detectors]),
@@ -60,7 +60,7 @@ class Digests:
     def __init__(self, home: Home, current: CurrentPartitions | None = None) -> None:
         self.home, self._current = home, current or CurrentPartitions(home.lake)
         self._known: dict[tuple[date, str], tuple[str, pa.Table]] = {}
-        self._detectors: dict[str, list[Detector]] = {}
+        self._settings: dict[str, SettingsRecord] = {}
         self._cleared: dict[date, str] = {}
         self._making = threading.Lock()
 
@@ -73,12 +73,15 @@ class Digests:
         found = self._current.require(SCORED, day)
         return ScoredDay(day, found.seal, found.files["scored"].sha256)
 
-    def detectors_of(self, scored: ScoredDay) -> list[Detector]:
-        """The detectors that judged the day, with their settings. Raises ``CorruptFile``."""
+    def detectors_of(self, scored: ScoredDay) -> Sequence[RecordedDetector]:
+        """The detectors that judged the day, as they were recorded, also those that are not in the code any more.
+
+        Raises ``NotSealed``, ``CorruptFile``.
+        """
         settings_id = scored.seal.settings_id or ""
-        if settings_id not in self._detectors:
-            self._detectors[settings_id] = recorded_settings(self.home, settings_id).detectors()
-        return self._detectors[settings_id]
+        if settings_id not in self._settings:
+            self._settings[settings_id] = recorded_settings(self.home, settings_id)
+        return self._settings[settings_id].detectors
 
     def missing(self, days: Iterable[date]) -> list[date]:
         """Days among these whose digest is to be made first; digests of what they were before are removed."""

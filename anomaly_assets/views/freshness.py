@@ -5,7 +5,7 @@ from datetime import date
 import pyarrow as pa
 
 from anomaly_assets.adapters.lake import Lake
-from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
+from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.views.store import StoreState
 
 SERVED = "models served"

@@ -14,9 +14,10 @@ from anomaly_assets.adapters.lake import Lake
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.errors import AnomalyAssetsError, CorruptFile, NotSealed
-from anomaly_assets.evidence.stale import ASSETS, current_raw, stale_of_day
+from anomaly_assets.domain.lineage import RAW
+from anomaly_assets.evidence.lineage import Lineage
+from anomaly_assets.evidence.stale import ASSETS, stale_of_day
 from anomaly_assets.settings import Detection
-from anomaly_assets.steps.run import RAW
 from anomaly_assets.views.current import CurrentPartitions
 
 ALL_ASSETS = (RAW, *ASSETS)
@@ -80,11 +81,9 @@ def partition_states(
     current : what knows the home's partitions from looks before
     """
     lake = ReadOnce(home.lake.root, home.lake.locks, current=current or CurrentPartitions(home.lake))
-    raw = current_raw(lake, lake.days(RAW))
-    stale = {
-        (found.asset, found.day): found.because for day in days for found in stale_of_day(lake, day, detection, raw)
-    }
-    last = max(raw, default=days.first)
+    lineage = Lineage(lake, detection.settings_id)
+    stale = {(found.asset, found.day): found.because for day in days for found in stale_of_day(lineage, day)}
+    last = max(lake.days(RAW), default=days.first)
     rows = [row for asset in ALL_ASSETS for row in _of_asset(lake, asset, days, last, stale)]
     kinds = {"day": pa.date32(), "asset": pa.string(), "state": pa.string(), "because": pa.string()}
     return pa.Table.from_pylist(rows, schema=pa.schema(list(kinds.items())))

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from anomaly_assets.adapters.lake import Lake
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
-from anomaly_assets.steps.run import RAW
+from anomaly_assets.domain.lineage import RAW
 
 LEDGER = pa.schema(
     [

@@ -9,7 +9,7 @@ from anomaly_assets.adapters.model_store import Published
 from anomaly_assets.adapters.store_health import StoreHealth
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.errors import AnomalyAssetsError
-from anomaly_assets.steps.run import MODELS
+from anomaly_assets.domain.lineage import MODELS
 
 PATIENCE_SECONDS = 2.0
 """Longest wait for one answer: somebody looks at a page."""

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from anomaly_assets.domain.lineage import SCORED
 from anomaly_assets.domain.metrics import UNIFIED
 from anomaly_assets.domain.published import INPUT_NAMES, anomaly_column
-from anomaly_assets.steps.run import SCORED
 from anomaly_assets.views.counts import detector_names
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.selection import Selection, within

@@ -17,9 +17,9 @@ from anomaly_assets.adapters.model_store import ModelStore
 from anomaly_assets.domain.detectors.amount_bands import AmountBand
 from anomaly_assets.domain.detectors.base import Detector, Model
 from anomaly_assets.domain.explaining import N_HOURS, intersection
+from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.published import anomaly_column, status_column
 from anomaly_assets.evidence.case import archived_models
-from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.steps.window import manifest_of
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.of_wallet import WalletReader
@@ -159,16 +159,18 @@ def normal_over_time(
 ) -> list[NormalOfDay]:
     """Per day with models, the amounts that are not flagged at a UTC ``hour``.
 
-    ``detectors_of`` gives the detectors of a day with the settings that decided then. Raises ``CorruptFile`` for an
-    archived model that is forged.
+    ``detectors_of`` gives the detectors of a day with the settings that decided then; of one that is not among them
+    nothing is known. Raises ``CorruptFile`` for an archived model that is forged.
     """
     of = {day: {each.name: each for each in detectors_of(day)} for day in {each.day for each in listed}}
+    unknown = {each.day: each.detector for each in listed if each.detector not in of[each.day]}
+    listed = [each for each in listed if each.detector in of[each.day]]
     named = {each: _named(each) for found in of.values() for each in found.values()}
     keys = [(each.model_id, hour, named[of[each.day][each.detector]]) for each in listed]
     with _BANDS_LOCK:  # models of many days are looked at again and again
         bands = {key: _BANDS[key] for key in set(keys) if key in _BANDS}
     known = payloads(home, [each for each, key in zip(listed, keys, strict=True) if key not in bands])
-    days: dict[date, dict[str, list[AmountBand] | None]] = {}
+    days: dict[date, dict[str, list[AmountBand] | None]] = {day: {name: None} for day, name in unknown.items()}
     for each, key in zip(listed, keys, strict=True):
         if key not in bands and each.model_id in known:
             bands[key] = of[each.day][each.detector].normal_amounts(known[each.model_id], hour=hour)

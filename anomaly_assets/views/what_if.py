@@ -56,7 +56,7 @@ def two_sided_days(digests: Digests, selection: Selection, measure: str) -> list
         day
         for day in selection.days
         for detector in digests.detectors_of(digests.scored(day))
-        if detector.score_column == measure and getattr(detector, "two_sided", False)
+        if detector.score_column == measure and detector.settings.get("two_sided", False)
     ]
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from anomaly_assets.adapters.home import HOME_FORMAT_VERSION, Home
-from anomaly_assets.domain.errors import CorruptFile, HomeMismatch
+from anomaly_assets.domain.errors import CorruptFile, HomeMismatch, NeedsRelease
+from anomaly_assets.domain.identity import canonical_json
 
 SOURCE = {"kind": "synthetic", "seed": 7, "wallets": 200}
 FIRST = date(2024, 1, 1)
@@ -121,7 +122,8 @@ atomic_files.replace_durably = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"null", b'"home"', b"{}", b'{"format": 99}', b"\xff", b'{"format": %d}']
+    "content",
+    [b"", b"{", b"[]", b"null", b'"home"', b"{}", b'{"format": 0}', b'{"format": "1"}', b"\xff", b'{"format": %d}'],
 )
 def test_a_damaged_record_is_refused_and_never_replaced(home: Home, content: bytes) -> None:
     home.root.mkdir()
@@ -155,3 +157,24 @@ def test_a_trial_writes_to_a_lake_and_locks_of_its_own(home: Home) -> None:
 
 def test_published_days_have_the_promised_name(home: Home) -> None:
     assert home.published_path(date(2024, 2, 9)) == home.root / "output" / "labeled_transactions_20240209.parquet"
+
+
+def test_a_home_of_a_newer_format_is_no_damage_and_is_never_replaced(home: Home) -> None:
+    home.root.mkdir()
+    content = b'{"format": %d}' % (HOME_FORMAT_VERSION + 1)
+    (home.root / "home.json").write_bytes(content)
+    for ask in (home.record, lambda: home.claim(SOURCE, FIRST)):
+        with pytest.raises(NeedsRelease, match=r"home\.json of the home has format"):
+            ask()
+    assert (home.root / "home.json").read_bytes() == content
+
+
+def test_what_a_newer_release_records_of_a_home_stays_in_it(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home", {"lake": "s3://bucket/lake?region=a"})
+    home.claim(SOURCE, FIRST)
+    path = home.root / "home.json"
+    path.write_bytes(canonical_json({**json.loads(path.read_bytes()), "detectors": ["third"]}))
+    Home(home.root, {"lake": "s3://bucket/lake?region=b"}).claim(SOURCE, FIRST)
+    record = home.record()
+    assert record is not None
+    assert (record["detectors"], record["lake"]) == (["third"], "s3://bucket/lake?region=b")

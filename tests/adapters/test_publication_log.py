@@ -12,9 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from anomaly_assets.adapters.publication_log import GENESIS, PublicationLog, chain_hash
+from anomaly_assets.adapters.publication_log import COMMIT, ERASURE, GENESIS, PublicationLog, chain_hash, kind_of
 from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.identity import canonical_json
+from anomaly_assets.evidence.checked_log import CheckedLog
+from anomaly_assets.release import RELEASE
 
 NOW = datetime(2024, 3, 1, 2, tzinfo=UTC)
 
@@ -238,8 +240,32 @@ def test_any_json_entry_is_chained_and_comes_back(entry: dict[str, object]) -> N
         log = PublicationLog(Path(folder) / "log.jsonl")
         log.append(entry, run_id="run", at=NOW)
         log.append(entry, run_id="run", at=NOW)
-        ours = {"sequence", "run_id", "at", "previous", "hash"}
+        ours = {"sequence", "run_id", "at", "previous", "hash", "kind", "release", "libraries"}
         for found in log.entries():
             assert {key: value for key, value in found.items() if key not in ours} == {
                 key: value for key, value in entry.items() if key not in ours
             }
+
+
+def test_a_line_tells_its_kind_the_release_and_the_libraries_that_it_was_computed_with(tmp_path: Path) -> None:
+    log = PublicationLog(tmp_path / "log.jsonl")
+    log.append({"asset": "a"}, run_id="run", at=NOW)
+    log.append({"kind": ERASURE, "asset": ERASURE}, run_id="run", at=NOW)
+    commit, erasure = log.entries()
+    assert (kind_of(commit), kind_of(erasure)) == (COMMIT, ERASURE)
+    assert commit["release"] == RELEASE
+    assert set(commit["libraries"]) == {"numba", "numpy", "scikit-learn"}
+    assert [kind_of(each) for each in ({"asset": "wallet_models"}, {"asset": "erasure"}, {"kind": "activation"})] == [
+        COMMIT,
+        ERASURE,
+        "activation",
+    ]
+
+
+def test_a_line_of_another_kind_is_in_the_chain_and_proves_nothing(tmp_path: Path) -> None:
+    """A newer release writes what is not known here, without the fields of a commit."""
+    log = PublicationLog(tmp_path / "log.jsonl")
+    head = log.append({"kind": "activation", "offsets": [1, 2]}, run_id="run", at=NOW)
+    checked = CheckedLog(log)
+    checked.require(head)
+    assert (checked.erased_wallets(), checked.revisions("wallet_models", NOW.date())) == ({}, [])

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from anomaly_assets.adapters.seal import FORMAT_VERSION, Seal, StoredFile
-from anomaly_assets.domain.errors import CorruptFile, NotSealed
-from anomaly_assets.domain.identity import canonical_json, digest_of
+from anomaly_assets.adapters.seal import FORMAT_VERSION, SEAL_ID, Seal, StoredFile
+from anomaly_assets.domain.errors import CorruptFile, NeedsRelease, NotSealed
+from anomaly_assets.domain.identity import canonical_json, digest_of, sealed_json
+from anomaly_assets.domain.lineage import Edge
 from anomaly_assets.domain.verdicts import Severity, Verdict
 
 calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -75,12 +76,40 @@ def test_a_field_changed_together_with_its_spelling_is_found_by_the_digest() -> 
         Seal.from_bytes(canonical_json({**value, "generation": 3}) + b"\n", "seal.json")
 
 
-def test_a_seal_of_another_format_version_says_so() -> None:
-    value = json.loads(SEAL.to_bytes())
-    del value["counts"]
-    with pytest.raises(CorruptFile, match=f"format {FORMAT_VERSION + 1}\n.*format {FORMAT_VERSION}\n.*version of") as e:
-        Seal.from_bytes(canonical_json({**value, "format": FORMAT_VERSION + 1}) + b"\n", "seal.json")
-    assert "counts" not in str(e.value)
+def sealed(**others: Any) -> bytes:
+    """A seal with these keys as well, whole."""
+    return sealed_json({**SEAL.content, **others}, SEAL_ID)
+
+
+def test_a_seal_of_a_newer_format_is_no_damage_and_names_who_reads_it() -> None:
+    with pytest.raises(NeedsRelease, match=f"format {FORMAT_VERSION + 1}\n.*format {FORMAT_VERSION} at most"):
+        Seal.from_bytes(sealed(format=FORMAT_VERSION + 1), "seal.json")
+    changed = sealed().replace(b'"format":1', b'"format":3')
+    with pytest.raises(CorruptFile):
+        Seal.from_bytes(changed, "seal.json")
+
+
+@calm
+@given(NESTED)
+def test_what_a_newer_release_tells_as_well_is_kept_as_it_is(more: dict[str, Any]) -> None:
+    """Of the seal and of its files: the same bytes come out, and so the same id."""
+    more = {f"more {key}": value for key, value in more.items()}
+    files = {"transactions": {**SEAL.files["transactions"].as_json(), **more}}
+    content = sealed(**more, files=files)
+    seal = Seal.from_bytes(content, "seal.json")
+    assert seal.to_bytes() == content
+    assert (seal.others, seal.files["transactions"].others) == (more, more)
+    assert (seal.asset, seal.counts) == (SEAL.asset, SEAL.counts)
+
+
+def test_lineage_is_sealed_in_a_format_of_its_own_and_left_out_it_is_the_seal_of_before() -> None:
+    edges = (Edge("raw_transactions", "2024-02-28", None), Edge.to_settings("c" * 64))
+    with_lineage = replace(SEAL, made_from=edges)
+    again = Seal.from_bytes(with_lineage.to_bytes(), "seal.json")
+    assert (again, again.edges) == (with_lineage, edges)
+    assert (with_lineage.content["format"], SEAL.content["format"]) == (2, 1)
+    assert with_lineage.like(SEAL) == SEAL
+    assert with_lineage.like(again) == with_lineage
 
 
 @pytest.mark.parametrize(
@@ -119,6 +148,9 @@ def test_every_field_is_part_of_the_identity() -> None:
         {"checks": {}},
         {"settings_id": None},
         {"generation": None},
+        {"made_from": ()},
+        {"layout": 2},
+        {"others": {"more": 1}},
     ]
     ids = {replace(SEAL, **other).seal_id for other in others}
     assert len(ids | {SEAL.seal_id}) == len(others) + 1

@@ -16,8 +16,8 @@ from playwright.sync_api import FloatRect, Locator, Page, ViewportSize, expect
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.domain.days import day_named
+from anomaly_assets.domain.lineage import MODELS, RAW, SCORED
 from anomaly_assets.evidence.stale import ASSETS
-from anomaly_assets.steps.run import MODELS, RAW, SCORED
 from browser.dagster_ui import COMMAND, UNTOUCHED, running_ui, stop_store
 from browser.dashboard import running_dashboard
 from browser.dashboard_pictures import in_few_colours, take_dashboard, take_report

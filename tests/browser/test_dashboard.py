@@ -17,9 +17,9 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.backfill import Progress, backfill
 from anomaly_assets.dashboard.wallet_over_time import FIRST_DAYS
 from anomaly_assets.domain.days import DayRange
+from anomaly_assets.domain.lineage import SCORED
 from anomaly_assets.reporting import top_flags
 from anomaly_assets.settings import load_settings
-from anomaly_assets.steps.run import SCORED
 from anomaly_assets.views import wallet as views
 from anomaly_assets.views.of_wallet import WalletReader
 from browser.conftest import Complaints, Shoot

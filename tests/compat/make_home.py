@@ -34,6 +34,7 @@ from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.adapters.verification_log import record
 from anomaly_assets.cli import main as anomaly_assets
 from anomaly_assets.domain.days import DayRange
+from anomaly_assets.domain.lineage import SCORED
 from anomaly_assets.evidence.gc import collect
 from anomaly_assets.evidence.verify import Verifier
 from anomaly_assets.resources.source import source_resource
@@ -42,7 +43,7 @@ from anomaly_assets.steps.erase import erase_wallet
 from anomaly_assets.steps.ingest import claim_home, ingest_day
 from anomaly_assets.steps.measure import measure_day
 from anomaly_assets.steps.publish_scores import publish_scores
-from anomaly_assets.steps.run import SCORED, Run
+from anomaly_assets.steps.run import Run
 from anomaly_assets.steps.score import score_day
 from anomaly_assets.steps.train import train_models
 from anomaly_assets.steps.window import build_window

@@ -19,12 +19,13 @@ from anomaly_assets.adapters.sources.files import FilesSource
 from anomaly_assets.checks.sampled_flags_verify import verify_sample
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.identity import table_digest
+from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.evidence.stale import stale_partitions
 from anomaly_assets.resources.source import source_resource
 from anomaly_assets.settings import Settings
 from anomaly_assets.steps.ingest import claim_home, ingest_day
 from anomaly_assets.steps.publish_scores import publish_scores
-from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW, Run
+from anomaly_assets.steps.run import Run
 from compat.pinned_data import columns_of
 from compat.pinned_inputs import DAY, NOON, SMALL, temporary_folder
 
@@ -77,7 +78,8 @@ def day() -> dict[str, Any]:
         }
         pinned |= {f"check {name}": said for name, said in _said(made).items()}
         pinned["sampled_flags_verify"] = verify_sample(home, DAY, 3, Compute()).as_json()
-        pinned["log"] = sorted({" ".join(entry) for entry in home.log.entries()})
+        added = {"kind", "libraries", "release"}
+        pinned["log"] = sorted({" ".join(key for key in entry if key not in added) for entry in home.log.entries()})
         pinned["log of assets"] = [entry["asset"] for entry in home.log.entries()][-4:]
         pinned["store"] = _served(made)
         publish_scores(_run(made.settings), Elsewhere(), DAY)  # type: ignore[arg-type]

@@ -53,7 +53,7 @@ def settings() -> dict[str, Any]:
         pinned[name] = {
             "settings_id": detection.settings_id,
             "fit_id": detection.fit_id,
-            "fit_settings": detection.fit_settings,
+            "fit_settings": detection.record.fit_settings,
             "file": path.name,
             "record": record,
         }

@@ -1,5 +1,6 @@
 """Pinned constants of what is written beside the data: seals, logs, erasures, the home, keys of the store."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -9,9 +10,10 @@ from anomaly_assets.adapters.erased_files import ErasedFiles, Remainder
 from anomaly_assets.adapters.erasures import ErasedWallet, Erasures
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.publication import KeySpace, ModelKey, PublicationState, PublishOutcome
-from anomaly_assets.adapters.publication_log import GENESIS, PublicationLog
+from anomaly_assets.adapters.publication_log import GENESIS, PublicationLog, chain_hash
 from anomaly_assets.adapters.seal import Seal, StoredFile
 from anomaly_assets.adapters.verification_log import log_path, record
+from anomaly_assets.domain.identity import canonical_json
 from anomaly_assets.domain.verdicts import Severity, Verdict
 from anomaly_assets.evidence.proof import Grade, Link, Outcome, Proof
 from anomaly_assets.evidence.since import since_words
@@ -82,13 +84,32 @@ def logs() -> dict[str, Any]:
         proofs = [Proof(DAY), Proof(DAY, ["t-1", "t-2"])]
         proofs[1].links.append(Link(Grade.INTACT, "scored", Outcome.MISMATCH, "was changed"))
         record(home, proofs, who="command", at=NOON)
+        lines = _chained(log.path.read_text(encoding="utf-8").splitlines())
+        assert heads == [entry["hash"] for entry in log.entries()]
+        verified = map(json.loads, log_path(home).read_text(encoding="utf-8").splitlines())
         return {
             "genesis": GENESIS,
-            "publication log": log.path.read_text(encoding="utf-8").splitlines(),
-            "heads": heads,
+            "publication log": [canonical_json(line).decode() for line in lines],
+            "heads": [line["hash"] for line in lines],
             "files": [log.path.name, log_path(home).name],
-            "verifications": log_path(home).read_text(encoding="utf-8").splitlines(),
+            "verifications": [
+                canonical_json({**_without_additions(entry), "head": lines[-1]["hash"]}).decode() for entry in verified
+            ],
         }
+
+
+def _chained(lines: list[str]) -> list[dict[str, Any]]:
+    """Lines of the log as release 0.1.0 wrote them: without what later ones tell as well, and chained so."""
+    chained: list[dict[str, Any]] = []
+    for line in lines:
+        entry = _without_additions(json.loads(line))
+        entry["previous"] = chained[-1]["hash"] if chained else GENESIS
+        chained.append({**entry, "hash": chain_hash(entry)})
+    return chained
+
+
+def _without_additions(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key not in {"kind", "release", "libraries"}}
 
 
 def home() -> dict[str, Any]:

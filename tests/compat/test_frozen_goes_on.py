@@ -4,11 +4,11 @@ from datetime import date
 
 from graph.deployment import error_of
 
+from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.evidence.proof import Grade, Outcome
 from anomaly_assets.evidence.stale import stale_partitions
 from anomaly_assets.evidence.verify import Verifier
 from anomaly_assets.jobs import DETECT, INGEST
-from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
 from compat.frozen import Frozen, differences
 from compat.make_home import answer
 

@@ -1,7 +1,7 @@
 """The model store that lies in a home of an earlier release still serves what that release published."""
 
 from anomaly_assets.adapters.publication import PublicationState
-from anomaly_assets.steps.run import MODELS
+from anomaly_assets.domain.lineage import MODELS
 from compat.frozen import Frozen
 
 

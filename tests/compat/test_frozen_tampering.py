@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.evidence.proof import Outcome
 from anomaly_assets.evidence.verify import Verifier
-from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.steps.window import manifest_of
 from compat.frozen import NAMES, Frozen, copied, known_of, unpacked
 

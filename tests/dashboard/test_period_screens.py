@@ -22,8 +22,8 @@ from anomaly_assets.dashboard.figures.organisations import funnel, intervals
 from anomaly_assets.dashboard.figures.overview import judged_or_why_not, rate_over_time, rows_over_time
 from anomaly_assets.dashboard.screens import operations
 from anomaly_assets.domain.days import DayRange
+from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED
 from anomaly_assets.settings import load_settings
-from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.organisations import ABOVE, ALIKE, BELOW, UNKNOWN, limits, peers
 from anomaly_assets.views.overview import judgements, rates, totals

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.dashboard.shell import plain
-from anomaly_assets.steps.run import SCORED
+from anomaly_assets.domain.lineage import SCORED
 
 
 def said(test: AppTest) -> str:

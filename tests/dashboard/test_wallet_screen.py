@@ -15,7 +15,7 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.dashboard import wallet_over_time
 from anomaly_assets.dashboard.figures.wallet import history, numbers_over_time
 from anomaly_assets.dashboard.shell import Deployment
-from anomaly_assets.steps.run import RAW
+from anomaly_assets.domain.lineage import RAW
 from anomaly_assets.views import wallet as views
 
 

@@ -8,7 +8,7 @@ import pytest
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.dashboard import shell, warming
 from anomaly_assets.domain.errors import CorruptFile
-from anomaly_assets.steps.run import SCORED
+from anomaly_assets.domain.lineage import SCORED
 from anomaly_assets.views.digests import PARTS
 
 

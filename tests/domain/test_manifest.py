@@ -3,12 +3,11 @@
 import json
 from datetime import date, timedelta
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from anomaly_assets.domain.days import DayRange, trailing_window
-from anomaly_assets.domain.manifest import WindowManifest, stale_days
+from anomaly_assets.domain.manifest import WindowManifest
 
 calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -83,31 +82,3 @@ def test_the_identity_changes_with_any_revision_or_day_and_with_nothing_else() -
     assert len(ids) == 13
     shuffled = WindowManifest(DAY, days, {day: manifest.revisions[day] for day in reversed(list(days))})
     assert shuffled.manifest_id == manifest.manifest_id
-
-
-def test_a_correction_makes_exactly_the_day_itself_and_the_180_days_after_it_stale() -> None:
-    corrected = date(2023, 12, 1)
-    expected = [corrected + timedelta(days=offset) for offset in range(181)]
-    assert stale_days(corrected, 180, lambda _: True, date(2030, 1, 1)) == expected
-
-
-@calm
-@given(st.integers(1, 30), st.integers(-40, 80))
-def test_a_day_is_stale_exactly_when_it_is_the_day_or_its_window_holds_it(window_days: int, offset: int) -> None:
-    corrected = date(2024, 2, 28)
-    day = corrected + timedelta(days=offset)
-    depends = day == corrected or corrected in trailing_window(day, window_days, FIRST)
-    assert (day in stale_days(corrected, window_days, lambda _: True, date(2030, 1, 1))) == depends
-
-
-@pytest.mark.parametrize(("last_offset", "count"), [(-1, 0), (0, 1), (5, 6), (180, 181), (500, 181)])
-def test_nothing_after_the_last_day_is_stale(last_offset: int, count: int) -> None:
-    corrected = date(2024, 1, 1)
-    stale = stale_days(corrected, 180, lambda _: True, corrected + timedelta(days=last_offset))
-    assert stale == [corrected + timedelta(days=offset) for offset in range(count)]
-
-
-def test_only_days_that_were_scored_are_stale() -> None:
-    corrected = date(2024, 1, 1)
-    scored = {date(2024, 1, 3), date(2024, 1, 10), date(2023, 12, 31)}
-    assert stale_days(corrected, 180, scored.__contains__, DAY) == [date(2024, 1, 3), date(2024, 1, 10)]

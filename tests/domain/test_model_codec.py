@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from anomaly_assets.domain.detectors import DETECTORS
 from anomaly_assets.domain.detectors.base import Model
-from anomaly_assets.domain.errors import ModelFormatError
+from anomaly_assets.domain.errors import ModelFormatError, NeedsRelease
 from anomaly_assets.domain.identity import canonical_json
-from anomaly_assets.domain.model_codec import DTYPES, FORMAT_VERSION, MAGIC, REFERENCE, decode, encode
+from anomaly_assets.domain.model_codec import DTYPES, FORMAT_VERSION, MAGIC, decode, encode
 from anomaly_assets.domain.wallet_rows import WalletRows
 
 PREFIX = struct.Struct("<8sHII")
@@ -119,8 +119,8 @@ def test_arrays_in_other_byte_order_or_layout_are_the_same_model_and_the_same_by
     assert len({encode(Model("d", {}, {"x": array})) for array in same}) == 1
 
 
-def test_library_versions_are_stored_and_are_no_part_of_the_identity() -> None:
-    assert parts(PAYLOAD)[0]["reference"] == dict(REFERENCE)
+def test_no_library_version_is_stored_and_one_that_an_older_release_stored_is_no_part_of_the_identity() -> None:
+    assert parts(PAYLOAD)[0]["reference"] == {}
     other = encode(FOREST, reference={"scikit-learn": "0.1"})
     assert other != PAYLOAD
     assert decode(other).model_id == FOREST.model_id
@@ -204,12 +204,14 @@ def test_a_pickle_is_refused_and_never_executed(protocol: int, tmp_path: Path) -
     assert trap.exists()
 
 
-def test_another_format_version_is_refused_with_the_remedy() -> None:
+def test_a_format_of_a_newer_release_is_no_damage_and_one_that_never_was_is() -> None:
     header, body = parts(PAYLOAD)
-    with pytest.raises(ModelFormatError, match="format version 2") as caught:
+    with pytest.raises(NeedsRelease, match="format version 2") as caught:
         decode(sealed(canonical_json(header), body, version=2))
     assert "materialize wallet_models" in caught.value.remedy
-    assert caught.value.expected == "format version 1"
+    assert caught.value.expected == "format version 1 at most"
+    with pytest.raises(ModelFormatError, match="format version 0"):
+        decode(sealed(canonical_json(header), body, version=0))
 
 
 def test_a_payload_larger_than_allowed_is_refused() -> None:

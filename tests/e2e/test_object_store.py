@@ -13,9 +13,9 @@ from anomaly_assets.adapters.failpoints import armed
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.object_path import AnyPath, ObjectPath, listed
 from anomaly_assets.domain.errors import HomeMismatch
+from anomaly_assets.domain.lineage import RAW, SCORED
 from anomaly_assets.evidence.proof import Outcome
 from anomaly_assets.evidence.verify import Verifier
-from anomaly_assets.steps.run import RAW, SCORED
 
 
 class Away:

@@ -20,6 +20,7 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.checks.sampled_flags_verify import verify_sample
 from anomaly_assets.domain.errors import Erased
+from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.wallet_leaves import root_of, wallet_leaves
 from anomaly_assets.evidence import published, remains
 from anomaly_assets.evidence.case import Case
@@ -30,11 +31,11 @@ from anomaly_assets.evidence.stale import stale_partitions
 from anomaly_assets.evidence.trace import trace
 from anomaly_assets.evidence.verify import Verifier
 from anomaly_assets.resources.source import source_resource
-from anomaly_assets.settings import CheckSettings, RedisSettings, load_settings
+from anomaly_assets.settings import CheckSettings, Detection, RedisSettings, load_settings
 from anomaly_assets.steps.erase import Erasure, erase_wallet
 from anomaly_assets.steps.ingest import ingest_day
 from anomaly_assets.steps.measure import measure_day
-from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW, Run
+from anomaly_assets.steps.run import Run
 from anomaly_assets.steps.score import score_day
 from anomaly_assets.steps.train import train_models
 from anomaly_assets.steps.window import build_window
@@ -317,7 +318,7 @@ def test_days_are_scored_again_without_the_wallet(whole: Home) -> None:
     run, store, detection = (
         run_in(whole),
         StoreProvider.from_settings(RedisSettings()),
-        Case.of(whole, DAYS[-1]).detection,
+        Detection.of_record(Case.of(whole, DAYS[-1]).settings),
     )
     for day in DAYS:
         build_window(run, detection, CheckSettings(), day, first_day=date(2024, 1, 1), max_missing_days=0)
@@ -350,7 +351,7 @@ def test_what_a_run_commits_while_the_wallet_is_erased_is_erased_too(whole: Home
     """A day is trained after the wallet was looked for and before its raw days are emptied."""
     before, following = Before.of(whole), DAYS[-1] + timedelta(days=1)
     run, store = run_in(whole), StoreProvider.from_settings(RedisSettings())
-    detection = Case.of(whole, DAYS[-1]).detection
+    detection = Detection.of_record(Case.of(whole, DAYS[-1]).settings)
     trained: list[str] = []
 
     def train() -> None:

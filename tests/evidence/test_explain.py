@@ -19,11 +19,12 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.partition_files import write_table
 from anomaly_assets.domain.detectors.base import Detector, DetectorStatus, Model
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
+from anomaly_assets.domain.lineage import RAW
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.explain import Explanation, explain
 from anomaly_assets.evidence.explain_picture import picture
-from anomaly_assets.steps.run import RAW
+from anomaly_assets.settings import Detection
 from evidence.conftest import DAYS
 
 DAY = DAYS[-1]
@@ -173,8 +174,9 @@ def test_the_history_of_a_wallet_is_read_alone_and_not_believed_when_it_was_chan
 def test_scores_made_with_other_settings_than_those_recorded_are_not_explained_away(case: Case) -> None:
     """Detectors of another flag line than the published flags were made with."""
     other = Case.of(case.home, DAY)
-    statistical = other.detection.statistical.model_copy(update={"zscore_threshold": 1000.0})
-    other.__dict__["detection"] = other.detection.model_copy(update={"statistical": statistical})
+    detection = Detection.of_record(other.settings)
+    statistical = detection.statistical.model_copy(update={"zscore_threshold": 1000.0})
+    other.__dict__["settings"] = detection.model_copy(update={"statistical": statistical}).record
     with pytest.raises(CorruptFile, match="statistical model"):
         explain(other, rows(case, statistical_anomaly=True)[0]["TX_ID"])
 

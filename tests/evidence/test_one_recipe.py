@@ -9,9 +9,10 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.errors import ModelConflict
 from anomaly_assets.domain.identity import digest_of, table_digest
+from anomaly_assets.domain.lineage import MODELS
 from anomaly_assets.evidence.case import Case
-from anomaly_assets.settings import RedisSettings
-from anomaly_assets.steps.run import MODELS, Run
+from anomaly_assets.settings import Detection, RedisSettings
+from anomaly_assets.steps.run import Run
 from anomaly_assets.steps.train import train_models
 from evidence.conftest import DAYS
 
@@ -32,6 +33,6 @@ def test_another_model_under_a_known_recipe_stops_the_training(home: Home) -> No
         forged, _ = writer.commit(writer.stage({"models": table}), revision=revision, verdicts=(), **sealed)
     shutil.rmtree(home.models.root)
     with pytest.raises(ModelConflict, match=f"wallet '{wallet}'.*one model per recipe".replace(".*", "(.|\n)*")):
-        train_models(run, StoreProvider.from_settings(RedisSettings()), case.detection, DAY)
+        train_models(run, StoreProvider.from_settings(RedisSettings()), Detection.of_record(case.settings), DAY)
     assert home.lake.require(MODELS, DAY).seal_id == forged.seal_id
     assert not (home.store / "server.json").exists()

@@ -8,11 +8,11 @@ from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.checks.sampled_flags_verify import verify_sample
 from anomaly_assets.domain.identity import table_digest
+from anomaly_assets.domain.lineage import METRICS, RAW, SCORED
 from anomaly_assets.domain.metrics import METRICS as METRICS_SCHEMA
 from anomaly_assets.domain.verdicts import Severity
 from anomaly_assets.evidence.proof import Outcome, Proof
 from anomaly_assets.evidence.sample import sample_flags
-from anomaly_assets.steps.run import METRICS, RAW, SCORED
 from evidence.conftest import DAYS
 from evidence.test_verify import flags_of
 from evidence.test_verify_forgeries import publish

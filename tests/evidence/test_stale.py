@@ -20,11 +20,12 @@ from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.adapters.sources.files import FilesSource
 from anomaly_assets.backfill import is_up_to_date
 from anomaly_assets.domain.days import DayRange
+from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.manifest import WindowManifest
 from anomaly_assets.evidence.stale import ASSETS, Stale, stale_partitions
 from anomaly_assets.settings import Settings, load_settings
 from anomaly_assets.steps.ingest import ingest_day
-from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW, Run
+from anomaly_assets.steps.run import Run
 
 DAYS = days_from(FIRST, 12)
 SCORED_DAYS = [DAYS[10], DAYS[11], *DAYS[4:9]]

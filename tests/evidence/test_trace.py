@@ -19,12 +19,13 @@ from anomaly_assets.domain.border import BorderRules
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.domain.id_hashes import hashes
+from anomaly_assets.domain.lineage import MODELS, RAW, SCORED
 from anomaly_assets.domain.model_codec import decode
 from anomaly_assets.evidence.lookup import Place, days_of, places_of, require_days_of
 from anomaly_assets.evidence.trace import trace
 from anomaly_assets.settings import load_settings
 from anomaly_assets.steps.ingest import ingest_day
-from anomaly_assets.steps.run import MODELS, RAW, SCORED, Run
+from anomaly_assets.steps.run import Run
 from anomaly_assets.steps.score import score_day
 from anomaly_assets.steps.train import train_models
 from anomaly_assets.steps.window import build_window

@@ -17,6 +17,7 @@ from anomaly_assets.domain.border import BorderRules
 from anomaly_assets.domain.detectors.base import Model
 from anomaly_assets.domain.errors import Superseded
 from anomaly_assets.domain.identity import digest_of, table_digest
+from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.model_codec import encode
 from anomaly_assets.domain.published import with_provenance
 from anomaly_assets.domain.recipes import summary_of
@@ -25,10 +26,10 @@ from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.proof import Grade, Outcome, Proof
 from anomaly_assets.evidence.sample import sample_flags
 from anomaly_assets.evidence.verify import Verifier
-from anomaly_assets.settings import CheckSettings, RedisSettings
+from anomaly_assets.settings import CheckSettings, Detection, RedisSettings
 from anomaly_assets.steps.ingest import ingest_day
 from anomaly_assets.steps.measure import measure_day
-from anomaly_assets.steps.run import MODELS, RAW, SCORED, WINDOW, Run
+from anomaly_assets.steps.run import Run
 from anomaly_assets.steps.score import score_day
 from anomaly_assets.steps.train import train_models
 from anomaly_assets.steps.window import build_window
@@ -276,7 +277,7 @@ def test_scores_of_an_older_revision_are_proved_after_the_day_was_scored_again(p
     with empty_folder() as folder:
         shutil.copytree(proved / "home", folder / "home", ignore=shutil.ignore_patterns("store", "dagster", "locks"))
         home = Home(folder / "home")
-        before, detection = home.lake.require(SCORED, DAY).revision, Case.of(home, DAY).detection
+        before, detection = home.lake.require(SCORED, DAY).revision, Detection.of_record(Case.of(home, DAY).settings)
         run, store = run_in(home), StoreProvider.from_settings(RedisSettings())
         other = SyntheticSource(seed=99, wallets=40, transactions_per_day=200, first_day=date(2024, 1, 1))
         ingest_day(run, other, BorderRules(), date(2024, 1, 9))
@@ -296,7 +297,7 @@ def test_scores_of_an_older_revision_are_proved_after_the_day_was_scored_again(p
 def test_a_day_that_is_published_after_the_log_was_read_is_named_by_what_was_added_to_it(home: Home) -> None:
     verifier = Verifier(home)
     assert verifier.verify(DAYS[0]).grades() == PROVEN
-    others = Case.of(home, DAY).detection.model_copy(update={"window_days": 7})
+    others = Detection.of_record(Case.of(home, DAY).settings).model_copy(update={"window_days": 7})
     measured = measure_day(run_in(home), others, DAY)
     assert measured.changed
     proof = verifier.verify(DAY)
@@ -306,7 +307,7 @@ def test_a_day_that_is_published_after_the_log_was_read_is_named_by_what_was_add
 def test_a_log_that_is_cut_or_goes_on_broken_while_days_are_verified_is_a_mismatch(home: Home) -> None:
     verifier, content = Verifier(home), home.log.path.read_bytes()
     assert verifier.verify(DAYS[0]).grades() == PROVEN
-    others = Case.of(home, DAY).detection.model_copy(update={"window_days": 7})
+    others = Detection.of_record(Case.of(home, DAY).settings).model_copy(update={"window_days": 7})
     measure_day(run_in(home), others, DAY)
     grown = home.log.path.read_bytes()
     for damaged, found in ((content[:-1], "was cut"), (grown[:-9] + b"x" + grown[-8:], "not the entry that was")):
@@ -329,7 +330,7 @@ def test_a_log_that_is_gone_is_missing_and_has_to_be_restored(home: Home) -> Non
 
 def test_a_day_that_a_window_left_out_is_told_from_one_that_was_not_there(proved: Path) -> None:
     """A raw day is away while a window is pinned; then it is back as it was, then it is published again."""
-    left_out, detection = date(2024, 1, 9), Case.of(Home(proved / "home"), DAY).detection
+    left_out, detection = date(2024, 1, 9), Detection.of_record(Case.of(Home(proved / "home"), DAY).settings)
     with empty_folder() as folder:
         shutil.copytree(proved / "home", folder / "home", ignore=shutil.ignore_patterns("store", "dagster", "locks"))
         home = Home(folder / "home")
@@ -357,7 +358,7 @@ def test_a_day_that_a_window_left_out_is_told_from_one_that_was_not_there(proved
 
 
 def test_a_window_is_not_published_when_a_day_it_lacks_arrives_meanwhile(home: Home) -> None:
-    detection, lake, late = Case.of(home, DAY).detection, home.lake, date(2024, 1, 9)
+    detection, lake, late = Detection.of_record(Case.of(home, DAY).settings), home.lake, date(2024, 1, 9)
     before, away = lake.require(WINDOW, DAY), home.root / "away"
     lake.local_folder(RAW, late).rename(away)
 

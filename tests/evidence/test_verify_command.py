@@ -11,7 +11,7 @@ import pytest
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.verification_log import log_path, verifications
-from anomaly_assets.steps.run import RAW, SCORED
+from anomaly_assets.domain.lineage import RAW, SCORED
 from evidence.conftest import DAYS, EVIDENCE
 from evidence.test_verify import flags_of
 

@@ -17,12 +17,13 @@ from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain import training
 from anomaly_assets.domain.detectors.base import Model
 from anomaly_assets.domain.identity import digest_of, table_digest
+from anomaly_assets.domain.lineage import METRICS
 from anomaly_assets.domain.published import with_provenance
 from anomaly_assets.evidence import again
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.proof import Grade, Outcome
 from anomaly_assets.evidence.verify import Verifier
-from anomaly_assets.steps.run import METRICS, Run
+from anomaly_assets.steps.run import Run
 from evidence.conftest import DAYS
 
 DAY = DAYS[-1]

@@ -13,10 +13,10 @@ from evidence.conftest import DAYS, EVIDENCE
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
+from anomaly_assets.domain.lineage import RAW, SCORED
 from anomaly_assets.reports.day_report import day_page
 from anomaly_assets.reports.sparks import spark
 from anomaly_assets.settings import load_settings
-from anomaly_assets.steps.run import RAW, SCORED
 from anomaly_assets.views.day_report import DayReport, day_report, scored_day, usual_words
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.overview import rates

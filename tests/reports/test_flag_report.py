@@ -12,6 +12,7 @@ from evidence.conftest import DAYS, EVIDENCE
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.store_provider import StoreProvider
+from anomaly_assets.domain.lineage import METRICS, RAW, SCORED
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.explain import explain
 from anomaly_assets.evidence.gc import collect
@@ -22,7 +23,7 @@ from anomaly_assets.evidence.zscore_picture import zscore_picture
 from anomaly_assets.reports.flag_report import flag_page
 from anomaly_assets.settings import load_settings
 from anomaly_assets.steps.erase import erase_wallet
-from anomaly_assets.steps.run import METRICS, RAW, SCORED, Run
+from anomaly_assets.steps.run import Run
 from reports.parsed import Parsed, harmless
 
 DAY = DAYS[-1]

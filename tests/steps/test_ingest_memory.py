@@ -18,9 +18,10 @@ from anomaly_assets.adapters.sources.base import Coverage, Probe
 from anomaly_assets.domain import border, identity, predicates, raw_day, wallet_leaves
 from anomaly_assets.domain.border import BorderRules
 from anomaly_assets.domain.days import ONE_DAY, DayRange, midnight_us
+from anomaly_assets.domain.lineage import RAW
 from anomaly_assets.domain.schema import TIME
 from anomaly_assets.steps.ingest import ingest_day
-from anomaly_assets.steps.run import RAW, Run
+from anomaly_assets.steps.run import Run
 
 DAY = date(2024, 3, 2)
 N_ROWS, BATCH_ROWS = 200_000, 20_000

@@ -6,8 +6,8 @@ from evidence.conftest import DAYS
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
+from anomaly_assets.domain.lineage import SCORED
 from anomaly_assets.domain.metrics import UNIFIED
-from anomaly_assets.steps.run import SCORED
 from anomaly_assets.views.digests import PARTS, Digests
 
 

@@ -19,9 +19,9 @@ from anomaly_assets.adapters.verification_log import Verification
 from anomaly_assets.domain.border import BorderRules, clean_day
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.errors import CorruptFile
+from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.raw_day import content_digest
 from anomaly_assets.settings import Detection, RedisSettings, load_settings
-from anomaly_assets.steps.run import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.views.freshness import SERVED, freshness
 from anomaly_assets.views.partitions import State, counts_by_state, not_in_order, partition_states, remedies, span
 from anomaly_assets.views.quarantine import ledger, refusals, refused

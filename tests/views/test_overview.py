@@ -11,7 +11,7 @@ from evidence.conftest import DAYS
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.domain.detectors.base import DetectorStatus
 from anomaly_assets.domain.errors import CorruptFile
-from anomaly_assets.steps.run import SCORED
+from anomaly_assets.domain.lineage import SCORED
 from anomaly_assets.views import overview
 from anomaly_assets.views.counts import counted
 from anomaly_assets.views.digests import Digests

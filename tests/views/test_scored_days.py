@@ -7,7 +7,7 @@ import pytest
 from anomaly_assets.adapters.atomic_files import write_atomically
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
-from anomaly_assets.steps.run import SCORED
+from anomaly_assets.domain.lineage import SCORED
 from anomaly_assets.views.digests import Digests
 
 

@@ -10,9 +10,9 @@ from anomaly_assets.adapters import partition_files
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.domain.detectors.statistical import StatisticalDetector
 from anomaly_assets.domain.errors import CorruptFile
+from anomaly_assets.domain.lineage import MODELS, SCORED, WINDOW
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.explain import explain
-from anomaly_assets.steps.run import MODELS, SCORED, WINDOW
 from anomaly_assets.views import wallet as views
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.of_wallet import WalletReader

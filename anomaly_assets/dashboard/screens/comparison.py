@@ -19,6 +19,7 @@ from anomaly_assets.dashboard.transactions import SHOWN_AT_MOST, transactions
 from anomaly_assets.domain.day_digest import bin_width
 from anomaly_assets.domain.days import day_named
 from anomaly_assets.evidence.compare import Comparison
+from anomaly_assets.settings import Detection
 from anomaly_assets.steps.settings_record import recorded_settings
 from anomaly_assets.views import what_if
 from anomaly_assets.views.agreement import (
@@ -256,7 +257,8 @@ def _other_settings(chosen: Selection) -> None:
     names = [str(day) for day in chosen.days]
     picked = several("Days (UTC) to compare", "day", names, names[-DAYS_FIRST:], at_most=DAYS_AT_MOST)
     days = [day for name in sorted(picked) if (day := day_named(name)) is not None]
-    detection = recorded_settings(deployment().home, digests.scored(chosen.days[-1]).seal.settings_id or "")
+    settings_id = digests.scored(chosen.days[-1]).seal.settings_id or ""
+    detection = Detection.of_record(recorded_settings(deployment().home, settings_id))
     changes = asked(detection)
     checked(detection, changes)
     st.caption(

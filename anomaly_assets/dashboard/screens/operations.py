@@ -4,7 +4,7 @@ from datetime import date
 
 import streamlit as st
 
-from anomaly_assets.adapters.verification_log import verifications
+from anomaly_assets.adapters.verification_log import read_log
 from anomaly_assets.dashboard.figures.operations import calendar, pass_rate_over_time, proofs_over_time, refused_rows
 from anomaly_assets.dashboard.figures.style import readable
 from anomaly_assets.dashboard.key_figures import KeyFigure, key_figures
@@ -129,7 +129,9 @@ _LEDGER = {
 def show_proofs() -> None:
     """How often what was published is proved again."""
     st.subheader("Verifications")
-    entries = verifications(deployment().home)
+    entries, unreadable = read_log(deployment().home)
+    if unreadable:
+        st.warning(f"{unreadable:,} lines of the log of verifications cannot be read.", icon=":material/warning:")
     if not entries:
         st.info("Nothing was verified yet. The nightly run verifies some flags; so does:", icon=":material/inbox:")
         st.code("anomaly-assets verify --sample 20", language="sh")

@@ -16,7 +16,7 @@ from anomaly_assets.dashboard.sections import (
 from anomaly_assets.dashboard.shell import deployment, go, link, plain, selection
 from anomaly_assets.dashboard.tables import day, listing, named, number, text
 from anomaly_assets.dashboard.transactions import transactions
-from anomaly_assets.steps.run import RAW, SCORED
+from anomaly_assets.domain.lineage import RAW, SCORED
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.freshness import SERVED, freshness
 from anomaly_assets.views.overview import flags_of, rates, top, totals

@@ -17,7 +17,7 @@ from anomaly_assets.dashboard.transactions import transactions
 from anomaly_assets.dashboard.wallet_over_time import OverTime
 from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.errors import AnomalyAssetsError
-from anomaly_assets.steps.run import WINDOW
+from anomaly_assets.domain.lineage import WINDOW
 from anomaly_assets.views import wallet as views
 
 TITLE, ICON = "Wallet explorer", ":material/account_balance_wallet:"

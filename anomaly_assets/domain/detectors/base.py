@@ -93,16 +93,20 @@ class Detector(Protocol):
     score_column : name of the published score
     algorithm_version : raised by hand whenever the same rows and settings give another model
     extra_columns : Arrow fields of ``Judgement.extra``
+    neutral : settings that came later, at the values that give what was before them (``domain.algorithms``)
     """
 
     name: ClassVar[str]
     score_column: ClassVar[str]
     algorithm_version: ClassVar[int]
     extra_columns: ClassVar[tuple[pa.Field, ...]]
+    neutral: ClassVar[Mapping[str, Any]]
 
     @property
     def fit_parameters(self) -> dict[str, Any]:
-        """The fit settings as JSON scalars: part of every recipe and model id. Decision settings are not in it."""
+        """The fit settings as JSON scalars: part of every recipe and model id. Decision settings are not in it, and
+        none that is at its neutral value.
+        """
         ...
 
     def eligibility(self, window: WalletRows) -> list[DetectorStatus]:
@@ -148,6 +152,7 @@ class DetectorClass(Protocol):
     score_column: str
     algorithm_version: int
     extra_columns: tuple[pa.Field, ...]
+    neutral: Mapping[str, Any]
 
     def __call__(self, *args: Any, **settings: Any) -> Detector:
         """The detector with these settings, all by keyword."""

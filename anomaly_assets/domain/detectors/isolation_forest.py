@@ -1,12 +1,13 @@
 """The Isolation Forest detector: how easily an amount at its hour of day is told apart from the wallet's history."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import pyarrow as pa
 
+from anomaly_assets.domain.algorithms import ISOLATION_FOREST
 from anomaly_assets.domain.detectors.amount_bands import (
     AmountBand,
     allowed_amounts,
@@ -98,9 +99,10 @@ class IsolationForestDetector:
     amount_scale : ``log1p``, ``signed_log1p`` or ``none``
     """
 
-    name: ClassVar[str] = "isolation_forest"
-    score_column: ClassVar[str] = "isolation_forest_score"
-    algorithm_version: ClassVar[int] = 1
+    name: ClassVar[str] = ISOLATION_FOREST.detector
+    score_column: ClassVar[str] = ISOLATION_FOREST.score_column
+    algorithm_version: ClassVar[int] = ISOLATION_FOREST.version
+    neutral: ClassVar[Mapping[str, Any]] = ISOLATION_FOREST.neutral
     extra_columns: ClassVar[tuple[pa.Field, ...]] = (pa.field("hour_unseen", pa.bool_(), nullable=True),)
 
     def __init__(

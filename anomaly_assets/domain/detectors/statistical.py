@@ -1,11 +1,12 @@
 """The z-score detector: how many standard deviations an amount lies above (or beside) what the wallet usually moves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 
+from anomaly_assets.domain.algorithms import STATISTICAL
 from anomaly_assets.domain.detectors.amount_bands import (
     AmountBand,
     allowed_amounts,
@@ -51,9 +52,10 @@ class StatisticalDetector:
     amount_scale : ``log1p``, ``signed_log1p`` or ``none``
     """
 
-    name: ClassVar[str] = "statistical"
-    score_column: ClassVar[str] = "zscore"
-    algorithm_version: ClassVar[int] = 1
+    name: ClassVar[str] = STATISTICAL.detector
+    score_column: ClassVar[str] = STATISTICAL.score_column
+    algorithm_version: ClassVar[int] = STATISTICAL.version
+    neutral: ClassVar[Mapping[str, Any]] = STATISTICAL.neutral
     extra_columns: ClassVar[tuple[pa.Field, ...]] = ()
 
     def __init__(

@@ -4,7 +4,8 @@ from datetime import date
 
 from anomaly_assets.adapters.lake import Lake
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
-from anomaly_assets.steps.run import RAW, SCORED, WINDOW, Run
+from anomaly_assets.domain.lineage import RAW, SCORED, WINDOW
+from anomaly_assets.steps.run import Run
 from anomaly_assets.steps.window import manifest_of
 
 

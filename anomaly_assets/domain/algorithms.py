@@ -1,0 +1,49 @@
+"""What each algorithm version of each detector is recorded as: no code of a detector is imported for it.
+
+A settings record is written and read with these alone, so that ids cost no compiled kernels, and so that days whose
+detectors are not in the code any more still have names, columns and settings.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """One algorithm version of one detector.
+
+    Parameters
+    ----------
+    detector : name of the detector: the model type in stores and the prefix of published columns
+    version : raised by hand whenever the same rows and settings give another model
+    score_column : name of the published score
+    extra_columns : further published columns, (name, Arrow type) of each
+    fit_settings : settings that shape models, the amount scale among them: they are part of every recipe
+    neutral : settings that came after the first release with this version, each at the value that gives what was before
+        it existed. Frozen: a setting at its neutral value is left out of records, recipes and models. What a deployment
+        has by default may differ from it
+    """
+
+    detector: str
+    version: int
+    score_column: str
+    fit_settings: tuple[str, ...]
+    extra_columns: tuple[tuple[str, str], ...] = ()
+    neutral: Mapping[str, Any] = field(default_factory=dict)
+
+    def without_neutral(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings that are not at their neutral value."""
+        return {key: value for key, value in settings.items() if key not in self.neutral or value != self.neutral[key]}
+
+
+STATISTICAL = Algorithm("statistical", 1, "zscore", ("amount_scale", "min_transactions"))
+ISOLATION_FOREST = Algorithm(
+    "isolation_forest",
+    1,
+    "isolation_forest_score",
+    ("amount_scale", "min_transactions", "n_estimators", "max_samples", "contamination", "random_state"),
+    (("hour_unseen", "bool"),),
+)
+ALGORITHMS: Mapping[str, Algorithm] = {each.detector: each for each in (STATISTICAL, ISOLATION_FOREST)}
+"""The version that each detector fits with today, in the order of published columns."""

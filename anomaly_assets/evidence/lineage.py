@@ -1,0 +1,128 @@
+"""The one walk over lineage: what partitions were made from, against what is current now.
+
+Everything that says whether something still follows stands on it: ``stale``, "up to date" of a backfill, ``since`` of a
+trace, the check of scores, the warning about late days, the pages.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from anomaly_assets.adapters.lake import Lake
+from anomaly_assets.adapters.seal import Seal
+from anomaly_assets.domain.errors import CorruptFile, NotSealed
+from anomaly_assets.domain.lineage import RAW, SCORED, WINDOW, Compared, Edge, Kind, Now
+
+
+@dataclass(frozen=True)
+class Current:
+    """A partition as it is now: its seal, None where there is none, or what is wrong with it."""
+
+    seal: Seal | None
+    problem: str | None = None
+
+    @property
+    def now(self) -> Now:
+        """What an edge to it is compared with."""
+        return Now(self.seal.revision if self.seal else None, self.problem)
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """What is current, asked once for each partition, and the way from a seal to everything it was made from.
+
+    Parameters
+    ----------
+    lake : where the partitions lie; of a trial, its own
+    settings_id : the settings to compare with; None: those that each partition was made with
+    rules : the border rules to compare with, as they are recorded; None: likewise
+    """
+
+    lake: Lake
+    settings_id: str | None = None
+    rules: Mapping[str, Any] | None = None
+    _current: dict[tuple[str, date], Current] = field(default_factory=dict)
+    _differing: dict[tuple[date, str], list[Compared]] = field(default_factory=dict)
+
+    def current(self, asset: str, day: date) -> Current:
+        """The partition as it is now."""
+        found = self._current.get((asset, day))
+        if found is None:
+            try:
+                found = Current(self._lake_of(asset).find(asset, day))
+            except (CorruptFile, NotSealed) as error:
+                found = Current(None, error.found)
+            self._current[asset, day] = found
+        return found
+
+    def compared(self, seal: Seal) -> list[Compared]:
+        """Its direct edges, each against what is current."""
+        return [Compared(edge, self._now(edge)) for edge in seal.edges]
+
+    def raw_days(self, seal: Seal) -> list[Compared]:
+        """The raw days it follows from, directly and through the window it was made with, in the revision that was
+        used. A window that cannot be read any more adds none: whoever names it says so.
+        """
+        direct = [edge for edge in seal.edges if edge.kind is Kind.PARTITION]
+        found = [Compared(edge, self._now(edge)) for edge in direct if edge.asset == RAW]
+        for edge in direct:
+            if edge.asset == WINDOW and edge.revision is not None:
+                found += self._raw_days_of_window(edge.day, edge.revision)
+        return found
+
+    def raw_days_that_differ(self, seal: Seal) -> list[Compared]:
+        """Those of :meth:`raw_days` over which it would not be made from the same again."""
+        if seal.asset == WINDOW:  # asked for again by all that was made from it
+            return self._differing_of(seal)
+        found = []
+        for edge in seal.edges:
+            if edge.asset == RAW:
+                found.append(Compared(edge, self._now(edge)))
+            elif edge.asset == WINDOW and edge.revision is not None:
+                window = self.window(edge.day, edge.revision)
+                found += [] if window is None else self._differing_of(window)
+        return [each for each in found if not each.follows]
+
+    def window(self, day: date, revision: str) -> Seal | None:
+        """The window of a day in a revision; None when it cannot be read any more."""
+        current = self.current(WINDOW, day).seal
+        if current is not None and current.revision == revision:
+            return current
+        try:
+            return self.lake.find(WINDOW, day, revision)
+        except (CorruptFile, NotSealed):
+            return None
+
+    def _raw_days_of_window(self, day: date, revision: str) -> list[Compared]:
+        window = self.window(day, revision)
+        return [] if window is None else self.raw_days(window)
+
+    def _differing_of(self, window: Seal) -> list[Compared]:
+        key = window.day, window.revision
+        if key not in self._differing:
+            self._differing[key] = [each for each in self.raw_days(window) if not each.follows]
+        return self._differing[key]
+
+    def _now(self, edge: Edge) -> Now:
+        if edge.kind is Kind.PARTITION:
+            return self.current(edge.asset, edge.day).now
+        if edge.kind is Kind.SETTINGS:
+            return Now(edge.revision if self.settings_id is None else self.settings_id)
+        return Now(edge.revision if self.rules is None else Edge.to_rules(self.rules).revision)
+
+    def _lake_of(self, asset: str) -> Lake:
+        """Where an asset lies: a trial reads the raw days of the published lake."""
+        return self.lake.base if asset == RAW and self.lake.base is not None else self.lake
+
+
+def scored_days_over(lake: Lake, raw: date) -> Iterator[tuple[date, Sequence[Compared]]]:
+    """Scored days that follow from raw day ``raw``, ascending, each with its edges to that day."""
+    lineage = Lineage(lake)
+    for day in lake.days(SCORED):
+        scored = lineage.current(SCORED, day).seal if day >= raw else None
+        if scored is None:
+            continue
+        edges = [each for each in lineage.raw_days(scored) if each.edge.day == raw]
+        if edges:
+            yield day, edges

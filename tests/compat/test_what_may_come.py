@@ -1,0 +1,229 @@
+"""What a later release may add changes nothing of what an earlier one wrote: tried with things that only exist here."""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from typing import Any, ClassVar
+
+import pytest
+
+from anomaly_assets.adapters.home import Home
+from anomaly_assets.backfill import missing_raw_days
+from anomaly_assets.domain import border, detectors
+from anomaly_assets.domain.algorithms import ALGORITHMS, STATISTICAL, Algorithm
+from anomaly_assets.domain.border_rules import BorderRules
+from anomaly_assets.domain.days import DayRange
+from anomaly_assets.domain.detectors.base import Detector
+from anomaly_assets.domain.detectors.statistical import StatisticalDetector
+from anomaly_assets.domain.lineage import SCORED
+from anomaly_assets.evidence.proof import Grade, Outcome
+from anomaly_assets.evidence.stale import stale_partitions
+from anomaly_assets.evidence.trace import trace
+from anomaly_assets.evidence.verify import Verifier
+from anomaly_assets.settings import Detection, StatisticalSettings
+from anomaly_assets.steps.measure import measure_day
+from anomaly_assets.steps.run import Run
+from anomaly_assets.steps.score import score_day
+from anomaly_assets.steps.settings_record import recorded_settings
+from anomaly_assets.steps.train import train_models
+from anomaly_assets.steps.window import build_window
+from anomaly_assets.views.digests import Digests
+from compat.frozen import Frozen
+from compat.make_home import answer
+
+THIRD = replace(STATISTICAL, detector="third", score_column="third_score")
+
+
+class ThirdDetector(StatisticalDetector):
+    """A detector that no release has."""
+
+    name: ClassVar[str] = THIRD.detector
+    score_column: ClassVar[str] = THIRD.score_column
+
+
+class WithThird(Detection):
+    """A configuration in which it judges."""
+
+    third: StatisticalSettings = StatisticalSettings(min_transactions=8, zscore_threshold=2.0)
+
+
+SMOOTHED = replace(STATISTICAL, fit_settings=(*STATISTICAL.fit_settings, "smoothing"), neutral={"smoothing": 0.0})
+
+
+class SmoothedDetector(StatisticalDetector):
+    """The z-score with a setting that came later, and another default than what was before it."""
+
+    neutral: ClassVar[Any] = SMOOTHED.neutral
+
+    def __init__(self, *, smoothing: float = 0.5, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.smoothing = smoothing
+
+    @property
+    def fit_parameters(self) -> dict[str, Any]:
+        return SMOOTHED.without_neutral({**super().fit_parameters, "smoothing": self.smoothing})
+
+
+class SmoothedSettings(StatisticalSettings):
+    """Its section."""
+
+    smoothing: float = 0.5
+
+
+class WithSmoothing(Detection):
+    """A configuration of it."""
+
+    statistical: SmoothedSettings
+
+
+class SecondAlgorithm(StatisticalDetector):
+    """The z-score as it would be fitted otherwise."""
+
+    algorithm_version: ClassVar[int] = 2
+
+
+@dataclass(frozen=True)
+class StricterRules(BorderRules):
+    """Border rules with one that came later."""
+
+    max_age_days: int = field(default=0, metadata={"neutral": 0})
+
+
+@pytest.fixture
+def configured(frozen: Frozen) -> Detection:
+    """What the home was made with."""
+    return frozen.settings.detection
+
+
+def as_recorded(frozen: Frozen, detection: Detection) -> None:
+    """Ids are those of before, the same is stale, and every scored day is proven."""
+    home = frozen.home
+    recorded = {path.stem for path in home.settings.glob("*.json")}
+    assert {recorded_settings(home, each).settings_id for each in recorded} == recorded
+    assert detection.settings_id in recorded
+    stale = frozen.known["answers"]["stale"]["json"]["stale"]
+    assert [{key: item.as_json()[key] for key in stale[0]} for item in stale_partitions(home, detection)] == stale
+    proven(home, frozen.days("scored"))
+
+
+def proven(home: Home, days: list[date]) -> None:
+    """Every day is, at three grades."""
+    proofs = [Verifier(home).verify(day) for day in days]
+    assert [(proof.day, proof.outcome, proof.broken) for proof in proofs] == [(day, "proven", None) for day in days]
+
+
+def scored(home: Home, frozen: Frozen, detection: Detection, day: date) -> None:
+    """Train, score and measure a day under these settings."""
+    run = Run(home, "later", lambda: datetime.now(UTC), lambda _: None, 60.0)
+    first, checks = frozen.settings.first_day, frozen.settings.checks
+    build_window(run, detection, checks, day, first_day=first, max_missing_days=0)
+    train_models(run, frozen.store, detection, day)
+    score_day(run, frozen.store, detection, day)
+    measure_day(run, detection, day)
+
+
+def register(monkeypatch: pytest.MonkeyPatch, algorithm: Algorithm, detector: type[Any]) -> None:
+    """What a release does that has this detector."""
+    monkeypatch.setitem(ALGORITHMS, algorithm.detector, algorithm)
+    monkeypatch.setitem(detectors.DETECTORS, algorithm.detector, detector)
+
+
+def test_a_third_detector_changes_nothing_where_it_is_not_configured(
+    frozen: Frozen, configured: Detection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(monkeypatch, THIRD, ThirdDetector)
+    as_recorded(frozen, configured)
+
+
+def test_a_day_with_a_third_detector_lies_beside_days_without_and_outlives_it(
+    changing: Frozen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once a release has it no more, the day is missing it, traced and drawn from its record."""
+    home, day = changing.home, changing.days("next")[0]
+    detection = WithThird.model_validate(changing.settings.detection.model_dump())
+    with monkeypatch.context() as patched:
+        register(patched, THIRD, ThirdDetector)
+        assert detection.record.as_json()["format"] == 2
+        scored(home, changing, detection, day)
+        table = home.lake.read(home.lake.require(SCORED, day), "scored")
+        assert {"third_anomaly", "third_score", "third_status", "third_model_id"} <= set(table.column_names)
+        proven(home, [day, *changing.days("scored")])
+    proof = Verifier(home).verify(day)
+    assert proof.grades() == {
+        Grade.INTACT: Outcome.PROVEN,
+        Grade.RE_SCORED: Outcome.MISSING,
+        Grade.RE_TRAINED: Outcome.MISSING,
+    }
+    assert "needs release 0.2.0" in str(proof.broken)
+    row = table.to_pylist()[0]
+    told = trace(home, row["TX_ID"], day=day)["days"][0]["detectors"]
+    assert [each["detector"] for each in told] == ["statistical", "isolation_forest", "third"]
+    digests = Digests(home)
+    assert digests.read("counts", [day]).num_rows
+    assert [each.name for each in digests.detectors_of(digests.scored(day))][2] == "third"
+    proven(home, changing.days("scored"))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.5])
+def test_a_setting_that_came_later_changes_no_id_at_its_neutral_value_and_no_proof_at_any(
+    frozen: Frozen, configured: Detection, monkeypatch: pytest.MonkeyPatch, smoothing: float
+) -> None:
+    """At another value, be it the default, the configuration is another one; what was recorded stays what it was."""
+    register(monkeypatch, SMOOTHED, SmoothedDetector)
+    values = configured.model_dump()
+    later = WithSmoothing.model_validate({**values, "statistical": {**values["statistical"], "smoothing": smoothing}})
+    if smoothing == 0.0:
+        assert (later.record, later.fit_id) == (configured.record, configured.fit_id)
+        as_recorded(frozen, later)
+    else:
+        assert later.record.as_json()["format"] == 2
+        assert later.settings_id != configured.settings_id
+        proven(frozen.home, frozen.days("scored"))
+    was = recorded_settings(frozen.home, configured.settings_id).detectors[0]
+    assert getattr(detectors.detector_of(was), "smoothing", None) == 0.0
+
+
+def test_a_border_rule_that_came_later_ingests_nothing_again(frozen: Frozen, monkeypatch: pytest.MonkeyPatch) -> None:
+    days = DayRange(frozen.days("scored")[-1], frozen.days("next")[0])
+    assert missing_raw_days(frozen.home, frozen.settings, days) == []
+    monkeypatch.setattr(border, "BorderRules", StricterRules)
+    assert frozen.settings.border_rules.max_age_days == 0  # type: ignore[attr-defined]
+    assert missing_raw_days(frozen.home, frozen.settings, days) == []
+    monkeypatch.setattr(border, "BorderRules", lambda **rules: StricterRules(**rules, max_age_days=3))
+    assert len(missing_raw_days(frozen.home, frozen.settings, days)) == len(days) + frozen.settings.window.days
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["the former is kept", "the former is gone"])
+def test_another_algorithm_version_is_missing_the_former_and_contradicts_nothing(
+    changing: Frozen, monkeypatch: pytest.MonkeyPatch, *, kept: bool
+) -> None:
+    register(monkeypatch, replace(STATISTICAL, version=2), SecondAlgorithm)
+    home, days = changing.home, changing.days("scored")
+    if kept:
+        monkeypatch.setitem(detectors.FORMER, ("statistical", 1), StatisticalDetector)
+        proven(home, days)
+        return
+    told = answer(changing.folder, ["verify", "--day", str(days[-1])])
+    assert told["exit_code"] == 2
+    assert told["json"]["proofs"][0]["grades"] == {
+        "intact": "proven",
+        "re-scored": "missing",
+        "re-trained": "missing",
+    }
+    assert "needs release 0.1.0" in str(told["json"])
+    tx_id = next(row["TX_ID"] for row in home.lake.read(home.lake.require(SCORED, days[-1]), "scored").to_pylist())
+    assert answer(changing.folder, ["trace", tx_id])["exit_code"] == 0
+    explained = answer(changing.folder, ["explain", tx_id])
+    assert (explained["exit_code"], "needs release 0.1.0" in explained["complaint"]) == (2, True)
+
+
+def test_what_is_configured_is_built_as_it_is_recorded(configured: Detection) -> None:
+    """The code of every detector agrees with what records say of its algorithm."""
+    for recorded, detector in zip(configured.record.detectors, configured.detectors(), strict=True):
+        known: Detector = detector
+        assert (known.name, known.algorithm_version, known.score_column) == (
+            recorded.name,
+            recorded.algorithm_version,
+            recorded.score_column,
+        )
+        assert known.fit_parameters == recorded.fit_parameters
+        assert tuple((each.name, str(each.type)) for each in known.extra_columns) == recorded.extra_columns
