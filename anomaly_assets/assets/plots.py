@@ -1,52 +1,42 @@
 """Small plots as PNG inside markdown, for the metadata of a materialization: one picture, panels side by side."""
 
 import base64
-import io
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 import dagster as dg
 import numpy as np
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
-    from matplotlib.figure import Figure
+from anomaly_assets.assets.drawing import (
+    FLAGGED,
+    MARGIN,
+    PALE,
+    PLAIN,
+    WIDTH,
+    Axes,
+    Range,
+    picture_of,
+    png,
+    round_ticks,
+)
 
-Panel = Callable[["Axes"], None]
+Panel = Callable[[Axes], None]
 """Draws one panel of a picture."""
 
-PANEL_WIDTH_INCHES, HEIGHT_INCHES, DPI = 4.4, 2.9, 100
-PLAIN, FLAGGED, PALE = "#5b7fb0", "#d1495b", "#b9cbe4"
-SMALL, TEXT = 8, 9
-"""Font sizes, points."""
-N_BINS, N_COLORS = 40, 32
+N_BINS = 40
+DOT, FLAGGED_DOT = 3.6, 7.0
+"""Diameters, pixels."""
+MOST_TICKS = 6
 MAX_DECADES = 7
 """Most powers of ten labelled on an axis."""
+EVERY_THREE_HOURS = {float(hour): str(hour) for hour in range(0, 25, 3)}
 
 
 def picture(*panels: Panel) -> dg.MarkdownMetadataValue:
     """The panels side by side as a markdown image."""
-    from matplotlib.figure import Figure  # noqa: PLC0415  0.5 s that only materializations pay
-
-    width = PANEL_WIDTH_INCHES * len(panels)
-    figure = Figure(figsize=(width, HEIGHT_INCHES), dpi=DPI)
-    figure.subplots_adjust(left=0.65 / width, right=1 - 0.2 / width, top=0.9, bottom=0.18, wspace=0.26)
-    for axes, draw in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        axes.tick_params(labelsize=SMALL)
-        axes.spines[["top", "right"]].set_visible(False)
-        draw(axes)
-    return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(_png(figure)).decode()})")
-
-
-def _png(figure: "Figure") -> bytes:
-    """The figure in few colors: Dagster stores every event three times, and a third of the bytes looks the same."""
-    from PIL import Image  # noqa: PLC0415  as in picture()
-
-    drawn, sink = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, format="png", pil_kwargs={"compress_level": 0})
-    Image.open(drawn).convert("RGB").quantize(N_COLORS, dither=Image.Dither.NONE).save(sink, "PNG")
-    return sink.getvalue()
+    drawn = picture_of(len(panels))
+    for number, draw in enumerate(panels):
+        draw(Axes(drawn, number * WIDTH))
+    return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(png(drawn)).decode()})")
 
 
 def histogram(values: np.ndarray, *, title: str, of: str, log: bool = False, flag_line: float | None = None) -> Panel:
@@ -55,20 +45,22 @@ def histogram(values: np.ndarray, *, title: str, of: str, log: bool = False, fla
     ``log`` bins their decimal logarithm (positive values only); ``flag_line`` marks where flags begin.
     """
 
-    def draw(axes: "Axes") -> None:
+    def draw(axes: Axes) -> None:
         shown = np.log10(values[values > 0]) if log else values
-        _name(axes, title, of)
         if not len(shown):
-            _say_nothing(axes)
+            axes.say_nothing()
+            axes.frame(title, of, {}, {})
             return
         counts, edges = np.histogram(shown, N_BINS)
-        axes.stairs(counts, edges, fill=True, color=PLAIN)
-        _whole_numbers(axes.yaxis)
-        if log:
-            _decades(axes.set_xticks, shown)
+        decades = _decades(shown) if log else {}
+        ends = [edges[0], edges[-1], *decades, *([] if flag_line is None else [flag_line])]
+        across, up = Range.around(ends), _up_to(counts.max())
+        axes.scale(across, up)
+        axes.bars(edges, counts, PLAIN)
         if flag_line is not None:
-            axes.axvline(flag_line, color=FLAGGED, linewidth=1)
-            axes.text(flag_line, counts.max(), " flagged", color=FLAGGED, fontsize=SMALL, va="top")
+            axes.upright_line(flag_line, FLAGGED)
+            axes.words(flag_line, counts.max(), "flagged", FLAGGED, anchor="lt")
+        axes.frame(title, of, decades or round_ticks(across, most=MOST_TICKS), _counts(up))
 
     return draw
 
@@ -76,11 +68,12 @@ def histogram(values: np.ndarray, *, title: str, of: str, log: bool = False, fla
 def hours_of_day(hours: np.ndarray, *, title: str) -> Panel:
     """Rows by UTC hour of day, ``hours`` whole numbers 0..23."""
 
-    def draw(axes: "Axes") -> None:
-        axes.stairs(np.bincount(hours, minlength=24), np.arange(25), fill=True, color=PLAIN)
-        _whole_numbers(axes.yaxis)
-        axes.set_xticks(range(0, 25, 3))
-        _name(axes, title, "hour, UTC")
+    def draw(axes: Axes) -> None:
+        counts = np.bincount(hours, minlength=24)
+        up = _up_to(counts.max())
+        axes.scale(Range.around([0, 24]), up)
+        axes.bars(np.arange(25), counts, PLAIN)
+        axes.frame(title, "hour, UTC", EVERY_THREE_HOURS, _counts(up))
 
     return draw
 
@@ -88,15 +81,13 @@ def hours_of_day(hours: np.ndarray, *, title: str) -> Panel:
 def bars(counts: Mapping[str, int], *, title: str, of: str) -> Panel:
     """Named counts, horizontal, the first on top, each with its number."""
 
-    def draw(axes: "Axes") -> None:
-        axes.barh(range(len(counts)), list(counts.values()), color=PALE)
-        axes.set_yticks([])
-        axes.invert_yaxis()
-        axes.set_xlim(0, max([1, *counts.values()]) * 1.05)
-        _whole_numbers(axes.xaxis)
+    def draw(axes: Axes) -> None:
+        across = _up_to(max([1, *counts.values()]))
+        axes.scale(across, Range(-0.6, max(len(counts), 1) - 0.4), top_down=True)
         for index, (name, value) in enumerate(counts.items()):
-            axes.text(0, index, f" {name}: {value:,}", va="center", fontsize=SMALL)
-        _name(axes, title, of)
+            axes.lying_bar(value, index - 0.4, index + 0.4, PALE)
+            axes.words(0, index, f"{name}: {value:,}")
+        axes.frame(title, of, _counts(across), {})
 
     return draw
 
@@ -104,42 +95,38 @@ def bars(counts: Mapping[str, int], *, title: str, of: str) -> Panel:
 def by_hour_and_amount(hours: np.ndarray, amounts: np.ndarray, flagged: np.ndarray, *, title: str) -> Panel:
     """Rows by time of day (fractional UTC hours) and positive amount, the flagged ones in front."""
 
-    def draw(axes: "Axes") -> None:
+    def draw(axes: Axes) -> None:
         positive = amounts > 0
-        level = np.log10(amounts, where=positive, out=np.zeros_like(amounts))
-        for rows, color, size in ((positive & ~flagged, PLAIN, 3), (positive & flagged, FLAGGED, 18)):
-            axes.scatter(hours[rows], level[rows], s=size, color=color)
-        if positive.any():
-            _decades(axes.set_yticks, level[positive])
-        else:
-            _say_nothing(axes)
-        axes.set_xticks(range(0, 25, 3))
-        _name(axes, title, "hour, UTC")
+        if not positive.any():
+            axes.scale(Range.around([0, 24]), Range(0, 1))
+            axes.say_nothing()
+            axes.frame(title, "hour, UTC", EVERY_THREE_HOURS, {})
+            return
+        level = np.log10(amounts, where=positive, out=np.zeros_like(amounts, dtype=float))
+        decades = _decades(level[positive])
+        axes.scale(Range.around([0, 24]), Range.around(np.append(level[positive], list(decades))))
+        for rows, color, size in ((positive & ~flagged, PLAIN, DOT), (positive & flagged, FLAGGED, FLAGGED_DOT)):
+            axes.dots(hours[rows], level[rows], size, color)
+        axes.frame(title, "hour, UTC", EVERY_THREE_HOURS, decades)
 
     return draw
 
 
-def _decades(set_ticks: Callable[[list[int], list[str]], object], logarithms: np.ndarray) -> None:
+def _up_to(most: int) -> Range:
+    """An axis of counts from zero on."""
+    return Range(0, max(1, int(most)) * (1 + MARGIN))
+
+
+def _counts(shown: Range) -> dict[float, str]:
+    return round_ticks(shown, most=MOST_TICKS, whole=True)
+
+
+def _decades(logarithms: np.ndarray) -> dict[float, str]:
+    """Powers of ten around logarithms, by their exponent."""
     lowest, highest = int(np.floor(logarithms.min())), int(np.ceil(logarithms.max()))
     step = 1 + (highest - lowest) // MAX_DECADES
-    powers = list(range(lowest, highest + 1, step))
-    set_ticks(powers, [_power_of_ten(power) for power in powers])
+    return {float(power): _power_of_ten(power) for power in range(lowest, highest + 1, step)}
 
 
 def _power_of_ten(power: int) -> str:
     return f"{10**power:,}" if 0 <= power < 7 else f"{10.0**power:g}"
-
-
-def _whole_numbers(axis: "Axis") -> None:
-    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415  as in picture()
-
-    axis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-
-
-def _say_nothing(axes: "Axes") -> None:
-    axes.text(0.5, 0.5, "no rows", transform=axes.transAxes, ha="center", va="center", fontsize=TEXT)
-
-
-def _name(axes: "Axes", title: str, of: str) -> None:
-    axes.set_title(title, fontsize=TEXT)
-    axes.set_xlabel(of, fontsize=SMALL)

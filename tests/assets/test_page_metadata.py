@@ -12,9 +12,10 @@ import pytest
 from browser.hostile_flags import flags
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageColor
 
 from anomaly_assets.assets import plots
+from anomaly_assets.assets.drawing import BOTTOM, FLAGGED, LEFT, RIGHT, TOP, Range, round_ticks
 from anomaly_assets.assets.metadata import DIALOG_CHARACTERS, figures, flag_table, markdown_table
 
 DASHBOARD = "http://127.0.0.1:8501"
@@ -161,3 +162,28 @@ def test_the_same_data_is_the_same_picture() -> None:
     amounts = np.geomspace(1, 1000, 50)
     first, second = (plots.picture(plots.histogram(amounts, title="a", of="b", log=True)) for _ in range(2))
     assert first == second
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "whole", "shown"),
+    [
+        (0, 1, True, ["0", "1"]),
+        (0, 7, True, ["0", "2", "4", "6"]),
+        (0, 1250, True, ["0", "250", "500", "750", "1,000", "1,250"]),
+        (0.1, 0.9, False, ["0.2", "0.4", "0.6", "0.8"]),
+        (-0.02, 0.13, False, ["0.000", "0.025", "0.050", "0.075", "0.100", "0.125"]),
+        (0, 1e12, False, ["0", "2e+11", "4e+11", "6e+11", "8e+11", "1e+12"]),
+    ],
+)
+def test_ticks_are_round_numbers_and_whole_ones_for_counts(
+    low: float, high: float, whole: bool, shown: list[str]
+) -> None:
+    assert list(round_ticks(Range(low, high), most=6, whole=whole).values()) == shown
+
+
+def test_flagged_dots_lie_in_front_of_the_others_at_their_hour_and_amount() -> None:
+    hours, amounts = np.array([12.0, 12.0, 0.0, 24.0]), np.array([10.0, 10.0, 1.0, 100.0])
+    flagged = np.array([True, False, False, False])
+    drawn = png_of(plots.picture(plots.by_hour_and_amount(hours, amounts, flagged, title="t")).value or "")
+    middle = ((LEFT + RIGHT) // 2, (TOP + BOTTOM) // 2)
+    assert drawn.convert("RGB").getpixel(middle) == ImageColor.getrgb(FLAGGED)
