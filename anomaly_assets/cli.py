@@ -12,7 +12,6 @@ from typing import Any
 
 import click
 from rich import box
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -22,7 +21,7 @@ from anomaly_assets.commands.erase import erase
 from anomaly_assets.commands.explain import explain
 from anomaly_assets.commands.gc import gc
 from anomaly_assets.commands.init import init
-from anomaly_assets.commands.options import Day, as_json, configured, err, out
+from anomaly_assets.commands.options import Day, as_json, configured, err, out, progress_bars
 from anomaly_assets.commands.report import report
 from anomaly_assets.commands.source import source
 from anomaly_assets.commands.stale import stale
@@ -138,9 +137,8 @@ def _progress(*, quiet: bool) -> Iterator[tuple[Any, dict[date, float]]]:
     from anomaly_assets.backfill import Progress as Receiver
     from anomaly_assets.jobs import DETECT
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     seconds: dict[date, float] = {}
-    with Progress(*columns, console=err, disable=quiet) as bars:
+    with progress_bars(quiet=quiet) as bars:
         tasks: dict[str, Any] = {}
         last = time.monotonic()
 

@@ -10,6 +10,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TextIO
+
+from anomaly_assets.adapters.terminal import own_stderr
 
 ENDING = "ends after the day under way; interrupt again to end at once, which loses that day's work and nothing else"
 EXIT_INTERRUPTED = 128 + signal.SIGINT
@@ -17,17 +20,17 @@ EXIT_INTERRUPTED = 128 + signal.SIGINT
 
 
 class Interrupts:
-    """What was asked for since :func:`noticed` began."""
+    """What was asked for since :func:`noticed` began; whoever interrupted reads ``told``."""
 
-    def __init__(self) -> None:
-        self._asked = threading.Event()
+    def __init__(self, told: TextIO | None = None) -> None:
+        self._asked, self._told = threading.Event(), told or sys.stderr
 
     def ask(self) -> None:
         """Note an interrupt; a second one ends the process at once: whatever is written half does not count."""
         if self._asked.is_set():
             os._exit(EXIT_INTERRUPTED)
         self._asked.set()
-        print(f"\ninterrupted: {ENDING}", file=sys.stderr, flush=True)  # noqa: T201 - whoever interrupted reads here
+        print(f"\ninterrupted: {ENDING}", file=self._told, flush=True)
 
     def check(self) -> None:
         """Raise ``KeyboardInterrupt`` when there was one."""
@@ -38,7 +41,11 @@ class Interrupts:
 @contextmanager
 def noticed() -> Iterator[Interrupts]:
     """Notice interrupts whatever handler of Python's is in place; in another thread than the first, none are."""
-    found = Interrupts()
+    with own_stderr() as terminal:
+        yield from _noticed(Interrupts(terminal))
+
+
+def _noticed(found: Interrupts) -> Iterator[Interrupts]:
     if threading.current_thread() is not threading.main_thread():
         yield found
         return

@@ -1,6 +1,7 @@
 """What commands share: their options, and where they print."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from functools import wraps
 from pathlib import Path
@@ -8,12 +9,34 @@ from typing import Any, TypeVar
 
 import click
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from anomaly_assets.adapters.terminal import own_stderr
 from anomaly_assets.settings import load_settings
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 out, err = Console(highlight=False), Console(stderr=True, highlight=False)
 """Where results and messages go; programs read ``--json`` instead."""
+
+
+@contextmanager
+def progress_bars(*, quiet: bool) -> Iterator[Progress]:
+    """Bars on the terminal of whoever called, also while the output of steps goes to files.
+
+    What steps print is not drawn above the bars: it belongs into these files.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with (
+        own_stderr() as terminal,
+        Progress(
+            *columns,
+            console=Console(file=terminal, highlight=False),
+            disable=quiet,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        ) as bars,
+    ):
+        yield bars
 
 
 class Day(click.ParamType):  # type: ignore[type-arg]

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich import box
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from anomaly_assets.commands.options import as_json, configured, err, out
+from anomaly_assets.commands.options import as_json, configured, err, out, progress_bars
 from anomaly_assets.domain.days import ONE_DAY, DayRange
 from anomaly_assets.settings import Settings
 
@@ -104,8 +103,7 @@ def _periods(days: Sequence[date]) -> Iterator[DayRange]:
 def _progress(*, quiet: bool) -> Iterator[Any]:
     from anomaly_assets.backfill import Progress as Receiver
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, disable=quiet) as bars:
+    with progress_bars(quiet=quiet) as bars:
         tasks: dict[str, Any] = {}
 
         def start(job: str, total: int) -> None:
