@@ -15,6 +15,7 @@ import dagster as dg
 
 from anomaly_assets.adapters.dagster_home import prepare_dagster_home
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.dagster_instance import open_instance
 from anomaly_assets.definitions import build_definitions
 from anomaly_assets.interrupts import Interrupts, noticed
 from anomaly_assets.settings import Settings
@@ -46,7 +47,7 @@ class DagsterRuns:
         folder = prepare_dagster_home(
             Home(self._settings.home).dagster, max_concurrent_runs=self._settings.max_concurrent_runs
         )
-        self._instance = self._stack.enter_context(dg.DagsterInstance.from_config(str(folder)))
+        self._instance = self._stack.enter_context(open_instance(folder))
         # runs that train are started one after the other; those of workers ingest, which takes one thread
         self._definitions = build_definitions(self._settings, runs_at_once=1)
         _fail_dead_runs(self._instance)

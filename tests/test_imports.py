@@ -25,7 +25,7 @@ LAYERS = [
     {"resources"},
     {"assets", "checks"},
     {"jobs", "schedules", "sensors"},
-    {"definitions"},
+    {"definitions", "dagster_instance", "dagster_storage", "step_output"},
     {"backfill", "dagster_erasure", "dagster_runs", "doctor", "interrupts", "reporting"},
     {"commands"},
     {"dashboard"},
