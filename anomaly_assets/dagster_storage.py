@@ -37,6 +37,7 @@ class FewConnectionsEventStorage(SqliteEventLogStorage):
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(base_dir, inst_data)
         self._engines: dict[str, sa.Engine] = {}
+        self._tables: set[str] = set()
 
     def store_event(self, event: EventLogEntry) -> None:
         """Store one event, committed at once; the last one of a run closes its database."""
@@ -45,6 +46,12 @@ class FewConnectionsEventStorage(SqliteEventLogStorage):
         if kind is not None and EVENT_TYPE_TO_PIPELINE_RUN_STATUS.get(kind) in set(FINISHED_STATUSES):
             with self._db_lock:
                 self._close(event.run_id)
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether the index has a table; that it has one is asked of the database once."""
+        if table_name not in self._tables and super().has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[sa.Connection]:
