@@ -123,3 +123,14 @@ def test_every_screen_of_the_dashboard_is_run_over_the_invented_days(tmp_path: P
         assert set(turn) == measured
         assert 0 < turn["first picture"] <= turn["every part"] <= turn["first"]
         assert all(seconds > 0 for seconds in turn.values())
+
+
+def test_the_cost_of_a_day_is_told_beside_another_version(tmp_path: Path) -> None:
+    printed, written = run_quickly("day_cost", tmp_path)
+    assert set(written["costs"]) == {"day of a backfill", "ingestion of a day", "demo, cold"}
+    for name, figures in written["costs"].items():
+        assert name in printed
+        for kind in ("seconds", "processor_seconds"):
+            assert_is_spread(figures[kind], figures["runs"])
+            assert_is_spread(figures[f"{kind}_before"], figures["runs"])
+            assert_is_spread(figures[f"{kind}_ratio"], figures["runs"])
