@@ -1,5 +1,6 @@
 """`anomaly-assets backfill`: what is missing is ingested, each day is scored once, failures are told."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -65,6 +66,33 @@ def test_a_failed_day_is_told_and_the_exit_code_is_1(shell: Shell) -> None:
     assert "Traceback" not in done.stderr
     assert (shell.home / "output" / "labeled_transactions_20240107.parquet").exists()
     assert not (shell.home / "output" / "labeled_transactions_20240108.parquet").exists()
+
+
+def test_bars_reach_the_terminal_and_not_the_output_of_the_steps(shell: Shell) -> None:
+    """A step's output goes to files of Dagster's pages while it runs; the bars go on beside it."""
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [Path(sys.executable).parent / "anomaly-assets", *PERIOD],
+        cwd=shell.folder,
+        env={**shell.environment(), **SMALL, "TERM": "xterm"},
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    ):
+        os.close(theirs)
+        drawn = b"".join(iter(lambda: _read(ours), b""))
+    os.close(ours)
+    assert b"3/3" in drawn
+    kept = list((shell.home / "dagster" / "storage").glob("*/compute_logs/*.err"))
+    assert len(kept) == 8 + 3
+    assert not [path for path in kept if "\u2501" in path.read_text(encoding="utf-8")]
+
+
+def _read(terminal: int) -> bytes:
+    """What was drawn; nothing when the command has ended, which Linux calls an error."""
+    try:
+        return os.read(terminal, 4096)
+    except OSError:
+        return b""
 
 
 def test_another_source_is_refused_and_told_to_take_another_home(scored: Shell) -> None:
