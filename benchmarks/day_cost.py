@@ -239,7 +239,7 @@ def _figures(pairs: Sequence[Pair]) -> dict[str, Any]:
 
 def _print(result: Mapping[str, Any]) -> None:
     table = Table(title=f"beside {result['before']}")
-    columns = ("", "runs", "seconds", "before", "ratio", "processor", "before", "ratio")
+    columns = ("", "seconds", "before", "ratio", "CPU", "before", "ratio")
     for index, column in enumerate(columns):
         table.add_column(column, justify="right" if index else "left", no_wrap=True)
     for name, figures in result["costs"].items():
@@ -247,7 +247,7 @@ def _print(result: Mapping[str, Any]) -> None:
         for kind in Cost._fields:
             shown += [f"{figures[kind]['median']:.2f}", f"{figures[f'{kind}_before']['median']:.2f}"]
             shown.append(f"{figures[f'{kind}_ratio']['median']:.2f}")
-        table.add_row(name, str(figures["runs"]), *shown)
+        table.add_row(name, *shown)
     Console().print(table)
     print(machine_line(result["machine"]))
 
