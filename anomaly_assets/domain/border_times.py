@@ -17,6 +17,7 @@ from anomaly_assets.domain.border_text import as_mask, as_text, is_blank, is_tex
 from anomaly_assets.domain.days import MICROSECONDS_PER_DAY, midnight_us
 
 _SECOND = 1_000_000
+_MONTH = np.timedelta64(1, "M")  # a bare 1 has no unit, and numpy 2.5 will no longer guess it
 _FIRST_US = midnight_us(date.min)
 _LAST_US = midnight_us(date.max) + MICROSECONDS_PER_DAY - 1
 _YEAR_ONE = datetime(1, 1, 1)  # noqa: DTZ001 (a local time has no zone yet)
@@ -118,7 +119,7 @@ def _instants(parts: pa.StructArray) -> tuple[np.ndarray, np.ndarray]:
     hour, minute, second = (_number(parts, name) for name in ("hour", "minute", "second"))
     offset_hour, offset_minute = _number(parts, "offset_hour"), _number(parts, "offset_minute")
     months = ((year - 1970) * 12 + month - 1).astype("M8[M]")
-    first, after = months.astype("M8[D]").astype(np.int64), (months + 1).astype("M8[D]").astype(np.int64)
+    first, after = months.astype("M8[D]").astype(np.int64), (months + _MONTH).astype("M8[D]").astype(np.int64)
     sound = (year >= 1) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= after - first)
     sound &= (hour <= 23) & (minute <= 59) & (second <= 59) & (offset_hour <= 23) & (offset_minute <= 59)
     west = as_mask(pc.equal(_part(parts, "sign"), "-"))
