@@ -1,15 +1,20 @@
-# Everything runs in .venv, made from hash-pinned locks. PYTHON names the interpreter (3.11 to 3.13).
+# Everything runs in the environment VENV, made from hash-pinned locks. PYTHON names its interpreter (3.11 to 3.14): one
+# that does not fit only helps to find, or fetch, one that does.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-UV := $(BIN)/uv --quiet pip
+# has a folder of its own, as the Python that it is installed with need not be that of the environment
+UV := .uv/bin/uv
+INSTALL = $(UV) --quiet pip install --python $(BIN)/python
 # compiled once here and not by every process that starts, where Python may not write what it compiled
 PYC := --compile-bytecode
 UV_VERSION := 0.13.9
 WORKERS ?= 2
+# numpy of newer interpreters has types in their grammar, which mypy misreads as that of an older one
+TYPES_OF = $$($(BIN)/python -c 'print("%d.%d" % __import__("sys").version_info[:2])')
 
 .DEFAULT_GOAL := help
-.PHONY: help install snowflake dev demo dashboard ui test lint format screenshots pictures quality bench bench-big lock clean
+.PHONY: help install snowflake dev demo dashboard ui test test-core lint format screenshots pictures quality bench bench-big lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,13 +32,15 @@ dashboard: $(VENV)/.installed-dashboard ## pages for reviewers over the same hom
 ui: install ## Dagster's web pages over the same home, on http://127.0.0.1:3000
 	@$(BIN)/anomaly-assets ui
 
-test: dev ## the whole suite
+test: test-core ## everything: each suite below
+
+test-core: dev ## what needs nothing but this folder
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 lint: dev ## format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(BIN)/mypy --python-version $(TYPES_OF)
 
 format: dev ## put the code in order
 	$(BIN)/ruff format .
@@ -64,44 +71,53 @@ bench-big: dev ## a day of a million wallets, days of ten million rows, a year o
 	$(BIN)/python -m benchmarks.dashboard_year
 
 lock: dev ## resolve the locks again from pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --extra ui --python-version 3.11 --universal --generate-hashes \
+	$(UV) pip compile pyproject.toml --extra ui --python-version 3.11 --universal --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --output-file requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --extra ui --extra snowflake --python-version 3.11 --universal --generate-hashes \
+	$(UV) pip compile pyproject.toml --extra ui --extra snowflake --python-version 3.11 --universal --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --constraint requirements.lock --output-file requirements-snowflake.lock
-	$(BIN)/uv pip compile pyproject.toml --extra ui --extra dashboard --python-version 3.11 --universal --generate-hashes \
+	$(UV) pip compile pyproject.toml --extra ui --extra dashboard --python-version 3.11 --universal --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --constraint requirements.lock --constraint requirements-snowflake.lock \
 	  --output-file requirements-dashboard.lock
-	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --universal --generate-hashes \
+	$(UV) pip compile pyproject.toml --extra dev --python-version 3.11 --universal --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --constraint requirements-snowflake.lock \
 	  --constraint requirements-dashboard.lock --output-file requirements-dev.lock
 
-clean: ## remove the environment and caches; the home stays
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## remove the environments and caches; the home stays
+	rm -rf $(VENV) .venv-* .uv .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-$(VENV)/bin/uv:
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11 to 3.13 is needed: make PYTHON=python3.11")'
-	@echo "making $(VENV) ..."
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+# any Python 3 that uv can be installed with: PYTHON itself, unless it is not there yet
+define HELPER
+$$(for python in $(PYTHON) python3; do \
+  $$python -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null && echo $$python && exit; \
+done; echo "No Python 3.8 or later runs here to install uv with: install python3, or make PYTHON=/path/to/python3" >&2)
+endef
 
-$(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/uv
+$(UV):
+	@helper=$(HELPER); test "$$helper" && python=$$($$helper tools/interpreters.py for-uv) && $$python -m venv --clear .uv
+	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(VENV)/bin/python: | $(UV)
+	@helper=$(HELPER); test "$$helper" && python=$$($$helper tools/interpreters.py choose --uv $(UV) "$(PYTHON)") && \
+	  echo "making $(VENV) with $$python ..." && $(UV) --quiet venv --clear --python "$$python" $(VENV)
+
+$(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
 	@echo "installing $< ..."
-	@$(UV) install $(PYC) --require-hashes -r requirements.lock
-	@$(UV) install --no-deps --no-build-isolation -e .
+	@$(INSTALL) $(PYC) --require-hashes -r requirements.lock
+	@$(INSTALL) --no-deps --no-build-isolation -e .
 	@$(BIN)/anomaly-assets dagster-home >/dev/null
 	@touch $@
 
 $(VENV)/.installed-snowflake: requirements-snowflake.lock $(VENV)/.installed
 	@echo "installing $< ..."
-	@$(UV) install $(PYC) --require-hashes -r requirements-snowflake.lock
+	@$(INSTALL) $(PYC) --require-hashes -r requirements-snowflake.lock
 	@touch $@
 
 $(VENV)/.installed-dashboard: requirements-dashboard.lock $(VENV)/.installed
 	@echo "installing $< ..."
-	@$(UV) install $(PYC) --require-hashes -r requirements-dashboard.lock
+	@$(INSTALL) $(PYC) --require-hashes -r requirements-dashboard.lock
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 	@echo "installing $< ..."
-	@$(UV) install $(PYC) --require-hashes -r requirements-dev.lock
+	@$(INSTALL) $(PYC) --require-hashes -r requirements-dev.lock
 	@touch $@

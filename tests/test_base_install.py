@@ -10,6 +10,7 @@ import pytest
 import anomaly_assets
 
 ROOT = Path(__file__).resolve().parents[1]
+UV = ROOT / ".uv" / "bin" / "uv"
 IMPORT_ALL = """
 import importlib, pkgutil, sys
 import anomaly_assets
@@ -22,15 +23,13 @@ print(sorted(extras & set(sys.modules)))
 
 
 def uv(*arguments: str) -> None:
-    """Run the environment's uv; its complaint is the test's."""
-    command = [str(Path(sys.executable).parent / "uv"), "--quiet", *arguments]
+    """Run the project's uv; its complaint is the test's."""
+    command = [str(UV), "--quiet", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.skipif(
-    not (Path(sys.executable).parent / "uv").exists(), reason="needs the environment that `make dev` makes (uv in it)"
-)
+@pytest.mark.skipif(not UV.exists(), reason="needs the uv that `make dev` sets up")
 def test_every_module_imports_with_the_base_dependencies_alone(tmp_path: Path) -> None:
     """A fresh environment with the base dependencies at their locked versions imports every module and runs the CLI."""
     environment = tmp_path / "venv"
