@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomaly_assets.domain.detectors.amount_bands import (
@@ -17,13 +17,18 @@ AMOUNTS = st.floats(-LARGEST_AMOUNT, LARGEST_AMOUNT).map(lambda amount: amount +
 GUESSES = st.floats(allow_nan=True, allow_infinity=True)
 SIGNED = (-LARGEST_AMOUNT, LARGEST_AMOUNT)
 
+patient = settings(deadline=None)
+"""The first example also pays for what a fresh interpreter loads and prepares, on a busy machine most of a second."""
 
+
+@patient
 @given(st.lists(st.tuples(AMOUNTS, GUESSES), min_size=1, max_size=5))
 def test_whatever_the_guess_the_edge_is_exact(questions: list[tuple[float, float]]) -> None:
     edges, guesses = (np.array(each) for each in zip(*questions, strict=True))
     assert last_amounts_where(lambda amounts: amounts <= edges, guesses, SIGNED).tolist() == edges.tolist()
 
 
+@patient
 @given(AMOUNTS, AMOUNTS, GUESSES)
 def test_what_holds_everywhere_or_nowhere_ends_at_what_is_allowed(one: float, other: float, guess: float) -> None:
     low, high = sorted((one, other))
