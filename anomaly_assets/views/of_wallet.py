@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -73,7 +73,8 @@ class WalletReader:
     ) -> pa.Table:
         """Rows of the wallet in the current partitions of those of ``days`` that are sealed, with ``day`` first.
 
-        In order of day, and in the partition's order within it. Raises ``CorruptFile`` when a partition cannot be read.
+        In order of day, and in the partition's order within it. A column that a day does not have, because another
+        detector judged it, is null there. Raises ``CorruptFile`` when a partition cannot be read.
         """
         sought = _Sought(asset, role, wallet_column, wallet, tuple(columns))
         current = {day: found for day in sorted(days) if (found := self._current.find(asset, day)) is not None}
@@ -82,7 +83,8 @@ class WalletReader:
         parts |= self._read(sought, {day: current[day] for day, part in parts.items() if part is None})
         if not parts:
             return pa.table({name: pa.array([], pa.null()) for name in ("day", *columns)})
-        return pa.concat_tables(parts.values()).combine_chunks()
+        together = pa.concat_tables(parts.values(), promote_options="default")
+        return together.select(["day", *(name for name in columns if name in together.column_names)]).combine_chunks()
 
     def column_names(self, asset: str, role: str, days: Sequence[date]) -> list[str]:
         """Columns of a file of the newest partition of those of ``days`` that are sealed; without one there are none.
@@ -108,6 +110,8 @@ class WalletReader:
         path = lake.folder(sought.asset, day) / current.files[sought.role].name
         rows = sought.on_disk(path) if isinstance(path, Path) else None
         if rows is None:  # verified, so that it says what is wrong, or finds what an erasure left meanwhile
+            there = set(self._names(current, sought.role))
+            sought = replace(sought, columns=tuple(name for name in sought.columns if name in there))
             rows = sought.among(lake.read(current.seal, sought.role, sought.read))
         return rows.add_column(0, "day", pa.repeat(pa.scalar(day), rows.num_rows))
 

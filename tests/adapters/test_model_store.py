@@ -485,3 +485,41 @@ def test_nothing_is_erased_from_a_store_of_another_home(store: ModelStore, store
     with ModelStore.connect(store_url, home_id="another") as other, pytest.raises(HomeMismatch):
         other.erase([ModelKey("statistical", "w")])
     assert store.count() == 1
+
+
+def test_models_that_a_newer_release_published_are_refused_by_who_cannot_read_them(
+    store: ModelStore, server: Redis
+) -> None:
+    publish(store, models(0, 3))
+    for found in (b"2", b"x", b"0"):
+        server.set("models:format", found)
+        for ask in (store.published, lambda: served(store, models(0, 3))):
+            with pytest.raises(StoreRefused, match="store publish"):
+                ask()
+
+
+def test_models_in_another_format_are_written_again_by_the_next_publication_of_the_same_day(
+    store: ModelStore, server: Redis
+) -> None:
+    """It is not complete until the last of them is, as for every publication; and 1 is told by the absence of a key."""
+    wanted = models(0, 3)
+    publish(store, wanted)
+    server.set("models:format", "2")
+    before, states = contents(server), []
+
+    def look(_: str) -> None:
+        states.append(server.hget("models:published", "state"))
+
+    assert store.publish(publication(wanted), wanted, now=NOW, checkpoint=look) is PublishOutcome.PUBLISHED
+    assert (states[0], states[-1]) == (b"writing", b"complete")
+    assert not server.exists("models:format")
+    assert served(store, wanted)
+    assert contents(server) == {key: value for key, value in before.items() if key != b"models:format"}
+
+
+def test_models_of_an_older_day_in_another_format_make_way_for_the_next(store: ModelStore, server: Redis) -> None:
+    publish(store, models(0, 3))
+    server.set("models:format", "2")
+    assert publish(store, models(1, 3), DAY + timedelta(days=1)) is PublishOutcome.PUBLISHED
+    assert not server.exists("models:format")
+    assert served(store, models(1, 3), DAY + timedelta(days=1))

@@ -18,12 +18,13 @@ FLAGGED = "**Flagged**: "
 @pytest.fixture(autouse=True)
 def _of_this_home(frozen: Frozen, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("ANOMALY_CONFIG", str(frozen.folder / "anomaly.yaml"))
-    _forget()
+    forget()
     yield
-    _forget()
+    forget()
 
 
-def _forget() -> None:
+def forget() -> None:
+    """What screens keep of the deployment that they were opened over."""
     for kept in (shell.deployment, looks.store_now, looks.days_now):
         kept.clear()
 

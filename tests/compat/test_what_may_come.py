@@ -8,6 +8,7 @@ import pytest
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.backfill import missing_raw_days
+from anomaly_assets.dashboard import shell
 from anomaly_assets.domain import border, detectors
 from anomaly_assets.domain.algorithms import ALGORITHMS, STATISTICAL, Algorithm
 from anomaly_assets.domain.border_rules import BorderRules
@@ -29,6 +30,7 @@ from anomaly_assets.steps.window import build_window
 from anomaly_assets.views.digests import Digests
 from compat.frozen import Frozen
 from compat.make_home import answer
+from compat.test_frozen_dashboard import forget, opened
 
 THIRD = replace(STATISTICAL, detector="third", score_column="third_score")
 
@@ -161,6 +163,14 @@ def test_a_day_with_a_third_detector_lies_beside_days_without_and_outlives_it(
     assert digests.read("counts", [day]).num_rows
     assert [each.name for each in digests.detectors_of(digests.scored(day))][2] == "third"
     proven(home, changing.days("scored"))
+    monkeypatch.setenv("ANOMALY_CONFIG", str(changing.folder / "anomaly.yaml"))
+    forget()
+    for page in ("overview", "distributions", "comparison", "timeline", "organisations", "operations"):
+        opened(page=page, **{"from": str(changing.days("scored")[0]), "to": str(day)})
+    screen = opened(tx=row["TX_ID"], day=str(day))
+    assert shell.plain("needs release 0.2.0") in screen.warning[0].value
+    opened(wallet=row["WALLET_ID"], **{"from": str(day), "to": str(day)})
+    forget()
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.5])

@@ -15,6 +15,7 @@ from anomaly_assets.dashboard.key_figures import KeyFigure, key_figures
 from anomaly_assets.dashboard.shell import FLAG, Deployment, deployment, file_name, go, link, nothing, plain
 from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.detectors.wording import amount_text
+from anomaly_assets.domain.errors import NeedsRelease
 from anomaly_assets.domain.shell_words import command_for
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.explain import DetectorExplanation, Explanation, explain
@@ -48,9 +49,15 @@ def show() -> None:
         evidence_tree(traced, found.settings.dashboard.dagster_address)
         return
     revision = traced["revision"]
-    explanation = _explanation(tx_id, day, revision)
-    _verdict(traced, explanation)
-    _pictures(explanation)
+    explanation: Explanation | None = None
+    try:
+        explanation = _explanation(tx_id, day, revision)
+    except NeedsRelease as error:  # of a detector that is not in the code any more: what is recorded of it is drawn
+        _flagged_or_not(traced["verdict"])
+        st.warning(plain(f"It cannot be explained here: {error.found} ({error.remedy})"), icon=":material/history:")
+    else:
+        _verdict(traced, explanation)
+        _pictures(explanation)
     st.subheader("Evidence")
     evidence_tree(traced, found.settings.dashboard.dagster_address)
     proof = _proof(found, tx_id, day, revision)
@@ -93,14 +100,18 @@ def _explanation(tx_id: str, day: date, revision: str) -> Explanation:
     return explain(Case.of(found.home, day, revision=revision, compute=found.compute), tx_id)
 
 
-def _verdict(traced: Mapping[str, Any], found: Explanation) -> None:
-    row = found.row
-    if row["anomaly_score"] is None:
+def _flagged_or_not(verdict: Mapping[str, Any]) -> None:
+    if verdict["anomaly_score"] is None:
         st.info("**Not judged**: no detector could say anything of this transaction.", icon=":material/help:")
-    elif row["is_anomaly"]:
-        st.error(f"**Flagged**: {plain(row['reason'])}", icon=":material/flag:")
+    elif verdict["is_anomaly"]:
+        st.error(f"**Flagged**: {plain(verdict['reason'])}", icon=":material/flag:")
     else:
         st.success("**Not flagged**: it lies within what every detector lets pass.", icon=":material/check_circle:")
+
+
+def _verdict(traced: Mapping[str, Any], found: Explanation) -> None:
+    row = found.row
+    _flagged_or_not(row)
     score = row["anomaly_score"]
     about = "Above 0.5 exactly when flagged; 0.75 is twice as far out as the flag line."
     key_figures(
@@ -196,7 +207,7 @@ def _told(proof: Proof) -> None:
 
 
 def _save(
-    found: Deployment, tx_id: str, traced: Mapping[str, Any], explanation: Explanation, proof: Proof | None
+    found: Deployment, tx_id: str, traced: Mapping[str, Any], explanation: Explanation | None, proof: Proof | None
 ) -> None:
     st.subheader("For an auditor")
     st.download_button(
