@@ -39,6 +39,9 @@ class Kind(StrEnum):
     RULES = "rules"
 
 
+_KINDS: Mapping[str, Kind] = {SETTINGS: Kind.SETTINGS, RULES: Kind.RULES}
+
+
 @dataclass(frozen=True, order=True)
 class Edge:
     """One thing that a partition was made from.
@@ -72,7 +75,7 @@ class Edge:
     @property
     def kind(self) -> Kind:
         """What it leads to."""
-        return {SETTINGS: Kind.SETTINGS, RULES: Kind.RULES}.get(self.asset, Kind.PARTITION)
+        return _KINDS.get(self.asset, Kind.PARTITION)
 
     @property
     def day(self) -> date:

@@ -4,7 +4,7 @@ Everything that says whether something still follows stands on it: ``stale``, "u
 trace, the check of scores, the warning about late days, the pages.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -43,6 +43,7 @@ class Lineage:
     settings_id: str | None = None
     rules: Mapping[str, Any] | None = None
     _current: dict[tuple[str, date], Current] = field(default_factory=dict)
+    _nows: dict[tuple[str, str], Now] = field(default_factory=dict)
     _differing: dict[tuple[date, str], list[Compared]] = field(default_factory=dict)
 
     def current(self, asset: str, day: date) -> Current:
@@ -56,9 +57,9 @@ class Lineage:
             self._current[asset, day] = found
         return found
 
-    def compared(self, seal: Seal) -> list[Compared]:
-        """Its direct edges, each against what is current."""
-        return [Compared(edge, self._now(edge)) for edge in seal.edges]
+    def compared(self, seal: Seal, assets: Collection[str] | None = None) -> list[Compared]:
+        """Its direct edges (to ``assets``; None: all of them), each against what is current."""
+        return [Compared(edge, self._now(edge)) for edge in seal.edges if assets is None or edge.asset in assets]
 
     def raw_days(self, seal: Seal) -> list[Compared]:
         """The raw days it follows from, directly and through the window it was made with, in the revision that was
@@ -101,12 +102,16 @@ class Lineage:
     def _differing_of(self, window: Seal) -> list[Compared]:
         key = window.day, window.revision
         if key not in self._differing:
-            self._differing[key] = [each for each in self.raw_days(window) if not each.follows]
+            over_days = ((edge, self._now(edge)) for edge in window.edges if edge.asset == RAW)
+            self._differing[key] = [Compared(edge, now) for edge, now in over_days if now.revision != edge.revision]
         return self._differing[key]
 
     def _now(self, edge: Edge) -> Now:
         if edge.kind is Kind.PARTITION:
-            return self.current(edge.asset, edge.day).now
+            now = self._nows.get((edge.asset, edge.partition))
+            if now is None:  # windows of many days have most of theirs in common
+                now = self._nows[edge.asset, edge.partition] = self.current(edge.asset, edge.day).now
+            return now
         if edge.kind is Kind.SETTINGS:
             return Now(edge.revision if self.settings_id is None else self.settings_id)
         return Now(edge.revision if self.rules is None else Edge.to_rules(self.rules).revision)

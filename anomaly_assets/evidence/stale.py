@@ -97,7 +97,8 @@ def stale_scores(home: Home, raw: date) -> list[date]:
 
 def _examined(lineage: Lineage, seal: Seal, found: Mapping[str, Stale]) -> Stale | None:
     """Why the partition of ``seal`` is stale, from its lineage and from what is stale upstream; None when it is not."""
-    edges = [each for each in lineage.compared(seal) if each.edge.asset in UPSTREAM[seal.asset]]
+    upstream = UPSTREAM[seal.asset]
+    edges = lineage.compared(seal, upstream) if upstream else []
     changed = [each.edge.asset for each in edges if not each.follows]
     if seal.asset == METRICS:  # they follow from raw days through the scores alone
         scored = None if changed else found.get(SCORED)
@@ -108,7 +109,7 @@ def _examined(lineage: Lineage, seal: Seal, found: Mapping[str, Stale]) -> Stale
         arrived = tuple(day for day in raw_days if differing[day] is Answer.ARRIVED)
     other = None if seal.settings_id in {None, lineage.settings_id} else seal.settings_id
     # what follows from something stale is stale, also where nothing else tells
-    inputs = changed or ([] if raw_days or other else [asset for asset in UPSTREAM[seal.asset] if asset in found])
+    inputs = changed or ([] if raw_days or other else [asset for asset in upstream if asset in found])
     if not (raw_days or inputs or other):
         return None
     return Stale(seal.asset, seal.day, raw_days, tuple(inputs), other, arrived=arrived)
