@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +10,7 @@ import pyarrow as pa
 from anomaly_assets.domain.day_digest import cells, counts, flags, histograms
 from anomaly_assets.domain.metrics import daily_metrics
 from anomaly_assets.domain.schema import TIME
+from anomaly_assets.domain.settings_record import RecordedDetector
 from anomaly_assets.views.digests import Digests
 
 
@@ -50,8 +50,8 @@ class HandMade(Digests):
     def scored(self, day: date) -> Any:
         return day
 
-    def detectors_of(self, scored: Any) -> list[Any]:  # noqa: ARG002 - every day has the same
-        return [SimpleNamespace(name=name, score_column=f"{name}_score") for name in self.detectors]
+    def detectors_of(self, scored: Any) -> list[RecordedDetector]:  # noqa: ARG002 - every day has the same
+        return [RecordedDetector(name, 1, f"{name}_score", (), {}, {}) for name in self.detectors]
 
     def read(self, part: str, days: Sequence[date], columns: Sequence[str] | None = None) -> pa.Table:
         make: Mapping[str, Callable[[pa.Table], pa.Table]] = {

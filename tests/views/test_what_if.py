@@ -1,5 +1,6 @@
 """Curves of thresholds count rows, and compared days become tables that add up."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 from views.hand_made import HandMade, Tx
 
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.domain.settings_record import RecordedDetector
 from anomaly_assets.evidence.compare import ComparedDay, Comparison, Counts, compare_day
-from anomaly_assets.views.digests import Digests
+from anomaly_assets.views.digests import Digests, ScoredDay
 from anomaly_assets.views.distribution import ANOMALY_SCORE, score_columns
 from anomaly_assets.views.overview import totals
 from anomaly_assets.views.selection import Selection
@@ -46,10 +48,9 @@ class BothSides(HandMade):
 
     two_sided: tuple[date, ...] = (DAY,)
 
-    def detectors_of(self, scored: Any) -> list[Any]:
-        found = super().detectors_of(scored)
-        found[0].two_sided = scored in self.two_sided
-        return found
+    def detectors_of(self, scored: Any) -> list[RecordedDetector]:
+        first, *others = super().detectors_of(scored)
+        return [replace(first, decision={"two_sided": scored in self.two_sided}), *others]
 
 
 SIGNED = [Tx(scores={"a": value, "b": value}) for value in (-4.02, -3.52, -0.02, 0.02, 3.52, 3.58)]
@@ -72,19 +73,28 @@ def test_every_day_is_counted_as_it_was_judged() -> None:
     assert rows_at(rows_by_threshold(digests, both, "a_score"), 3.5) == 4 + 2
 
 
+class OnBothSides(Digests):
+    """Digests of a home whose settings say that the detector of one score compares its size."""
+
+    two_sided = ""
+
+    def detectors_of(self, scored: ScoredDay) -> list[RecordedDetector]:
+        return [
+            replace(each, decision={**each.decision, "two_sided": each.score_column == self.two_sided})
+            for each in super().detectors_of(scored)
+        ]
+
+
 def test_a_home_judged_on_both_sides_has_as_many_rows_beyond_its_threshold_as_flags(
-    untouched: Home, monkeypatch: pytest.MonkeyPatch
+    untouched: Home,
 ) -> None:
-    """No detector is named: whichever calls itself two-sided."""
-    digests = Digests(untouched)
+    """No detector is named: whichever was recorded as two-sided."""
+    digests = OnBothSides(untouched)
     selection = Selection(tuple(digests.days()))
     score = next(iter(score_columns(digests, selection)))
     tables = [pq.read_table(untouched.published_path(day), partitioning=None) for day in selection.days]
     sizes = np.abs(np.concatenate([table.column(score).drop_null().to_numpy() for table in tables]))
-    for day in selection.days:
-        for detector in digests.detectors_of(digests.scored(day)):
-            if detector.score_column == score:
-                monkeypatch.setattr(detector, "two_sided", True)
+    digests.two_sided = score
     curve = rows_by_threshold(digests, selection, score)
     assert [int(np.count_nonzero(sizes >= edge)) for edge in curve.column("threshold").to_pylist()] == curve.column(
         "n_rows"
