@@ -66,7 +66,7 @@ PLACES = (
     Place(train, "prepare_kernels", FIT),
     Place(train, "map_shards", FIT),
     Place(ModelArchive, "put", PUBLISH),
-    Place(train, "publish", PUBLISH),
+    Place(train, "publish_models", PUBLISH),
     Place(PartitionWriter, "stage", WRITE),
     Place(Staged, "read", WRITE),
     Place(PartitionWriter, "commit", WRITE),

@@ -62,7 +62,7 @@ class PublicationLog:
         with exclusive(self.path.with_suffix(".lock"), timeout_seconds=_LOCK_TIMEOUT_SECONDS) as lease:
             last, end = self._last()
             line = {
-                "kind": COMMIT,
+                "kind": kind_of(entry),
                 "release": RELEASE,
                 "libraries": dict(LIBRARIES),
                 **entry,

@@ -126,14 +126,18 @@ class SettingsRecord:
 
     def require_layout(self, table: str) -> int:
         """The layout of a table. Raises ``NeedsRelease`` when it is newer than what is known here."""
-        layout = self.layouts.get(table, 1)
-        if layout > LAYOUTS[table]:
-            raise NeedsRelease(
-                f"the {table} of these settings have layout {layout}",
-                expected=f"layout {LAYOUTS[table]} at most",
-                remedy="use the release that wrote them, or a newer one",
-            )
-        return layout
+        return known_layout(table, self.layouts.get(table, 1))
+
+
+def known_layout(table: str, layout: int) -> int:
+    """``layout`` of a table, as a record or a seal tells it. Raises ``NeedsRelease`` when it is not known here."""
+    if layout > LAYOUTS[table]:
+        raise NeedsRelease(
+            f"the table of {table} has layout {layout}",
+            expected=f"layout {LAYOUTS[table]} at most",
+            remedy="use the release that wrote it, or a newer one",
+        )
+    return layout
 
 
 def settings_record(

@@ -84,7 +84,7 @@ def erase_wallet(run: Run, store: StoreProvider, wallet_id: str, *, detectors: I
         record = erasing.record
         # before the store, which may not answer: until the log names what is gone, each of these days is a mismatch
         what = {"wallet": record.mark, "record": record.record_id, "partitions": records}
-        head = home.log.append({"kind": ERASURE, "asset": ERASURE, **what}, run_id=run.run_id, at=run.now())
+        head = home.log.append({"asset": ERASURE, **what}, run_id=run.run_id, at=run.now())
         failpoint(f"{ERASURE}.logged")
         served = _erase_from_store(run, store, wallet_id, {*detectors, *erasing.detectors})
     n_transactions = sum(map(len, record.transactions.values()))

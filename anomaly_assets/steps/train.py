@@ -150,8 +150,11 @@ def prepare_kernels(run: Run, detectors: Iterable[Detector]) -> None:
 
 
 def _known_recipes(run: Run, writer: PartitionWriter) -> dict[str, tuple[str, int, str]]:
-    """Recipe to model id, size and single numbers, of earlier revisions of this day and of the day before."""
-    seals = [*writer.history(), _quiet_find(run, writer.day - ONE_DAY)]
+    """Recipe to model id, size and single numbers, of earlier revisions of this day and of the day before.
+
+    What is current comes last and decides, in whatever order the others lie on disk.
+    """
+    seals = [*writer.history(), _quiet_find(run, writer.day - ONE_DAY), writer.current()]
     known: dict[str, tuple[str, int, str]] = {}
     for seal in filter(None, seals):
         try:
