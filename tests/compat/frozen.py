@@ -25,6 +25,8 @@ from anomaly_assets.settings import Settings, load_settings
 HOMES = Path(__file__).parent / "homes"
 NAMES = sorted(str(path.relative_to(HOMES)).removesuffix(".tar.xz") for path in HOMES.glob("*/*.tar.xz"))
 """Every frozen home: its release and its kind."""
+SAFELY: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+"""How our own archives are unpacked: the first releases of Python 3.11 have no filter, and later ones ask for one."""
 LEFT_ALONE = ("home/digests", "home/verifications.jsonl", "home/locks")
 """What looking may write: a cache, the list of verifications, and locks, which hold nothing."""
 
@@ -116,7 +118,7 @@ def unpacked(name: str) -> Iterator[Frozen]:
     """A frozen home as it was packed, in a folder that is removed afterwards; its store is stopped."""
     with _folder() as folder:
         with tarfile.open(HOMES / f"{name}.tar.xz") as archive:
-            archive.extractall(folder, filter="data")
+            archive.extractall(folder, **SAFELY)
         yield from _stopped(Frozen(name, folder))
 
 
