@@ -38,7 +38,7 @@ from anomaly_assets.adapters.parquet_bytes import table_from_bytes
 from anomaly_assets.adapters.partition_files import digest_in_place, write_table
 from anomaly_assets.adapters.seal import Seal, StoredFile
 from anomaly_assets.domain.days import day_named
-from anomaly_assets.domain.errors import BlockedByCheck, CorruptFile, MissingFile, NotSealed, Superseded
+from anomaly_assets.domain.errors import BlockedByCheck, CorruptFile, MissingFile, NeedsRelease, NotSealed, Superseded
 from anomaly_assets.domain.identity import file_digest
 from anomaly_assets.domain.lineage import Edge
 from anomaly_assets.domain.verdicts import Verdict
@@ -213,19 +213,26 @@ class PartitionWriter:
     lease: Lease
 
     def current(self) -> Seal | None:
-        """The seal that is current now; None when there is none or it is damaged (this writer replaces it)."""
+        """The seal that is current now; None when there is none or it is damaged (this writer replaces it).
+
+        Raises ``NeedsRelease`` when a newer release sealed it: that is no damage, and nothing replaces it.
+        """
         try:
             return self.lake.find(self.asset, self.day)
+        except NeedsRelease:
+            raise
         except (CorruptFile, NotSealed):
             return None
 
     def history(self) -> list[Seal]:
-        """Every readable seal this partition ever had."""
+        """Every readable seal this partition ever had. Raises ``NeedsRelease`` when a newer release sealed one."""
         folder = self.lake.folder(self.asset, self.day) / "seals" / "all"
         seals = []
         for path in listed(folder, "*.json"):
             try:
                 seals.append(Seal.from_bytes(path.read_bytes(), path.name))
+            except NeedsRelease:
+                raise
             except (CorruptFile, NotSealed):
                 continue
         return seals

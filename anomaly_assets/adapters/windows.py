@@ -15,7 +15,7 @@ from anomaly_assets.adapters.lake import Lake
 from anomaly_assets.adapters.one_wallet import read_wallet
 from anomaly_assets.adapters.shards import map_shards
 from anomaly_assets.domain.days import DayRange
-from anomaly_assets.domain.errors import CorruptFile, NotSealed
+from anomaly_assets.domain.errors import CorruptFile, NeedsRelease, NotSealed
 from anomaly_assets.domain.manifest import WindowManifest
 from anomaly_assets.domain.raw_day import DecodedDay, assemble_window, window_digests, window_of_wallet
 from anomaly_assets.domain.schema import TRANSACTIONS
@@ -23,11 +23,16 @@ from anomaly_assets.domain.wallet_rows import WalletRows
 
 
 def pin_window(lake: Lake, asset: str, day: date, days: DayRange) -> WindowManifest:
-    """Fix the current revision of every raw day of the window; a day without a good seal is missing."""
+    """Fix the current revision of every raw day of the window; a day without a good seal is missing.
+
+    Raises ``NeedsRelease`` when a newer release sealed one: it is there, and must not be left out.
+    """
 
     def revision_of(member: date) -> str | None:
         try:
             seal = lake.find(asset, member)
+        except NeedsRelease:
+            raise
         except (CorruptFile, NotSealed):
             return None
         return seal.revision if seal else None

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import pytest
 
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.seal import FORMAT_VERSION, SEAL_ID, Seal
 from anomaly_assets.backfill import missing_raw_days
 from anomaly_assets.dashboard import shell
 from anomaly_assets.domain import border, detectors
@@ -15,7 +16,9 @@ from anomaly_assets.domain.border_rules import BorderRules
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.detectors.statistical import StatisticalDetector
-from anomaly_assets.domain.lineage import SCORED
+from anomaly_assets.domain.errors import NeedsRelease
+from anomaly_assets.domain.identity import sealed_json
+from anomaly_assets.domain.lineage import RAW, SCORED, WINDOW
 from anomaly_assets.evidence.proof import Grade, Outcome
 from anomaly_assets.evidence.stale import stale_partitions
 from anomaly_assets.evidence.trace import trace
@@ -237,3 +240,20 @@ def test_what_is_configured_is_built_as_it_is_recorded(configured: Detection) ->
         )
         assert known.fit_parameters == recorded.fit_parameters
         assert tuple((each.name, str(each.type)) for each in known.extra_columns) == recorded.extra_columns
+
+
+def test_what_a_newer_release_sealed_is_neither_replaced_nor_left_out(changing: Frozen) -> None:
+    """Its window, a raw day of a window to come: the day is refused, and every file stays as it was."""
+    home, day, detection = changing.home, changing.days("scored")[-1], changing.settings.detection
+    for asset, sealed, asked in ((WINDOW, day, day), (RAW, day, changing.days("next")[0])):
+        path = home.lake.local_folder(asset, sealed) / "seal.json"
+        content = path.read_bytes()
+        seal = Seal.from_bytes(content, "seal.json")
+        path.write_bytes(sealed_json({**seal.content, "format": FORMAT_VERSION + 1}, SEAL_ID))
+        before = changing.contents("lake", "output", "models")
+        with pytest.raises(NeedsRelease, match=f"format {FORMAT_VERSION + 1}"):
+            scored(home, changing, detection, asked)
+        assert changing.contents("lake", "output", "models") == before
+        assert Verifier(home).verify(day).outcome == "missing"
+        path.write_bytes(content)
+    proven(home, [day])
