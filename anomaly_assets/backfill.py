@@ -12,7 +12,7 @@ from datetime import date
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.dagster_runs import DagsterRuns, RunResult
 from anomaly_assets.domain.days import ONE_DAY, DayRange, trailing_window
-from anomaly_assets.domain.errors import CorruptFile, NotSealed, SettingsError
+from anomaly_assets.domain.errors import CorruptFile, NeedsRelease, NotSealed, SettingsError
 from anomaly_assets.domain.identity import file_digest
 from anomaly_assets.domain.lineage import RAW
 from anomaly_assets.domain.training import warm_up
@@ -103,7 +103,10 @@ def is_up_to_date(home: Home, settings: Settings, day: date) -> bool:
 
 
 def _is_ingested(lineage: Lineage, day: date) -> bool:
-    seal = lineage.current(RAW, day).seal
+    current = lineage.current(RAW, day)
+    if isinstance(current.error, NeedsRelease):
+        raise current.error  # no run would replace it
+    seal = current.seal
     return seal is not None and all(each.follows for each in lineage.compared(seal))
 
 

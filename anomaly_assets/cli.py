@@ -243,8 +243,9 @@ def status(settings: Settings, as_json: bool) -> None:
 @store.command("publish")
 @configured
 def publish_again(settings: Settings) -> None:
-    """Serve the models of the newest trained day from the files of the home, whatever the store holds now."""
+    """Serve the models of the newest trained day from the files of the home; exit code 1 when a newer day is served."""
     from anomaly_assets.adapters.home import Home
+    from anomaly_assets.adapters.publication import PublishOutcome
     from anomaly_assets.adapters.store_provider import StoreProvider
     from anomaly_assets.steps.publish_models import publish_again as publish
     from anomaly_assets.steps.run import Run
@@ -256,6 +257,8 @@ def publish_again(settings: Settings) -> None:
     run = Run(Home(settings.home), run_id, lambda: datetime.now(UTC), say, timeout)
     seal, outcome = publish(run, StoreProvider.from_settings(settings.redis))
     out.print(f"models of {seal.day}, generation {seal.generation}: {outcome}")
+    if outcome is PublishOutcome.SUPERSEDED:
+        raise click.exceptions.Exit(1)
 
 
 def _embedded(settings: Settings) -> Any:

@@ -26,10 +26,12 @@ class Remainder:
     ----------
     file : the file that lies there now
     leaves : leaves, in the file that was sealed, of the wallets that are gone, ascending
+    others : what else a newer release recorded, kept as it is
     """
 
     file: StoredFile
     leaves: tuple[str, ...]
+    others: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class ErasedFiles:
     def content(self) -> dict[str, Any]:
         """Everything recorded, as JSON."""
         files = {
-            sha256: {"file": remainder.file.as_json(), "leaves": list(remainder.leaves)}
+            sha256: {"file": remainder.file.as_json(), "leaves": list(remainder.leaves), **remainder.others}
             for sha256, remainder in self.remainders.items()
         }
         known = {"format": FORMAT_VERSION, "asset": self.asset, "day": self.day.isoformat(), "files": files}
@@ -73,7 +75,7 @@ class ErasedFiles:
             value = opened_json(content, RECORD_ID)
             require_known_format(f"{asset}/{day}/{ERASED_FILE}", value.pop("format"), FORMAT_VERSION)
             remainders = {
-                sha256: Remainder(StoredFile.from_json(each["file"]), tuple(each["leaves"]))
+                sha256: Remainder(StoredFile.from_json(each.pop("file")), tuple(each.pop("leaves")), each)
                 for sha256, each in value.pop("files").items()
             }
             found = cls(value.pop("asset"), date.fromisoformat(value.pop("day")), remainders, value)

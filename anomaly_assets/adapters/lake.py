@@ -253,7 +253,7 @@ class PartitionWriter:
         *,
         revision: str,
         verdicts: Sequence[Verdict],
-        made_from: Sequence[Seal] = (),
+        still_current: Sequence[Seal] = (),
         lineage: Sequence[Edge] = (),
         **sealed: Any,
     ) -> tuple[Seal, bool]:
@@ -262,7 +262,7 @@ class PartitionWriter:
         Parameters
         ----------
         revision : digest of the content
-        made_from : seals that must still be current, or ``Superseded`` is raised and nothing changes
+        still_current : seals that must be so yet, or ``Superseded`` is raised and nothing changes
         lineage : everything it is made from directly, but for the days of its manifest
         sealed : further fields of the seal (inputs, counts, settings_id, generation)
 
@@ -285,14 +285,16 @@ class PartitionWriter:
             made_from=tuple(lineage),
             **sealed,
         )
-        self._check_still_ours(made_from)
+        self._check_still_ours(still_current)
         failpoint(f"{self.asset}.checked")
         current = self.current()
-        if current is not None and current.seal_id == seal.like(current).seal_id and self._is_intact(current):
-            return current, False
+        if current is not None and current.seal_id == seal.like(current).seal_id:
+            if self._is_intact(current):
+                return current, False
+            seal = current  # what is broken is mended, under the seal that was published
         self._rename(staged, seal)
         failpoint(f"{self.asset}.renamed")
-        self._check_still_ours(made_from)
+        self._check_still_ours(still_current)
         folder = self.lake.folder(self.asset, self.day)
         seals = folder / "seals"
         write_atomically(seals / "all" / f"{seal.seal_id}.json", seal.to_bytes(), locked=True)
@@ -322,10 +324,10 @@ class PartitionWriter:
                 replace_durably(staged.path(role), place)
         return current
 
-    def _check_still_ours(self, made_from: Sequence[Seal]) -> None:
+    def _check_still_ours(self, inputs: Sequence[Seal]) -> None:
         """Raise ``Superseded`` when the lock was taken over or an input is not current any more."""
         self.lease.check()
-        for used in made_from:
+        for used in inputs:
             now = self.lake.find(used.asset, used.day)
             if now is None and self.lake.base is not None:
                 now = self.lake.base.find(used.asset, used.day)

@@ -1,7 +1,7 @@
 -- Claim models:published for a publication, unless a newer one has it.
 --
 -- KEYS[3] models:home, KEYS[4] models:format. ARGV[3..7] home id, count, manifest, settings id, format of the models.
--- Format 1 is that of a store without the key. What lies there in another format is written again, of whatever day.
+-- Format 1 is that of a store without the key. What lies there in another format is written again, unless it is newer.
 -- Answers BEGUN, RESUMED (it was being written), COMPLETE (it is already served), SUPERSEDED as_of generation,
 -- CONFLICT (the same generation with another content), HOME id (another home's keys), FOREIGN key (not our keys).
 

@@ -156,10 +156,10 @@ def kind_of(entry: Mapping[str, Any]) -> str:
     return str(entry.get("kind") or (ERASURE if entry.get("asset") == ERASURE else COMMIT))
 
 
-def release_of(log: PublicationLog, seal: "Named") -> str:
-    """The release whose run first committed a seal; lines of the first release do not say it."""
-    entry = next(log.mentioning([seal.seal_id]), {})
-    return str(entry.get("release", FIRST_RELEASE))
+def release_of(log: PublicationLog, seal: "Named") -> str | None:
+    """The release whose run first committed a seal; None when no line names it. Lines of the first do not say it."""
+    entry = next(log.mentioning([seal.seal_id]), None)
+    return None if entry is None else str(entry.get("release", FIRST_RELEASE))
 
 
 def chain_hash(entry: Mapping[str, Any]) -> str:

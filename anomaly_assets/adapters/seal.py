@@ -10,6 +10,7 @@ from typing import Any
 
 from anomaly_assets.domain.errors import CorruptFile, NotSealed, require_known_format
 from anomaly_assets.domain.identity import ChangedContent, digest_of, opened_json, sealed_json
+from anomaly_assets.domain.layouts import require_known_layout
 from anomaly_assets.domain.lineage import Edge, edges_of
 
 FORMAT_VERSION = 2
@@ -129,8 +130,10 @@ class Seal:
         """
         try:
             value = opened_json(content, SEAL_ID)
-            require_known_format(name, value.pop("format"), FORMAT_VERSION)
+            version = value.pop("format")
+            require_known_format(name, version, FORMAT_VERSION)
             known, others = _split(cls, value)
+            require_known_layout(known["asset"], known.get("layout", 1))
             made_from = known.get("made_from")
             seal = cls(
                 **{
@@ -141,6 +144,8 @@ class Seal:
                     "others": others,
                 }
             )
+            if seal.content["format"] != version:  # of a newer release that added no more than keys
+                seal = replace(seal, others={**others, "format": version})
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             what = "was changed after sealing" if isinstance(error, ChangedContent) else "is not a seal"
             raise CorruptFile(

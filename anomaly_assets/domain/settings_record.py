@@ -13,16 +13,12 @@ A setting is left out at its neutral value (``domain.algorithms``), so one that 
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from anomaly_assets.domain.algorithms import Algorithm
-from anomaly_assets.domain.errors import CorruptFile, NeedsRelease, require_known_format
+from anomaly_assets.domain.errors import CorruptFile, require_known_format
 from anomaly_assets.domain.identity import canonical_json, digest, digest_of
-
-WINDOW_LAYOUT, SCORES_LAYOUT, METRICS_LAYOUT = "window", "scores", "metrics"
-LAYOUTS: Mapping[str, int] = {WINDOW_LAYOUT: 1, SCORES_LAYOUT: 1, METRICS_LAYOUT: 1}
-"""Newest layout of each table that is known here; 1 is left out of records."""
 
 _VERSION_1: Mapping[str, tuple[Algorithm, tuple[str, ...]]] = {
     "statistical": (
@@ -92,14 +88,12 @@ class SettingsRecord:
     window_days : length of the training window, days
     amount_scale : scale on which detectors compare amounts
     detectors : in the order of published columns
-    layouts : layout of each table that is not 1, by name
     """
 
     content: bytes
     window_days: int
     amount_scale: str
     detectors: tuple[RecordedDetector, ...]
-    layouts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def settings_id(self) -> str:
@@ -124,30 +118,12 @@ class SettingsRecord:
         value: dict[str, Any] = json.loads(self.content)
         return value
 
-    def require_layout(self, table: str) -> int:
-        """The layout of a table. Raises ``NeedsRelease`` when it is newer than what is known here."""
-        return known_layout(table, self.layouts.get(table, 1))
 
-
-def known_layout(table: str, layout: int) -> int:
-    """``layout`` of a table, as a record or a seal tells it. Raises ``NeedsRelease`` when it is not known here."""
-    if layout > LAYOUTS[table]:
-        raise NeedsRelease(
-            f"the table of {table} has layout {layout}",
-            expected=f"layout {LAYOUTS[table]} at most",
-            remedy="use the release that wrote it, or a newer one",
-        )
-    return layout
-
-
-def settings_record(
-    *, window_days: int, amount_scale: str, detectors: Iterable[RecordedDetector], layouts: Mapping[str, int] = LAYOUTS
-) -> SettingsRecord:
+def settings_record(*, window_days: int, amount_scale: str, detectors: Iterable[RecordedDetector]) -> SettingsRecord:
     """The record of a configuration, in the oldest version that can express it."""
-    listed, told = tuple(detectors), {name: layout for name, layout in layouts.items() if layout != 1}
-    value = _value_1(window_days, amount_scale, listed) if not told else None
-    value = value or _value_2(window_days, amount_scale, listed, told)
-    return SettingsRecord(canonical_json(value), window_days, amount_scale, listed, told)
+    listed = tuple(detectors)
+    value = _value_1(window_days, amount_scale, listed) or _value_2(window_days, amount_scale, listed)
+    return SettingsRecord(canonical_json(value), window_days, amount_scale, listed)
 
 
 def read_settings_record(content: bytes) -> SettingsRecord:
@@ -192,9 +168,7 @@ def _read_1(content: bytes, value: Mapping[str, Any]) -> SettingsRecord:
     return SettingsRecord(content, value["window_days"], scale, detectors)
 
 
-def _value_2(
-    window_days: int, amount_scale: str, detectors: tuple[RecordedDetector, ...], layouts: Mapping[str, int]
-) -> dict[str, Any]:
+def _value_2(window_days: int, amount_scale: str, detectors: tuple[RecordedDetector, ...]) -> dict[str, Any]:
     return {
         "format": 2,
         "window_days": window_days,
@@ -210,7 +184,6 @@ def _value_2(
             }
             for each in detectors
         ],
-        **({"layouts": dict(layouts)} if layouts else {}),
     }
 
 
@@ -226,9 +199,7 @@ def _read_2(content: bytes, value: Mapping[str, Any]) -> SettingsRecord:
         )
         for each in value["detectors"]
     )
-    return SettingsRecord(
-        content, value["window_days"], value["amount_scale"], detectors, dict(value.get("layouts", {}))
-    )
+    return SettingsRecord(content, value["window_days"], value["amount_scale"], detectors)
 
 
 _READERS = {1: _read_1, 2: _read_2}

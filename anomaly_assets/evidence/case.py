@@ -119,8 +119,9 @@ class Case:
             return detector_of(recorded)
         except NeedsRelease as error:
             release = release_of(self.home.log, self.scored)
+            named = f"release {release}" if release else "the release"
             raise NeedsRelease(
-                error.found, expected=f"release {release}, which scored {self.day}", remedy=f"needs release {release}"
+                error.found, expected=f"{named} that scored {self.day}", remedy=f"needs {named} that scored the day"
             ) from None
 
     @property

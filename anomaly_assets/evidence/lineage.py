@@ -17,10 +17,15 @@ from anomaly_assets.domain.lineage import RAW, SCORED, WINDOW, Compared, Edge, K
 
 @dataclass(frozen=True)
 class Current:
-    """A partition as it is now: its seal, None where there is none, or what is wrong with it."""
+    """A partition as it is now: its seal, None where there is none, or why it cannot be read."""
 
     seal: Seal | None
-    problem: str | None = None
+    error: CorruptFile | NotSealed | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with it."""
+        return None if self.error is None else self.error.found
 
     @property
     def now(self) -> Now:
@@ -53,7 +58,7 @@ class Lineage:
             try:
                 found = Current(self._lake_of(asset).find(asset, day))
             except (CorruptFile, NotSealed) as error:
-                found = Current(None, error.found)
+                found = Current(None, error)
             self._current[asset, day] = found
         return found
 
@@ -61,15 +66,17 @@ class Lineage:
         """Its direct edges (to ``assets``; None: all of them), each against what is current."""
         return [Compared(edge, self._now(edge)) for edge in seal.edges if assets is None or edge.asset in assets]
 
-    def raw_days(self, seal: Seal) -> list[Compared]:
-        """The raw days it follows from, directly and through the window it was made with, in the revision that was
-        used. A window that cannot be read any more adds none: whoever names it says so.
+    def raw_days(self, seal: Seal, only: date | None = None) -> list[Compared]:
+        """The raw days (``only`` one of them) it follows from, directly and through the window it was made with, in the
+        revision that was used. A window that cannot be read any more adds none: whoever names it says so.
         """
-        direct = [edge for edge in seal.edges if edge.kind is Kind.PARTITION]
-        found = [Compared(edge, self._now(edge)) for edge in direct if edge.asset == RAW]
-        for edge in direct:
-            if edge.asset == WINDOW and edge.revision is not None:
-                found += self._raw_days_of_window(edge.day, edge.revision)
+        found, member = [], None if only is None else only.isoformat()
+        for edge in seal.edges:
+            if edge.asset == RAW and member in {None, edge.partition}:
+                found.append(Compared(edge, self._now(edge)))
+            elif edge.asset == WINDOW and edge.revision is not None:
+                window = self.window(edge.day, edge.revision)
+                found += [] if window is None else self.raw_days(window, only)
         return found
 
     def raw_days_that_differ(self, seal: Seal) -> list[Compared]:
@@ -94,10 +101,6 @@ class Lineage:
             return self.lake.find(WINDOW, day, revision)
         except (CorruptFile, NotSealed):
             return None
-
-    def _raw_days_of_window(self, day: date, revision: str) -> list[Compared]:
-        window = self.window(day, revision)
-        return [] if window is None else self.raw_days(window)
 
     def _differing_of(self, window: Seal) -> list[Compared]:
         key = window.day, window.revision
@@ -128,6 +131,5 @@ def scored_days_over(lake: Lake, raw: date) -> Iterator[tuple[date, Sequence[Com
         scored = lineage.current(SCORED, day).seal if day >= raw else None
         if scored is None:
             continue
-        edges = [each for each in lineage.raw_days(scored) if each.edge.day == raw]
-        if edges:
+        if edges := lineage.raw_days(scored, raw):
             yield day, edges

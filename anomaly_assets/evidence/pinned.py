@@ -3,7 +3,7 @@
 from datetime import date
 
 from anomaly_assets.domain.days import trailing_window
-from anomaly_assets.domain.errors import CorruptFile, NotSealed
+from anomaly_assets.domain.errors import CorruptFile, NeedsRelease, NotSealed
 from anomaly_assets.domain.lineage import RAW
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.checked_log import CheckedLog
@@ -36,6 +36,8 @@ def _is_there_now(case: Case, log: CheckedLog | None, day: date) -> bool:
     """
     try:
         seal = case.home.lake.find(RAW, day)
+    except NeedsRelease:
+        raise  # it is there, and this release cannot tell since when
     except (CorruptFile, NotSealed):
         return False
     if seal is None:

@@ -5,7 +5,6 @@ from anomaly_assets.domain.identity import table_digest
 from anomaly_assets.domain.lineage import METRICS, SCORED, WINDOW
 from anomaly_assets.domain.metrics import daily_metrics
 from anomaly_assets.domain.published import with_provenance
-from anomaly_assets.domain.settings_record import METRICS_LAYOUT, SCORES_LAYOUT, known_layout
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.same import require_same, require_same_rows
 
@@ -20,7 +19,7 @@ def require_provenance(case: Case) -> None:
         day=case.day,
         manifest_id=manifest_id,
         settings_id=settings_id,
-        layout=known_layout(SCORES_LAYOUT, case.scored.layout),
+        layout=case.scored.layout,
         content_digest=case.scored.revision,  # what an erasure left has another one
     )
     due, found = wanted.schema.metadata, case.published.schema.metadata or {}
@@ -54,7 +53,6 @@ def require_metrics(case: Case) -> list[str]:
     notes = [] if current else [f"the metrics are older than the scores: they measure revision {scored.revision[:16]}"]
     if any(lake.stored(of, role) != of.files[role] for of, role in ((scored, "scored"), (window, "wallets"))):
         return [*notes, METRICS_NOTE]
-    known_layout(METRICS_LAYOUT, seal.layout)
     rows = case.published if current else lake.read(scored, "scored")
     names = [detector.name for detector in case.settings.detectors]
     require_same_rows(metrics, daily_metrics(case.day, rows, lake.read(window, "wallets"), names))

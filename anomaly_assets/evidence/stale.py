@@ -7,7 +7,7 @@ from typing import Any
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
-from anomaly_assets.domain.lineage import METRICS, MODELS, SCORED, WINDOW, Answer
+from anomaly_assets.domain.lineage import METRICS, MODELS, SCORED, SETTINGS, WINDOW, Answer, Kind
 from anomaly_assets.evidence.lineage import Lineage, scored_days_over
 from anomaly_assets.settings import Detection
 
@@ -98,8 +98,8 @@ def stale_scores(home: Home, raw: date) -> list[date]:
 def _examined(lineage: Lineage, seal: Seal, found: Mapping[str, Stale]) -> Stale | None:
     """Why the partition of ``seal`` is stale, from its lineage and from what is stale upstream; None when it is not."""
     upstream = UPSTREAM[seal.asset]
-    edges = lineage.compared(seal, upstream) if upstream else []
-    changed = [each.edge.asset for each in edges if not each.follows]
+    gone = [each.edge for each in lineage.compared(seal, {*upstream, SETTINGS}) if not each.follows]
+    changed = [edge.asset for edge in gone if edge.kind is Kind.PARTITION]
     if seal.asset == METRICS:  # they follow from raw days through the scores alone
         scored = None if changed else found.get(SCORED)
         raw_days, arrived = (scored.raw_days, scored.arrived) if scored else ((), ())
@@ -107,7 +107,7 @@ def _examined(lineage: Lineage, seal: Seal, found: Mapping[str, Stale]) -> Stale
         differing = {each.edge.day: each.answer for each in lineage.raw_days_that_differ(seal)}
         raw_days = tuple(sorted(differing))
         arrived = tuple(day for day in raw_days if differing[day] is Answer.ARRIVED)
-    other = None if seal.settings_id in {None, lineage.settings_id} else seal.settings_id
+    other = next((edge.revision for edge in gone if edge.kind is Kind.SETTINGS), None)
     # what follows from something stale is stale, also where nothing else tells
     inputs = changed or ([] if raw_days or other else [asset for asset in upstream if asset in found])
     if not (raw_days or inputs or other):

@@ -22,7 +22,6 @@ from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.identity import digest_of, file_digest, table_digest
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.raw_day import content_digest, wallet_days
-from anomaly_assets.domain.settings_record import SCORES_LAYOUT, WINDOW_LAYOUT
 from anomaly_assets.domain.window import summarize_window
 from anomaly_assets.evidence.again import kept_payloads, require_models, require_recipes, scored_again
 from anomaly_assets.evidence.case import Case, of_wallets
@@ -165,12 +164,10 @@ class Verifier:
 
     def _re_scored(self, proof: Proof, case: Case, subject: "_Subject") -> None:
         with proof.link(Grade.RE_SCORED, "verdicts"):
-            case.settings.require_layout(SCORES_LAYOUT)
             require_same_rows(subject.published, scored_again(case, subject.wallets, subject.telling(self._say)))
 
     def _re_trained(self, proof: Proof, case: Case, subject: "_Subject") -> None:
         with proof.link(Grade.RE_TRAINED, "window"):
-            case.settings.require_layout(WINDOW_LAYOUT)
             rows, digests = case.window_rows(subject.wallets)
             again = summarize_window(rows, [digests[wallet] for wallet in rows.wallet_ids], case.detectors)
             require_same_rows(of_wallets(case.window_table, "wallet_id", subject.wallets), again)

@@ -9,7 +9,7 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.lake import Lake
 from anomaly_assets.adapters.sources.base import TransactionSource
 from anomaly_assets.domain.days import DayRange
-from anomaly_assets.domain.errors import AnomalyAssetsError, CorruptFile, NotSealed, SourceUnavailable
+from anomaly_assets.domain.errors import AnomalyAssetsError, CorruptFile, NeedsRelease, NotSealed, SourceUnavailable
 from anomaly_assets.domain.lateness import DayFacts, Decision, decide
 from anomaly_assets.domain.lineage import RAW
 from anomaly_assets.evidence.lineage import scored_days_over
@@ -79,6 +79,8 @@ def emit(context: dg.SensorEvaluationContext, home: Home, decision: Decision, *,
 def _facts(lake: Lake, source: TransactionSource, day: date, now: datetime) -> DayFacts:
     try:
         seal = lake.find(RAW, day)
+    except NeedsRelease:
+        raise  # another ingest would be refused as well
     except (CorruptFile, NotSealed):
         stored = DAMAGED
     else:

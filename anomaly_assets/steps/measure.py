@@ -4,9 +4,9 @@ from datetime import date
 
 from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.domain.identity import table_digest
+from anomaly_assets.domain.layouts import LAYOUTS
 from anomaly_assets.domain.lineage import METRICS, SCORED, WINDOW, Edge
 from anomaly_assets.domain.metrics import daily_metrics
-from anomaly_assets.domain.settings_record import LAYOUTS, METRICS_LAYOUT
 from anomaly_assets.settings import Detection
 from anomaly_assets.steps.run import Outcome, Run
 
@@ -27,13 +27,13 @@ def measure_day(run: Run, detection: Detection, day: date) -> Outcome:
             staged,
             revision=revision,
             verdicts=(),
-            made_from=[scored_seal],
+            still_current=[scored_seal],
             lineage=[
                 *(Edge.to_day(seal.asset, day, seal.revision) for seal in (scored_seal, window_seal)),
                 Edge.to_settings(detection.settings_id),
             ],
             inputs={"scored": scored_seal.revision, "window": window_seal.revision},
-            layout=LAYOUTS[METRICS_LAYOUT],
+            layout=LAYOUTS[METRICS],
             settings_id=detection.settings_id,
             generation=scored_seal.generation,
         )

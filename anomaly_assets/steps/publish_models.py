@@ -75,7 +75,7 @@ def publish_models(
 
 
 def publish_again(run: Run, store: StoreProvider) -> tuple[Seal, PublishOutcome]:
-    """Serve the newest trained day from the lake and the archive, whatever the store held; the seal and the outcome.
+    """Serve the newest trained day from the lake and the archive, unless a newer one is served; seal and outcome.
 
     Raises ``NotSealed`` when no day has models, ``MissingFile`` when payloads are not archived any more, and what
     ``ModelStore.publish`` raises.

@@ -18,13 +18,13 @@ from anomaly_assets.domain.detectors.base import Detector, DetectorStatus
 from anomaly_assets.domain.errors import CorruptFile, NotSealed, StoreRefused, StoreUnavailable, Superseded
 from anomaly_assets.domain.identity import digest_of, table_digest
 from anomaly_assets.domain.judging import ScoringShard, judge_shard, places_of
+from anomaly_assets.domain.layouts import LAYOUTS
 from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW, Edge
 from anomaly_assets.domain.metrics import ratio
 from anomaly_assets.domain.predicates import every_transaction_judged_once, unified_flag_is_the_or
 from anomaly_assets.domain.published import anomaly_column, status_column, with_provenance
 from anomaly_assets.domain.raw_day import to_wallet_rows
 from anomaly_assets.domain.scoring import published_table
-from anomaly_assets.domain.settings_record import LAYOUTS, SCORES_LAYOUT
 from anomaly_assets.domain.verdict import DetectorVerdict, assemble_verdict
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.settings import Detection
@@ -98,7 +98,7 @@ def score_day(run: Run, store: StoreProvider, detection: Detection, day: date) -
             staged,
             revision=table_digest(scored),
             verdicts=verdicts,
-            made_from=inputs.seals,
+            still_current=inputs.seals,
             lineage=[
                 *(Edge.to_day(seal.asset, day, seal.revision) for seal in inputs.seals),
                 Edge.to_settings(detection.settings_id),
@@ -109,7 +109,7 @@ def score_day(run: Run, store: StoreProvider, detection: Detection, day: date) -
                 "models": inputs.models.revision,
                 "manifest_id": inputs.models.inputs["manifest_id"],
             },
-            layout=LAYOUTS[SCORES_LAYOUT],
+            layout=LAYOUTS[SCORED],
             settings_id=detection.settings_id,
             generation=inputs.models.generation,
         )

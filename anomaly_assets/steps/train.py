@@ -14,6 +14,7 @@ from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.errors import CorruptFile, ModelConflict, NotSealed
 from anomaly_assets.domain.identity import digest_of, table_digest
 from anomaly_assets.domain.lineage import MODELS, WINDOW, Edge
+from anomaly_assets.domain.model_codec import resized
 from anomaly_assets.domain.portable import kernels_compiled
 from anomaly_assets.domain.predicates import every_eligible_wallet_has_a_model
 from anomaly_assets.domain.recipes import Recipe, models_table, recipes_of
@@ -59,7 +60,7 @@ def train_models(run: Run, store: StoreProvider, detection: Detection, day: date
             staged,
             revision=digest_of([table_digest(models), window_seal.revision]),
             verdicts=verdicts,
-            made_from=[window_seal],
+            still_current=[window_seal],
             lineage=[Edge.to_day(WINDOW, day, window_seal.revision), Edge.to_settings(detection.settings_id)],
             inputs={
                 "window": window_seal.revision,
@@ -111,14 +112,14 @@ def _make(
             for index, model_id, payload, summary in results:
                 before = known.get(recipes[index].recipe_id)
                 _require_one_model(recipes[index], before, model_id)
-                # a dropped payload may come out shorter than the sealed one was (``REFERENCE_BYTES``): equal content
-                # stays the same revision
-                n_bytes = before[1] if before else len(payload)
-                made[index] = Made(recipes[index], model_id, n_bytes, summary, fitted=True)
+                # a dropped payload that comes out shorter than it was sealed gets that size: equal content stays the
+                # same revision
+                stored = resized(payload, before[1]) if before else payload
+                made[index] = Made(recipes[index], model_id, len(stored), summary, fitted=True)
                 if held < FRESH_BYTES:
-                    fresh[model_id] = payload
-                    held += len(payload)
-                yield model_id, payload
+                    fresh[model_id] = stored
+                    held += len(stored)
+                yield model_id, stored
             done = len(made) - (len(recipes) - len(to_fit))
             if done < len(to_fit) and done - told >= len(to_fit) / PROGRESS_STEPS:
                 told = done

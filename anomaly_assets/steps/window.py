@@ -13,10 +13,10 @@ from anomaly_assets.adapters.windows import pin_window
 from anomaly_assets.domain.days import trailing_window
 from anomaly_assets.domain.errors import Superseded
 from anomaly_assets.domain.identity import digest_of, table_digest
+from anomaly_assets.domain.layouts import LAYOUTS
 from anomaly_assets.domain.lineage import RAW, WINDOW, Edge
 from anomaly_assets.domain.manifest import WindowManifest
 from anomaly_assets.domain.predicates import eligibility, no_look_ahead, window_complete
-from anomaly_assets.domain.settings_record import LAYOUTS, WINDOW_LAYOUT
 from anomaly_assets.domain.verdicts import Verdict
 from anomaly_assets.domain.window import summarize_window
 from anomaly_assets.settings import CheckSettings, Detection
@@ -51,7 +51,7 @@ def build_window(
             lineage=[Edge.to_settings(detection.settings_id)],
             inputs={"manifest": manifest.as_json(), "manifest_id": manifest.manifest_id},
             counts={"wallets": rows.n_wallets, "transactions": rows.n_rows, "missing_days": len(manifest.missing)},
-            layout=LAYOUTS[WINDOW_LAYOUT],
+            layout=LAYOUTS[WINDOW],
             settings_id=detection.settings_id,
             generation=_generation(writer, revision, detection.settings_id),
         )

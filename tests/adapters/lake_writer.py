@@ -45,7 +45,7 @@ def commit(writer: PartitionWriter, value: float, *, made_from: tuple[Seal, ...]
     """Stage and commit with a writer at hand."""
     content = tables(value)
     revision = table_digest(content["transactions"])
-    return writer.commit(writer.stage(content), revision=revision, verdicts=[GOOD], made_from=made_from)
+    return writer.commit(writer.stage(content), revision=revision, verdicts=[GOOD], still_current=made_from)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import FORMAT_VERSION, SEAL_ID, Seal
 from anomaly_assets.backfill import missing_raw_days
 from anomaly_assets.dashboard import shell
-from anomaly_assets.domain import border, detectors
+from anomaly_assets.domain import border, detectors, layouts
 from anomaly_assets.domain.algorithms import ALGORITHMS, STATISTICAL, Algorithm
 from anomaly_assets.domain.border_rules import BorderRules
 from anomaly_assets.domain.days import DayRange
@@ -18,7 +18,7 @@ from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.detectors.statistical import StatisticalDetector
 from anomaly_assets.domain.errors import NeedsRelease
 from anomaly_assets.domain.identity import sealed_json
-from anomaly_assets.domain.lineage import RAW, SCORED, WINDOW
+from anomaly_assets.domain.lineage import METRICS, RAW, SCORED, WINDOW
 from anomaly_assets.evidence.proof import Grade, Outcome
 from anomaly_assets.evidence.stale import stale_partitions
 from anomaly_assets.evidence.trace import trace
@@ -59,8 +59,21 @@ class SmoothedDetector(StatisticalDetector):
 
     neutral: ClassVar[Any] = SMOOTHED.neutral
 
-    def __init__(self, *, smoothing: float = 0.5, **settings: Any) -> None:
-        super().__init__(**settings)
+    def __init__(
+        self,
+        *,
+        min_transactions: int,
+        zscore_threshold: float,
+        two_sided: bool,
+        amount_scale: str,
+        smoothing: float = 0.5,
+    ) -> None:
+        super().__init__(
+            min_transactions=min_transactions,
+            zscore_threshold=zscore_threshold,
+            two_sided=two_sided,
+            amount_scale=amount_scale,
+        )
         self.smoothing = smoothing
 
     @property
@@ -257,3 +270,49 @@ def test_what_a_newer_release_sealed_is_neither_replaced_nor_left_out(changing: 
         assert Verifier(home).verify(day).outcome == "missing"
         path.write_bytes(content)
     proven(home, [day])
+
+
+def test_a_recorded_setting_that_this_release_has_not_is_missing_and_no_mismatch(
+    changing: Frozen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A release that came later scored a day with it; this one is asked afterwards."""
+    home, day = changing.home, changing.days("next")[0]
+    values = changing.settings.detection.model_dump()
+    detection = WithSmoothing.model_validate({**values, "statistical": {**values["statistical"], "smoothing": 0.5}})
+    with monkeypatch.context() as patched:
+        register(patched, SMOOTHED, SmoothedDetector)
+        scored(home, changing, detection, day)
+        proven(home, [day])
+    proof = Verifier(home).verify(day)
+    assert (proof.outcome, proof.grades()[Grade.INTACT]) == (Outcome.MISSING, Outcome.PROVEN)
+    assert "smoothing" in str(proof.broken)
+    digests = Digests(home)
+    assert detectors.known_detectors(digests.detectors_of(digests.scored(day)))[0].name == "isolation_forest"
+
+
+def test_a_layout_that_came_later_makes_no_older_day_stale_and_unprovable(
+    changing: Frozen, configured: Detection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is sealed in it is missing to a release that does not know it, and nothing is said against it."""
+    home, day = changing.home, changing.days("next")[0]
+    with monkeypatch.context() as patched:
+        for asset in (WINDOW, SCORED, METRICS):
+            patched.setitem(layouts.LAYOUTS, asset, 2)
+        as_recorded(changing, configured)
+        scored(home, changing, configured, day)
+        assert home.lake.require(SCORED, day).layout == 2
+    assert Verifier(home).verify(day).outcome == "missing"
+    with pytest.raises(NeedsRelease, match="layout 2"):
+        scored(home, changing, configured, day)
+    proven(home, changing.days("scored"))
+
+
+def test_what_is_mended_in_an_older_home_is_mended_under_the_seal_that_was_published(changing: Frozen) -> None:
+    home, day = changing.home, changing.days("same_when_run_again")[-1]
+    before = changing.contents("lake", "output", "models")
+    for asset in (WINDOW, SCORED):
+        seal = home.lake.require(asset, day)
+        (file,) = seal.files.values()
+        (home.lake.local_folder(asset, day) / file.name).write_bytes(b"broken")
+    scored(home, changing, changing.settings.detection, day)
+    assert changing.contents("lake", "output", "models") == before

@@ -19,7 +19,7 @@ from anomaly_assets.domain.detectors import DETECTORS
 from anomaly_assets.domain.detectors.base import Model
 from anomaly_assets.domain.errors import ModelFormatError, NeedsRelease
 from anomaly_assets.domain.identity import canonical_json
-from anomaly_assets.domain.model_codec import DTYPES, FORMAT_VERSION, MAGIC, decode, encode
+from anomaly_assets.domain.model_codec import DTYPES, FORMAT_VERSION, MAGIC, decode, encode, resized
 from anomaly_assets.domain.wallet_rows import WalletRows
 
 PREFIX = struct.Struct("<8sHII")
@@ -339,3 +339,10 @@ def test_many_arrays_are_read_without_copying_the_rest_for_each() -> None:
 def test_what_the_format_does_not_hold_is_refused_when_stored(model: Model) -> None:
     with pytest.raises(ModelFormatError):
         encode(model)
+
+
+@given(st.integers(-9, 300))
+def test_a_payload_gets_the_size_that_was_sealed_if_only_its_header_has_to_be_longer(surplus: int) -> None:
+    stored = resized(PAYLOAD, len(PAYLOAD) + surplus)
+    assert decode(stored).model_id == FOREST.model_id
+    assert len(stored) == len(PAYLOAD) + (surplus if surplus >= len('"":""') else 0)

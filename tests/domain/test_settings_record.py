@@ -11,7 +11,6 @@ from anomaly_assets.domain.algorithms import ISOLATION_FOREST, STATISTICAL, Algo
 from anomaly_assets.domain.errors import CorruptFile, NeedsRelease
 from anomaly_assets.domain.identity import canonical_json, digest
 from anomaly_assets.domain.settings_record import (
-    LAYOUTS,
     RecordedDetector,
     SettingsRecord,
     read_settings_record,
@@ -33,8 +32,8 @@ def recorded(algorithm: Algorithm, settings: dict[str, Any], scale: str = "log1p
     return RecordedDetector.of(algorithm, {"amount_scale": scale, **settings})
 
 
-def of(*detectors: RecordedDetector, scale: str = "log1p", **more: Any) -> SettingsRecord:
-    return settings_record(window_days=180, amount_scale=scale, detectors=detectors, **more)
+def of(*detectors: RecordedDetector) -> SettingsRecord:
+    return settings_record(window_days=180, amount_scale="log1p", detectors=detectors)
 
 
 BOTH = (recorded(STATISTICAL, STATISTICAL_SETTINGS), recorded(ISOLATION_FOREST, FOREST_SETTINGS))
@@ -75,16 +74,6 @@ def test_what_the_first_version_cannot_express_is_written_in_the_second(
     assert record.as_json()["format"] == 2
     assert read_settings_record(record.content) == record
     assert record.settings_id != of(*BOTH).settings_id
-
-
-def test_layouts_are_told_where_they_are_not_those_of_the_first_release() -> None:
-    assert of(*BOTH, layouts=dict.fromkeys(LAYOUTS, 1)) == of(*BOTH)
-    record = of(*BOTH, layouts={**LAYOUTS, "scores": 2})
-    assert record.as_json()["layouts"] == {"scores": 2}
-    assert read_settings_record(record.content) == record
-    with pytest.raises(NeedsRelease, match="layout 2"):
-        record.require_layout("scores")
-    assert record.require_layout("window") == 1
 
 
 SCALARS = st.booleans() | st.integers(-5, 5) | st.floats(-9, 9) | st.text(max_size=4)

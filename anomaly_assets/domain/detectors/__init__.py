@@ -1,5 +1,6 @@
 """The detector family by name, in the order of published columns. Another detector is one file and one line here."""
 
+import inspect
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
@@ -43,4 +44,16 @@ def detector_of(recorded: RecordedDetector) -> Detector:
             expected=f"version {known.algorithm_version}" if known else f"one of {', '.join(DETECTORS)}",
             remedy="use the release that scored the day: its settings and columns can be read here, its models not",
         )
-    return found(**{**found.neutral, **recorded.settings})
+    settings = {**found.neutral, **recorded.settings}
+    if unlike := _keywords_of(found) ^ settings.keys():
+        raise NeedsRelease(
+            f"the settings of {recorded.name} that were recorded and those of this release differ in {sorted(unlike)}",
+            expected="settings that this release has, or their neutral values",
+            remedy="use the release that scored the day",
+        )
+    return found(**settings)
+
+
+def _keywords_of(detector: DetectorClass) -> set[str]:
+    """Settings that a detector is constructed with."""
+    return set(inspect.signature(detector).parameters)
