@@ -1,4 +1,8 @@
-"""The installed command in a folder of its own; stores it starts end with the test."""
+"""The command in a folder of its own; stores it starts end with the test.
+
+Most claims are about what it does, so it is called in this process, which has loaded everything; claims about the
+process (how it ends, what it imports, what a terminal sees) and one of each command are about the installed script.
+"""
 
 import hashlib
 import json
@@ -8,14 +12,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+from click.testing import CliRunner
 
 from anomaly_assets.adapters.embedded_store import EmbeddedStore
+from anomaly_assets.adapters.failpoints import ENV as FAILPOINTS
+from anomaly_assets.cli import main as anomaly_assets
 
 SMALL = {
     "ANOMALY_WINDOW__DAYS": "5",
@@ -39,7 +47,16 @@ class Shell:
         return self.folder / "home"
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Call the installed command."""
+        """Call the command in this process; an exception that it lets through is the test's."""
+        assert FAILPOINTS not in environment, "what ends a process must be run apart"
+        with mock.patch.dict(os.environ, {**self.environment(), **environment}, clear=True), chdir(self.folder):
+            done = CliRunner().invoke(anomaly_assets, arguments, prog_name="anomaly-assets")
+        if done.exception and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
+
+    def run_apart(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Call the installed command, in a process of its own."""
         return subprocess.run(
             [Path(sys.executable).parent / "anomaly-assets", *arguments],
             cwd=self.folder,
@@ -57,9 +74,11 @@ class Shell:
 
     def json(self, *arguments: str, **environment: str) -> Any:
         """What the command prints for programs; its complaint is the test's."""
-        done = self.run(*arguments, "--json", **environment)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return json.loads(done.stdout)
+        return _printed(self.run(*arguments, "--json", **environment))
+
+    def json_apart(self, *arguments: str, **environment: str) -> Any:
+        """What the installed command prints for programs."""
+        return _printed(self.run_apart(*arguments, "--json", **environment))
 
     def results(self) -> dict[str, str]:
         """Digest of every file of results below the home."""
@@ -67,6 +86,11 @@ class Shell:
         return {
             str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in files if p.is_file() and p.suffix != ".lock"
         }
+
+
+def _printed(done: subprocess.CompletedProcess[str]) -> Any:
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
 
 
 PERIOD = ("backfill", "--from", "2024-01-07", "--to", "2024-01-09")

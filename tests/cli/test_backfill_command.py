@@ -19,7 +19,7 @@ FIRST = PERIOD[2]
 
 def test_a_backfill_ingests_what_is_missing_scores_the_days_and_says_so(shell: Shell) -> None:
     """Nine days of raw rows for three scored days and their windows of five; every run is in Dagster's database."""
-    report = shell.json(*PERIOD, **SMALL)
+    report = shell.json_apart(*PERIOD, **SMALL)
     assert [day["day"] for day in report["days"]] == ["2024-01-07", "2024-01-08", "2024-01-09"]
     assert report["ingested"] == 8  # 2024-01-02, the first day of the first window, to 2024-01-09
     assert report["detected"] == [day["day"] for day in report["days"]]
@@ -60,7 +60,7 @@ def test_a_failed_day_is_told_and_the_exit_code_is_1(shell: Shell) -> None:
     ]
     (shell.folder / "rows.csv").write_text("tx_id,wallet_id,tx_completed_at,total_amount,org_name\n" + "".join(rows))
     files = {**SMALL, "ANOMALY_SOURCE__KIND": "files", "ANOMALY_SOURCE__FILES__PATH": str(shell.folder / "rows.csv")}
-    done = shell.run("backfill", "--from", "2024-01-07", "--to", "2024-01-08", **files)
+    done = shell.run_apart("backfill", "--from", "2024-01-07", "--to", "2024-01-08", **files)
     assert done.returncode == 1
     assert "ingest_transactions of 2024-01-08 failed" in done.stderr
     assert "Traceback" not in done.stderr
@@ -130,7 +130,7 @@ def test_every_entry_of_the_publication_log_names_a_seal_that_is_kept(scored: Sh
 
 def test_a_run_whose_command_was_killed_is_reported_failed_by_the_next_command(shell: Shell) -> None:
     """It would hold a place in Dagster's queue for ever; the day itself is made again."""
-    killed = shell.run(*PERIOD, **SMALL, ANOMALY_FAILPOINTS="wallet_models.sealed=kill")
+    killed = shell.run_apart(*PERIOD, **SMALL, ANOMALY_FAILPOINTS="wallet_models.sealed=kill")
     assert killed.returncode == -signal.SIGKILL
     assert shell.json(*PERIOD, **SMALL)["failed"] == []
     with dg.DagsterInstance.from_config(str(shell.home / "dagster")) as instance:

@@ -33,7 +33,7 @@ def test_a_mistake_is_told_in_a_sentence_without_a_traceback(
 
 def test_debug_shows_where_an_error_comes_from(shell: Shell) -> None:
     """The same mistake with --debug is a traceback."""
-    done = shell.run("--debug", "doctor", "--config", "absent.yaml")
+    done = shell.run_apart("--debug", "doctor", "--config", "absent.yaml")
     assert "Traceback" in done.stderr
     assert "SettingsError" in done.stderr
 
@@ -63,7 +63,7 @@ def test_the_doctor_refuses_a_home_of_another_source(shell: Shell) -> None:
 
 def test_the_doctor_names_store_policy_and_persistence(shell: Shell) -> None:
     """A healthy deployment: the embedded store, noeviction, append-only; exit code 0."""
-    store = shell.json("doctor")["facts"]["store"]
+    store = shell.json_apart("doctor")["facts"]["store"]
     assert (store["which"], store["eviction_policy"], store["append_only"]) == ("embedded", "noeviction", True)
 
 
@@ -86,13 +86,13 @@ def test_the_doctor_refuses_a_server_that_would_drop_models(shell: Shell, tmp_pa
 
 def test_the_store_is_started_joined_and_stopped_by_commands(shell: Shell) -> None:
     """Exit code 3 says that none runs; two starts are one server."""
-    assert shell.run("store", "status").returncode == 3
-    assert shell.run("store", "start").returncode == 0
-    first = shell.json("store", "status")
-    assert shell.run("store", "start").returncode == 0
-    assert shell.json("store", "status")["pid"] == first["pid"]
-    assert "stopped" in shell.run("store", "stop").stdout
-    assert shell.run("store", "status").returncode == 3
+    assert shell.run_apart("store", "status").returncode == 3
+    assert shell.run_apart("store", "start").returncode == 0
+    first = shell.json_apart("store", "status")
+    assert shell.run_apart("store", "start").returncode == 0
+    assert shell.json_apart("store", "status")["pid"] == first["pid"]
+    assert "stopped" in shell.run_apart("store", "stop").stdout
+    assert shell.run_apart("store", "status").returncode == 3
 
 
 def test_store_commands_leave_a_configured_server_alone(shell: Shell) -> None:
@@ -104,7 +104,7 @@ def test_store_commands_leave_a_configured_server_alone(shell: Shell) -> None:
 
 def test_the_demo_shows_seven_days_and_three_reasons_and_can_be_repeated(shell: Shell) -> None:
     """The README's first command at its real size; again, it changes no byte of the results."""
-    first = shell.run("demo")
+    first = shell.run_apart("demo")
     assert first.returncode == 0, first.stderr
     days = [line for line in first.stdout.splitlines() if line.strip().startswith("2024-")]
     assert len([line for line in days if "UTC" not in line]) == 7
@@ -114,7 +114,7 @@ def test_the_demo_shows_seven_days_and_three_reasons_and_can_be_repeated(shell: 
     assert "make ui" in first.stdout
     assert "prepare kernels" in first.stderr
     before = shell.results()
-    again = shell.json("demo")
+    again = shell.json_apart("demo")
     assert (again["ingested"], again["detected"]) == (0, [])
     assert shell.results() == before
     # 200 wallets with heavy skew, about 30 of which have enough history for a forest

@@ -49,7 +49,7 @@ def test_secrets_are_named_as_environment_variables_and_not_settable(tmp_path: P
 
 
 def test_the_command_writes_a_file_for_the_source_and_does_not_overwrite(shell: Shell) -> None:
-    done = shell.run("init", "--source", "files", "--path", "data/x.csv")
+    done = shell.run_apart("init", "--source", "files", "--path", "data/x.csv")
     assert (done.returncode, "anomaly-assets source check" in done.stdout) == (0, True)
     settings = loaded(shell.folder / "anomaly.yaml")
     assert (settings.source.kind, settings.source.files.path) == ("files", str(shell.folder / "data" / "x.csv"))

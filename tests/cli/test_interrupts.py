@@ -16,7 +16,7 @@ INTERRUPTED = 130
 def run_with(shell: Shell, failpoints: str, *, ignoring: bool = False) -> subprocess.CompletedProcess[str]:
     """The backfill, with signals that it sends itself; ``ignoring`` SIGINT as jobs in the background do."""
     if not ignoring:
-        return shell.run(*PERIOD, **SMALL, ANOMALY_FAILPOINTS=failpoints)
+        return shell.run_apart(*PERIOD, **SMALL, ANOMALY_FAILPOINTS=failpoints)
     command = Path(sys.executable).parent / "anomaly-assets"
     ignore = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
     return subprocess.run(

@@ -134,7 +134,7 @@ def test_the_same_settings_change_nothing_and_homes_without_truth_have_no_recall
 
 
 def test_people_are_shown_a_table_and_the_first_transactions(proved: Path) -> None:
-    done = Shell(proved).run("compare", *PERIOD, "--set", "statistical.zscore_threshold=1.5", **EVIDENCE)
+    done = Shell(proved).run_apart("compare", *PERIOD, "--set", "statistical.zscore_threshold=1.5", **EVIDENCE)
     assert done.returncode == 0, done.stderr
     assert "flagged then (as published) and now" in done.stdout
     assert "organisation" in done.stdout

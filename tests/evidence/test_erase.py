@@ -94,7 +94,7 @@ def erasure(proved: Path) -> Iterator[ErasedHome]:
         (Home(shell.home).source_days / "copy").write_text(before.wallet)  # as a copy of the source's files would
         digests = Digests(Home(shell.home))
         assert before.tx_id in digests.read("flags", DAYS).column("TX_ID").to_pylist()
-        yield ErasedHome(shell, before, shell.json("erase", before.wallet, "--yes", **EVIDENCE))
+        yield ErasedHome(shell, before, shell.json_apart("erase", before.wallet, "--yes", **EVIDENCE))
 
 
 @pytest.fixture

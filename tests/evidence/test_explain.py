@@ -199,7 +199,7 @@ def test_a_row_without_any_history_or_verdict_has_a_picture_too(case: Case) -> N
 def test_the_command_tells_people_and_programs_the_same_and_draws(proved: Path, case: Case, tmp_path: Path) -> None:
     """The installed command, without --day: the day is found by the id."""
     tx_id = rows(case, is_anomaly=True)[0]["TX_ID"]
-    found = Shell(proved).json("explain", tx_id, "--png", str(tmp_path / "map.png"))
+    found = Shell(proved).json_apart("explain", tx_id, "--png", str(tmp_path / "map.png"))
     assert found == json.loads(json.dumps(explain(case, tx_id).as_json()))
     assert (tmp_path / "map.png").read_bytes() == picture(explain(case, tx_id))
     told = Shell(proved).run("explain", tx_id, "--day", str(DAY)).stdout

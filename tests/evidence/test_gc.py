@@ -209,7 +209,7 @@ def test_killed_between_the_new_pack_and_the_removal_of_the_old_one_nothing_is_l
 ) -> None:
     home = Home(shell.home)
     before = stored(home)
-    killed = shell.run("gc", **SMALL, **{failpoints.ENV: "model_archive.rewritten=kill"})
+    killed = shell.run_apart("gc", **SMALL, **{failpoints.ENV: "model_archive.rewritten=kill"})
     assert killed.returncode == -signal.SIGKILL
     assert stored(home) == before
     run_gc(shell)
@@ -262,7 +262,7 @@ def test_a_home_without_models_has_nothing_to_drop(shell: Shell) -> None:
 
 def test_the_command_says_what_it_did(shell: Shell) -> None:
     would = shell.json("gc", "--dry-run", "--keep-days", "14", **SMALL)
-    done = shell.run("gc", **SMALL)
+    done = shell.run_apart("gc", **SMALL)
     assert done.returncode == 0, done.stderr
     assert "all models are kept from 2024-01-23 to 2024-02-06" in done.stdout
     assert f"{would['dropped']} payloads" in done.stdout

@@ -110,7 +110,7 @@ def test_a_corrected_day_reaches_windows_and_models_after_it_and_scores_from_it_
         *REACHED,
     ]
 
-    shown = deployed.run("stale", **SETTINGS)
+    shown = deployed.run_apart("stale", **SETTINGS)
     assert shown.returncode == 1
     assert f"raw {CORRECTED} changed" in " ".join(shown.stdout.split())
     assert "14 partitions of 4 days are stale" in shown.stdout

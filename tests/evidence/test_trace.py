@@ -254,7 +254,7 @@ def test_a_damaged_seal_of_the_day_is_told_and_the_trace_goes_on(home: Home) -> 
 
 def test_the_command_shows_a_tree_and_json(proved: Path, untouched: Home) -> None:
     tx_id, shell = a_flag(untouched), Shell(proved)
-    shown = shell.run("trace", tx_id, "--ui", "http://dagster.example", **EVIDENCE)
+    shown = shell.run_apart("trace", tx_id, "--ui", "http://dagster.example", **EVIDENCE)
     assert shown.returncode == 0, shown.stderr
     run_id = trace(untouched, tx_id)["days"][0]["runs"]["scored"]["run_id"]
     for expected in (tx_id, "flagged", "training window", "nothing changed", f"/runs/{run_id}", "verify"):

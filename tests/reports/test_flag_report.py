@@ -115,7 +115,7 @@ def test_the_commands_of_the_page_prove_it_again(untouched: Home, proved: Path) 
     assert commands[0] == f"anomaly-assets verify --day {DAY} --head {entry} {tx_id}"
     for command in commands:
         if command.startswith("anomaly-assets"):
-            done = Shell(proved).run(*shlex.split(command)[1:], **EVIDENCE)
+            done = Shell(proved).run_apart(*shlex.split(command)[1:], **EVIDENCE)
             assert done.returncode == 0, done.stderr
     assert commands[-1] == f"sha256sum labeled_transactions_{DAY:%Y%m%d}.parquet"
 
