@@ -17,6 +17,8 @@ from anomaly_assets.domain.lineage import RAW, SCORED
 from anomaly_assets.evidence.proof import Outcome
 from anomaly_assets.evidence.verify import Verifier
 
+pytestmark = pytest.mark.xdist_group("home in an object store")
+
 
 class Away:
     """A home here whose data are there, and one that is all here."""

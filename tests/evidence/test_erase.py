@@ -42,6 +42,8 @@ from anomaly_assets.steps.window import build_window
 from anomaly_assets.views.digests import Digests
 from evidence.conftest import DAYS, EVIDENCE
 
+pytestmark = pytest.mark.xdist_group("erasure")
+
 DETECTORS = ("statistical", "isolation_forest")
 
 

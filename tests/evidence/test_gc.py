@@ -19,6 +19,8 @@ from anomaly_assets.domain.errors import Busy, CorruptFile
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.gc import Collected, collect
 
+pytestmark = pytest.mark.xdist_group("gc")
+
 DETECTORS = ("statistical", "isolation_forest")
 EXPIRED = [date(2024, 1, 7), date(2024, 1, 8), date(2024, 1, 9), date(2024, 1, 22)]
 KEPT = [date(2024, 1, 23), date(2024, 2, 6)]

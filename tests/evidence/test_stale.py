@@ -27,6 +27,8 @@ from anomaly_assets.settings import Settings, load_settings
 from anomaly_assets.steps.ingest import ingest_day
 from anomaly_assets.steps.run import Run
 
+pytestmark = pytest.mark.xdist_group("stale")
+
 DAYS = days_from(FIRST, 12)
 SCORED_DAYS = [DAYS[10], DAYS[11], *DAYS[4:9]]
 """Scored in this order: a hole at DAYS[9], and the newest first."""

@@ -22,6 +22,8 @@ from anomaly_assets.domain.planted_trial import CLEAN, Flags, Trial, run_trial
 from anomaly_assets.domain.synthetic.kinds import AnomalyKind
 from anomaly_assets.domain.synthetic.world import World
 
+pytestmark = pytest.mark.xdist_group("planted anomalies")
+
 SEEDS = range(1, 11)
 FIRST_DAY = date(2024, 1, 1)
 FIRST_JUDGED = FIRST_DAY + timedelta(days=180)

@@ -24,6 +24,8 @@ from anomaly_assets.views.digests import Digests
 from reports.conftest import HOSTILE_DAY, UNSEEN, VISIBLE
 from reports.parsed import harmless
 
+pytestmark = pytest.mark.xdist_group("reports")  # one worker makes the hostile home
+
 HOSTILE = [*VISIBLE, *UNSEEN]
 
 
