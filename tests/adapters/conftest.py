@@ -14,6 +14,7 @@ import pytest
 from redis import Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from short_folders import short_base
 from snowflake_stand_in import snowflake_port, stand_in
 
 from anomaly_assets.adapters import server_process
@@ -45,7 +46,7 @@ def end(store: EmbeddedStore) -> None:
 @pytest.fixture
 def short_folder() -> Iterator[Path]:
     """An empty folder whose path, unlike that of pytest's own, is short enough for a unix socket."""
-    folder = Path(tempfile.mkdtemp(prefix="aas-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="aas-", dir=short_base()))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -20,6 +20,7 @@ from unittest import mock
 
 import pytest
 from click.testing import CliRunner
+from short_folders import short_base
 
 from anomaly_assets.adapters.embedded_store import EmbeddedStore
 from anomaly_assets.adapters.failpoints import ENV as FAILPOINTS
@@ -100,7 +101,7 @@ PERIOD = ("backfill", "--from", "2024-01-07", "--to", "2024-01-09")
 @contextmanager
 def empty_folder() -> Iterator[Path]:
     """An empty folder, short enough for a unix socket; the store of a home in it is stopped at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="aac-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="aac-", dir=short_base()))
     try:
         yield folder
     finally:

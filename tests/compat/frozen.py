@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 from graph.deployment import Deployment
+from short_folders import short_base
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.sources.base import TransactionSource
@@ -139,7 +140,7 @@ def _stopped(frozen: Frozen) -> Iterator[Frozen]:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="aaf-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="aaf-", dir=short_base()))
     try:
         yield folder
     finally:

@@ -21,6 +21,7 @@ from browser.dashboard import errors_shown, ready, running_dashboard, whole
 from browser.dashboard_pictures import PERIOD_SCREENS
 from browser.pages import NO_CHROMIUM, browsing, chromium_path
 from playwright.sync_api import expect
+from short_folders import short_base
 from sklearn.ensemble import IsolationForest
 from sklearn.preprocessing import RobustScaler
 
@@ -62,7 +63,7 @@ class Scored(NamedTuple):
 @pytest.fixture(scope="module")
 def scored() -> Iterator[Scored]:
     """DAYS scored with the whole history behind them, with the settings a new user has."""
-    folder = Path(tempfile.mkdtemp(prefix="aas-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="aas-", dir=short_base()))
     config = folder / "anomaly.yaml"
     first_day = DAYS[0] - timedelta(days=WINDOW_DAYS)
     source = f"source: {{kind: files, files: {{path: {json.dumps(str(DATA))}}}}}"

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import dagster as dg
+from short_folders import short_base
 
 from graph.deployment import Deployment, error_of, source_of
 from graph.invented import DAY, FIRST, WINDOW_DAYS, days_from, deliver_ordinary
@@ -81,7 +82,7 @@ def serve() -> None:
 
 
 def _warm_up() -> None:
-    folder = Path(tempfile.mkdtemp(prefix="aag-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="aag-", dir=short_base()))
     days = days_from(FIRST, WINDOW_DAYS + 1)
     deliver_ordinary(folder / "files", days)
     deployment = Deployment(folder, dg.DagsterInstance.ephemeral(), **source_of(folder / "files"))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 import pytest
+from short_folders import short_base
 from snowflake_stand_in import snowflake_port, stand_in
 
 from graph.apart import RunsApart
@@ -28,7 +29,7 @@ class Prepared(NamedTuple):
 @pytest.fixture
 def short_folder() -> Iterator[Path]:
     """An empty folder whose path is short enough for a unix socket."""
-    folder = Path(tempfile.mkdtemp(prefix="aag-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="aag-", dir=short_base()))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -59,7 +60,7 @@ def deploy(short_folder: Path) -> Iterator[Deploy]:
 @pytest.fixture(scope="session")
 def prepared() -> Iterator[Prepared]:
     """Only to be copied."""
-    folder = Path(tempfile.mkdtemp(prefix="aag-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="aag-", dir=short_base()))
     days = days_from(FIRST, WINDOW_DAYS + 1)
     deliver_ordinary(folder / "files", days)
     deployment = Deployment(folder, dg.DagsterInstance.ephemeral(), **source_of(folder / "files"))

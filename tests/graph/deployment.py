@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from dagster._core.event_api import PartitionKeyFilter
 from dagster_shared.record import replace
 from redis import Redis
+from short_folders import short_base
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
@@ -221,7 +222,7 @@ class Deployment:
 @contextmanager
 def standing(home: Path, **overrides: Any) -> Iterator[Deployment]:
     """A deployment on a copy of ``home`` that several tests share."""
-    folder = Path(tempfile.mkdtemp(prefix="aag-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="aag-", dir=short_base()))
     shutil.copytree(home, folder / "home")
     deployment = Deployment(folder, dg.DagsterInstance.ephemeral(), **overrides)
     try:
