@@ -14,7 +14,7 @@ from anomaly_assets.domain import border, detectors, layouts
 from anomaly_assets.domain.algorithms import ALGORITHMS, STATISTICAL, Algorithm
 from anomaly_assets.domain.border_rules import BorderRules
 from anomaly_assets.domain.days import DayRange
-from anomaly_assets.domain.detectors.base import Detector
+from anomaly_assets.domain.detectors.base import Detector, Model
 from anomaly_assets.domain.detectors.statistical import StatisticalDetector
 from anomaly_assets.domain.errors import NeedsRelease
 from anomaly_assets.domain.identity import sealed_json
@@ -79,6 +79,10 @@ class SmoothedDetector(StatisticalDetector):
     @property
     def fit_parameters(self) -> dict[str, Any]:
         return SMOOTHED.without_neutral({**super().fit_parameters, "smoothing": self.smoothing})
+
+    def validate(self, model: Model) -> None:
+        parameters = {key: value for key, value in model.parameters.items() if key != "smoothing"}
+        super().validate(replace(model, parameters=parameters))
 
 
 class SmoothedSettings(StatisticalSettings):
