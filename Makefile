@@ -10,6 +10,7 @@ INSTALL = $(UV) --quiet pip install --python $(BIN)/python
 PYC := --compile-bytecode
 UV_VERSION := 0.13.9
 WORKERS ?= 2
+PYTEST_ARGS ?=
 # numpy of newer interpreters has types in their grammar, which mypy misreads as that of an older one
 TYPES_OF = $$($(BIN)/python -c 'print("%d.%d" % __import__("sys").version_info[:2])')
 
@@ -35,7 +36,7 @@ ui: install ## Dagster's web pages over the same home, on http://127.0.0.1:3000
 test: test-core ## everything: each suite below
 
 test-core: dev ## what needs nothing but this folder
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 lint: dev ## format, lint and types
 	$(BIN)/ruff format --check .
