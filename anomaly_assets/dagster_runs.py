@@ -47,12 +47,14 @@ class DagsterRuns:
         folder = prepare_dagster_home(
             Home(self._settings.home).dagster, max_concurrent_runs=self._settings.max_concurrent_runs
         )
-        self._instance = self._stack.enter_context(open_instance(folder))
-        # runs that train are started one after the other; those of workers ingest, which takes one thread
-        self._definitions = build_definitions(self._settings, runs_at_once=1)
-        _fail_dead_runs(self._instance)
-        if multiprocessing.parent_process() is None:  # the command tells its workers when to end
-            self._interrupts = self._stack.enter_context(noticed())
+        with ExitStack() as opened:  # whoever cannot enter leaves no instance behind as Dagster's current one
+            self._instance = opened.enter_context(open_instance(folder))
+            # runs that train are started one after the other; those of workers ingest, which takes one thread
+            self._definitions = build_definitions(self._settings, runs_at_once=1)
+            _fail_dead_runs(self._instance)
+            if multiprocessing.parent_process() is None:  # the command tells its workers when to end
+                self._interrupts = opened.enter_context(noticed())
+            self._stack = opened.pop_all()
         return self
 
     def __exit__(
