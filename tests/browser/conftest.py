@@ -10,7 +10,7 @@ from playwright.sync_api import BrowserContext, Page
 from snowflake_stand_in import snowflake_port
 
 from browser.dagster_ui import RunningUi, alive, prepare, running_ui, stop_store, write_settings
-from browser.pages import NO_CHROMIUM, browsing, chromium_path
+from browser.pages import NO_CHROMIUM, VIEWPORT, browsing, chromium_path
 
 __all__ = ["snowflake_port"]  # a fixture
 
@@ -87,10 +87,15 @@ def complaints(context: BrowserContext) -> Complaints:
 
 @pytest.fixture
 def page(context: BrowserContext, complaints: Complaints) -> Iterator[Page]:
-    """A fresh page, and afterwards the claim that using it brought no error and no request to another host."""
+    """The page of the test before, in its usual size, or a fresh one when a dialog was left open on it.
+
+    Afterwards the claim that using it brought no error and no request to another host.
+    """
     complaints.found.clear()
-    page = context.new_page()
+    page = next(iter(context.pages), None) or context.new_page()
+    page.set_viewport_size(VIEWPORT)
     yield page
-    for opened in context.pages:
-        opened.close()
+    for other in context.pages:
+        if other is not page or page.get_by_role("dialog").count():
+            other.close()
     assert complaints.found == []

@@ -4,8 +4,9 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from urllib.parse import urlsplit
 
-from playwright.sync_api import BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Locator, Page, ViewportSize, expect, sync_playwright
 
 from anomaly_assets.jobs import DETECT, INGEST
 
@@ -21,6 +22,7 @@ FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
 NO_CHROMIUM = f"none of {', '.join(CHROMIUM_NAMES)} is installed (Debian: apt-get install chromium)"
+VIEWPORT: ViewportSize = {"width": 1500, "height": 950}
 WAIT_MILLISECONDS = 60_000
 GROUPS = ("ingest", "detection")
 LINEAGE = "/asset-groups?expanded=" + "%2C".join(f"global%40global%3A{group}" for group in GROUPS)
@@ -29,6 +31,8 @@ TOAST = "[class*=Toaster_toastInner]"
 """A message in the corner: Dagster's way to tell errors too."""
 BUTTON_OF = {INGEST: "Materialize…", DETECT: "Materialize all"}
 """How the button of a job's page is called, beside its icon: that of a job of one asset does not say *all*."""
+FOLLOW = "path => { history.pushState({}, '', path); dispatchEvent(new PopStateEvent('popstate', {state: {}})) }"
+"""Script that does what Dagster's own links do."""
 BACKFILL_MILLISECONDS = 150_000
 """Dagster's daemon looks at backfills every 30 s: a start, one or two looks, the end."""
 
@@ -43,18 +47,29 @@ def browsing(chromium: str) -> Iterator[BrowserContext]:
     """A started browser, ended at the end."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
-        context = browser.new_context(
-            viewport={"width": 1500, "height": 950}, timezone_id="UTC", locale="en-US", reduced_motion="reduce"
-        )
+        context = browser.new_context(viewport=VIEWPORT, timezone_id="UTC", locale="en-US", reduced_motion="reduce")
         context.set_default_timeout(WAIT_MILLISECONDS)
         expect.set_options(timeout=WAIT_MILLISECONDS)
         yield context
         browser.close()
 
 
+def go(page: Page, url: str, path: str, title: str) -> None:
+    """Go to a page of Dagster as a click on one of its links does, without loading its scripts anew.
+
+    A page that was not loaded yet, or shows this path already, is loaded. Returns when the title says ``title``.
+    """
+    before = urlsplit(page.url)
+    if page.url.startswith(f"{url}/") and before.path != urlsplit(path).path:
+        page.evaluate(FOLLOW, path)
+    else:
+        page.goto(f"{url}{path}")
+    expect(page).to_have_title(title)
+
+
 def open_day(page: Page, url: str, asset: str, day: str) -> None:
     """Go to the page of one partition, which must be materialized."""
-    page.goto(f"{url}/assets/{asset}?view=partitions&partition={day}")
+    go(page, url, f"/assets/{asset}?view=partitions&partition={day}", f"Assets | {asset}")
     expect(page.get_by_text("Materialized", exact=True)).to_be_visible()
     expect(entry(page, "revision")).to_be_visible()
 
@@ -87,7 +102,7 @@ def launch_backfill(
 
     ``chosen`` is told when the days are chosen and nothing is launched yet.
     """
-    page.goto(f"{url}/jobs")
+    go(page, url, "/jobs", "Jobs")
     page.get_by_role("link", name=job).click()
     page.get_by_role("button", name=BUTTON_OF[job]).click()
     page.get_by_text("Show all partitions").click()

@@ -18,7 +18,7 @@ from browser.conftest import Shoot
 from browser.dagster_ui import SCORED, TO_SCORE, RunningUi
 from browser.docs_pictures import PICTURES, take
 from browser.hostile_flags import HOSTILE, flags, given_to_the_command
-from browser.pages import GROUPS, LINEAGE, TOAST, entry, launch_backfill, open_day, opened, see_it_done, visible
+from browser.pages import GROUPS, LINEAGE, TOAST, entry, go, launch_backfill, open_day, opened, see_it_done, visible
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -94,27 +94,6 @@ def dashboard(context: BrowserContext) -> str:
     """The address of a dashboard that answers every page alike, to whoever comes from Dagster's."""
     context.route(f"{DASHBOARD}/**", lambda route: route.fulfill(body="the dashboard"))
     return DASHBOARD
-
-
-def test_the_lineage_page_shows_five_assets_in_two_groups(ui: RunningUi, page: Page, shoot: Shoot) -> None:
-    page.goto(f"{ui.url}/asset-groups")
-    graph = page.locator("svg")
-    for group in GROUPS:
-        expect(visible(graph.get_by_text(group, exact=True))).to_have_count(1)
-    shoot(page, "lineage_groups")
-    page.set_viewport_size({"width": 2300, "height": 950})
-    page.goto(f"{ui.url}{LINEAGE}")
-    for name in (*GROUPS, *PLOTS):
-        label = visible(graph.get_by_text(name, exact=True))
-        expect(label).to_have_count(1)
-        expect(label).to_be_in_viewport(ratio=1)
-        box = label.bounding_box()
-        assert box is not None
-        assert box["height"] >= 10, f"{name} is too small to read"
-    for asset, checks in CHECKS.items():
-        node = page.locator("foreignObject").filter(has=visible(page.get_by_text(asset, exact=True)))
-        expect(node.get_by_text(f"{len(checks)} / {len(checks)} Passed")).to_be_visible()
-    shoot(page, "lineage")
 
 
 @pytest.mark.parametrize("path", ["/asset-groups", "/jobs", "/overview", "/deployment"])
@@ -246,7 +225,7 @@ def test_a_click_leads_to_the_same_day_of_a_neighbour(ui: RunningUi, page: Page,
 def test_the_page_of_an_asset_teaches_what_it_is_leads_to_its_code_and_plots_its_figures_over_time(
     ui: RunningUi, page: Page, shoot: Shoot, asset: str
 ) -> None:
-    page.goto(f"{ui.url}/assets/{asset}")
+    go(page, ui.url, f"/assets/{asset}", f"Assets | {asset}")
     expect(page.get_by_text("One row is", exact=True)).to_be_visible()
     for text in ("anomaly-detection", f"one_row_is: {TAGS[asset]['one_row_is']}", f"stage: {TAGS[asset]['stage']}"):
         expect(page.get_by_text(text, exact=True).first).to_be_visible()
@@ -266,7 +245,7 @@ def test_the_page_of_an_asset_teaches_what_it_is_leads_to_its_code_and_plots_its
 
 @pytest.mark.parametrize("asset", CHECKS)
 def test_checks_passed_and_keep_their_result_for_each_day(ui: RunningUi, page: Page, shoot: Shoot, asset: str) -> None:
-    page.goto(f"{ui.url}/assets/{asset}?view=checks&checkDetail={CHECKS[asset][0]}")
+    go(page, ui.url, f"/assets/{asset}?view=checks&checkDetail={CHECKS[asset][0]}", f"Assets | {asset}")
     expect(page.get_by_text(f"Checks ({len(CHECKS[asset])})")).to_be_visible()
     expect(page.get_by_text("Succeeded", exact=True)).to_have_count(len(CHECKS[asset]))
     expect(page.get_by_text("This is a blocking asset check.")).to_be_visible()
@@ -274,7 +253,8 @@ def test_checks_passed_and_keep_their_result_for_each_day(ui: RunningUi, page: P
         expect(page.get_by_text(heading, exact=True)).to_be_visible()
     shoot(page, f"{asset}_checks")
     for check in (name for name in CHECKS[asset] if name != NOT_OF_EVERY_DAY):
-        page.goto(f"{ui.url}/assets/{asset}?view=checks&checkDetail={check}")
+        page.get_by_title(check, exact=True).click()
+        expect(page.get_by_role("img", name="asset_check").locator("xpath=following-sibling::span")).to_have_text(check)
         page.locator("button#partitions").click()
         page.get_by_placeholder("Filter by partition").fill(DAY)
         expect(page.get_by_text("Passed (1)")).to_be_visible()
@@ -285,7 +265,7 @@ def test_checks_passed_and_keep_their_result_for_each_day(ui: RunningUi, page: P
 
 
 def test_the_three_jobs_say_what_they_are_for(ui: RunningUi, page: Page, shoot: Shoot) -> None:
-    page.goto(f"{ui.url}/jobs")
+    go(page, ui.url, "/jobs", "Jobs")
     for job in ("ingest_transactions", "detect_anomalies", "nightly"):
         expect(page.get_by_role("link", name=job)).to_be_visible()
     shoot(page, "jobs")
@@ -295,7 +275,7 @@ def test_the_three_jobs_say_what_they_are_for(ui: RunningUi, page: Page, shoot: 
 
 
 def test_schedule_and_sensors_wait_for_a_real_source(ui: RunningUi, page: Page, shoot: Shoot) -> None:
-    page.goto(f"{ui.url}/automation")
+    go(page, ui.url, "/automation", "Automation")
     for kind, name in (
         ("schedules", "nightly"),
         ("sensors", "late_arrivals_sensor"),
@@ -309,13 +289,35 @@ def test_schedule_and_sensors_wait_for_a_real_source(ui: RunningUi, page: Page, 
 
 
 def test_raw_transactions_say_which_button_to_press(ui: RunningUi, page: Page, shoot: Shoot) -> None:
-    page.goto(f"{ui.url}/assets/raw_transactions")
+    go(page, ui.url, "/assets/raw_transactions", "Assets | raw_transactions")
     expect(page.get_by_text("Which button to press.")).to_be_visible()
     expect(page.get_by_text("together with its downstream")).to_be_visible()
     for column in ("tx_id", "wallet_id", "tx_completed_at", "total_amount", "org_name"):
         expect(page.get_by_role("cell", name=column, exact=True).first).to_be_visible()
     expect(page.get_by_text("anomaly-detection", exact=True)).to_be_visible()
     shoot(page, "raw_transactions_button")
+
+
+def test_the_lineage_page_shows_five_assets_in_two_groups(ui: RunningUi, page: Page, shoot: Shoot) -> None:
+    """Read after the other pages: a check that only the pages' own backfill evaluates is told when that has run."""
+    page.goto(f"{ui.url}/asset-groups")
+    graph = page.locator("svg")
+    for group in GROUPS:
+        expect(visible(graph.get_by_text(group, exact=True))).to_have_count(1)
+    shoot(page, "lineage_groups")
+    page.set_viewport_size({"width": 2300, "height": 950})
+    page.goto(f"{ui.url}{LINEAGE}")
+    for name in (*GROUPS, *PLOTS):
+        label = visible(graph.get_by_text(name, exact=True))
+        expect(label).to_have_count(1)
+        expect(label).to_be_in_viewport(ratio=1)
+        box = label.bounding_box()
+        assert box is not None
+        assert box["height"] >= 10, f"{name} is too small to read"
+    for asset, checks in CHECKS.items():
+        node = page.locator("foreignObject").filter(has=visible(page.get_by_text(asset, exact=True)))
+        expect(node.get_by_text(f"{len(checks)} / {len(checks)} Passed")).to_be_visible()
+    shoot(page, "lineage")
 
 
 def test_a_backfill_by_clicks_makes_one_run_for_each_chosen_day(
