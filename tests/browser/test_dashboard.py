@@ -28,7 +28,7 @@ from browser.conftest import Complaints, Shoot
 from browser.dagster_ui import stop_store
 from browser.dashboard import choose_row, errors_shown, ready, running_dashboard, whole
 from browser.dashboard_pictures import PERIOD_SCREENS
-from browser.pages import browsing
+from browser.pages import VIEWPORT, browsing
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("dashboard"), pytest.mark.timeout(900)]
 SETTINGS = """
@@ -36,9 +36,9 @@ home: home
 first_day: 2024-01-01
 window: {days: 40}
 source:
-  synthetic: {wallets: 80, transactions_per_day: 250, anomalies_per_day: 4, dirt: 0.01}
+  synthetic: {wallets: 50, transactions_per_day: 160, anomalies_per_day: 4, dirt: 0.01}
 statistical: {min_transactions: 15}
-isolation_forest: {min_transactions: 60, n_estimators: 30}
+isolation_forest: {min_transactions: 60, n_estimators: 10}
 redis: {embedded_max_memory_mb: 256}
 """
 FIRST, LAST = date(2024, 2, 1), date(2024, 3, 31)
@@ -87,11 +87,12 @@ def context(chromium: str, looked: Looked) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
-    """A page of its own, which must not have complained and must not have asked another host."""
+    """The page of the test before, in its usual size; it must not have complained and must not have asked another host."""
     complaints = Complaints(context)
-    page = context.new_page()
+    page = next(iter(context.pages), None) or context.new_page()
+    page.set_viewport_size(VIEWPORT)
+    page.emulate_media(color_scheme="light")
     yield page
-    page.close()
     assert complaints.found == []
 
 

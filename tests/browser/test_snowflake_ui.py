@@ -23,7 +23,7 @@ from browser.pages import entry, launch_backfill, open_day, opened, see_it_done
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser"), pytest.mark.timeout(900)]
 
-HISTORY_DAYS = 3
+HISTORY_DAYS = 1
 MORE = (1.1, 1.2, 1.3)
 """Every made-up row comes again with so many times its amount: few days then hold as many transactions as the shipped
 settings ask of a wallet, for both detectors."""
