@@ -87,7 +87,7 @@ def context(chromium: str, looked: Looked) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
-    """The page of the test before, in its usual size; it must not have complained and must not have asked another host."""
+    """The page of the test before, in its usual size; it must not complain and must not ask another host."""
     complaints = Complaints(context)
     page = next(iter(context.pages), None) or context.new_page()
     page.set_viewport_size(VIEWPORT)
