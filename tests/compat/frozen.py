@@ -52,6 +52,11 @@ class Frozen:
     folder: Path
 
     @property
+    def release(self) -> str:
+        """What made it."""
+        return self.name.split("/")[0]
+
+    @property
     def known(self) -> dict[str, Any]:
         """What was recorded of it."""
         return known_of(self.name)
