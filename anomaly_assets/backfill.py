@@ -11,7 +11,7 @@ from datetime import date
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.dagster_runs import DagsterRuns, RunResult
-from anomaly_assets.domain.days import ONE_DAY, DayRange, trailing_window
+from anomaly_assets.domain.days import ONE_DAY, DayRange, require_finished, trailing_window
 from anomaly_assets.domain.errors import CorruptFile, NeedsRelease, NotSealed, SettingsError
 from anomaly_assets.domain.identity import file_digest
 from anomaly_assets.domain.lineage import RAW
@@ -56,7 +56,7 @@ class Report:
 def backfill(settings: Settings, days: DayRange, progress: Progress, *, today: date) -> Report:
     """Ingest what is missing for ``days`` and their windows, then train and score every day that is not up to date.
 
-    Raises ``SettingsError`` when the days lie outside the home's period.
+    Raises ``SettingsError`` when the days lie before the home's first day, ``NotFinished`` when the last is not over.
     """
     _require_inside(settings, days, today)
     home, report = Home(settings.home), Report()
@@ -121,8 +121,7 @@ def _require_inside(settings: Settings, days: DayRange, today: date) -> None:
         raise SettingsError(
             f"--from {days.first} --to {days.end - ONE_DAY} holds no day", expected="--from at most --to"
         )
-    if days.end > today:
-        raise SettingsError(f"--to {days.end - ONE_DAY} is not finished yet", expected=f"a day before {today} (UTC)")
+    require_finished(days.end - ONE_DAY, today)
     if days.first < settings.first_day:
         raise SettingsError(
             f"{days.first} lies before first_day {settings.first_day}",

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+from anomaly_assets.domain.errors import NotFinished
+
 ONE_DAY = timedelta(days=1)
 MICROSECONDS_PER_DAY = 86_400_000_000
 _EPOCH = date(1970, 1, 1)
@@ -76,3 +78,11 @@ def trailing_window(day: date, days: int, first_day: date) -> DayRange:
     A window that ``first_day`` shortens is short, not incomplete. ``day`` itself is never inside.
     """
     return DayRange(min(max(day - timedelta(days=days), first_day), day), day)
+
+
+def require_finished(day: date, today: date) -> None:
+    """Raise ``NotFinished`` unless ``day`` is over on ``today`` (UTC): a part of a day is neither kept nor scored."""
+    if day >= today:
+        raise NotFinished(
+            f"{day} is not finished yet", expected=f"a day before {today} (UTC)", remedy="run it when the day is over"
+        )

@@ -6,6 +6,7 @@ AnomalyAssetsError
 │   ├── SourceError           the source does not hold what its settings promise
 │   │   └── OutsideCoverage   the day is not one the source covers
 │   ├── HomeMismatch          the home belongs to another source or first day
+│   ├── NotFinished           the day is not over
 │   ├── NotSealed             a partition has no good seal, so it must not be read
 │   │   ├── Erased             what is asked for went with a wallet that was erased
 │   │   └── NeedsRelease       another release wrote it, and this one cannot read or compute it
@@ -62,6 +63,10 @@ class OutsideCoverage(SourceError):
 
 class HomeMismatch(PermanentError):
     """The home belongs to another source or first day."""
+
+
+class NotFinished(PermanentError):
+    """The day is not over, so its transactions cannot all be there."""
 
 
 class NotSealed(PermanentError):

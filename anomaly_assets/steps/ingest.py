@@ -12,7 +12,7 @@ from anomaly_assets.adapters.id_index import write_id_index
 from anomaly_assets.adapters.parquet_bytes import table_to_bytes
 from anomaly_assets.adapters.sources.base import TransactionSource
 from anomaly_assets.domain.border import BorderRules, clean_delivery, give_back
-from anomaly_assets.domain.days import DayRange
+from anomaly_assets.domain.days import DayRange, require_finished
 from anomaly_assets.domain.errors import OutsideCoverage, SourceUnavailable
 from anomaly_assets.domain.lineage import RAW, Edge
 from anomaly_assets.domain.predicates import ledger_balances, schema, unique_transaction_ids
@@ -48,7 +48,11 @@ def claim_home(run: Run, source: TransactionSource, first_day: date) -> None:
 def ingest_day(
     run: Run, source: TransactionSource, rules: BorderRules, day: date, *, known_at: datetime | None = None
 ) -> Outcome:
-    """Extract, validate, de-duplicate, sort, check and seal one raw day."""
+    """Extract, validate, de-duplicate, sort, check and seal one raw day.
+
+    Raises ``NotFinished`` while the day is not over, besides what the source, the border and the lake raise.
+    """
+    require_finished(day, run.today)
     days = DayRange.of(day)
     with run.writing(run.home.lake, RAW, day) as writer:
         probe = source.probe(days, known_at=known_at)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -29,7 +29,7 @@ class Run:
     ----------
     home : where everything lies
     run_id : name of the run in logs
-    now : the clock; only logs and update times use it
+    now : the clock; logs, update times and what is not over yet depend on it, nothing that is stored
     say : receives progress, one sentence at a time
     lock_timeout_seconds : how long to wait for another writer of the same day
     trial : settings id when the run's settings differ from the home's: it writes to a lake apart and publishes nothing
@@ -43,6 +43,11 @@ class Run:
     lock_timeout_seconds: float
     trial: str | None = None
     compute: Compute = field(default_factory=Compute)
+
+    @property
+    def today(self) -> date:
+        """The day that is not over yet, UTC."""
+        return self.now().astimezone(UTC).date()
 
     @property
     def lake(self) -> Lake:

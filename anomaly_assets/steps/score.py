@@ -14,6 +14,7 @@ from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.adapters.shards import map_shards
 from anomaly_assets.adapters.store_provider import StoreProvider
+from anomaly_assets.domain.days import require_finished
 from anomaly_assets.domain.detectors.base import Detector, DetectorStatus
 from anomaly_assets.domain.errors import CorruptFile, NotSealed, StoreRefused, StoreUnavailable, Superseded
 from anomaly_assets.domain.identity import digest_of, table_digest
@@ -68,7 +69,11 @@ class Inputs:
 
 
 def score_day(run: Run, store: StoreProvider, detection: Detection, day: date) -> Outcome:
-    """Judge, check, seal and publish one day."""
+    """Judge, check, seal and publish one day.
+
+    Raises ``NotFinished`` while the day is not over, besides what the inputs, the store and the lake raise.
+    """
+    require_finished(day, run.today)
     detectors = detection.detectors()
     names = [detector.name for detector in detectors]
     with run.writing(run.lake, SCORED, day) as writer:
