@@ -22,8 +22,7 @@ from browser.dashboard_pictures import PERIOD_SCREENS
 from browser.pages import NO_CHROMIUM, browsing, chromium_path
 from playwright.sync_api import expect
 from short_folders import short_base
-from sklearn.ensemble import IsolationForest
-from sklearn.preprocessing import RobustScaler
+from sklearn_wallet import Wallet, judge, start_worker
 
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
@@ -78,15 +77,6 @@ def scored() -> Iterator[Scored]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-class Wallet(NamedTuple):
-    """What scikit-learn is given for one wallet: log amounts and UTC hours of its window and of the day."""
-
-    train: np.ndarray
-    train_hours: np.ndarray
-    test: np.ndarray
-    test_hours: np.ndarray
-
-
 def test_the_backfill_ingests_the_history_and_scores_both_days(scored: Scored) -> None:
     assert scored.report.failed == {}
     assert len(scored.report.ingested) == WINDOW_DAYS + len(DAYS)
@@ -110,13 +100,24 @@ def test_nearly_every_row_is_judged_and_few_are_flagged(scored: Scored) -> None:
         assert sum(row["statistical_anomaly"] for row in rows) < 0.01 * judged
 
 
+@pytest.fixture(scope="module")
+def expected() -> dict[date, dict[str, tuple[float | None, bool, bool]]]:
+    """Of every row of DAYS its z-score and both flags, by scikit-learn in processes that load little else."""
+    ids, wallets = zip(*map(wallets_of, DAYS), strict=True)
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"), initializer=start_worker) as pool:
+        verdicts = [pool.map(judge, of_day, chunksize=16) for of_day in wallets]
+        rows = [[verdict for of_wallet in of_day for verdict in of_wallet] for of_day in verdicts]
+    return {day: dict(zip(*of_day, strict=True)) for day, *of_day in zip(DAYS, ids, rows, strict=True)}
+
+
 @pytest.mark.parametrize("day", DAYS)
-def test_flags_are_those_of_one_scikit_learn_pipeline_per_wallet(scored: Scored, day: date) -> None:
+def test_flags_are_those_of_one_scikit_learn_pipeline_per_wallet(
+    scored: Scored, expected: dict[date, dict[str, tuple[float | None, bool, bool]]], day: date
+) -> None:
     """RobustScaler, IsolationForest of 100 trees, mean and population deviation, computed here from the file alone."""
     published = scored.rows(day)
-    expected = dict(zip(*expected_flags(day), strict=True))
-    assert published.keys() == expected.keys()
-    for tx_id, (zscore, statistical, forest) in expected.items():
+    assert published.keys() == expected[day].keys()
+    for tx_id, (zscore, statistical, forest) in expected[day].items():
         row = published[tx_id]
         assert row["statistical_anomaly"] is statistical, row
         assert row["isolation_forest_anomaly"] is forest, row
@@ -135,8 +136,8 @@ def test_every_flag_is_proved_down_to_the_bytes_of_its_models(scored: Scored) ->
         assert proof.grades() == dict.fromkeys(Grade, Outcome.PROVEN), proof.broken
 
 
-def expected_flags(day: date) -> tuple[list[str], list[tuple[float | None, bool, bool]]]:
-    """Transaction ids of the day, and for each its z-score and both flags."""
+def wallets_of(day: date) -> tuple[list[str], list[Wallet]]:
+    """Transaction ids of the day, and its wallets in the order of these."""
     table = pq.read_table(DATA, columns=["tx_id", "wallet_id", "tx_completed_at", "total_amount"])
     days = table.column("tx_completed_at").cast(pa.date32()).cast(pa.int32()).to_numpy()
     hours = pc.hour(table.column("tx_completed_at")).to_numpy()
@@ -157,12 +158,7 @@ def expected_flags(day: date) -> tuple[list[str], list[tuple[float | None, bool,
         if wallet_ids[row] in trains:
             trains[wallet_ids[row]].append(row)
     wallets = [Wallet(amounts[trains[w]], hours[trains[w]], amounts[tests[w]], hours[tests[w]]) for w in tests]
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        verdicts = list(pool.map(judge, wallets, chunksize=16))
-    return (
-        [ids[row] for of_wallet in tests.values() for row in of_wallet],
-        [verdict for of_wallet in verdicts for verdict in of_wallet],
-    )
+    return [ids[row] for of_wallet in tests.values() for row in of_wallet], wallets
 
 
 @pytest.mark.browser
@@ -183,24 +179,3 @@ def test_every_screen_of_the_dashboard_shows_the_third_party_days_without_an_err
         page.goto(f"{url}/?page=overview")
         ready(page, "Overview")
         expect(page.get_by_text(f"{sum(ROWS.values()):,}").first).to_be_visible()
-
-
-def judge(wallet: Wallet) -> list[tuple[float | None, bool, bool]]:
-    """Z-score, its flag and the forest's flag of each row of one wallet."""
-    n = len(wallet.train)
-    zscores: list[float | None] = [None] * len(wallet.test)
-    forest = [False] * len(wallet.test)
-    if n >= 30:
-        zscores = ((wallet.test - wallet.train.mean()) / max(wallet.train.std(), 0.01)).tolist()
-    if n >= 100 and len(np.unique(wallet.train)) > 1:
-        scaler = RobustScaler().fit(wallet.train[:, None])
-        model = IsolationForest(n_estimators=100, max_samples=min(256, n), contamination=0.01, random_state=42)
-        model.fit(features(scaler, wallet.train, wallet.train_hours))
-        forest = (model.predict(features(scaler, wallet.test, wallet.test_hours)) == -1).tolist()
-    return [(z, z is not None and z > 3.5, flag) for z, flag in zip(zscores, forest, strict=True)]
-
-
-def features(scaler: RobustScaler, amounts: np.ndarray, hours: np.ndarray) -> np.ndarray:
-    """The scaled amount and 24 columns of hours, float32."""
-    one_hot = (hours[:, None] == np.arange(24)).astype(np.float32)
-    return np.hstack([scaler.transform(amounts[:, None]).astype(np.float32), one_hot])
