@@ -72,7 +72,7 @@ class Size:
         return [FIRST_DAY + timedelta(days=number) for number in range(self.window_days + self.scored_days)]
 
 
-QUICK = Size(4, 2, ("backfill", "--from", "2024-01-05", "--to", "2024-01-06"), kernels_compiled=True)
+QUICK = Size(1, 2, ("backfill", "--from", "2024-01-02", "--to", "2024-01-03"), kernels_compiled=True)
 
 
 @dataclass(frozen=True)
