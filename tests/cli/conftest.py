@@ -14,8 +14,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 import pytest
@@ -25,6 +26,9 @@ from short_folders import short_base
 from anomaly_assets.adapters.embedded_store import EmbeddedStore
 from anomaly_assets.adapters.failpoints import ENV as FAILPOINTS
 from anomaly_assets.cli import main as anomaly_assets
+from anomaly_assets.dagster_runs import DagsterRuns
+from anomaly_assets.jobs import INGEST
+from anomaly_assets.settings import load_settings
 
 SMALL = {
     "ANOMALY_WINDOW__DAYS": "5",
@@ -96,6 +100,8 @@ def _printed(done: subprocess.CompletedProcess[str]) -> Any:
 
 PERIOD = ("backfill", "--from", "2024-01-07", "--to", "2024-01-09")
 """Three days to score, with windows of five days."""
+RAW_DAYS = [date(2024, 1, day) for day in range(2, 10)]
+"""What PERIOD reads: from the first day of the first window to its last day."""
 
 
 @contextmanager
@@ -116,17 +122,44 @@ def shell() -> Iterator[Shell]:
         yield Shell(folder)
 
 
+class Finished(NamedTuple):
+    """A folder in which PERIOD was backfilled and what the command printed; only to be read and copied."""
+
+    shell: Shell
+    report: Any
+
+
 @pytest.fixture(scope="session")
-def finished() -> Iterator[Path]:
-    """A folder in which PERIOD was backfilled; only to be copied."""
+def finished() -> Iterator[Finished]:
+    """PERIOD backfilled in an empty folder."""
     with empty_folder() as folder:
-        Shell(folder).json(*PERIOD, **SMALL)
+        shell = Shell(folder)
+        report = shell.json(*PERIOD, **SMALL)
+        EmbeddedStore(shell.home / "store", 64).stop()
+        yield Finished(shell, report)
+
+
+@pytest.fixture
+def scored(shell: Shell, finished: Finished) -> Shell:
+    """A folder of its own in which PERIOD was backfilled."""
+    shutil.copytree(finished.shell.folder, shell.folder, dirs_exist_ok=True)
+    return shell
+
+
+@pytest.fixture(scope="session")
+def raw() -> Iterator[Path]:
+    """A folder in which the days that PERIOD reads were ingested and none was scored; only to be copied."""
+    with empty_folder() as folder:
+        with chdir(folder):  # which has no settings file
+            settings = load_settings(None, environ=SMALL, overrides={"home": folder / "home"})
+        with DagsterRuns(settings, {}) as runs:
+            assert not [result.error for result in runs.each(INGEST, RAW_DAYS) if result.error]
         EmbeddedStore(folder / "home" / "store", 64).stop()
         yield folder
 
 
 @pytest.fixture
-def scored(shell: Shell, finished: Path) -> Shell:
-    """A folder of its own in which PERIOD was backfilled."""
-    shutil.copytree(finished, shell.folder, dirs_exist_ok=True)
+def ingested(shell: Shell, raw: Path) -> Shell:
+    """A folder of its own in which PERIOD has only to be scored."""
+    shutil.copytree(raw, shell.folder, dirs_exist_ok=True)
     return shell

@@ -12,16 +12,17 @@ from pathlib import Path
 import dagster as dg
 
 from anomaly_assets.adapters.home import Home
-from cli.conftest import PERIOD, SMALL, Shell
+from cli.conftest import PERIOD, RAW_DAYS, SMALL, Finished, Shell
 
 FIRST = PERIOD[2]
+LAST_DAY = ("backfill", "--from", PERIOD[4], "--to", PERIOD[4])
 
 
-def test_a_backfill_ingests_what_is_missing_scores_the_days_and_says_so(shell: Shell) -> None:
-    """Nine days of raw rows for three scored days and their windows of five; every run is in Dagster's database."""
-    report = shell.json_apart(*PERIOD, **SMALL)
+def test_a_backfill_ingests_what_is_missing_scores_the_days_and_says_so(finished: Finished) -> None:
+    """Eight days of raw rows for three scored days and their windows of five; every run is in Dagster's database."""
+    shell, report = finished
     assert [day["day"] for day in report["days"]] == ["2024-01-07", "2024-01-08", "2024-01-09"]
-    assert report["ingested"] == 8  # 2024-01-02, the first day of the first window, to 2024-01-09
+    assert report["ingested"] == 8 == len(RAW_DAYS)
     assert report["detected"] == [day["day"] for day in report["days"]]
     assert report["failed"] == []
     assert sorted(p.name for p in (shell.home / "output").iterdir()) == [
@@ -114,26 +115,26 @@ def test_a_damaged_published_file_is_repaired_by_the_next_backfill(scored: Shell
 
 def test_days_stored_under_other_border_rules_are_ingested_again(scored: Shell) -> None:
     """Allowing refunds reaches the days that are stored already, so no window mixes two rules."""
-    again = scored.json(*PERIOD, **SMALL, ANOMALY_AMOUNTS__SCALE="signed_log1p")
-    assert (again["ingested"], len(again["detected"])) == (8, 3)
+    again = scored.json(*LAST_DAY, **SMALL, ANOMALY_AMOUNTS__SCALE="signed_log1p")
+    assert (again["ingested"], len(again["detected"])) == (6, 1)
 
 
 def test_every_entry_of_the_publication_log_names_a_seal_that_is_kept(scored: Shell) -> None:
     """Also after a day was made again with other settings and back."""
     for threshold in ("2.0", "3.5"):
-        head = scored.json(*PERIOD, **SMALL, ANOMALY_STATISTICAL__ZSCORE_THRESHOLD=threshold)["publication_log_head"]
+        head = scored.json(*LAST_DAY, **SMALL, ANOMALY_STATISTICAL__ZSCORE_THRESHOLD=threshold)["publication_log_head"]
     entries = list(Home(scored.home).log.entries())
     kept = {path.stem for path in (scored.home / "lake").glob("*/*/seals/all/*.json")}
     assert {entry["seal_id"] for entry in entries} <= kept
     assert entries[-1]["hash"] == head
 
 
-def test_a_run_whose_command_was_killed_is_reported_failed_by_the_next_command(shell: Shell) -> None:
+def test_a_run_whose_command_was_killed_is_reported_failed_by_the_next_command(ingested: Shell) -> None:
     """It would hold a place in Dagster's queue for ever; the day itself is made again."""
-    killed = shell.run_apart(*PERIOD, **SMALL, ANOMALY_FAILPOINTS="wallet_models.sealed=kill")
+    killed = ingested.run_apart(*PERIOD, **SMALL, ANOMALY_FAILPOINTS="wallet_models.sealed=kill")
     assert killed.returncode == -signal.SIGKILL
-    assert shell.json(*PERIOD, **SMALL)["failed"] == []
-    with dg.DagsterInstance.from_config(str(shell.home / "dagster")) as instance:
+    assert ingested.json(*PERIOD, **SMALL)["failed"] == []
+    with dg.DagsterInstance.from_config(str(ingested.home / "dagster")) as instance:
         statuses = [run.status for run in instance.get_runs()]
     assert statuses.count(dg.DagsterRunStatus.FAILURE) == 1
     assert statuses.count(dg.DagsterRunStatus.STARTED) == 0

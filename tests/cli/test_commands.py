@@ -63,7 +63,7 @@ def test_the_doctor_refuses_a_home_of_another_source(shell: Shell) -> None:
 
 def test_the_doctor_names_store_policy_and_persistence(shell: Shell) -> None:
     """A healthy deployment: the embedded store, noeviction, append-only; exit code 0."""
-    store = shell.json_apart("doctor")["facts"]["store"]
+    store = shell.json("doctor")["facts"]["store"]
     assert (store["which"], store["eviction_policy"], store["append_only"]) == ("embedded", "noeviction", True)
 
 
@@ -86,12 +86,12 @@ def test_the_doctor_refuses_a_server_that_would_drop_models(shell: Shell, tmp_pa
 
 def test_the_store_is_started_joined_and_stopped_by_commands(shell: Shell) -> None:
     """Exit code 3 says that none runs; two starts are one server."""
-    assert shell.run_apart("store", "status").returncode == 3
+    assert shell.run("store", "status").returncode == 3
     assert shell.run_apart("store", "start").returncode == 0
-    first = shell.json_apart("store", "status")
+    first = shell.json("store", "status")
     assert shell.run_apart("store", "start").returncode == 0
-    assert shell.json_apart("store", "status")["pid"] == first["pid"]
-    assert "stopped" in shell.run_apart("store", "stop").stdout
+    assert shell.json("store", "status")["pid"] == first["pid"]
+    assert "stopped" in shell.run("store", "stop").stdout
     assert shell.run_apart("store", "status").returncode == 3
 
 
@@ -114,7 +114,7 @@ def test_the_demo_shows_seven_days_and_three_reasons_and_can_be_repeated(shell: 
     assert "make ui" in first.stdout
     assert "prepare kernels" in first.stderr
     before = shell.results()
-    again = shell.json_apart("demo")
+    again = shell.json("demo")
     assert (again["ingested"], again["detected"]) == (0, [])
     assert shell.results() == before
     # 200 wallets with heavy skew, about 30 of which have enough history for a forest
