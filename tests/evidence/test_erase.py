@@ -1,6 +1,7 @@
 """`erase`: one wallet is gone from everything a home holds, and every other wallet is still proved."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -122,14 +123,34 @@ def erase(home: Home, wallet: str) -> Erasure:
 
 def files_naming(folder: Path, texts: list[str]) -> list[str]:
     """Files whose bytes, or whose rows when they are parquet, hold one of the texts."""
-    found = []
+    found, searches = [], searches_for(texts)
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         content = path.read_bytes()
         if path.suffix == ".parquet":
             content += json.dumps(pq.read_table(path, partitioning=None).to_pylist(), default=str).encode()
-        if any(text.encode() in content for text in texts):
+        if holds_any(content, searches):
             found.append(str(path.relative_to(folder)))
     return found
+
+
+def searches_for(texts: list[str]) -> list[tuple[re.Pattern[bytes], set[bytes]]]:
+    """Texts of one length with how all of them begin: what stands at no such beginning is none of them."""
+    groups: dict[int, set[bytes]] = {}
+    for text in texts:
+        groups.setdefault(len(text.encode()), set()).add(text.encode())
+    searches = []
+    for length, group in groups.items():
+        first, last = min(group), max(group)
+        shared = next((n for n in range(length) if first[n] != last[n]), length)
+        # looked ahead, as one may begin inside another
+        pattern = rb"(?=(%b.{%d}))" % (re.escape(first[:shared]), length - shared)
+        searches.append((re.compile(pattern, re.DOTALL), group))
+    return searches
+
+
+def holds_any(content: bytes, searches: list[tuple[re.Pattern[bytes], set[bytes]]]) -> bool:
+    """Whether one of the texts is anywhere in it; a look at each beginning is far less than a search for each text."""
+    return any(found[1] in group for pattern, group in searches for found in pattern.finditer(content))
 
 
 def contents(home: Home) -> dict[str, bytes]:
