@@ -91,18 +91,19 @@ def test_times_with_a_zone_belong_to_their_day_in_utc(stand_in: StandIn, hours: 
 
 
 @pytest.mark.parametrize("rule", ["earlier", "later"])
-@pytest.mark.parametrize("day", [date(2024, 10, 26), date(2024, 10, 27), date(2024, 10, 28)])
-def test_local_times_belong_to_the_day_the_border_reads(stand_in: StandIn, day: date, rule: Any) -> None:
+def test_local_times_belong_to_the_day_the_border_reads(stand_in: StandIn, rule: Any) -> None:
     """The clocks of London showed 01:00 to 02:00 twice on 27 October: every quarter of an hour is on one day only."""
     start = datetime.fromisoformat("2024-10-25 22:00")
     rows = [(f"{n:03}", "w", start + timedelta(minutes=15 * n), "1", None) for n in range(400)]
     create(stand_in, rows=rows)
     changes = {"source.snowflake.time_zone": "Europe/London", "border.ambiguous_times": rule}
     source = source_of(stand_in, first_day=date(2024, 10, 25), **changes)
-    days = [day - timedelta(days=1), day, day + timedelta(days=1)]
+    days = [date(2024, 10, day) for day in (25, 26, 27, 28, 29)]
     rules = BorderRules(time_zone="Europe/London", ambiguous_times=rule)
-    assert [clean_day(read(source, each), each, rules).ledger.n_quarantined for each in days] == [0, 0, 0]
-    assert len({tx for each in days for tx in ids(source, each)}) == sum(len(ids(source, each)) for each in days)
+    tables = {day: read(source, day) for day in days}
+    assert {clean_day(table, day, rules).ledger.n_quarantined for day, table in tables.items()} == {0}
+    found = [tx for table in tables.values() for tx in table.column("tx_id").to_pylist()]
+    assert len(set(found)) == len(found)
 
 
 def test_the_count_and_the_fingerprint_are_the_source_s_own(shop: StandIn) -> None:
@@ -257,7 +258,7 @@ def test_a_fault_that_passes_costs_nothing_but_time(shop: StandIn, fault: dict[s
 @pytest.mark.parametrize("fault", PASSING, ids=str)
 def test_a_fault_that_stays_ends_after_the_tries_the_settings_give(shop: StandIn, fault: dict[str, Any]) -> None:
     shop.fail('AS "TX_ID"', **fault)
-    source = source_of(shop, **{"snowflake.retries": 1})
+    source = source_of(shop, **{"snowflake.retries": 1, "snowflake.network_timeout_seconds": 1})
     with pytest.raises(SourceUnavailable, match=rf"Snowflake \(account Stand-In, table {shop.table}\) did not answer"):
         read(source)
 
