@@ -85,19 +85,36 @@ def detected(ingested: Deployment) -> Deployment:
     return ingested
 
 
-@pytest.fixture
-def deliveries(short_folder: Path) -> Path:
-    """A folder of ordinary daily files FIRST..DAY that a test may change."""
-    deliver_ordinary(short_folder / "deliveries", days_from(FIRST, WINDOW_DAYS + 1))
-    return short_folder / "deliveries"
+@pytest.fixture(scope="session")
+def delivered() -> Iterator[Path]:
+    """A folder with a ``home`` to copy and, in ``changed``, what is made anew for each test: its ``deliveries``.
+
+    A home is bound to the folder that it is filled from, so that the folder is the same for all.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="aag-", dir=short_base()))
+    days = days_from(FIRST, WINDOW_DAYS + 1)
+    deliveries = folder / "changed" / "deliveries"
+    deliver_ordinary(deliveries, days)
+    deployment = Deployment(folder, dg.DagsterInstance.ephemeral(), **source_of(deliveries))
+    deployment.ingest(*days)
+    deployment.close()
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
-def own(deploy: Deploy, deliveries: Path) -> Deployment:
-    """A deployment that has ingested FIRST..DAY of ``deliveries``."""
-    deployment = deploy(**source_of(deliveries))
-    deployment.ingest(*days_from(FIRST, WINDOW_DAYS + 1))
-    return deployment
+def deliveries(delivered: Path) -> Path:
+    """A folder of ordinary daily files FIRST..DAY that a test may change; nothing else is beside it."""
+    shutil.rmtree(delivered / "changed")
+    folder = delivered / "changed" / "deliveries"
+    deliver_ordinary(folder, days_from(FIRST, WINDOW_DAYS + 1))
+    return folder
+
+
+@pytest.fixture
+def own(deploy: Deploy, delivered: Path, deliveries: Path) -> Deployment:
+    """A deployment that has ingested FIRST..DAY of ``deliveries``; its instance knows of no run yet."""
+    return deploy(home=delivered / "home", **source_of(deliveries))
 
 
 @pytest.fixture(scope="session")

@@ -83,8 +83,9 @@ def test_the_night_proves_flags_and_a_simulation_does_not(own: Deployment) -> No
 
 def test_late_rows_are_ingested_again_under_their_own_days(own: Deployment, deliveries: Path) -> None:
     """Events and checks belong to the late days, and the run names the scored days that became stale."""
-    own.detect(DAY)
     late = DAY - timedelta(days=1)
+    own.ingest(late - timedelta(days=1), late, DAY)
+    own.detect(DAY)
     deliver(deliveries, late, [*ordinary_day(late), extra(late, BUSY[0], 41.0)])
     deliver(deliveries, NEXT, ordinary_day(NEXT))
     result = run_requested(own, tick(own, NEXT + timedelta(days=1)))
