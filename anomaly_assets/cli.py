@@ -175,12 +175,13 @@ def _days_table(summaries: list[Any], seconds: dict[date, float]) -> Table:
 @main.command("dagster-home")
 @configured
 def dagster_home(settings: Settings) -> None:
-    """Create the home's DAGSTER_HOME if need be and print its path, for dagster's own commands."""
-    from anomaly_assets.adapters.dagster_home import prepare_dagster_home
-    from anomaly_assets.adapters.home import Home
+    """Create the home's DAGSTER_HOME if need be and print its path, for Dagster's own commands.
 
-    folder = Home(settings.home).dagster
-    click.echo(prepare_dagster_home(folder, max_concurrent_runs=settings.max_concurrent_runs))
+    They find these settings from any folder then, as long as DAGSTER_HOME is that path.
+    """
+    from anomaly_assets.dagster_instance import prepare_instance
+
+    click.echo(prepare_instance(settings, say=err.print, record_again=True))
 
 
 @main.command()

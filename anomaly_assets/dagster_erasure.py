@@ -8,6 +8,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
+from pathlib import Path
 
 import dagster as dg
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, As
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
 from anomaly_assets.adapters.atomic_files import write_atomically
+from anomaly_assets.adapters.dagster_home import INSTANCE_FILE
 from anomaly_assets.adapters.erasures import ErasedWallet
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.assets.metadata import MAX_TEXT, MAX_WALLET, shown_text
@@ -28,24 +30,25 @@ _TABLES = (
 )
 
 
-def erase_from_dagster(home: Home, ids: Iterable[str], record: ErasedWallet) -> int:
-    """Forget an erased wallet in the instance of ``home``; returns how many records changed.
+def erase_from_dagster(home: Home, instance_folder: Path, ids: Iterable[str], record: ErasedWallet) -> int:
+    """Forget an erased wallet in the Dagster instance of ``home``; returns how many records changed.
 
     Parameters
     ----------
+    instance_folder : ``DAGSTER_HOME`` of the instance
     ids : the wallet's id and those of its transactions, as far as they are still known
     record : what stays of the wallet: names the others
 
     Raises ``sqlalchemy.exc.SQLAlchemyError`` when Dagster's database cannot be written.
     """
-    if not (home.dagster / "dagster.yaml").exists():
+    if not (instance_folder / INSTANCE_FILE).exists():
         return 0
     erasures, marks = home.erasures, frozenset[str]().union(*record.transactions.values())
     forgotten = Forgotten(_as_shown(ids), also=lambda word: erasures.mark_of("transaction", word) in marks)
-    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+    with dg.DagsterInstance.from_config(str(instance_folder)) as instance:
         changed = sum(_erase_from_tables(connection, forgotten) for connection in _connections(instance))
-    _empty_logs_of_writes(home)
-    return changed + _erase_from_step_logs(home, forgotten)
+    _empty_logs_of_writes(instance_folder)
+    return changed + _erase_from_step_logs(instance_folder, forgotten)
 
 
 def _as_shown(ids: Iterable[str]) -> set[str]:
@@ -86,9 +89,9 @@ def _erase_from_tables(connection: sa.Connection, forgotten: Forgotten) -> int:
     return changed
 
 
-def _empty_logs_of_writes(home: Home) -> None:
+def _empty_logs_of_writes(instance_folder: Path) -> None:
     """SQLite keeps old pages beside a database for as long as somebody has it open."""
-    for path in sorted(home.dagster.rglob("*.db")):
+    for path in sorted(instance_folder.rglob("*.db")):
         with (
             closing(sqlite3.connect(path)) as database,
             suppress(sqlite3.OperationalError),
@@ -96,9 +99,9 @@ def _empty_logs_of_writes(home: Home) -> None:
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _erase_from_step_logs(home: Home, forgotten: Forgotten) -> int:
+def _erase_from_step_logs(instance_folder: Path, forgotten: Forgotten) -> int:
     changed = 0
-    for path in sorted(p for p in (home.dagster / "storage").glob("*/compute_logs/*") if p.is_file()):
+    for path in sorted(p for p in (instance_folder / "storage").glob("*/compute_logs/*") if p.is_file()):
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
         if forgotten.named_in(text):
             write_atomically(path, forgotten.without(text).encode("utf-8", "surrogateescape"))

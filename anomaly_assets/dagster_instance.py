@@ -1,5 +1,6 @@
-"""The Dagster instance that commands run days with: that of the home, cheaper where nobody chose otherwise."""
+"""The Dagster instance of a home: made before anybody else can, and opened cheaply where nobody chose otherwise."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
@@ -7,8 +8,42 @@ import yaml
 from dagster._core.instance.ref import InstanceRef
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
+from anomaly_assets.adapters.dagster_home import INSTANCE_FILE, record_settings, write_instance_file
+from anomaly_assets.adapters.locks import exclusive
+from anomaly_assets.dagster_databases import make_databases, mend_databases
 from anomaly_assets.dagster_storage import FewConnectionsStorage
+from anomaly_assets.settings import Settings
 from anomaly_assets.step_output import StepOutputFiles
+
+FIRST_START_SECONDS = 120
+"""How long a command waits for another one that makes the databases: seconds on a quiet machine."""
+
+
+def prepare_instance(settings: Settings, *, say: Callable[[str], None], record_again: bool = False) -> Path:
+    """Make what the Dagster instance of the settings needs, or bring it up to date; returns its folder.
+
+    Its databases are made here, by one process at a time: Dagster's webserver and daemon, started at once on an empty
+    folder, each make them, and a database with two versions of itself never opens again.
+
+    Parameters
+    ----------
+    say : told what was changed in a ``dagster.yaml`` that was there, and which databases were mended
+    record_again : whether these settings become the ones of the instance when others were recorded before
+
+    Raises ``SettingsError`` when ``dagster.yaml`` is not YAML, ``Busy`` when another process does not get done with it.
+    """
+    folder, is_own = settings.instance_folder, settings.dagster_home is None
+    with exclusive(folder / "first_start.lock", timeout_seconds=FIRST_START_SECONDS):
+        if is_own or not (folder / INSTANCE_FILE).exists():
+            changed = write_instance_file(folder, max_concurrent_runs=settings.max_concurrent_runs)
+            if changed:
+                say(changed)
+        if is_own:  # several homes may share another one
+            record_settings(folder, settings, again=record_again)
+        make_databases(folder)
+        for mended in mend_databases(folder):
+            say(mended)
+    return folder
 
 
 def open_instance(folder: Path) -> dg.DagsterInstance:

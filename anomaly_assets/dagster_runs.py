@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
 from datetime import date
@@ -13,10 +13,8 @@ from typing import NamedTuple, Self
 
 import dagster as dg
 
-from anomaly_assets.adapters.dagster_home import prepare_dagster_home
-from anomaly_assets.adapters.home import Home
-from anomaly_assets.dagster_instance import open_instance
-from anomaly_assets.definitions import build_definitions
+from anomaly_assets.composition import build_definitions
+from anomaly_assets.dagster_instance import open_instance, prepare_instance
 from anomaly_assets.interrupts import Interrupts, noticed
 from anomaly_assets.settings import Settings
 
@@ -33,20 +31,23 @@ class RunResult(NamedTuple):
     error: str
 
 
-class DagsterRuns:
-    """Runs jobs against the Dagster instance of the settings' home. A context manager.
+def _unheard(_: str) -> None:
+    """Who does not listen."""
 
-    An interrupt ends it with ``KeyboardInterrupt`` after the day under way.
+
+class DagsterRuns:
+    """Runs jobs against the Dagster instance of the settings. A context manager.
+
+    ``say`` is told what was changed in the instance's ``dagster.yaml``. An interrupt ends it with
+    ``KeyboardInterrupt`` after the day under way.
     """
 
-    def __init__(self, settings: Settings, tags: Mapping[str, str]) -> None:
-        self._settings, self._tags, self._stack = settings, dict(tags), ExitStack()
+    def __init__(self, settings: Settings, tags: Mapping[str, str], say: Callable[[str], None] = _unheard) -> None:
+        self._settings, self._tags, self._say, self._stack = settings, dict(tags), say, ExitStack()
         self._interrupts = Interrupts()
 
     def __enter__(self) -> Self:
-        folder = prepare_dagster_home(
-            Home(self._settings.home).dagster, max_concurrent_runs=self._settings.max_concurrent_runs
-        )
+        folder = prepare_instance(self._settings, say=self._say)
         with ExitStack() as opened:  # whoever cannot enter leaves no instance behind as Dagster's current one
             self._instance = opened.enter_context(open_instance(folder))
             # runs that train are started one after the other; those of workers ingest, which takes one thread

@@ -1,104 +1,12 @@
-"""The composition root: settings become resources, assets, checks, jobs, schedules and sensors of one Definitions."""
+"""The code location: what Dagster's own tools load, by the settings that belong to their instance."""
 
-import dagster as dg
+import os
 
-from anomaly_assets.adapters.alerts import AlertTargets
-from anomaly_assets.adapters.compute import Compute
-from anomaly_assets.adapters.store_provider import StoreProvider
-from anomaly_assets.assets.anomaly_metrics import anomaly_metrics_asset
-from anomaly_assets.assets.code_references import with_code_references
-from anomaly_assets.assets.graph import Graph
-from anomaly_assets.assets.published_scores import published_scores_asset
-from anomaly_assets.assets.raw_transactions import raw_transactions_asset
-from anomaly_assets.assets.scored_transactions import scored_transactions_asset
-from anomaly_assets.assets.training_window import training_window_asset
-from anomaly_assets.assets.wallet_models import wallet_models_asset
-from anomaly_assets.checks.published_models_match import published_models_match_check
-from anomaly_assets.checks.sampled_flags_verify import sampled_flags_verify_check
-from anomaly_assets.checks.score_bounds import anomaly_rate_within_bounds_check, coverage_within_bounds_check
-from anomaly_assets.checks.scores_follow import scores_follow_from_current_days_check
-from anomaly_assets.jobs import build_jobs
-from anomaly_assets.partitions import daily_partitions, trailing_window_mapping
-from anomaly_assets.resources.clock import ClockResource
-from anomaly_assets.resources.detection import BoundsResource, DetectionResource
-from anomaly_assets.resources.home import HomeResource
-from anomaly_assets.resources.scores_table import ScoresTableResource
-from anomaly_assets.resources.source import source_resource
-from anomaly_assets.schedules import nightly_schedule
-from anomaly_assets.sensors.late_arrivals import late_arrivals_sensor
-from anomaly_assets.sensors.run_failure_alert import run_failure_alert
-from anomaly_assets.settings import Settings, load_settings
+from anomaly_assets.adapters.dagster_home import require_same_instance
+from anomaly_assets.code_location import settings_of_instance
+from anomaly_assets.composition import build_definitions
 
-
-def build_definitions(settings: Settings, *, runs_at_once: int | None = None) -> dg.Definitions:
-    """Everything Dagster runs for one deployment. Nothing connects or starts here.
-
-    ``runs_at_once`` is how many runs share the machine, by default as many as the settings allow.
-    """
-    compute = Compute.share(settings.compute, runs_at_once=runs_at_once or settings.max_concurrent_runs)
-    days = daily_partitions(settings.first_day)
-    detection = settings.detection
-    publishes = settings.published_scores.table is not None
-    graph = Graph(days, trailing_window_mapping(settings.window.days), settings.dashboard.address, publishes=publishes)
-    ingest, detect, nightly = build_jobs(publishes=publishes)
-    real = settings.source.kind != "synthetic"
-    return dg.Definitions(
-        assets=with_code_references(
-            [
-                raw_transactions_asset(graph, settings.border_rules, settings.source.kind),
-                training_window_asset(graph, detection, settings.window.max_missing_days),
-                wallet_models_asset(graph, detection),
-                scored_transactions_asset(graph, detection),
-                anomaly_metrics_asset(graph),
-                *([published_scores_asset(graph, detection)] if publishes else []),
-            ]
-        ),
-        asset_checks=[
-            published_models_match_check(days),
-            coverage_within_bounds_check(days),
-            anomaly_rate_within_bounds_check(days),
-            scores_follow_from_current_days_check(days),
-            sampled_flags_verify_check(days),
-        ],
-        jobs=[ingest, detect, nightly],
-        schedules=[nightly_schedule(nightly, settings.first_day, settings.nightly, switched_on=real)],
-        sensors=[
-            late_arrivals_sensor(
-                ingest,
-                watched_days=settings.nightly.watched_days,
-                switched_on=real,
-            ),
-            run_failure_alert(_alert_targets(settings)),
-        ],
-        resources={
-            "home": HomeResource(
-                root=str(settings.home),
-                first_day=settings.first_day.isoformat(),
-                lock_timeout_seconds=settings.lock_timeout_seconds,
-                threads=compute.threads,
-                window_cache_mb=compute.window_cache_bytes // (1024 * 1024),
-                elsewhere=settings.storage.elsewhere,
-            ),
-            "source": source_resource(settings),
-            "detection": DetectionResource.from_settings(detection),
-            "bounds": BoundsResource.from_settings(settings.checks),
-            "clock": ClockResource(),
-            "store": StoreProvider.from_settings(settings.redis),
-            **({"scores_table": _scores_table(settings)} if publishes else {}),
-        },
-        executor=dg.in_process_executor,
-    )
-
-
-def _scores_table(settings: Settings) -> ScoresTableResource:
-    from anomaly_assets.resources.snowflake import scores_table_resource  # noqa: PLC0415  only where it is configured
-
-    return scores_table_resource(settings)
-
-
-def _alert_targets(settings: Settings) -> AlertTargets:
-    webhook = settings.alerts.webhook
-    return AlertTargets(webhook=webhook.get_secret_value() if webhook else None, file=settings.alerts.file)
-
-
-defs = build_definitions(load_settings())
+_settings = settings_of_instance(os.environ)
+if os.environ.get("DAGSTER_HOME"):
+    require_same_instance(os.environ["DAGSTER_HOME"], _settings.instance_folder)
+defs = build_definitions(_settings)

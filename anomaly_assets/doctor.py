@@ -5,10 +5,12 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
+from anomaly_assets.adapters.dagster_home import differences
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.model_store import ModelStore
 from anomaly_assets.adapters.store_health import Severity, StoreHealth
 from anomaly_assets.adapters.store_provider import StoreProvider
+from anomaly_assets.dagster_databases import torn_databases
 from anomaly_assets.domain.errors import AnomalyAssetsError
 from anomaly_assets.resources.source import source_resource
 from anomaly_assets.settings import Settings
@@ -32,10 +34,13 @@ def examine(settings: Settings) -> Examination:
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "settings": {"settings_id": settings.detection.settings_id, "source": settings.source.kind},
         "home": {"path": str(home.root), "first_day": settings.first_day.isoformat()},
+        "Dagster": {"instance": str(settings.instance_folder)},
     }
     refusals: list[str] = []
     warnings: list[str] = []
     try:
+        refusals += _torn(settings)
+        warnings += differences(settings.instance_folder, max_concurrent_runs=settings.max_concurrent_runs)
         record = home.record()
         if record:
             refusals += _other_source(settings, record)
@@ -59,6 +64,16 @@ def _other_source(settings: Settings, record: dict[str, Any]) -> list[str]:
         f"the home's {key} is {record[key]}, the settings say {value}. What to do: use another home (--home)"
         for key, value in wanted.items()
         if record[key] != value
+    ]
+
+
+def _torn(settings: Settings) -> list[str]:
+    """Databases of the Dagster instance that Dagster will not open."""
+    return [
+        f"{path} holds {len(versions)} versions of itself ({', '.join(versions)}): two processes made it at once, and "
+        "Dagster does not open it. What to do: end webserver and daemon, then run anomaly-assets dagster-home, which "
+        "keeps the newest version and every record"
+        for path, versions in torn_databases(settings.instance_folder).items()
     ]
 
 

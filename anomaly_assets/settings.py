@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Len, Lt
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 
 from anomaly_assets.domain.algorithms import ALGORITHMS
 from anomaly_assets.domain.errors import SettingsError
@@ -272,6 +272,9 @@ class Settings(Section):
         validate_default=True,
         description="Folder of everything a run writes, relative to the settings file.",
     )
+    dagster_home: Location | None = Field(
+        None, description="Folder of the Dagster instance (`DAGSTER_HOME`), where it is not `dagster` in the home."
+    )
     first_day: date = Field(
         date(2024, 1, 1), description="First day of the home, never before the source's first; partitions start here."
     )
@@ -295,6 +298,22 @@ class Settings(Section):
     lock_timeout_seconds: Annotated[float, Ge(0)] = Field(
         3600.0, description="How long a run waits for another one that writes the same day of the same asset."
     )
+
+    _file: Path | None = PrivateAttr(None)
+
+    def model_post_init(self, context: Any) -> None:
+        """Keep which file was read: no setting, and no part of what is compared or recorded."""
+        self._file = (context or {}).get("file")
+
+    @property
+    def file(self) -> Path | None:
+        """The settings file that was read, absolute; None when there was none."""
+        return self._file
+
+    @property
+    def instance_folder(self) -> Path:
+        """``DAGSTER_HOME`` of the one Dagster instance whose runs may write into the home."""
+        return self.dagster_home or self.home / "dagster"
 
     @property
     def detection(self) -> "Detection":
@@ -404,7 +423,8 @@ def load_settings(
     for dotted, value in (overrides or {}).items():
         put(values, dotted.split("."), value)
     try:
-        return Settings.model_validate(values, context={"folder": path.parent.absolute()})
+        context = {"folder": path.parent.absolute(), "file": path.absolute() if path.is_file() else None}
+        return Settings.model_validate(values, context=context)
     except ValidationError as error:
         raise SettingsError(explain(error, Settings)) from None
 

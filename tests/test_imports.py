@@ -25,9 +25,12 @@ LAYERS = [
     {"resources"},
     {"assets", "checks"},
     {"jobs", "schedules", "sensors"},
+    {"composition"},
+    {"code_location"},
     {"definitions"},
     {
         "backfill",
+        "dagster_databases",
         "dagster_erasure",
         "dagster_instance",
         "dagster_runs",
@@ -44,9 +47,10 @@ LAYERS = [
 """Parts of the package, lowest first: a part imports from its own layer and from those below it."""
 
 LEVEL = {part: level for level, layer in enumerate(LAYERS) for part in layer}
-ENTRANCES = {"cli", "commands", "dashboard", "definitions"}
+ENTRANCES = {"cli", "code_location", "commands", "dashboard", "definitions"}
 """Parts that may read the settings of the deployment."""
 
+BELOW_ADAPTERS = {"domain", "release", "settings", "settings_reading", "settings_snowflake", "adapters"}
 WITH_DAGSTER = {"partitions", *(part for layer in LAYERS[9:] for part in layer)} - {
     "dashboard",
     "reporting",
@@ -175,7 +179,14 @@ def test_the_domain_opens_and_runs_nothing() -> None:
 
 def test_adapters_import_the_domain_and_settings_and_no_dagster() -> None:
     for path in modules("adapters"):
-        assert imported_parts(path) <= {"domain", "release", "settings", "settings_snowflake", "adapters"}, short(path)
+        assert imported_parts(path) <= {
+            "domain",
+            "release",
+            "settings",
+            "settings_reading",
+            "settings_snowflake",
+            "adapters",
+        }, short(path)
         assert "dagster" not in imported_roots(path), short(path)
 
 

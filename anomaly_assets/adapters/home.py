@@ -83,11 +83,6 @@ class Home:
         return self.root / "digests"
 
     @property
-    def dagster(self) -> Path:
-        """DAGSTER_HOME of this home."""
-        return self.root / "dagster"
-
-    @property
     def store(self) -> Path:
         """Data folder of the embedded store."""
         return self.root / "store"

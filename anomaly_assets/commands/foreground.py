@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from anomaly_assets.settings import CONFIG_ENV, SETTINGS_FILE, Settings
+from anomaly_assets.settings import CONFIG_ENV, Settings
 
 GROUP_PATIENCE_SECONDS, GROUP_POLL_SECONDS = 10.0, 0.1
 
@@ -28,10 +28,10 @@ def require_free(port: int) -> None:
 
 def same_settings_elsewhere(settings: Settings) -> dict[str, str]:
     """Environment that leads a process in another folder to the same settings."""
-    named = click.get_current_context().params.get("config") or os.environ.get(CONFIG_ENV) or SETTINGS_FILE
     paths = {
-        CONFIG_ENV: Path(named) if Path(named).is_file() else None,
+        CONFIG_ENV: settings.file,
         "ANOMALY_HOME": settings.home,
+        "ANOMALY_DAGSTER_HOME": settings.dagster_home,
         "ANOMALY_SOURCE__FILES__PATH": settings.source.files.path,
         "ANOMALY_SNOWFLAKE__PRIVATE_KEY_PATH": settings.snowflake.private_key_path,
         "ANOMALY_ALERTS__FILE": settings.alerts.file,

@@ -6,7 +6,7 @@ import sys
 import click
 
 from anomaly_assets.commands.foreground import foreground, require_free, same_settings_elsewhere
-from anomaly_assets.commands.options import configured, out
+from anomaly_assets.commands.options import configured, err, out
 from anomaly_assets.settings import Settings
 
 
@@ -15,14 +15,13 @@ from anomaly_assets.settings import Settings
 @configured
 def ui(settings: Settings, port: int) -> None:
     """Dagster's web pages over the home, with the scheduler and the embedded store."""
-    from anomaly_assets.adapters.dagster_home import prepare_dagster_home
     from anomaly_assets.adapters.home import Home
     from anomaly_assets.adapters.store_provider import StoreProvider
+    from anomaly_assets.dagster_instance import prepare_instance
 
     require_free(port)
-    home = Home(settings.home)
-    folder = prepare_dagster_home(home.dagster, max_concurrent_runs=settings.max_concurrent_runs)
-    StoreProvider.from_settings(settings.redis).resolve(home)
+    folder = prepare_instance(settings, say=err.print)
+    StoreProvider.from_settings(settings.redis).resolve(Home(settings.home))
     environment = {**os.environ, **same_settings_elsewhere(settings), "DAGSTER_HOME": str(folder)}
     # of two equal commands Dagster prefers the one that needs another package
     environment["PYTHONWARNINGS"] = ",".join(
@@ -32,6 +31,6 @@ def ui(settings: Settings, port: int) -> None:
         f"Dagster starts on http://127.0.0.1:{port} (Ctrl-C ends it; the store goes on: anomaly-assets store stop)",
         soft_wrap=True,
     )
-    # its own session and folder: no .env of the project is read, and Ctrl-C reaches it once, from here
+    # its own session and folder: no .env of the folder it was called in is read, and Ctrl-C reaches it once, from here
     command = [sys.executable, "-m", "dagster", "dev", "-m", "anomaly_assets.definitions", "-p", str(port)]
     raise click.exceptions.Exit(foreground(command, environment, folder))

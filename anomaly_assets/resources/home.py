@@ -8,19 +8,26 @@ import dagster as dg
 from pydantic import Field
 
 from anomaly_assets.adapters.compute import Compute
+from anomaly_assets.adapters.dagster_home import require_same_instance
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.steps.run import Run
 
 
 class HomeResource(dg.ConfigurableResource):
-    """Folder of everything a run writes, bound to one source and first day."""
+    """Folder of everything a run writes, bound to one source, first day and Dagster instance."""
 
     root: str
+    instance: str
     first_day: str
     lock_timeout_seconds: float
     threads: int
     window_cache_mb: int
     elsewhere: dict[str, str] = Field(default_factory=dict)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Refuse a run of another Dagster instance before it writes anything: `erase` would not find its records."""
+        if context.instance and not context.instance.is_ephemeral:
+            require_same_instance(context.instance.root_directory, Path(self.instance))
 
     def open(self) -> Home:
         """The home's paths and stores; creates nothing."""

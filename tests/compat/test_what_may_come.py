@@ -23,6 +23,7 @@ from anomaly_assets.evidence.proof import Grade, Outcome
 from anomaly_assets.evidence.stale import stale_partitions
 from anomaly_assets.evidence.trace import trace
 from anomaly_assets.evidence.verify import Verifier
+from anomaly_assets.release import RELEASE
 from anomaly_assets.settings import Detection, StatisticalSettings
 from anomaly_assets.steps.measure import measure_day
 from anomaly_assets.steps.run import Run
@@ -175,7 +176,7 @@ def test_a_day_with_a_third_detector_lies_beside_days_without_and_outlives_it(
         Grade.RE_SCORED: Outcome.MISSING,
         Grade.RE_TRAINED: Outcome.MISSING,
     }
-    assert "needs release 0.2.0" in str(proof.broken)
+    assert f"needs release {RELEASE}" in str(proof.broken)
     row = table.to_pylist()[0]
     told = trace(home, row["TX_ID"], day=day)["days"][0]["detectors"]
     assert [each["detector"] for each in told] == ["statistical", "isolation_forest", "third"]
@@ -188,7 +189,7 @@ def test_a_day_with_a_third_detector_lies_beside_days_without_and_outlives_it(
     for page in ("overview", "distributions", "comparison", "timeline", "organisations", "operations"):
         opened(page=page, **{"from": str(changing.days("scored")[0]), "to": str(day)})
     screen = opened(tx=row["TX_ID"], day=str(day))
-    assert shell.plain("needs release 0.2.0") in screen.warning[0].value
+    assert shell.plain(f"needs release {RELEASE}") in screen.warning[0].value
     opened(wallet=row["WALLET_ID"], **{"from": str(day), "to": str(day)})
     forget()
 

@@ -22,7 +22,7 @@ from short_folders import short_base
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.adapters.store_provider import StoreProvider
-from anomaly_assets.definitions import build_definitions
+from anomaly_assets.composition import build_definitions
 from anomaly_assets.jobs import DETECT, INGEST
 from anomaly_assets.settings import Settings, load_settings
 from graph.invented import FIRST, WINDOW_DAYS

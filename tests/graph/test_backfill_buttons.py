@@ -18,7 +18,7 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 from dagster_webserver.webserver import DagsterWebserver
 from starlette.applications import Starlette
 
-from anomaly_assets.adapters.dagster_home import prepare_dagster_home
+from anomaly_assets.adapters.dagster_home import write_instance_file
 from anomaly_assets.jobs import DETECT, INGEST
 from graph.conftest import Prepared
 from graph.deployment import CHECKS, SMALL, Deployment, source_of, standing
@@ -95,7 +95,8 @@ def pages(prepared: Prepared) -> Iterator[Pages]:
         pytest.MonkeyPatch.context() as environment,
         standing(prepared.ingested, **source_of(prepared.files)) as deployment,
     ):
-        folder = prepare_dagster_home(deployment.home.dagster, max_concurrent_runs=2)
+        folder = deployment.settings.instance_folder
+        write_instance_file(folder, max_concurrent_runs=2)
         environment.setenv("DAGSTER_HOME", str(folder))
         environment.setenv("ANOMALY_CONFIG", str(_written(deployment)))
         environment.delenv("REDIS_URL", raising=False)

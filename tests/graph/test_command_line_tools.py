@@ -20,7 +20,7 @@ BIN = Path(sys.executable).parent
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The project's folder as `make install` leaves a fresh clone, without a home."""
     folder = tmp_path_factory.mktemp("clone")
-    for name in ("pyproject.toml", "workspace.yaml", ".env"):
+    for name in ("pyproject.toml", "workspace.yaml"):
         shutil.copy(ROOT / name, folder)
     (folder / "anomaly_assets").symlink_to(ROOT / "anomaly_assets")
     assert run(folder, "anomaly-assets", "dagster-home").returncode == 0
@@ -31,7 +31,6 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a tool of the environment in a folder, without settings of the developer."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("ANOMALY_", "REDIS_", "DAGSTER_"))}
-    environment["PWD"] = str(folder)  # as a shell does; .env reads it
     words = [str(BIN / command[0]), *command[1:]]
     return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False)
 

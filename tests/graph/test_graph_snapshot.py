@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from anomaly_assets.definitions import build_definitions
+from anomaly_assets.composition import build_definitions
 from anomaly_assets.settings import Settings, load_settings
 from graph.deployment import CHECKS, NIGHTLY_CHECKS
 from graph.snapshot import snapshot_of

@@ -15,7 +15,7 @@ from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 
-from anomaly_assets.adapters.dagster_home import dagster_yaml
+from anomaly_assets.adapters.dagster_home import write_instance_file
 from anomaly_assets.dagster_instance import open_instance
 from anomaly_assets.dagster_storage import RUNS_OPEN, FewConnectionsEventStorage
 from anomaly_assets.step_output import StepOutputFiles
@@ -55,7 +55,7 @@ with open_instance(Path(sys.argv[1])) as instance:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A ``DAGSTER_HOME`` as the project writes it."""
-    (tmp_path / "dagster.yaml").write_bytes(dagster_yaml(2))
+    write_instance_file(tmp_path, max_concurrent_runs=2)
     return tmp_path
 
 
@@ -114,7 +114,7 @@ def test_what_a_run_tells_is_seen_by_the_pages_while_it_goes_on(folder: Path) ->
 def test_both_make_the_same_databases_and_go_on_with_those_of_the_other(folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
-    (other / "dagster.yaml").write_bytes(dagster_yaml(2))
+    write_instance_file(other, max_concurrent_runs=2)
     with open_instance(folder) as ours, plain(other) as theirs:
         our_run, their_run = run_of(int, ours), run_of(int, theirs)
         assert kinds(ours, our_run.run_id) == kinds(theirs, their_run.run_id)

@@ -10,7 +10,7 @@ from anomaly_assets.adapters.scores_table import declaration
 from anomaly_assets.adapters.snowflake_account import arguments_with_secrets, connect
 from anomaly_assets.assets import graph as assets_graph
 from anomaly_assets.backfill import is_up_to_date
-from anomaly_assets.definitions import build_definitions
+from anomaly_assets.composition import build_definitions
 from anomaly_assets.domain.published import published_schema
 from anomaly_assets.jobs import DETECT
 from graph.conftest import Prepared
