@@ -26,7 +26,7 @@ from anomaly_assets.resources.scores_table import ScoresTableResource
 from anomaly_assets.resources.source import source_resource
 from anomaly_assets.schedules import nightly_schedule
 from anomaly_assets.sensors.late_arrivals import late_arrivals_sensor
-from anomaly_assets.sensors.run_failure_alert import run_failure_alert
+from anomaly_assets.sensors.run_failure_alert import run_failure_alert, waiting_alerts
 from anomaly_assets.settings import Settings
 
 
@@ -69,6 +69,7 @@ def build_definitions(settings: Settings, *, runs_at_once: int | None = None) ->
                 switched_on=real,
             ),
             run_failure_alert(_alert_targets(settings)),
+            waiting_alerts(_alert_targets(settings)),
         ],
         resources={
             "home": HomeResource(

@@ -1,7 +1,7 @@
 """Where alerts go: a webhook, a file, or both."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,11 @@ from typing import Any
 import requests
 
 from anomaly_assets.domain.errors import PermanentError, TransientError
+from anomaly_assets.domain.identity import digest_of
 
+FILE, WEBHOOK = "file", "webhook"
+MOST_IN_FULL = 20
+"""Alerts of one message that are told in full; of the others it holds the run ids."""
 _TIMEOUT_SECONDS = 10
 
 
@@ -21,25 +25,32 @@ class AlertTargets:
     file: Path | None = None
 
     def __bool__(self) -> bool:
-        return self.webhook is not None or self.file is not None
+        return bool(self.receivers)
 
-    def send(self, alert: Mapping[str, Any]) -> None:
-        """Deliver ``alert`` to every receiver, the file first.
+    @property
+    def receivers(self) -> tuple[str, ...]:
+        """Who is told, the file first."""
+        return tuple(name for name in (FILE, WEBHOOK) if getattr(self, name) is not None)
+
+    def send(self, receiver: str, alerts: Sequence[Mapping[str, Any]]) -> None:
+        """Deliver alerts to one of ``receivers``: to the file a line each, to the webhook all in one message.
 
         Raises ``TransientError`` when the webhook does not answer or is overloaded, ``PermanentError`` when it refuses
         or its address is not one, ``OSError`` when the file cannot be written.
         """
-        if self.file is not None:
+        if receiver == FILE and self.file is not None:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with self.file.open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps(dict(alert), sort_keys=True) + "\n")
-        if self.webhook is not None:
-            self._post(self.webhook, alert)
+                lines.write("".join(json.dumps(dict(alert), sort_keys=True) + "\n" for alert in alerts))
+        if receiver == WEBHOOK and self.webhook is not None:
+            self._post(self.webhook, message_of(alerts))
 
     @staticmethod
-    def _post(url: str, alert: Mapping[str, Any]) -> None:
+    def _post(url: str, message: Mapping[str, Any]) -> None:
         try:
-            answer = requests.post(url, json=dict(alert), timeout=_TIMEOUT_SECONDS)
+            answer = requests.post(
+                url, json=dict(message), headers={"Idempotency-Key": message["key"]}, timeout=_TIMEOUT_SECONDS
+            )
         except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema):
             raise PermanentError(
                 "the address of the alert webhook is not one", expected="https://...", remedy="correct alerts.webhook"
@@ -53,3 +64,21 @@ class AlertTargets:
             raise kind(
                 f"the alert webhook answered {answer.status_code}", expected="2xx", remedy="check alerts.webhook"
             )
+
+
+def message_of(alerts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the webhook is sent: an alert as it is, or one message about those that waited, each under its run id.
+
+    ``key`` is the same whenever the same is sent again: the run id, or a digest of all of them.
+    """
+    if len(alerts) == 1:
+        return {**alerts[0], "key": alerts[0]["run_id"]}
+    run_ids = [str(alert["run_id"]) for alert in alerts]
+    return {
+        "event": "runs_failed",
+        "severity": "critical" if any(alert["severity"] == "critical" for alert in alerts) else "warning",
+        "key": digest_of(run_ids),
+        "count": len(alerts),
+        "run_ids": run_ids,
+        "alerts": [dict(alert) for alert in alerts[:MOST_IN_FULL]],
+    }

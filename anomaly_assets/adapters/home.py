@@ -22,6 +22,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from anomaly_assets.adapters.alert_outbox import AlertOutbox
 from anomaly_assets.adapters.atomic_files import write_atomically
 from anomaly_assets.adapters.erasures import Erasures
 from anomaly_assets.adapters.lake import Lake
@@ -81,6 +82,11 @@ class Home:
     def digests(self) -> Path:
         """Folder of digests of scored days."""
         return self.root / "digests"
+
+    @property
+    def alerts(self) -> AlertOutbox:
+        """Alerts that were not sent yet."""
+        return AlertOutbox(self.root / "alerts")
 
     @property
     def store(self) -> Path:

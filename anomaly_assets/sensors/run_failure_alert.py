@@ -1,30 +1,72 @@
-"""run_failure_alert: reports every failed run to a webhook or a file."""
+"""run_failure_alert reports every failed run; waiting_alerts sends again what a receiver did not take."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 
+from anomaly_assets.adapters.alert_outbox import AlertOutbox, Delivery
 from anomaly_assets.adapters.alerts import AlertTargets
+from anomaly_assets.domain.errors import TransientError
 from anomaly_assets.jobs import NIGHTLY
+from anomaly_assets.resources.clock import ClockResource
+from anomaly_assets.resources.home import HomeResource
+
+INTERVAL_SECONDS = 60
 
 
 def run_failure_alert(targets: AlertTargets) -> dg.SensorDefinition:
     """Switched on when a receiver is configured (alerts.webhook or alerts.file)."""
-    status = dg.DefaultSensorStatus.RUNNING if targets else dg.DefaultSensorStatus.STOPPED
 
     @dg.run_failure_sensor(
         name="run_failure_alert",
-        default_status=status,
+        default_status=_status(targets),
         description="Reports every failed run: job, partition, errors. Set alerts.webhook or alerts.file.",
     )
-    def alert(context: dg.RunFailureSensorContext) -> None:
+    def alert(context: dg.RunFailureSensorContext, home: HomeResource, clock: ClockResource) -> None:
         run = context.dagster_run
         message = context.failure_event.message or "the run failed without a message"
         steps = {event.step_key or "": _step_error(event) for event in context.get_step_failure_events()}
-        targets.send(alert_of(run.run_id, run.job_name, run.tags, message, steps))
+        outbox, now = home.open().alerts, clock.now()
+        outbox.put(alert_of(run.run_id, run.job_name, run.tags, message, steps), targets, at=now)
+        _tell(outbox.deliver(targets, at=now), outbox)
 
     return alert
+
+
+def waiting_alerts(targets: AlertTargets) -> dg.SensorDefinition:
+    """Switched on when a receiver is configured."""
+
+    @dg.sensor(
+        name="waiting_alerts",
+        minimum_interval_seconds=INTERVAL_SECONDS,
+        default_status=_status(targets),
+        description="Sends alerts again that a receiver did not take: in one message, until it takes them or a week is "
+        "over. Its ticks fail for as long as one waits.",
+    )
+    def deliver(home: HomeResource, clock: ClockResource) -> dg.SkipReason:
+        outbox = home.open().alerts
+        delivery = outbox.deliver(targets, at=clock.now())
+        _tell(delivery, outbox)
+        return dg.SkipReason(f"{delivery.delivered} alerts were sent" if delivery.delivered else "no alert waits")
+
+    return deliver
+
+
+def _status(targets: AlertTargets) -> dg.DefaultSensorStatus:
+    return dg.DefaultSensorStatus.RUNNING if targets else dg.DefaultSensorStatus.STOPPED
+
+
+def _tell(delivery: Delivery, outbox: AlertOutbox) -> None:
+    """Fail the tick when something was not sent: its page is where people look."""
+    lost = f"{delivery.given_up} alerts that waited a week are sent no more, see {outbox.given_up}"
+    told = [
+        *([delivery.problem] if delivery.problem else []),
+        *([f"{delivery.waiting} alerts wait and are sent again"] if delivery.waiting else []),
+        *([lost] if delivery.given_up else []),
+    ]
+    if told:
+        raise TransientError("; ".join(told), remedy="check alerts.webhook and alerts.file")
 
 
 def alert_of(

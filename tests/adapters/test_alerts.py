@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from anomaly_assets.adapters.alerts import AlertTargets
+from anomaly_assets.adapters.alerts import FILE, WEBHOOK, AlertTargets
 from anomaly_assets.domain.errors import AnomalyAssetsError, PermanentError, TransientError
 
-ALERT = {"event": "run_failed", "job": "nightly", "partition": "2024-03-01"}
+ALERT = {"event": "run_failed", "run_id": "r1", "severity": "warning", "job": "nightly", "partition": "2024-03-01"}
 CANARY = "canary-7f3a"
 
 
@@ -43,24 +43,29 @@ def webhook(status: int) -> Iterator[tuple[str, list[bytes]]]:
 
 def test_alerts_are_appended_to_the_file_one_json_line_each(tmp_path: Path) -> None:
     targets = AlertTargets(file=tmp_path / "new" / "alerts.jsonl")
-    targets.send(ALERT)
-    targets.send({**ALERT, "message": "two\nlines"})
+    targets.send(FILE, [ALERT])
+    targets.send(FILE, [{**ALERT, "message": "two\nlines"}])
     lines = (tmp_path / "new" / "alerts.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == [ALERT, {**ALERT, "message": "two\nlines"}]
 
 
-def test_alerts_are_posted_to_the_webhook_and_written_to_the_file(tmp_path: Path) -> None:
+def test_one_alert_is_posted_as_it_is_and_more_of_them_in_one_message() -> None:
+    more = [{**ALERT, "run_id": f"r{number}"} for number in range(1, 51)]
+    more[30]["severity"] = "critical"
     with webhook(204) as (url, bodies):
-        AlertTargets(webhook=url, file=tmp_path / "alerts.jsonl").send(ALERT)
-    assert [json.loads(body) for body in bodies] == [ALERT]
-    assert json.loads((tmp_path / "alerts.jsonl").read_text()) == ALERT
+        AlertTargets(webhook=url).send(WEBHOOK, [ALERT])
+        AlertTargets(webhook=url).send(WEBHOOK, more)
+    one, all_of_them = (json.loads(body) for body in bodies)
+    assert one == {**ALERT, "key": "r1"}
+    assert all_of_them["run_ids"] == [alert["run_id"] for alert in more]
+    assert all_of_them["alerts"] == more[:20]
+    assert (all_of_them["count"], all_of_them["severity"], all_of_them["event"]) == (50, "critical", "runs_failed")
 
 
 def test_without_receivers_there_is_nothing_to_do() -> None:
     assert not AlertTargets()
     assert AlertTargets(file=Path("alerts"))
-    assert AlertTargets(webhook="https://example.org")
-    AlertTargets().send(ALERT)
+    assert AlertTargets(webhook="https://example.org", file=Path("alerts")).receivers == (FILE, WEBHOOK)
 
 
 @pytest.mark.parametrize(
@@ -69,14 +74,14 @@ def test_without_receivers_there_is_nothing_to_do() -> None:
 )
 def test_a_refusal_is_permanent_and_an_overload_is_not(status: int, kind: type[AnomalyAssetsError]) -> None:
     with webhook(status) as (url, _), pytest.raises(kind, match=str(status)) as error:
-        AlertTargets(webhook=url).send(ALERT)
+        AlertTargets(webhook=url).send(WEBHOOK, [ALERT])
     assert CANARY not in str(error.value)
 
 
 @pytest.mark.parametrize("address", [CANARY, f"ftp://{CANARY}", f"http://[{CANARY}", f"http:///{CANARY}"])
 def test_an_address_that_is_none_is_a_permanent_error(address: str) -> None:
     with pytest.raises(PermanentError, match=r"alerts\.webhook") as error:
-        AlertTargets(webhook=address).send(ALERT)
+        AlertTargets(webhook=address).send(WEBHOOK, [ALERT])
     assert CANARY not in str(error.value)
 
 
@@ -84,7 +89,7 @@ def test_a_webhook_that_does_not_answer_is_a_transient_error() -> None:
     with webhook(200) as (url, _):
         pass
     with pytest.raises(TransientError, match="did not answer") as error:
-        AlertTargets(webhook=url).send(ALERT)
+        AlertTargets(webhook=url).send(WEBHOOK, [ALERT])
     assert CANARY not in str(error.value)
 
 

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from anomaly_assets.adapters.alerts import AlertTargets
+from anomaly_assets.dagster_erasure import erase_from_alerts
+from anomaly_assets.domain.errors import TransientError
+from anomaly_assets.domain.forgetting import Forgotten
 from anomaly_assets.jobs import DETECT, INGEST, NIGHTLY
+from anomaly_assets.resources.clock import ClockResource
+from anomaly_assets.sensors.run_failure_alert import alert_of
 from graph.deployment import Deploy, Deployment, source_of
 from graph.invented import DAY
 
@@ -57,13 +63,35 @@ def webhook() -> Iterator[Receiver]:
 
 def tick(deployment: Deployment, cursor: str | None = None) -> tuple[str | None, str]:
     """One evaluation: the cursor for the next one, and what went wrong in it."""
-    sensor = deployment.definitions.resolve_sensor_def("run_failure_alert")
-    context = dg.build_sensor_context(
-        instance=deployment.instance, definitions=deployment.definitions, cursor=cursor, sensor_name=sensor.name
-    )
+    sensor, context = prepared_tick(deployment, "run_failure_alert", cursor)
     data = sensor.evaluate_tick(context)
     errors = [reaction.error for reaction in data.dagster_run_reactions or [] if reaction.error]
     return data.cursor, "".join(str(error) for error in errors)
+
+
+def send_again(deployment: Deployment) -> str:
+    """One evaluation of what sends again: what it says, or what went wrong."""
+    sensor, context = prepared_tick(deployment, "waiting_alerts")
+    try:
+        return sensor.evaluate_tick(context).skip_message or ""
+    except TransientError as error:
+        return str(error)
+
+
+def prepared_tick(
+    deployment: Deployment, name: str, cursor: str | None = None
+) -> tuple[dg.SensorDefinition, dg.SensorEvaluationContext]:
+    """A sensor with all that the daemon would give it."""
+    definitions = deployment.definitions
+    sensor = definitions.resolve_sensor_def(name)
+    resources = {key: (definitions.resources or {})[key] for key in ("home", "clock")}
+    return sensor, dg.build_sensor_context(
+        instance=deployment.instance,
+        definitions=definitions,
+        cursor=cursor,
+        sensor_name=sensor.name,
+        resources=resources,
+    )
 
 
 def test_a_failed_run_becomes_a_line_and_a_message(deploy: Deploy, deliveries: Path, webhook: Receiver) -> None:
@@ -77,7 +105,7 @@ def test_a_failed_run_becomes_a_line_and_a_message(deploy: Deploy, deliveries: P
 
     (line,) = lines.read_text().splitlines()
     alert = json.loads(line)
-    assert webhook.received == [(f"/hooks/{SECRET}", alert)]
+    assert webhook.received == [(f"/hooks/{SECRET}", {**alert, "key": failed.run_id})]
     assert {key: alert[key] for key in ("event", "severity", "run_id", "job", "partition", "backfill")} == {
         "event": "run_failed",
         "severity": "warning",
@@ -120,10 +148,87 @@ def test_a_webhook_that_fails_is_an_error_that_keeps_its_address_secret(
     assert len(lines.read_text().splitlines()) == 1
 
 
+def failed_days(deployment: Deployment, cursor: str | None, count: int) -> tuple[str | None, list[str]]:
+    """Runs that fail, each told of at once; the cursor and the run ids."""
+    run_ids = []
+    for number in range(count):
+        run_ids.append(deployment.run(INGEST, UNCOVERED + timedelta(days=number)).run_id)
+        cursor, _ = tick(deployment, cursor)
+    return cursor, run_ids
+
+
+def test_after_an_outage_what_waited_is_one_message_and_the_file_holds_each_once(
+    deploy: Deploy, deliveries: Path, webhook: Receiver
+) -> None:
+    lines = deliveries.parent / "failed.jsonl"
+    deployment = deploy(**source_of(deliveries), **{"alerts.file": lines, "alerts.webhook": webhook.url})
+    assert send_again(deployment) == "no alert waits"
+    cursor, _ = tick(deployment)
+    webhook.status = 503
+    _, run_ids = failed_days(deployment, cursor, 3)
+    assert "3 alerts wait and are sent again" in send_again(deployment)
+    webhook.received.clear()
+
+    webhook.status = 200
+    assert send_again(deployment) == "3 alerts were sent"
+    ((_, message),) = webhook.received
+    assert (message["event"], message["run_ids"], message["count"]) == ("runs_failed", run_ids, 3)
+    assert [alert["run_id"] for alert in message["alerts"]] == run_ids
+    assert [json.loads(line)["run_id"] for line in lines.read_text().splitlines()] == run_ids
+    assert send_again(deployment) == "no alert waits"
+    assert len(webhook.received) == 1
+
+
+def test_the_next_failure_takes_along_what_waited(deploy: Deploy, deliveries: Path, webhook: Receiver) -> None:
+    deployment = deploy(**source_of(deliveries), **{"alerts.webhook": webhook.url})
+    cursor, _ = tick(deployment)
+    webhook.status = 500
+    cursor, (first,) = failed_days(deployment, cursor, 1)
+    webhook.received.clear()
+    webhook.status = 200
+    _, (second,) = failed_days(deployment, cursor, 1)
+    assert [message["run_ids"] for _, message in webhook.received] == [[first, second]]
+
+
+def test_an_alert_that_nobody_takes_for_a_week_is_given_up_loudly_and_kept(
+    deploy: Deploy, deliveries: Path, webhook: Receiver
+) -> None:
+    webhook.status = 500
+    settings = {**source_of(deliveries), "alerts.webhook": webhook.url}
+    deployment = deploy(**settings)
+    cursor, _ = tick(deployment)
+    _, (run_id,) = failed_days(deployment, cursor, 1)
+    clock = ClockResource(fixed=(datetime.now(UTC) + timedelta(days=7, hours=1)).isoformat())
+    later = deploy(beside=deployment, resources={"clock": clock}, **settings)
+    told = send_again(later)
+    assert "1 alerts that waited a week are sent no more" in told
+    assert str(deployment.home.alerts.given_up) in told
+    (kept,) = deployment.home.alerts.files()
+    assert (kept.parent, kept.stem) == (deployment.home.alerts.given_up, run_id)
+    webhook.status = 200
+    assert send_again(later) == "no alert waits"
+
+
+def test_an_erased_wallet_is_named_by_no_alert_that_waits(deploy: Deploy, deliveries: Path) -> None:
+    home = deploy(**source_of(deliveries)).home
+    steps = {"scored_transactions": "busy-1 and busy-10"}
+    alert = alert_of("r1", NIGHTLY, {}, "wallet busy-1 is odd\nand so on", steps)
+    home.alerts.put(alert, AlertTargets(file=deliveries / "never"), at=datetime.now(UTC))
+    assert erase_from_alerts(home, Forgotten(["busy-1"])) == 1
+    (path,) = home.alerts.files()
+    assert json.loads(path.read_bytes())["alert"] == {
+        **alert,
+        "message": "and so on",
+        "steps": {"scored_transactions": "(erased)"},
+    }
+    assert erase_from_alerts(home, Forgotten(["busy-1"])) == 0
+
+
 def test_the_sensor_is_on_when_it_has_somebody_to_tell(deploy: Deploy, deliveries: Path) -> None:
     told = deploy(**source_of(deliveries), **{"alerts.file": deliveries.parent / "failed.jsonl"})
     for deployment, status in (
         (told, dg.DefaultSensorStatus.RUNNING),
         (deploy(**source_of(deliveries)), dg.DefaultSensorStatus.STOPPED),
     ):
-        assert deployment.definitions.resolve_sensor_def("run_failure_alert").default_status is status
+        for name in ("run_failure_alert", "waiting_alerts"):
+            assert deployment.definitions.resolve_sensor_def(name).default_status is status
