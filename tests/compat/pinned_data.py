@@ -169,8 +169,8 @@ def names() -> dict[str, Any]:
         "scores receipt": str(home.scores_receipt(DAY)),
         "log": str(home.log.path),
         "folders": {
-            name: str(getattr(home, name))
-            for name in ("output", "settings", "truth", "source_days", "dagster", "store")
+            **{name: str(getattr(home, name)) for name in ("output", "settings", "truth", "source_days", "store")},
+            "dagster": str(load_settings(environ={}, overrides={"home": home.root}).instance_folder),
         },
         "archive": str(home.models.root),
         "mark of a wallet": erasures.mark_of("wallet", "alpha"),

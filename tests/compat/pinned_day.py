@@ -17,7 +17,7 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.adapters.sources.files import FilesSource
 from anomaly_assets.checks.sampled_flags_verify import verify_sample
-from anomaly_assets.domain.days import DayRange
+from anomaly_assets.domain.days import ONE_DAY, DayRange
 from anomaly_assets.domain.identity import table_digest
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.evidence.stale import stale_partitions
@@ -127,7 +127,7 @@ def _made() -> Iterator[Deployment]:
 
 
 def _run(settings: Settings) -> Run:
-    return Run(Home(settings.home), "run-by-hand", lambda: NOON, lambda _: None, 60.0)
+    return Run(Home(settings.home), "run-by-hand", lambda: NOON + ONE_DAY, lambda _: None, 60.0)
 
 
 def _deliver(folder: Path) -> Path:

@@ -110,8 +110,9 @@ def test_only_the_changed_day_is_asked_for(deploy: Deploy, deliveries: Path) -> 
 
 
 def test_only_the_last_days_are_watched_and_never_today(deploy: Deploy, deliveries: Path) -> None:
-    deployment = deploy(**at(DAY), **source_of(deliveries), **{"nightly.watched_days": 2})
-    deployment.ingest(*days_from(FIRST, 5))
+    later = deploy(**source_of(deliveries))
+    later.ingest(*days_from(FIRST, 5))
+    deployment = deploy(beside=later, **at(DAY), **source_of(deliveries), **{"nightly.watched_days": 2})
     for day in days_from(FIRST, 5):
         deliver(deliveries, day, [*ordinary_day(day), extra(day, BUSY[0], 9.0)])
     data, _ = tick(deployment)
