@@ -12,6 +12,7 @@ import dagster as dg
 import pytest
 import yaml
 
+from anomaly_assets.adapters.embedded_store import EmbeddedStore
 from anomaly_assets.dagster_databases import DATABASES
 from cli.conftest import Shell, empty_folder
 
@@ -42,10 +43,11 @@ def tool(folder: Path, *command: str, **environment: str) -> subprocess.Complete
 
 
 @pytest.fixture
-def cards(shell: Shell) -> Shell:
+def cards(shell: Shell) -> Iterator[Shell]:
     """A checkout whose settings name another home than the default."""
     (shell.folder / "anomaly.yaml").write_text(CARDS, encoding="utf-8")
-    return shell
+    yield shell
+    EmbeddedStore(shell.folder / "home_cards" / "store", 64).stop()
 
 
 @pytest.fixture
