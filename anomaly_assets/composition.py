@@ -1,5 +1,7 @@
 """The composition root: settings become resources, assets, checks, jobs, schedules and sensors of one Definitions."""
 
+from urllib.parse import urlsplit
+
 import dagster as dg
 
 from anomaly_assets.adapters.alerts import AlertTargets
@@ -25,6 +27,7 @@ from anomaly_assets.resources.home import HomeResource
 from anomaly_assets.resources.scores_table import ScoresTableResource
 from anomaly_assets.resources.source import source_resource
 from anomaly_assets.schedules import nightly_schedule
+from anomaly_assets.sensors.dead_runs import dead_runs_sensor
 from anomaly_assets.sensors.late_arrivals import late_arrivals_sensor
 from anomaly_assets.sensors.run_failure_alert import run_failure_alert, waiting_alerts
 from anomaly_assets.settings import Settings
@@ -39,7 +42,14 @@ def build_definitions(settings: Settings, *, runs_at_once: int | None = None) ->
     days = daily_partitions(settings.first_day)
     detection = settings.detection
     publishes = settings.published_scores.table is not None
-    graph = Graph(days, trailing_window_mapping(settings.window.days), settings.dashboard.address, publishes=publishes)
+    graph = Graph(
+        days,
+        trailing_window_mapping(settings.window.days),
+        settings.dashboard.address,
+        publishes=publishes,
+        # the path alone: whoever reaches the pages by another host stays there
+        prefix=urlsplit(settings.dashboard.dagster_address).path.rstrip("/"),
+    )
     ingest, detect, nightly = build_jobs(publishes=publishes)
     real = settings.source.kind != "synthetic"
     return dg.Definitions(
@@ -68,6 +78,7 @@ def build_definitions(settings: Settings, *, runs_at_once: int | None = None) ->
                 watched_days=settings.nightly.watched_days,
                 switched_on=real,
             ),
+            dead_runs_sensor(nightly),
             run_failure_alert(_alert_targets(settings)),
             waiting_alerts(_alert_targets(settings)),
         ],

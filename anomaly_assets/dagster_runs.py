@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 import dagster as dg
+from dagster._core.utils import make_new_run_id
 
 from anomaly_assets.composition import build_definitions
 from anomaly_assets.dagster_instance import open_instance, prepare_instance
@@ -19,7 +20,8 @@ from anomaly_assets.interrupts import Interrupts, noticed
 from anomaly_assets.settings import Settings
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-PROCESS_TAG = "anomaly_assets/process"
+PROCESS_TAG, RUN_TAG = "anomaly_assets/process", "anomaly_assets/run"
+"""Which process runs which run: who runs it again, from Dagster's pages for instance, copies both."""
 PARALLEL_FROM = 16
 """Fewer days are run in this process: starting others costs seconds."""
 
@@ -85,10 +87,12 @@ class DagsterRuns:
 
     def one(self, job: str, day: date) -> RunResult:
         """Run ``job`` for one day."""
+        run_id = make_new_run_id()
         result = self._definitions.resolve_job_def(job).execute_in_process(
+            run_id=run_id,
             partition_key=day.isoformat(),
             instance=self._instance,
-            tags={**self._tags, PROCESS_TAG: _this_process()},
+            tags={**self._tags, PROCESS_TAG: _this_process(), RUN_TAG: run_id},
             run_config=_QUIET,
             raise_on_error=False,
         )
@@ -126,7 +130,9 @@ def _fail_dead_runs(instance: dg.DagsterInstance) -> None:
     host = socket.gethostname()
     for run in instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
         where, _, pid = run.tags.get(PROCESS_TAG, "").rpartition(":")
-        if where == host and not _is_alive(int(pid)):
+        # releases before 0.3.0 did not say whose process it is
+        is_its_own = run.tags.get(RUN_TAG) == run.run_id or (RUN_TAG not in run.tags and run.parent_run_id is None)
+        if where == host and is_its_own and not _is_alive(int(pid)):
             instance.report_run_failed(run, "the command that ran it was killed; run it again")
 
 

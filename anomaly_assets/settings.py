@@ -8,11 +8,12 @@ between levels: ``ANOMALY_STATISTICAL__ZSCORE_THRESHOLD=4``), the file ``anomaly
 import os
 from collections.abc import Iterator, Mapping
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Len, Lt
-from pydantic import Field, PrivateAttr, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 
 from anomaly_assets.domain.algorithms import ALGORITHMS
 from anomaly_assets.domain.errors import SettingsError
@@ -253,7 +254,8 @@ class DashboardSettings(Section):
     dagster_address: str = Field(
         "http://127.0.0.1:3000",
         pattern=r"^https?://[\w.:\[\]-]+(/[\w.~%/-]*)?$",
-        description="Where Dagster's pages are reached: the dashboard and reports link to runs and partitions.",
+        description="Where Dagster's pages are reached, with the path of `--path-prefix` or of a proxy: the dashboard, "
+        "reports and Dagster's own pages link to runs and partitions there.",
     )
 
 
@@ -299,16 +301,14 @@ class Settings(Section):
         3600.0, description="How long a run waits for another one that writes the same day of the same asset."
     )
 
-    _file: Path | None = PrivateAttr(None)
-
     def model_post_init(self, context: Any) -> None:
-        """Keep which file was read: no setting, and no part of what is compared or recorded."""
-        self._file = (context or {}).get("file")
+        """Keep which file was read beside the settings: equal settings are equal, whatever file says them."""
+        self.__dict__["file"] = (context or {}).get("file")
 
-    @property
+    @cached_property
     def file(self) -> Path | None:
         """The settings file that was read, absolute; None when there was none."""
-        return self._file
+        return None
 
     @property
     def instance_folder(self) -> Path:

@@ -1,6 +1,7 @@
 """The base install is enough to import and run the project; heavy parts are extras."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -37,7 +38,12 @@ def test_every_module_imports_with_the_base_dependencies_alone(tmp_path: Path) -
     python = environment / "bin" / "python"
     uv("pip", "install", "--python", str(python), "--constraint", str(ROOT / "requirements.lock"), str(ROOT))
     imported = subprocess.run(
-        [python, "-W", "error", "-c", IMPORT_ALL], capture_output=True, text=True, cwd=tmp_path, check=False
+        [python, "-W", "error", "-c", IMPORT_ALL],
+        env={**os.environ, "ANOMALY_HOME": str(tmp_path / "home")},  # without any, Dagster's definitions load nothing
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
     )
     assert imported.returncode == 0, imported.stderr
     assert imported.stdout.strip() == "[]"
@@ -56,7 +62,10 @@ def test_importing_the_definitions_loads_no_heavy_library() -> None:
     """What every Dagster process pays: no plotting, no scikit-learn, no web server until they are needed."""
     heavy = ("matplotlib", "sklearn", "streamlit", "pandas")
     code = f"import sys, anomaly_assets.definitions; print([m for m in {heavy} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    environment = {**os.environ, "ANOMALY_HOME": str(ROOT / "home")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, cwd=ROOT
+    )
     assert done.stdout.strip() == "[]"
 
 

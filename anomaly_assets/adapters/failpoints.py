@@ -1,8 +1,8 @@
 """Named points where a test may stop, kill or disturb a run: the way crashes are proved harmless.
 
 A point costs a dictionary look-up when nothing is armed. ``ANOMALY_FAILPOINTS=wallet_models.sealed=kill`` arms a point
-of a whole process with SIGKILL, ``=interrupt`` and ``=terminate`` with SIGINT and SIGTERM; ``armed`` arms one with a
-callable inside a test.
+of a whole process with SIGKILL, ``=interrupt``, ``=terminate`` and ``=stop`` with their signals; ``armed`` arms one
+with a callable inside a test.
 """
 
 import os
@@ -14,7 +14,12 @@ from functools import partial
 from anomaly_assets.domain.errors import SettingsError
 
 ENV = "ANOMALY_FAILPOINTS"
-SIGNALS = {"kill": signal.SIGKILL, "interrupt": signal.SIGINT, "terminate": signal.SIGTERM}
+SIGNALS = {
+    "kill": signal.SIGKILL,
+    "interrupt": signal.SIGINT,
+    "terminate": signal.SIGTERM,
+    "stop": signal.SIGSTOP,
+}
 Action = Callable[[], None]
 _actions: dict[str, Action] = {}
 
@@ -43,7 +48,7 @@ def _from_environment() -> dict[str, Action]:
     if wrong:
         raise SettingsError(
             f"{ENV} asks for {wrong}",
-            expected="NAME=kill, NAME=interrupt or NAME=terminate, several with commas between",
+            expected="NAME=kill, NAME=interrupt, NAME=terminate or NAME=stop, several with commas between",
         )
     return {name: partial(_send, SIGNALS[action]) for name, _, action in points}
 

@@ -25,6 +25,7 @@ from typing import Any
 from anomaly_assets.adapters.alert_outbox import AlertOutbox
 from anomaly_assets.adapters.atomic_files import write_atomically
 from anomaly_assets.adapters.erasures import Erasures
+from anomaly_assets.adapters.heartbeats import Heartbeats
 from anomaly_assets.adapters.lake import Lake
 from anomaly_assets.adapters.locks import exclusive
 from anomaly_assets.adapters.model_archive import ModelArchive
@@ -87,6 +88,11 @@ class Home:
     def alerts(self) -> AlertOutbox:
         """Alerts that were not sent yet."""
         return AlertOutbox(self.root / "alerts")
+
+    @property
+    def heartbeats(self) -> Heartbeats:
+        """Which runs are alive."""
+        return Heartbeats(self.root / "runs")
 
     @property
     def store(self) -> Path:

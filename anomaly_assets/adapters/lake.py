@@ -15,7 +15,7 @@ renames them and replaces the seal. Whoever is killed leaves the old revision cu
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -165,9 +165,18 @@ class Lake:
 
     @contextmanager
     def writing(
-        self, asset: str, day: date, *, timeout_seconds: float, on_wait: Callable[[], None] | None = None
+        self,
+        asset: str,
+        day: date,
+        *,
+        timeout_seconds: float,
+        on_wait: Callable[[], None] | None = None,
+        may_commit: Callable[[], None] | None = None,
     ) -> Iterator["PartitionWriter"]:
-        """Hold the day's lock for ``asset`` and hand out its writer. Raises ``Busy``."""
+        """Hold the day's lock for ``asset`` and hand out its writer. Raises ``Busy``.
+
+        ``may_commit`` raises when the writer must not make anything current any more.
+        """
         path = self.locks / asset / f"{day.isoformat()}.lock"
         with exclusive(path, timeout_seconds=timeout_seconds, on_wait=on_wait) as lease:
             folder, local = self.folder(asset, day), self.local_folder(asset, day)
@@ -176,7 +185,7 @@ class Lake:
             remove_temporary_files(folder / "seals")
             remove_temporary_files(folder / "seals" / "all")
             failpoint(f"{asset}.locked")
-            writer = PartitionWriter(self, asset, day, lease)
+            writer = PartitionWriter(self, asset, day, replace(lease, also=may_commit))
             try:
                 yield writer
             finally:  # its own files only: another writer may have taken the lock over

@@ -16,14 +16,17 @@ _TOKEN_BYTES = 32
 
 @dataclass(frozen=True)
 class Lease:
-    """A held lock. ``token`` grows with every holder of the same lock."""
+    """A held lock. ``token`` grows with every holder of the same lock; ``also`` is asked whenever it is checked."""
 
     path: Path
     handle: int
     token: int
+    also: Callable[[], None] | None = None
 
     def check(self) -> None:
         """Raise ``Superseded`` unless this is still the newest holder of the lock at its path."""
+        if self.also:
+            self.also()
         token = _token_at(self.path) if _is_at(self.handle, self.path) else -1
         if token != self.token:
             raise Superseded(

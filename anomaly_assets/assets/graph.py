@@ -43,12 +43,14 @@ class Graph:
     days, window : the partitions, and the days before one of them
     dashboard : address of the dashboard
     publishes : whether scored days go to a table elsewhere
+    prefix : path under which Dagster's pages are reached, ``/dagster`` for instance; empty when there is none
     """
 
     days: dg.DailyPartitionsDefinition
     window: dg.TimeWindowPartitionMapping
     dashboard: str
     publishes: bool = False
+    prefix: str = ""
 
     def common(self, asset: str, group: str) -> dict[str, Any]:
         """Arguments every asset is declared with. No backfill policy: one run per date, or checks lose their date."""
@@ -71,7 +73,7 @@ class Graph:
         return {
             **({} if trial else self._dashboard(asset, day)),
             **{
-                f"same day: {other}": dg.MetadataValue.url(partition_page(other, day))
+                f"same day: {other}": dg.MetadataValue.url(f"{self.prefix}{partition_page(other, day)}")
                 for other in assets
                 if other != asset
             },

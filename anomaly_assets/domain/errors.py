@@ -16,6 +16,7 @@ AnomalyAssetsError
 │   ├── BlockedByCheck        a blocking check failed on the staged result
 │   ├── ModelConflict         one recipe gave two models
 │   ├── StoreRefused          the model store must not be used as it is configured
+│   ├── TakenForDead          nothing was heard of the run for too long
 │   └── TargetError           the table that scores go to is not what its settings promise
 └── TransientError            a rerun may help
     ├── SourceUnavailable     the source did not answer
@@ -122,6 +123,10 @@ class ModelConflict(PermanentError):
 
 class StoreRefused(PermanentError):
     """The model store must not be used as it is configured."""
+
+
+class TakenForDead(PermanentError):
+    """Nothing was heard of the run for too long, so it commits nothing any more, however often it tries."""
 
 
 class TargetError(PermanentError):

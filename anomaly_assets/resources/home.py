@@ -1,8 +1,10 @@
 """The home as a Dagster resource."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import date, datetime
 from pathlib import Path
+from typing import Self
 
 import dagster as dg
 from pydantic import Field
@@ -24,10 +26,18 @@ class HomeResource(dg.ConfigurableResource):
     window_cache_mb: int
     elsewhere: dict[str, str] = Field(default_factory=dict)
 
-    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Refuse a run of another Dagster instance before it writes anything: `erase` would not find its records."""
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Self]:
+        """Refuse a run of another Dagster instance before it writes anything: `erase` would not find its records.
+
+        A run is seen alive in the home for as long as it has this resource.
+        """
         if context.instance and not context.instance.is_ephemeral:
             require_same_instance(context.instance.root_directory, Path(self.instance))
+        with ExitStack() as stack:
+            if context.run:
+                stack.enter_context(self.open().heartbeats.beating(context.run.run_id))
+            yield self
 
     def open(self) -> Home:
         """The home's paths and stores; creates nothing."""

@@ -61,7 +61,11 @@ class Run:
         def waiting() -> None:
             self.say(f"another run is writing {asset} of {day}; waiting up to {self.lock_timeout_seconds:g} s")
 
-        with lake.writing(asset, day, timeout_seconds=self.lock_timeout_seconds, on_wait=waiting) as writer:
+        def may_commit() -> None:
+            self.home.heartbeats.require_alive(self.run_id)
+
+        timeout = self.lock_timeout_seconds
+        with lake.writing(asset, day, timeout_seconds=timeout, on_wait=waiting, may_commit=may_commit) as writer:
             yield writer
 
     def read_window(self, manifest: WindowManifest) -> WalletRows:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from cli.conftest import Shell
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.verification_log import log_path, verifications
@@ -53,6 +54,11 @@ def alone(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def here(home: Home, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command in the process of the tests, for what is not about its process."""
+    return Shell(home.root.parent).run(*arguments, "--home", str(home.root), **EVIDENCE)
+
+
 def test_verify_works_from_files_alone_and_tells_by_its_exit_code(home: Home) -> None:
     where = ("--home", str(home.root))
     sampled = alone("verify", "--sample", "5", "--json", *where)
@@ -95,7 +101,7 @@ def test_a_record_that_cannot_be_written_changes_nothing_of_what_is_found(home: 
 def test_verify_wants_one_subject(untouched: Home) -> None:
     reversed_period = ("--from", "2024-01-16", "--to", "2024-01-15", "--json")
     for wrong in ((), ("--from", "2024-01-15"), ("--day", "2024-01-15", "--sample", "3"), reversed_period):
-        done = alone("verify", *wrong, "--home", str(untouched.root))
+        done = here(untouched, "verify", *wrong)
         assert done.returncode == 64
         assert "Usage" in done.stderr
 
@@ -112,7 +118,7 @@ def test_verify_wants_one_subject(untouched: Home) -> None:
 def test_wrong_usage_and_settings_are_told_from_what_was_found(
     untouched: Home, wrong: tuple[str, ...], told: str
 ) -> None:
-    done = alone("verify", *wrong, "--home", str(untouched.root))
+    done = here(untouched, "verify", *wrong)
     assert done.returncode == 64
     assert told in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
@@ -137,10 +143,10 @@ def test_a_report_that_cannot_be_written_is_none_of_the_outcomes(untouched: Home
 
 def test_a_report_is_printed_whatever_is_damaged(home: Home) -> None:
     """The last line of the log, a day that flags are picked from, the day that holds the id, everything."""
-    where, (flag, *_) = ("--json", "--home", str(home.root)), flags_of(home, DAY)
+    flag, *_ = flags_of(home, DAY)
     log = home.log.path.read_bytes()
     home.log.path.write_bytes(log[:-5] + b"xxx}\n")
-    done = alone("verify", "--sample", "2", *where)
+    done = here(home, "verify", "--sample", "2", "--json")
     report = json.loads(done.stdout)
     assert (done.returncode, report["head"]) == (1, None)
     assert "not the entry that was written" in report["head_error"]
@@ -148,7 +154,7 @@ def test_a_report_is_printed_whatever_is_damaged(home: Home) -> None:
     home.log.path.write_bytes(log)
 
     (home.lake.folder(SCORED, DAYS[0]) / "seal.json").write_bytes(b"damaged")
-    done = alone("verify", "--sample", "2", *where)
+    done = here(home, "verify", "--sample", "2", "--json")
     report = json.loads(done.stdout)
     assert (done.returncode, report["head"]) == (1, home.log.head())
     assert report["outcomes"]["mismatch"] == 1
@@ -159,14 +165,14 @@ def test_a_report_is_printed_whatever_is_damaged(home: Home) -> None:
     for asset, role, day in files:
         path = home.lake.path_of(home.lake.require(asset, day), role)
         path.write_bytes(path.read_bytes()[:-1] + b"x")
-    done = alone("verify", flag, *where)
+    done = here(home, "verify", flag, "--json")
     report = json.loads(done.stdout)
     assert (done.returncode, report["proofs"]) == (1, [])
     assert {name: count for name, count in report["outcomes"].items() if count} == {"mismatch": 1}
     assert "digest" in report["error"]
 
     shutil.rmtree(home.root)
-    done = alone("verify", "--sample", "2", *where)
+    done = here(home, "verify", "--sample", "2", "--json")
     report = json.loads(done.stdout)
     assert (done.returncode, report["outcomes"]["missing"]) == (2, 1)
     assert "no flag is published yet" in report["error"]

@@ -40,9 +40,9 @@ def tick(deployment: Deployment) -> tuple[SensorExecutionData, list[str]]:
     sensor, heard = deployment.definitions.resolve_sensor_def("late_arrivals_sensor"), Heard()
     definitions = deployment.definitions
     resources = {name: (definitions.resources or {})[name] for name in sensor.required_resource_keys}
-    context = dg.build_sensor_context(deployment.instance, definitions=definitions, resources=resources)
-    context.log.addHandler(heard)
-    return sensor.evaluate_tick(context), heard.lines
+    with dg.build_sensor_context(deployment.instance, definitions=definitions, resources=resources) as context:
+        context.log.addHandler(heard)
+        return sensor.evaluate_tick(context), heard.lines
 
 
 def at(day: date, hour: int = 2) -> dict[str, Any]:

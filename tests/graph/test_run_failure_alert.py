@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -63,35 +64,37 @@ def webhook() -> Iterator[Receiver]:
 
 def tick(deployment: Deployment, cursor: str | None = None) -> tuple[str | None, str]:
     """One evaluation: the cursor for the next one, and what went wrong in it."""
-    sensor, context = prepared_tick(deployment, "run_failure_alert", cursor)
-    data = sensor.evaluate_tick(context)
+    with prepared_tick(deployment, "run_failure_alert", cursor) as (sensor, context):
+        data = sensor.evaluate_tick(context)
     errors = [reaction.error for reaction in data.dagster_run_reactions or [] if reaction.error]
     return data.cursor, "".join(str(error) for error in errors)
 
 
 def send_again(deployment: Deployment) -> str:
     """One evaluation of what sends again: what it says, or what went wrong."""
-    sensor, context = prepared_tick(deployment, "waiting_alerts")
-    try:
-        return sensor.evaluate_tick(context).skip_message or ""
-    except TransientError as error:
-        return str(error)
+    with prepared_tick(deployment, "waiting_alerts") as (sensor, context):
+        try:
+            return sensor.evaluate_tick(context).skip_message or ""
+        except TransientError as error:
+            return str(error)
 
 
+@contextmanager
 def prepared_tick(
     deployment: Deployment, name: str, cursor: str | None = None
-) -> tuple[dg.SensorDefinition, dg.SensorEvaluationContext]:
+) -> Iterator[tuple[dg.SensorDefinition, dg.SensorEvaluationContext]]:
     """A sensor with all that the daemon would give it."""
     definitions = deployment.definitions
     sensor = definitions.resolve_sensor_def(name)
     resources = {key: (definitions.resources or {})[key] for key in ("home", "clock")}
-    return sensor, dg.build_sensor_context(
+    with dg.build_sensor_context(
         instance=deployment.instance,
         definitions=definitions,
         cursor=cursor,
         sensor_name=sensor.name,
         resources=resources,
-    )
+    ) as context:
+        yield sensor, context
 
 
 def test_a_failed_run_becomes_a_line_and_a_message(deploy: Deploy, deliveries: Path, webhook: Receiver) -> None:

@@ -1,0 +1,36 @@
+"""Which runs have been silent for too long to be alive."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+SILENT_FOR = timedelta(seconds=60)
+"""Six heartbeats."""
+
+
+class Heard(NamedTuple):
+    """A run's last heartbeat (None: none yet), and when it was seen first, by the clock of who looks."""
+
+    beat: int | None
+    since: datetime
+
+
+def listen(
+    beats: Mapping[str, int | None], before: Mapping[str, Heard], now: datetime
+) -> tuple[dict[str, Heard], list[str]]:
+    """What is heard of runs now, and those that are dead: their beat has not changed for ``SILENT_FOR``.
+
+    Only one clock is asked, that of who looks: a beat is a number that changes, not a moment.
+
+    Parameters
+    ----------
+    beats : run id to its beat now
+    before : what was heard when somebody looked last
+    now : the moment, zone-aware
+    """
+    heard = {
+        run_id: before[run_id] if run_id in before and before[run_id].beat == beat else Heard(beat, now)
+        for run_id, beat in beats.items()
+    }
+    dead = sorted(run_id for run_id, each in heard.items() if now - each.since >= SILENT_FOR)
+    return {run_id: each for run_id, each in heard.items() if run_id not in dead}, dead

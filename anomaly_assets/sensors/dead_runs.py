@@ -1,0 +1,91 @@
+"""dead_runs: runs whose process is gone become failures, and the night's day is taken up again."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+
+import dagster as dg
+
+from anomaly_assets.adapters.heartbeats import Heartbeats
+from anomaly_assets.assets.training_window import RETRIES_TAG, WAIT_TAG
+from anomaly_assets.domain.liveness import Heard, listen
+from anomaly_assets.jobs import NIGHTLY, AssetJob
+from anomaly_assets.resources.clock import ClockResource
+from anomaly_assets.resources.home import HomeResource
+
+INTERVAL_SECONDS = 30
+AGAIN_TAG, MOST_AGAIN = "anomaly_assets/again_after_a_dead_run", 3
+"""How often a night is taken up again: a run that kills its machine must not do so for ever."""
+REASON = "nothing was heard of its process for a minute: it was killed, or its machine is gone; run it again"
+_RUNNING = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+
+
+def dead_runs_sensor(nightly: AssetJob) -> dg.SensorDefinition:
+    """Always switched on: Dagster's default launcher looks after no run, and a dead one holds a place in its queue."""
+
+    @dg.sensor(
+        name="dead_runs",
+        job=nightly,
+        minimum_interval_seconds=INTERVAL_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Reports runs as failed whose process is gone, within two minutes after the daemon runs, and asks "
+        "for the night again that one of them was doing.",
+    )
+    def dead_runs(context: dg.SensorEvaluationContext, home: HomeResource, clock: ClockResource) -> dg.SensorResult:
+        beats, now = home.open().heartbeats, clock.now()
+        running = {run.run_id: run for run in running_of_home(context, beats)}
+        heard, dead = listen({run_id: beats.last(run_id) for run_id in running}, _read(context.cursor), now)
+        for run_id in dead:
+            beats.take_for_dead(run_id)  # first: should it be alive after all, it commits nothing from here on
+            _report(context, running[run_id])
+        again = [request for run_id in dead if (request := night_again(running[run_id]))]
+        return dg.SensorResult(
+            run_requests=again,
+            skip_reason=None if again else f"{len(dead)} of {len(running)} running runs were dead",
+            cursor=json.dumps({run_id: [each.beat, each.since.isoformat()] for run_id, each in heard.items()}),
+        )
+
+    return dead_runs
+
+
+def running_of_home(context: dg.SensorEvaluationContext, beats: Heartbeats) -> list[dg.DagsterRun]:
+    """Runs that go on: of this code location, or seen in this home. An instance may hold those of others as well."""
+    here = context.code_location_origin.location_name if context.code_location_origin else None
+    return [
+        run
+        for run in context.instance.get_runs(filters=dg.RunsFilter(statuses=_RUNNING))
+        if beats.last(run.run_id) is not None or (here is not None and _location(run) == here)
+    ]
+
+
+def night_again(run: dg.DagsterRun) -> dg.RunRequest | None:
+    """Asks for the day of a dead nightly run again; None for other jobs, and when it died often enough."""
+    tries = int(run.tags.get(AGAIN_TAG, 0)) + 1
+    day = run.tags.get("dagster/partition")
+    if run.job_name != NIGHTLY or day is None or tries > MOST_AGAIN:
+        return None
+    kept = {name: run.tags[name] for name in (RETRIES_TAG, WAIT_TAG) if name in run.tags}
+    return dg.RunRequest(
+        run_key=f"after {run.run_id}",
+        partition_key=day,
+        run_config=run.run_config,
+        tags={**kept, AGAIN_TAG: str(tries)},
+    )
+
+
+def _report(context: dg.SensorEvaluationContext, run: dg.DagsterRun) -> None:
+    context.log.warning(f"run {run.run_id} ({run.job_name}, {run.tags.get('dagster/partition')}) is dead")
+    if run.status is dg.DagsterRunStatus.CANCELING:
+        context.instance.report_run_canceled(run, message=REASON)
+    else:
+        context.instance.report_run_failed(run, REASON)
+
+
+def _location(run: dg.DagsterRun) -> str | None:
+    origin = run.remote_job_origin
+    return origin.repository_origin.code_location_origin.location_name if origin else None
+
+
+def _read(cursor: str | None) -> Mapping[str, Heard]:
+    found = json.loads(cursor or "{}")
+    return {run_id: Heard(beat, datetime.fromisoformat(since)) for run_id, (beat, since) in found.items()}
