@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from anomaly_assets.adapters.home import Home
-from anomaly_assets.dagster_runs import DagsterRuns, RunResult
+from anomaly_assets.dagster_runs import DagsterRuns, RunResult, unheard
 from anomaly_assets.domain.days import ONE_DAY, DayRange, require_finished, trailing_window
 from anomaly_assets.domain.errors import CorruptFile, NeedsRelease, NotSealed, SettingsError
 from anomaly_assets.domain.identity import file_digest
@@ -53,14 +53,18 @@ class Report:
     failed: dict[tuple[str, date], str] = field(default_factory=dict)
 
 
-def backfill(settings: Settings, days: DayRange, progress: Progress, *, today: date) -> Report:
+def backfill(
+    settings: Settings, days: DayRange, progress: Progress, *, today: date, say: Callable[[str], None] = unheard
+) -> Report:
     """Ingest what is missing for ``days`` and their windows, then train and score every day that is not up to date.
+
+    ``say`` is told what was changed or mended in the Dagster instance.
 
     Raises ``SettingsError`` when the days lie before the home's first day, ``NotFinished`` when the last is not over.
     """
     _require_inside(settings, days, today)
     home, report = Home(settings.home), Report()
-    with DagsterRuns(settings, {BACKFILL_TAG: secrets.token_hex(4)}) as runs:
+    with DagsterRuns(settings, {BACKFILL_TAG: secrets.token_hex(4)}, say) as runs:
         missing = missing_raw_days(home, settings, days)
         report.ingested.extend(_record(INGEST, missing, runs.all(INGEST, missing), progress, report))
         stale = [day for day in days if not is_up_to_date(home, settings, day)]

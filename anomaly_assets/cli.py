@@ -99,7 +99,7 @@ def _backfill_and_show(settings: Settings, days: DayRange, *, as_json: bool) -> 
     from anomaly_assets.reporting import summarize, top_flags
 
     with _progress(quiet=as_json) as (progress, seconds):
-        report = run_backfill(settings, days, progress, today=datetime.now(UTC).date())
+        report = run_backfill(settings, days, progress, today=datetime.now(UTC).date(), say=err.print)
     home = Home(settings.home)
     # an older result of a day that failed now would look like this run's
     failed_days = {day for _, day in report.failed}

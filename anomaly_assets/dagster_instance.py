@@ -33,12 +33,13 @@ def prepare_instance(settings: Settings, *, say: Callable[[str], None], record_a
     Raises ``SettingsError`` when ``dagster.yaml`` is not YAML, ``Busy`` when another process does not get done with it.
     """
     folder, is_own = settings.instance_folder, settings.dagster_home is None
+    if not is_own and (folder / INSTANCE_FILE).exists():
+        return folder  # its owner's: several homes may share it, and it may not even be writable here
     with exclusive(folder / "first_start.lock", timeout_seconds=FIRST_START_SECONDS):
-        if is_own or not (folder / INSTANCE_FILE).exists():
-            changed = write_instance_file(folder, max_concurrent_runs=settings.max_concurrent_runs)
-            if changed:
-                say(changed)
-        if is_own:  # several homes may share another one
+        changed = write_instance_file(folder, max_concurrent_runs=settings.max_concurrent_runs)
+        if changed:
+            say(changed)
+        if is_own:
             record_settings(folder, settings, again=record_again)
         make_databases(folder)
         for mended in mend_databases(folder):

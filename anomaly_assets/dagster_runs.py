@@ -33,7 +33,7 @@ class RunResult(NamedTuple):
     error: str
 
 
-def _unheard(_: str) -> None:
+def unheard(_: str) -> None:
     """Who does not listen."""
 
 
@@ -44,7 +44,7 @@ class DagsterRuns:
     ``KeyboardInterrupt`` after the day under way.
     """
 
-    def __init__(self, settings: Settings, tags: Mapping[str, str], say: Callable[[str], None] = _unheard) -> None:
+    def __init__(self, settings: Settings, tags: Mapping[str, str], say: Callable[[str], None] = unheard) -> None:
         self._settings, self._tags, self._say, self._stack = settings, dict(tags), say, ExitStack()
         self._interrupts = Interrupts()
 

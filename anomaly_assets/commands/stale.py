@@ -81,7 +81,7 @@ def _made_again(
     failed: dict[tuple[str, date], str] = {}
     with _progress(quiet=quiet) as progress:
         for period in _periods(days):
-            report = backfill(settings, period, progress, today=datetime.now(UTC).date())
+            report = backfill(settings, period, progress, today=datetime.now(UTC).date(), say=err.print)
             made += report.detected
             failed |= report.failed
     return made, failed

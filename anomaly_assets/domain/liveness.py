@@ -6,13 +6,16 @@ from typing import NamedTuple
 
 SILENT_FOR = timedelta(seconds=60)
 """Six heartbeats."""
+PAUSE = 2 * SILENT_FOR
+"""Who has not looked for longer begins again: the machine may have slept, and with it what it looks at."""
 
 
 class Heard(NamedTuple):
-    """A run's last heartbeat (None: none yet), and when it was seen first, by the clock of who looks."""
+    """A run's last heartbeat (None: none yet), and when it was seen first and last, by the clock of who looks."""
 
     beat: int | None
     since: datetime
+    until: datetime
 
 
 def listen(
@@ -28,9 +31,11 @@ def listen(
     before : what was heard when somebody looked last
     now : the moment, zone-aware
     """
-    heard = {
-        run_id: before[run_id] if run_id in before and before[run_id].beat == beat else Heard(beat, now)
-        for run_id, beat in beats.items()
-    }
+    heard = {run_id: _again(beat, before.get(run_id), now) for run_id, beat in beats.items()}
     dead = sorted(run_id for run_id, each in heard.items() if now - each.since >= SILENT_FOR)
     return {run_id: each for run_id, each in heard.items() if run_id not in dead}, dead
+
+
+def _again(beat: int | None, before: Heard | None, now: datetime) -> Heard:
+    is_silent = before is not None and before.beat == beat and now - before.until <= PAUSE
+    return Heard(beat, before.since if before and is_silent else now, now)

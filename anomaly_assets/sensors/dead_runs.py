@@ -42,7 +42,7 @@ def dead_runs_sensor(nightly: AssetJob) -> dg.SensorDefinition:
         return dg.SensorResult(
             run_requests=again,
             skip_reason=None if again else f"{len(dead)} of {len(running)} running runs were dead",
-            cursor=json.dumps({run_id: [each.beat, each.since.isoformat()] for run_id, each in heard.items()}),
+            cursor=json.dumps({run_id: [beat, *map(str, moments)] for run_id, (beat, *moments) in heard.items()}),
         )
 
     return dead_runs
@@ -88,4 +88,7 @@ def _location(run: dg.DagsterRun) -> str | None:
 
 def _read(cursor: str | None) -> Mapping[str, Heard]:
     found = json.loads(cursor or "{}")
-    return {run_id: Heard(beat, datetime.fromisoformat(since)) for run_id, (beat, since) in found.items()}
+    return {
+        run_id: Heard(beat, datetime.fromisoformat(since), datetime.fromisoformat(until))
+        for run_id, (beat, since, until) in found.items()
+    }

@@ -17,12 +17,18 @@ def test_a_run_that_beats_lives_and_one_that_stopped_is_dead_after_a_minute() ->
     assert dead == []
     heard, dead = listen({"alive": 3, "gone": 7, "never began": None}, heard, NOW + SILENT_FOR)
     assert dead == ["gone", "never began"]
-    assert heard == {"alive": Heard(3, NOW + SILENT_FOR)}
+    assert heard == {"alive": Heard(3, NOW + SILENT_FOR, NOW + SILENT_FOR)}
 
 
-def test_who_looks_for_the_first_time_after_a_long_pause_waits_a_minute() -> None:
-    _, dead = listen({"a": 1}, {"b": Heard(1, NOW - timedelta(days=2))}, NOW)
+def test_who_looks_after_a_long_pause_begins_again() -> None:
+    """The machine may have slept: a run that is alive beats within seconds, and so it must be given a minute."""
+    heard, _ = listen({"a": 1}, {}, NOW)
+    later = NOW + timedelta(hours=10)
+    heard, dead = listen({"a": 1}, heard, later)
     assert dead == []
+    heard, dead = listen({"a": 1}, heard, later + timedelta(seconds=30))
+    assert dead == []
+    assert listen({"a": 1}, heard, later + SILENT_FOR)[1] == ["a"]
 
 
 @given(

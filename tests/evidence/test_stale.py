@@ -203,6 +203,7 @@ def test_the_check_warns_on_the_page_of_a_day_after_a_correction(deployed: Deplo
         assert outcome(DAYS[4]) == (True, f"follows from {WINDOW_DAYS + 1} current raw days"), "out of its reach"
         moved = deployment.settings.home.rename(deployed.folder / "elsewhere")
         assert not outcome(day)[0]
+        shutil.rmtree(deployment.settings.home)  # the run was seen alive there
         moved.rename(deployment.settings.home)  # where its store is found and stopped
 
 
