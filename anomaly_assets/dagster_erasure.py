@@ -48,7 +48,7 @@ def erase_from_dagster(home: Home, instance_folder: Path, ids: Iterable[str], re
     with dg.DagsterInstance.from_config(str(instance_folder)) as instance:
         changed = sum(_erase_from_tables(connection, forgotten) for connection in _connections(instance))
     _empty_logs_of_writes(instance_folder)
-    return changed + _erase_from_step_logs(instance_folder, forgotten) + erase_from_alerts(home, forgotten)
+    return changed + _erase_from_step_logs(instance_folder, forgotten) + home.alerts.forget(forgotten)
 
 
 def _as_shown(ids: Iterable[str]) -> set[str]:
@@ -105,17 +105,5 @@ def _erase_from_step_logs(instance_folder: Path, forgotten: Forgotten) -> int:
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
         if forgotten.named_in(text):
             write_atomically(path, forgotten.without(text).encode("utf-8", "surrogateescape"))
-            changed += 1
-    return changed
-
-
-def erase_from_alerts(home: Home, forgotten: Forgotten) -> int:
-    """Forget an erased wallet in alerts that wait: they tell what steps said. Returns how many changed."""
-    changed = 0
-    for path in home.alerts.files():
-        before = json.loads(path.read_bytes())
-        again = forgotten.without_in(before, _TEXTS | {"steps"})
-        if again != before:
-            write_atomically(path, json.dumps(again, sort_keys=True).encode())
             changed += 1
     return changed

@@ -14,6 +14,8 @@ from typing import NamedTuple, Self
 import dagster as dg
 from dagster._core.utils import make_new_run_id
 
+from anomaly_assets.adapters.heartbeats import Heartbeats
+from anomaly_assets.adapters.home import Home
 from anomaly_assets.composition import build_definitions
 from anomaly_assets.dagster_instance import open_instance, prepare_instance
 from anomaly_assets.interrupts import Interrupts, noticed
@@ -54,7 +56,7 @@ class DagsterRuns:
             self._instance = opened.enter_context(open_instance(folder))
             # runs that train are started one after the other; those of workers ingest, which takes one thread
             self._definitions = build_definitions(self._settings, runs_at_once=1)
-            _fail_dead_runs(self._instance)
+            _fail_dead_runs(self._instance, Home(self._settings.home).heartbeats)
             if multiprocessing.parent_process() is None:  # the command tells its workers when to end
                 self._interrupts = opened.enter_context(noticed())
             self._stack = opened.pop_all()
@@ -125,7 +127,7 @@ def _this_process() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def _fail_dead_runs(instance: dg.DagsterInstance) -> None:
+def _fail_dead_runs(instance: dg.DagsterInstance, heartbeats: Heartbeats) -> None:
     """Report runs of killed commands as failed: in Dagster's eyes they run for ever and hold a place in its queue."""
     host = socket.gethostname()
     for run in instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
@@ -133,6 +135,7 @@ def _fail_dead_runs(instance: dg.DagsterInstance) -> None:
         # releases before 0.3.0 did not say whose process it is
         is_its_own = run.tags.get(RUN_TAG) == run.run_id or (RUN_TAG not in run.tags and run.parent_run_id is None)
         if where == host and is_its_own and not _is_alive(int(pid)):
+            heartbeats.take_for_dead(run.run_id)
             instance.report_run_failed(run, "the command that ran it was killed; run it again")
 
 

@@ -1,7 +1,8 @@
 """Alerts that wait in the home until every receiver has taken them: one that does not answer loses none."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,12 +10,15 @@ from typing import Any
 
 from anomaly_assets.adapters.alerts import AlertTargets
 from anomaly_assets.adapters.atomic_files import write_atomically
-from anomaly_assets.adapters.locks import exclusive
+from anomaly_assets.adapters.locks import Lease, exclusive
 from anomaly_assets.domain.errors import AnomalyAssetsError
+from anomaly_assets.domain.forgetting import Forgotten
 
 GIVE_UP_AFTER = timedelta(days=7)
 """How long an alert is tried; longer than a weekend and a holiday."""
 LOCK_SECONDS = 60
+_TEXTS = frozenset({"message", "steps"})
+"""What of an alert was written by a step."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,9 @@ class _Letter:
         values = json.loads(path.read_bytes())
         return cls(path, values["alert"], datetime.fromisoformat(values["since"]), tuple(values["to"]))
 
+    def to_some(self, receivers: Collection[str]) -> "_Letter":
+        return replace(self, to=tuple(name for name in self.to if name in receivers))
+
     def write(self) -> None:
         values = {"alert": dict(self.alert), "since": self.since.isoformat(), "to": list(self.to)}
         write_atomically(self.path, json.dumps(values, sort_keys=True).encode())
@@ -63,10 +70,6 @@ class AlertOutbox:
         """Folder of alerts that nobody took in time."""
         return self.folder / "given_up"
 
-    def files(self) -> list[Path]:
-        """Every alert that waits or was given up."""
-        return sorted([*self.folder.glob("*.json"), *self.given_up.glob("*.json")])
-
     def put(self, alert: Mapping[str, Any], targets: AlertTargets, *, at: datetime) -> None:
         """Let an alert wait for every receiver; one that waits already goes on waiting."""
         path = self.folder / f"{alert['run_id']}.json"
@@ -78,21 +81,22 @@ class AlertOutbox:
 
         A receiver that is not configured any more is waited for no longer.
         """
-        with exclusive(self.folder / "outbox.lock", timeout_seconds=LOCK_SECONDS):
+        with self._locked():
             before = self._waiting()
-            waiting = [replace(letter, to=tuple(n for n in letter.to if n in targets.receivers)) for letter in before]
+            waiting = [letter.to_some(targets.receivers) for letter in before]
+            self._keep(before, waiting)
             problems = []
             for receiver in targets.receivers:
-                due = [letter for letter in waiting if receiver in letter.to]
+                due = [letter.alert for letter in waiting if receiver in letter.to]
                 try:
                     if due:
-                        targets.send(receiver, [letter.alert for letter in due])
+                        targets.send(receiver, due)
                 except (AnomalyAssetsError, OSError) as error:
                     problems.append(str(error))
                     continue
-                waiting = [replace(each, to=tuple(n for n in each.to if n != receiver)) for each in waiting]
-                self._keep(waiting)
-            self._keep(waiting)
+                sent = [letter.to_some(set(letter.to) - {receiver}) for letter in waiting]
+                self._keep(waiting, sent)  # before the next one is asked: who has it is not sent it again
+                waiting = sent
             late = [letter for letter in waiting if letter.to and at - letter.since >= GIVE_UP_AFTER]
             for letter in late:
                 replace(letter, path=self.given_up / letter.path.name).write()
@@ -100,14 +104,32 @@ class AlertOutbox:
         left = sum(1 for letter in waiting if letter.to) - len(late)
         return Delivery(len(before) - left - len(late), left, len(late), "; ".join(problems))
 
+    def forget(self, forgotten: Forgotten) -> int:
+        """Take an erased wallet out of alerts that wait or were given up; returns how many changed."""
+        changed = 0
+        if self._files():
+            with self._locked():
+                for letter in map(_Letter.read, self._files()):
+                    again = replace(letter, alert=forgotten.without_in(letter.alert, _TEXTS))
+                    if again != letter:
+                        again.write()
+                        changed += 1
+        return changed
+
+    def _locked(self) -> AbstractContextManager[Lease]:
+        return exclusive(self.folder / "outbox.lock", timeout_seconds=LOCK_SECONDS)
+
+    def _files(self) -> list[Path]:
+        return sorted([*self.folder.glob("*.json"), *self.given_up.glob("*.json")])
+
     def _waiting(self) -> list[_Letter]:
         letters = [_Letter.read(path) for path in sorted(self.folder.glob("*.json"))]
         return sorted(letters, key=lambda letter: (letter.since, letter.path.name))
 
     @staticmethod
-    def _keep(letters: list[_Letter]) -> None:
-        for letter in letters:
-            if letter.to:
-                letter.write()
-            else:
-                letter.path.unlink(missing_ok=True)
+    def _keep(before: list[_Letter], after: list[_Letter]) -> None:
+        for old, new in zip(before, after, strict=True):
+            if not new.to:
+                new.path.unlink(missing_ok=True)
+            elif new != old:
+                new.write()

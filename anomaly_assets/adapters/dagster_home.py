@@ -62,7 +62,8 @@ def differences(folder: Path, *, max_concurrent_runs: int) -> list[str]:
     if other:
         return [f"{path} sets {other}, so max_concurrent_runs: {max_concurrent_runs} of the settings is not used"]
     if found != max_concurrent_runs:
-        return [f"{path} allows {found or 'Dagsters default of'} runs at once, the settings say {max_concurrent_runs}"]
+        allows = "says nothing of how many runs go on" if found is None else f"allows {found} runs"
+        return [f"{path} {allows} at once, the settings say {max_concurrent_runs}"]
     return []
 
 

@@ -7,7 +7,7 @@ that written down before it commits, and commits nothing.
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from anomaly_assets.domain.errors import TakenForDead
@@ -36,7 +36,7 @@ class Heartbeats:
 
         def beat() -> None:
             while not ended.wait(seconds):
-                if path.exists():  # a home that was removed meanwhile is not made again
+                with suppress(FileNotFoundError):  # taken for dead, or the home is gone: it is not made again
                     os.utime(path)
 
         thread = threading.Thread(target=beat, name=f"heartbeat of {run_id}", daemon=True)

@@ -13,7 +13,6 @@ import dagster as dg
 import pytest
 
 from anomaly_assets.adapters.alerts import AlertTargets
-from anomaly_assets.dagster_erasure import erase_from_alerts
 from anomaly_assets.domain.errors import TransientError
 from anomaly_assets.domain.forgetting import Forgotten
 from anomaly_assets.jobs import DETECT, INGEST, NIGHTLY
@@ -206,7 +205,7 @@ def test_an_alert_that_nobody_takes_for_a_week_is_given_up_loudly_and_kept(
     told = send_again(later)
     assert "1 alerts that waited a week are sent no more" in told
     assert str(deployment.home.alerts.given_up) in told
-    (kept,) = deployment.home.alerts.files()
+    (kept,) = deployment.home.alerts.folder.rglob("*.json")
     assert (kept.parent, kept.stem) == (deployment.home.alerts.given_up, run_id)
     webhook.status = 200
     assert send_again(later) == "no alert waits"
@@ -217,14 +216,14 @@ def test_an_erased_wallet_is_named_by_no_alert_that_waits(deploy: Deploy, delive
     steps = {"scored_transactions": "busy-1 and busy-10"}
     alert = alert_of("r1", NIGHTLY, {}, "wallet busy-1 is odd\nand so on", steps)
     home.alerts.put(alert, AlertTargets(file=deliveries / "never"), at=datetime.now(UTC))
-    assert erase_from_alerts(home, Forgotten(["busy-1"])) == 1
-    (path,) = home.alerts.files()
+    assert home.alerts.forget(Forgotten(["busy-1"])) == 1
+    (path,) = home.alerts.folder.glob("*.json")
     assert json.loads(path.read_bytes())["alert"] == {
         **alert,
         "message": "and so on",
         "steps": {"scored_transactions": "(erased)"},
     }
-    assert erase_from_alerts(home, Forgotten(["busy-1"])) == 0
+    assert home.alerts.forget(Forgotten(["busy-1"])) == 0
 
 
 def test_the_sensor_is_on_when_it_has_somebody_to_tell(deploy: Deploy, deliveries: Path) -> None:
