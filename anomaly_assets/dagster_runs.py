@@ -12,6 +12,15 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 import dagster as dg
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
+from dagster._core.execution.api import execute_run
+from dagster._core.remote_origin import (
+    ManagedGrpcPythonEnvCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.utils import make_new_run_id
 
 from anomaly_assets.adapters.heartbeats import Heartbeats
@@ -24,6 +33,9 @@ from anomaly_assets.settings import Settings
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 PROCESS_TAG, RUN_TAG = "anomaly_assets/process", "anomaly_assets/run"
 """Which process runs which run: who runs it again, from Dagster's pages for instance, copies both."""
+CODE_LOCATION = ManagedGrpcPythonEnvCodeLocationOrigin(LoadableTargetOrigin(module_name="anomaly_assets.definitions"))
+"""As Dagster's tools name it when they load the definitions with ``-m`` or by ``workspace.yaml``."""
+TERMINATED = "terminated on Dagster's pages"
 PARALLEL_FROM = 16
 """Fewer days are run in this process: starting others costs seconds."""
 
@@ -89,17 +101,24 @@ class DagsterRuns:
 
     def one(self, job: str, day: date) -> RunResult:
         """Run ``job`` for one day."""
-        run_id = make_new_run_id()
-        result = self._definitions.resolve_job_def(job).execute_in_process(
+        run_id, definition = make_new_run_id(), self._definitions.resolve_job_def(job)
+        run = self._instance.create_run_for_job(
+            definition,
             run_id=run_id,
-            partition_key=day.isoformat(),
-            instance=self._instance,
-            tags={**self._tags, PROCESS_TAG: _this_process(), RUN_TAG: run_id},
             run_config=_QUIET,
-            raise_on_error=False,
+            tags={
+                **definition.run_tags,
+                **definition.get_tags_for_partition_key(day.isoformat(), selected_asset_keys=None),
+                **self._tags,
+                PROCESS_TAG: _this_process(),
+                RUN_TAG: run_id,
+            },
+            # with it, Dagster's pages can run the day again: they look for the job where the run says it was
+            remote_job_origin=RemoteJobOrigin(RemoteRepositoryOrigin(CODE_LOCATION, SINGLETON_REPOSITORY_NAME), job),
         )
+        result = execute_run(InMemoryJob(definition), run, self._instance)
         self._interrupts.check()
-        return RunResult(day, "" if result.success else _first_error(result))
+        return RunResult(day, "" if result.success else _error_of(result))
 
 
 _of_worker: list[DagsterRuns] = []
@@ -149,7 +168,9 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _first_error(result: dg.ExecuteInProcessResult) -> str:
+def _error_of(result: dg.JobExecutionResult) -> str:
+    if result.dagster_run.status is dg.DagsterRunStatus.CANCELED:
+        return TERMINATED
     for event in result.all_events:
         if event.is_step_failure:
             failure = event.step_failure_data

@@ -14,6 +14,8 @@ from anomaly_assets.adapters.dagster_home import require_same_instance
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.steps.run import Run
 
+_ENDING = {dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED}
+
 
 class HomeResource(dg.ConfigurableResource):
     """Folder of everything a run writes, bound to one source, first day and Dagster instance."""
@@ -50,12 +52,21 @@ class HomeResource(dg.ConfigurableResource):
 
     def run(self, context: dg.AssetExecutionContext, now: Callable[[], datetime], *, trial: str | None = None) -> Run:
         """What steps need to know of the Dagster run they are part of."""
+        instance, run_id = context.instance, context.run.run_id
+
+        def end_if_terminated() -> None:
+            # a run of a command has no process that Dagster's pages could send a signal to
+            run = instance.get_run_by_id(run_id)
+            if run and run.status in _ENDING:
+                raise dg.DagsterExecutionInterruptedError
+
         return Run(
             home=self.open(),
-            run_id=context.run.run_id,
+            run_id=run_id,
             now=now,
             say=context.log.info,
             lock_timeout_seconds=self.lock_timeout_seconds,
             trial=trial,
             compute=Compute(self.threads, self.window_cache_mb * 1024 * 1024),
+            end_if_asked=end_if_terminated,
         )

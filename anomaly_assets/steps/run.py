@@ -34,6 +34,7 @@ class Run:
     lock_timeout_seconds : how long to wait for another writer of the same day
     trial : settings id when the run's settings differ from the home's: it writes to a lake apart and publishes nothing
     compute : what of the machine it may use
+    end_if_asked : raises when somebody asked the run to end; called before anything becomes current
     """
 
     home: Home
@@ -43,6 +44,7 @@ class Run:
     lock_timeout_seconds: float
     trial: str | None = None
     compute: Compute = field(default_factory=Compute)
+    end_if_asked: Callable[[], None] = lambda: None
 
     @property
     def today(self) -> date:
@@ -63,6 +65,7 @@ class Run:
 
         def may_commit() -> None:
             self.home.heartbeats.require_alive(self.run_id)
+            self.end_if_asked()
 
         timeout = self.lock_timeout_seconds
         with lake.writing(asset, day, timeout_seconds=timeout, on_wait=waiting, may_commit=may_commit) as writer:

@@ -19,6 +19,8 @@ from dagster_webserver.webserver import DagsterWebserver
 from starlette.applications import Starlette
 
 from anomaly_assets.adapters.dagster_home import write_instance_file
+from anomaly_assets.adapters.failpoints import armed
+from anomaly_assets.dagster_runs import CODE_LOCATION, TERMINATED, DagsterRuns
 from anomaly_assets.jobs import DETECT, INGEST
 from graph.conftest import Prepared
 from graph.deployment import CHECKS, SMALL, Deployment, source_of, standing
@@ -32,6 +34,7 @@ pytestmark = [
 
 ASSETS = ["raw_transactions", "training_window", "wallet_models", "scored_transactions", "anomaly_metrics"]
 PATIENCE_SECONDS = 120
+LOCATION = CODE_LOCATION.location_name
 
 PREVIEW = """
 query($params: AssetBackfillPreviewParams!) {
@@ -55,6 +58,18 @@ STATUS = """
 query($id: String!) {
   partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status numPartitions } }
 }
+"""
+AGAIN = """
+mutation($id: String!) {
+  launchRunReexecution(reexecutionParams: {parentRunId: $id, strategy: ALL_STEPS}) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message }
+  }
+}
+"""
+TERMINATE = """
+mutation($id: String!) { terminateRun(runId: $id) { __typename } }
 """
 ASSET = """
 query($key: AssetKeyInput!) {
@@ -101,7 +116,7 @@ def pages(prepared: Prepared) -> Iterator[Pages]:
         environment.setenv("ANOMALY_CONFIG", str(_written(deployment)))
         environment.delenv("REDIS_URL", raising=False)
         with dg.DagsterInstance.from_config(str(folder)) as instance:
-            target = ModuleTarget("anomaly_assets.definitions", "defs", None, "here")
+            target = ModuleTarget("anomaly_assets.definitions", "defs", None, LOCATION)
             with WorkspaceProcessContext(instance, target) as process:
                 deployment.instance.dispose()
                 deployment.instance = instance
@@ -149,7 +164,7 @@ def test_a_job_backfill_makes_one_run_per_date_with_checks_of_that_date(pages: P
         params={
             "selector": {
                 "partitionSetName": f"{DETECT}_partition_set",
-                "repositorySelector": {"repositoryLocationName": "here", "repositoryName": "__repository__"},
+                "repositorySelector": {"repositoryLocationName": LOCATION, "repositoryName": "__repository__"},
             },
             "partitionNames": days,
         },
@@ -170,6 +185,48 @@ def test_a_job_backfill_makes_one_run_per_date_with_checks_of_that_date(pages: P
         assert pages.deployment.published(day).num_rows > 0
     status = pages.ask(STATUS, id=backfill)["partitionBackfillOrError"]
     assert status == {"status": "COMPLETED_SUCCESS", "numPartitions": len(days)}
+
+
+def test_a_run_of_a_command_can_be_run_again_from_the_pages(pages: Pages) -> None:
+    with DagsterRuns(pages.deployment.settings, {}) as runs:
+        assert runs.one(DETECT, DAY).error == ""
+    (run,) = pages.deployment.instance.get_runs(limit=1)
+    launched = pages.ask(AGAIN, id=run.run_id)["launchRunReexecution"]
+    assert launched["__typename"] == "LaunchRunSuccess", launched
+    again = launched["run"]["runId"]
+    assert _until_over(pages, again).status is dg.DagsterRunStatus.SUCCESS
+    assert pages.deployment.materializations("anomaly_metrics", DAY)[0].metadata["written"].value.startswith("no")
+
+
+def test_a_run_of_a_command_that_is_terminated_is_canceled_and_commits_nothing_any_more(pages: Pages) -> None:
+    day, instance = FIRST + timedelta(days=3), pages.deployment.instance
+
+    def terminate() -> None:
+        (run,) = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+        pages.ask(TERMINATE, id=run.run_id)
+
+    with armed("scored_transactions.staged", terminate), DagsterRuns(pages.deployment.settings, {}) as runs:
+        ended = runs.one(DETECT, day)
+    assert ended.error == TERMINATED
+    (run,) = instance.get_runs(limit=1)
+    assert run.status is dg.DagsterRunStatus.CANCELED
+    assert pages.deployment.home.lake.find("scored_transactions", day) is None
+    assert not pages.deployment.home.published_path(day).exists()
+    with DagsterRuns(pages.deployment.settings, {}) as runs:
+        assert runs.one(DETECT, day).error == ""
+
+
+def _until_over(pages: Pages, run_id: str) -> dg.DagsterRun:
+    """What the daemon does, until the run is over."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    with QueuedRunCoordinatorDaemon(interval_seconds=1) as queue:
+        while time.monotonic() < deadline:
+            list(queue.run_iteration(pages.process))
+            run = pages.deployment.instance.get_run_by_id(run_id)
+            if run is not None and run.is_finished:
+                return run
+            time.sleep(0.2)
+    raise AssertionError(f"run {run_id} does not end")
 
 
 def _run_to_the_end(pages: Pages, backfill: str) -> list[dg.DagsterRun]:
