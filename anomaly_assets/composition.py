@@ -28,6 +28,7 @@ from anomaly_assets.resources.scores_table import ScoresTableResource
 from anomaly_assets.resources.source import source_resource
 from anomaly_assets.schedules import nightly_schedule
 from anomaly_assets.sensors.dead_runs import dead_runs_sensor
+from anomaly_assets.sensors.finish_corrections import finish_corrections_sensor
 from anomaly_assets.sensors.late_arrivals import late_arrivals_sensor
 from anomaly_assets.sensors.run_failure_alert import run_failure_alert, waiting_alerts
 from anomaly_assets.settings import Settings
@@ -79,6 +80,7 @@ def build_definitions(settings: Settings, *, runs_at_once: int | None = None) ->
                 switched_on=real,
             ),
             dead_runs_sensor(nightly),
+            finish_corrections_sensor(detect),
             run_failure_alert(_alert_targets(settings)),
             waiting_alerts(_alert_targets(settings)),
         ],

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from anomaly_assets.adapters.home import Home
 from anomaly_assets.assets import plots
 from anomaly_assets.assets.code_references import code_of
 from anomaly_assets.assets.graph import INGEST, Graph
@@ -35,7 +36,7 @@ whole.
 **Which button to press.** To ingest days: *Jobs > ingest_transactions > Materialize…* and choose the dates: one
 run per date. Here, on the asset or lineage page, *Materialize* of this asset **together with its downstream** spreads
 each chosen day to all the days whose training window holds it (180 by default): right after a correction, a surprise
-otherwise.
+otherwise. Scored days that such a backfill leaves stale are asked for by the sensor `finish_corrections` when it ends.
 """
 CHECKS = ("schema", "unique_transaction_ids", "ledger_balances")
 SOURCE_KINDS = {"snowflake": "snowflake", "files": "file"}
@@ -74,7 +75,10 @@ def raw_transactions_asset(graph: Graph, rules: BorderRules, source_kind: str) -
         clock: ClockResource,
     ) -> Events:
         run, day = home.run(context, clock.now), date.fromisoformat(context.partition_key)
-        describe = partial(_describe, graph)
+
+        def describe(outcome: Outcome) -> Mapping[str, Any]:
+            return {**_describe(graph, outcome), **_to_make_again(run.home, outcome)}
+
         opened = cache(partial(source.open, context.run.run_id))
 
         def ingest(which: date) -> Outcome:
@@ -98,6 +102,18 @@ def raw_transactions_asset(graph: Graph, rules: BorderRules, source_kind: str) -
 def _late_days(day: date, count: int, first: date) -> list[date]:
     days = [day - timedelta(days=back) for back in range(count, 0, -1)]
     return [earlier for earlier in days if earlier >= first]
+
+
+def _to_make_again(home: Home, outcome: Outcome) -> Mapping[str, Any]:
+    """What a correction leaves to do."""
+    stale = stale_scores(home, outcome.seal.day) if outcome.changed else []
+    if not stale:
+        return {}
+    days = f"{len(stale)} days, {stale[0]} to {stale[-1]}" if len(stale) > 1 else str(stale[0])
+    return {
+        "scores to make again": f"{days}: they hold an older revision. A backfill of this day with its downstream "
+        "makes them again, and the sensor finish_corrections what it leaves; or: anomaly-assets stale --rematerialize"
+    }
 
 
 def _describe(graph: Graph, outcome: Outcome) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from anomaly_assets.domain.liveness import Heard, listen
 from anomaly_assets.jobs import NIGHTLY, AssetJob
 from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.home import HomeResource
+from anomaly_assets.sensors.of_location import is_of_location
 
 INTERVAL_SECONDS = 30
 AGAIN_TAG, MOST_AGAIN = "anomaly_assets/again_after_a_dead_run", 3
@@ -49,12 +50,11 @@ def dead_runs_sensor(nightly: AssetJob) -> dg.SensorDefinition:
 
 
 def running_of_home(context: dg.SensorEvaluationContext, beats: Heartbeats) -> list[dg.DagsterRun]:
-    """Runs that go on: of this code location, or seen in this home. An instance may hold those of others as well."""
-    here = context.code_location_origin.location_name if context.code_location_origin else None
+    """Runs that go on: of this code location, or seen in this home."""
     return [
         run
         for run in context.instance.get_runs(filters=dg.RunsFilter(statuses=_RUNNING))
-        if beats.last(run.run_id) is not None or (here is not None and _location(run) == here)
+        if beats.last(run.run_id) is not None or is_of_location(context, run)
     ]
 
 
@@ -79,11 +79,6 @@ def _report(context: dg.SensorEvaluationContext, run: dg.DagsterRun) -> None:
         context.instance.report_run_canceled(run, message=REASON)
     else:
         context.instance.report_run_failed(run, REASON)
-
-
-def _location(run: dg.DagsterRun) -> str | None:
-    origin = run.remote_job_origin
-    return origin.repository_origin.code_location_origin.location_name if origin else None
 
 
 def _read(cursor: str | None) -> Mapping[str, Heard]:
