@@ -1,11 +1,14 @@
 """The code location: what Dagster's own tools load, by the settings that belong to their instance."""
 
 import os
+import sys
 
 from anomaly_assets.adapters.dagster_home import require_same_instance
 from anomaly_assets.code_location import settings_of_instance
 from anomaly_assets.composition import build_definitions
+from anomaly_assets.resources.one_day import require_one_day_of_command
 
+require_one_day_of_command(sys.argv)
 _settings = settings_of_instance(os.environ)
 if os.environ.get("DAGSTER_HOME"):
     require_same_instance(os.environ["DAGSTER_HOME"], _settings.instance_folder)

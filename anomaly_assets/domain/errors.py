@@ -70,6 +70,10 @@ class NotFinished(PermanentError):
     """The day is not over, so its transactions cannot all be there."""
 
 
+class NotOneDay(PermanentError):
+    """A run was asked for several days, or for none."""
+
+
 class NotSealed(PermanentError):
     """A partition has no good seal, so it must not be read."""
 

@@ -12,6 +12,7 @@ from pydantic import Field
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.dagster_home import require_same_instance
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.resources.one_day import require_one_day
 from anomaly_assets.steps.run import Run
 
 _ENDING = {dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED}
@@ -38,6 +39,7 @@ class HomeResource(dg.ConfigurableResource):
             require_same_instance(context.instance.root_directory, Path(self.instance))
         with ExitStack() as stack:
             if context.run:
+                require_one_day(context.instance, context.run)
                 stack.enter_context(self.open().heartbeats.beating(context.run.run_id))
             yield self
 

@@ -1,0 +1,55 @@
+"""A run is for one day: whatever names several, or none, is refused before its first step, in plain words."""
+
+from collections.abc import Mapping, Sequence
+
+import dagster as dg
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
+
+from anomaly_assets.domain.errors import NotOneDay
+
+REMEDY = (
+    "on Dagster's pages: Jobs > the job > Materialize..., which makes one run per date; on the command line: "
+    "--partition 2024-01-05 for one day, anomaly-assets backfill --from 2024-01-05 --to 2024-01-09 for several"
+)
+_COMMAND, _RANGE, _DAY = ["asset", "materialize"], "--partition-range", "--partition"
+
+
+def require_one_day(instance: dg.DagsterInstance | None, run: dg.DagsterRun) -> None:
+    """Raise ``NotOneDay`` unless the run's tags name one partition.
+
+    A run of a range ends as canceled and not as failed: Dagster shows every day of a range that failed as failed, also
+    those that were good before.
+    """
+    found = _several_or_none(run.tags)
+    if found is None:
+        return
+    if ASSET_PARTITION_RANGE_START_TAG in run.tags and instance is not None:
+        instance.report_run_canceling(run, f"refused: {found}")
+    raise NotOneDay(found, expected="one day for each run", remedy=REMEDY)
+
+
+def _several_or_none(tags: Mapping[str, str]) -> str | None:
+    if PARTITION_NAME_TAG in tags:
+        return None
+    first, last = tags.get(ASSET_PARTITION_RANGE_START_TAG), tags.get(ASSET_PARTITION_RANGE_END_TAG)
+    if first is None or last is None:
+        return "the run names no day (no partition)"
+    return None if first == last else f"the run names the days {first} to {last}"
+
+
+def require_one_day_of_command(argv: Sequence[str]) -> None:
+    """Raise ``NotOneDay`` when ``dagster asset materialize`` was called for a range of days, or for none.
+
+    Dagster would end it a moment later, with a traceback and advice that does not hold here.
+    """
+    if list(argv[1:3]) != _COMMAND or "--help" in argv:
+        return
+    names = {argument.partition("=")[0] for argument in argv[3:]}
+    if _RANGE in names:
+        raise NotOneDay(f"{_RANGE} names several days", expected="one day for each run", remedy=REMEDY)
+    if _DAY not in names:
+        raise NotOneDay("the command names no day", expected="one day for each run", remedy=REMEDY)
