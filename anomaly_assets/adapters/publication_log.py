@@ -19,8 +19,8 @@ from anomaly_assets.domain.identity import canonical_json, digest
 from anomaly_assets.release import LIBRARIES, RELEASE
 
 GENESIS = "0" * 64
-COMMIT, ERASURE = "commit", "erasure"
-"""Kinds of entries: a partition became current, or was confirmed; a wallet was erased."""
+COMMIT, ERASURE, MOVE = "commit", "erasure", "move"
+"""Kinds of entries: a partition became current, or was confirmed; a wallet was erased; the source lies elsewhere."""
 FIRST_RELEASE = "0.1.0"
 """The release that wrote no release into its lines."""
 _LOCK_TIMEOUT_SECONDS = 60.0
@@ -116,8 +116,12 @@ class PublicationLog:
 
     def head(self) -> str:
         """Hash of the last entry; ``GENESIS`` when there is none. Raises ``CorruptFile`` when it was changed."""
-        last, _ = self._last()
+        last = self.last()
         return str(last["hash"]) if last else GENESIS
+
+    def last(self) -> dict[str, Any] | None:
+        """The last entry; None when there is none. Raises ``CorruptFile`` when it was changed."""
+        return self._last()[0]
 
     def _last(self) -> tuple[dict[str, Any] | None, int]:
         """The last whole entry and the offset behind it; what lies further was never acknowledged."""
@@ -149,7 +153,7 @@ class PublicationLog:
 
 
 def kind_of(entry: Mapping[str, Any]) -> str:
-    """What an entry tells of: ``COMMIT`` or ``ERASURE``, or what a newer release calls something else.
+    """What an entry tells of: ``COMMIT``, ``ERASURE`` or ``MOVE``, or what a newer release calls something else.
 
     Lines of release 0.1.0 do not say it.
     """
