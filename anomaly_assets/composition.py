@@ -93,6 +93,7 @@ def build_definitions(settings: Settings, *, runs_at_once: int | None = None) ->
                 threads=compute.threads,
                 window_cache_mb=compute.window_cache_bytes // (1024 * 1024),
                 elsewhere=settings.storage.elsewhere,
+                settings_folder=str(settings.folder or ""),
             ),
             "source": source_resource(settings),
             "detection": DetectionResource.from_settings(detection),

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 from anomaly_assets.adapters.dagster_home import differences
-from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.home import Home, Standing
 from anomaly_assets.adapters.model_store import ModelStore
 from anomaly_assets.adapters.store_health import Severity, StoreHealth
 from anomaly_assets.adapters.store_provider import StoreProvider
@@ -29,7 +29,7 @@ class Examination:
 
 def examine(settings: Settings) -> Examination:
     """Look at versions, home, its source and the model store. Starts the embedded store when no URL is configured."""
-    home = Home(settings.home)
+    home = Home(settings.home, settings_folder=settings.folder)
     facts: dict[str, dict[str, Any]] = {
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "settings": {"settings_id": settings.detection.settings_id, "source": settings.source.kind},
@@ -42,9 +42,9 @@ def examine(settings: Settings) -> Examination:
         refusals += _torn(settings)
         warnings += differences(settings.instance_folder, max_concurrent_runs=settings.max_concurrent_runs)
         record = home.record()
-        if record:
-            refusals += _other_source(settings, record)
-        facts["home"] |= {"home_id": record["home_id"], "bound_to": record["source"]} if record else {"state": "empty"}
+        bound, mismatch = _bound(settings, home, record) if record else ({"state": "empty"}, [])
+        refusals += mismatch
+        facts["home"] |= bound
         health, address = _store(settings, home, str(record["home_id"]) if record else "")
         facts["publication log"] = {"head": home.log.head()}
         facts["store"] = _described(settings, health, address)
@@ -56,15 +56,17 @@ def examine(settings: Settings) -> Examination:
     return Examination(facts, refusals, warnings)
 
 
-def _other_source(settings: Settings, record: dict[str, Any]) -> list[str]:
-    """Why the home cannot take what these settings deliver."""
+def _bound(settings: Settings, home: Home, record: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """What the home is bound to, and why it cannot take what these settings deliver."""
     source = source_resource(settings).open().identity
-    wanted = {"source": source, "first_day": settings.first_day.isoformat()}
-    return [
-        f"the home's {key} is {record[key]}, the settings say {value}. What to do: use another home (--home)"
-        for key, value in wanted.items()
-        if record[key] != value
-    ]
+    standing = home.standing(source, settings.first_day)
+    facts = {"home_id": record["home_id"], "bound_to": record["source"]}
+    if record.get("place"):
+        facts["moved_to"] = record["place"]
+    if standing is Standing.ALIKE:
+        facts["source"] = "moved with the home, it seems: the next ingest compares sealed days first"
+    refused = standing in {Standing.MOVED, Standing.OTHER}
+    return facts, [str(home.mismatch(source, settings.first_day))] if refused else []
 
 
 def _torn(settings: Settings) -> list[str]:

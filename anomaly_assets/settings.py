@@ -303,11 +303,16 @@ class Settings(Section):
 
     def model_post_init(self, context: Any) -> None:
         """Keep which file was read beside the settings: equal settings are equal, whatever file says them."""
-        self.__dict__["file"] = (context or {}).get("file")
+        self.__dict__ |= {name: (context or {}).get(name) for name in ("file", "folder")}
 
     @cached_property
     def file(self) -> Path | None:
         """The settings file that was read, absolute; None when there was none."""
+        return None
+
+    @cached_property
+    def folder(self) -> Path | None:
+        """The folder that relative paths started from, absolute: of the file, or the working folder without one."""
         return None
 
     @property

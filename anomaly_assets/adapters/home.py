@@ -15,30 +15,51 @@
 """
 
 import json
+import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from anomaly_assets.adapters.alert_outbox import AlertOutbox
 from anomaly_assets.adapters.atomic_files import write_atomically
 from anomaly_assets.adapters.erasures import Erasures
+from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.heartbeats import Heartbeats
 from anomaly_assets.adapters.lake import Lake
-from anomaly_assets.adapters.locks import exclusive
+from anomaly_assets.adapters.locks import Lease, exclusive
 from anomaly_assets.adapters.model_archive import ModelArchive
 from anomaly_assets.adapters.object_path import AnyPath, ObjectPath, listed
-from anomaly_assets.adapters.publication_log import PublicationLog
+from anomaly_assets.adapters.publication_log import MOVE, PublicationLog
 from anomaly_assets.domain.errors import CorruptFile, HomeMismatch, require_known_format
 from anomaly_assets.domain.identity import canonical_json, digest_of
+from anomaly_assets.domain.source_identity import differences, differs_in_place_only, place_of
 
 HOME_FORMAT_VERSION = 1
 _CLAIM_TIMEOUT_SECONDS = 60.0
 PARTS = ("lake", "output")
 """What may lie in an object store."""
 _KEYS = {"home_id", "source", "source_id", "first_day"}
+_PLACE, _FROM_HOME = "place", "source_from_home"
+"""Keys of ``home.json`` that a move changes: where the source lies now, if not where its identity says, and how it is
+reached from the home, where the settings name it relative to themselves."""
+
+
+class Standing(Enum):
+    """What a configured source is to a home."""
+
+    SAME = "same"
+    """The one it is bound to, at the place that is recorded, or moved together with the home."""
+    ALIKE = "alike"
+    """Perhaps that one: the place that is recorded ends with the path that the settings give relative to themselves."""
+    MOVED = "moved"
+    """Perhaps that one: nothing but the place differs."""
+    OTHER = "other"
+    """Another one."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +71,12 @@ class Home:
     root : its folder
     elsewhere : where an object store holds the lake (``lake``) or the published days (``output``) of a new home; the
         first ingest writes it into ``home.json``, which decides from then on
+    settings_folder : the folder that relative paths of the settings start from; None: none of them is relative
     """
 
     root: Path
     elsewhere: Mapping[str, str] = field(default_factory=dict)
+    settings_folder: Path | None = None
 
     @property
     def output(self) -> AnyPath:
@@ -141,10 +164,13 @@ class Home:
     @property
     def home_id(self) -> str:
         """Random name of this home, the same for its whole life."""
+        return str(self._bound_record()["home_id"])
+
+    def _bound_record(self) -> dict[str, Any]:
         record = self.record()
         if record is None:
             raise HomeMismatch(f"{self.root} is not a home yet", remedy="ingest a day first")
-        return str(record["home_id"])
+        return record
 
     def record(self) -> dict[str, Any] | None:
         """What ``home.json`` says; None before the first ingest."""
@@ -172,28 +198,114 @@ class Home:
     def claim(self, source: Mapping[str, Any], first_day: date) -> None:
         """Bind the home to ``source`` and ``first_day`` at the first ingest; afterwards refuse any other.
 
-        Raises ``HomeMismatch`` naming both.
+        Raises ``HomeMismatch`` that tells what differs.
         """
-        wanted = {"source_id": digest_of(dict(source)), "first_day": first_day.isoformat()}
-        with exclusive(self.root / "locks" / "home.lock", timeout_seconds=_CLAIM_TIMEOUT_SECONDS):
+        with self._locked():
             record = self.record()
             if record is None:
                 fresh = {
                     "format": HOME_FORMAT_VERSION,
                     "home_id": secrets.token_hex(8),
                     "source": dict(source),
-                    **wanted,
+                    "source_id": digest_of(dict(source)),
+                    "first_day": first_day.isoformat(),
+                    **self._from_home(source),
                     **self.elsewhere,
                 }
                 self._write(fresh)
                 return
-            if any(record[key] != value for key, value in wanted.items()):
-                raise HomeMismatch(
-                    f"the home {self.root} belongs to source {record['source']} from {record['first_day']}",
-                    expected=f"source {dict(source)} from {first_day}",
-                    remedy="use another home (--home, or `home` in anomaly.yaml), or the settings it was made with",
-                )
+            if self.standing(source, first_day) is not Standing.SAME:
+                raise self.mismatch(source, first_day)
             self._require_places(record)
+
+    def bound_source(self, source: Mapping[str, Any]) -> dict[str, Any]:
+        """The identity that seals name: that of the source the home was bound to, wherever it lies now.
+
+        ``source`` is that of a home that is not bound yet.
+        """
+        record = self.record()
+        return dict(source if record is None else record["source"])
+
+    def standing(self, source: Mapping[str, Any], first_day: date) -> Standing:
+        """What ``source`` is to the home, from what both tell of themselves; none of its rows is read."""
+        record = self.record()
+        if record is None:
+            return Standing.SAME
+        now = _source_now(record)
+        if record["first_day"] != first_day.isoformat():
+            return Standing.OTHER
+        if now == source:
+            return Standing.SAME
+        if not differs_in_place_only(now, source):
+            return Standing.OTHER
+        # Reached from the home as it always was: both moved together. The path alone, however alike, is not enough: a
+        # settings file that was copied to another project names the same home and, relative to itself, another source.
+        relative = self._from_home(source)
+        if relative and relative.get(_FROM_HOME) == record.get(_FROM_HOME):
+            return Standing.SAME
+        given, recorded = self._as_given(source), f"/{now.get('path')}"
+        is_alike = given and recorded.endswith(f"/{given}") and "://" not in recorded
+        return Standing.ALIKE if is_alike else Standing.MOVED
+
+    def mismatch(self, source: Mapping[str, Any], first_day: date) -> HomeMismatch:
+        """The error that tells how a source or first day differs from that of the home, and what to do."""
+        record = self._bound_record()
+        found, wanted = differences(
+            {**_source_now(record), "first_day": record["first_day"]},
+            {**source, "first_day": first_day.isoformat()},
+        )
+        other = "use another home (--home, or `home` in anomaly.yaml)"
+        if self.standing(source, first_day) is Standing.OTHER:
+            remedy = f"{other}, or the settings it was made with"
+        else:
+            remedy = f"anomaly-assets source moved, if it is the same source at another place; else {other}"
+        return HomeMismatch(
+            f"the home {self.root} is bound to {found}",
+            expected=f"{wanted}, as the settings say",
+            remedy=remedy,
+        )
+
+    def move_source(self, source: Mapping[str, Any], *, days: Sequence[date], run_id: str, at: datetime) -> str:
+        """Write down that the home's source lies elsewhere: into the log, then into ``home.json``; returns the head.
+
+        The identity that the home is bound to stays. Whoever is killed between the two does it again: an entry that is
+        the last one is not repeated.
+
+        Parameters
+        ----------
+        source : identity of the source where it is now; but for its place that of the home
+        days : which sealed days were read there and found the same
+        """
+        with self._locked():
+            record = self._bound_record()
+            now, wanted, first_day = _source_now(record), dict(source), date.fromisoformat(record["first_day"])
+            standing = self.standing(wanted, first_day)
+            if standing is Standing.OTHER:
+                raise self.mismatch(wanted, first_day)
+            if standing is Standing.SAME:  # another run was quicker
+                return self.log.head()
+            moved = {"from": place_of(now), "to": place_of(wanted)}
+            last = self.log.last()
+            if last is None or any(last.get(key) != value for key, value in {"kind": MOVE, **moved}.items()):
+                entry = {"kind": MOVE, **moved, "days": [day.isoformat() for day in days]}
+                self.log.append(entry, run_id=run_id, at=at)
+            failpoint(f"{MOVE}.logged")
+            kept = {key: value for key, value in record.items() if key not in {_PLACE, _FROM_HOME}}
+            place = {} if wanted == record["source"] else {_PLACE: place_of(wanted)}
+            self._write({**kept, **place, **self._from_home(wanted)})
+            return self.log.head()
+
+    def _as_given(self, source: Mapping[str, Any]) -> str | None:
+        """The path of a source of files as the settings give it relative to their folder; None when it is whole."""
+        path = source.get("path")
+        if self.settings_folder is None or not isinstance(path, str) or "://" in path:
+            return None
+        folder = f"{str(self.settings_folder).rstrip('/')}/"
+        return path.removeprefix(folder) if path.startswith(folder) else None
+
+    def _from_home(self, source: Mapping[str, Any]) -> dict[str, str]:
+        """What is recorded of how the source is reached from the home; nothing when its path is whole."""
+        return {} if self._as_given(source) is None else {_FROM_HOME: os.path.relpath(source["path"], self.root)}
 
     def _require_places(self, record: Mapping[str, Any]) -> None:
         """Raise ``HomeMismatch`` when the settings look for parts elsewhere than they are; parameters may change."""
@@ -208,8 +320,16 @@ class Home:
         if any(record.get(part) != self.elsewhere.get(part) for part in PARTS):
             self._write({**record, **self.elsewhere})
 
+    def _locked(self) -> AbstractContextManager[Lease]:
+        return exclusive(self.root / "locks" / "home.lock", timeout_seconds=_CLAIM_TIMEOUT_SECONDS)
+
     def _write(self, record: Mapping[str, Any]) -> None:
         write_atomically(self.root / "home.json", canonical_json(dict(record)) + b"\n", locked=True)
+
+
+def _source_now(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The identity of the home's source, with the place where it lies now."""
+    return {**record["source"], **record.get(_PLACE, {})}
 
 
 def _location(uri: str | None) -> str | None:

@@ -28,6 +28,7 @@ class HomeResource(dg.ConfigurableResource):
     threads: int
     window_cache_mb: int
     elsewhere: dict[str, str] = Field(default_factory=dict)
+    settings_folder: str = ""
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Self]:
@@ -45,7 +46,7 @@ class HomeResource(dg.ConfigurableResource):
 
     def open(self) -> Home:
         """The home's paths and stores; creates nothing."""
-        return Home(Path(self.root), self.elsewhere)
+        return Home(Path(self.root), self.elsewhere, Path(self.settings_folder) if self.settings_folder else None)
 
     @property
     def first(self) -> date:

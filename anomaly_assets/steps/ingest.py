@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from anomaly_assets.adapters.atomic_files import write_atomically
 from anomaly_assets.adapters.failpoints import failpoint
+from anomaly_assets.adapters.home import Standing
 from anomaly_assets.adapters.id_index import write_id_index
 from anomaly_assets.adapters.parquet_bytes import table_to_bytes
 from anomaly_assets.adapters.sources.base import TransactionSource
@@ -17,6 +18,7 @@ from anomaly_assets.domain.errors import OutsideCoverage, SourceUnavailable
 from anomaly_assets.domain.lineage import RAW, Edge
 from anomaly_assets.domain.predicates import ledger_balances, schema, unique_transaction_ids
 from anomaly_assets.domain.raw_day import content_digest, wallet_days
+from anomaly_assets.steps.move_source import move_source
 from anomaly_assets.steps.run import Outcome, Run
 
 
@@ -32,6 +34,8 @@ class HasTruth(Protocol):
 def claim_home(run: Run, source: TransactionSource, first_day: date) -> None:
     """Bind the run's home to ``source`` and ``first_day``, or refuse.
 
+    A source that may have moved together with its home is that of the home when sealed days are the same there.
+
     Raises ``OutsideCoverage`` when ``first_day`` lies before what the source covers and ``HomeMismatch`` when the home
     belongs to another source.
     """
@@ -42,6 +46,8 @@ def claim_home(run: Run, source: TransactionSource, first_day: date) -> None:
             expected=f"a day the source covers, {first_covered} or later",
             remedy=f"set first_day: {first_covered} in anomaly.yaml",
         )
+    if run.home.standing(source.identity, first_day) is Standing.ALIKE:
+        move_source(run, source, first_day)
     run.home.claim(source.identity, first_day)
 
 
@@ -80,7 +86,7 @@ def ingest_day(
             if not any(verdict.blocks for verdict in verdicts):  # before the seal: a sealed revision is always indexed
                 write_id_index(run.home.lake.local_folder(RAW, day), revision, kept.column("tx_id"))
             inputs: dict[str, Any] = {
-                "source": source.identity,
+                "source": run.home.bound_source(source.identity),
                 "source_rows": probe.n_rows,
                 "source_fingerprint": probe.fingerprint,
                 "rules": rules.recorded(),

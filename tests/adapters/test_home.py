@@ -3,12 +3,12 @@
 import json
 import subprocess
 import sys
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
-from anomaly_assets.adapters.home import HOME_FORMAT_VERSION, Home
+from anomaly_assets.adapters.home import HOME_FORMAT_VERSION, Home, Standing
 from anomaly_assets.domain.errors import CorruptFile, HomeMismatch, NeedsRelease
 from anomaly_assets.domain.identity import canonical_json
 
@@ -59,10 +59,9 @@ def test_another_source_or_first_day_is_refused_and_told_where_to_go(
     before = (home.root / "home.json").read_bytes()
     with pytest.raises(HomeMismatch, match="--home") as refused:
         home.claim(source, first_day)
-    assert str(SOURCE) in str(refused.value)
-    assert "2024-01-01" in str(refused.value)
-    assert str(source) in str(refused.value)
-    assert str(first_day) in str(refused.value)
+    assert ("2024-01-01" in str(refused.value), "2024-01-02" in str(refused.value)) == (first_day != FIRST,) * 2
+    assert "wallets" not in str(refused.value) or source == {}, "it does not differ"
+    assert ("seed 7" in str(refused.value)) is (source.get("seed") == 8)
     assert (home.root / "home.json").read_bytes() == before
 
 
@@ -83,7 +82,7 @@ def test_a_home_that_was_removed_and_made_anew_has_another_id(home: Home) -> Non
 
 CLAIM = """
 import sys
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from anomaly_assets.adapters.home import Home
 sys.stdin.readline()
@@ -178,3 +177,87 @@ def test_what_a_newer_release_records_of_a_home_stays_in_it(tmp_path: Path) -> N
     record = home.record()
     assert record is not None
     assert (record["detectors"], record["lake"]) == (["third"], "s3://bucket/lake?region=b")
+
+
+def files(path: Path) -> dict[str, object]:
+    """Identity of a source of files."""
+    return {"kind": "files", "path": str(path), "columns": {}, "time_zone": "UTC"}
+
+
+def bound(folder: Path, home: str, path: str) -> Home:
+    """A home that settings in ``folder`` name, bound to the source that they name."""
+    made = Home(folder / home, settings_folder=folder)
+    made.claim(files(folder / path), FIRST)
+    return made
+
+
+def moved_to(home: Home, folder: Path, name: str) -> Home:
+    """The home, moved to where settings in another folder name it."""
+    target = folder / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    home.root.rename(target)
+    return Home(target, settings_folder=folder)
+
+
+@pytest.mark.parametrize(("name", "path"), [("home", "cards.parquet"), ("../home", "../in/cards"), ("a/b", "a/c")])
+def test_a_home_that_moved_with_its_files_is_bound_to_them(tmp_path: Path, name: str, path: str) -> None:
+    old, new = tmp_path / "old" / "x", tmp_path / "new" / "x"
+    home = moved_to(bound(old, name, path), new, name)
+    before = (home.root / "home.json").read_bytes()
+    home.claim(files(new / path), FIRST)
+    home.claim(files(old / path), FIRST)
+    assert home.bound_source(files(new / path)) == files(old / path)
+    assert (home.root / "home.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["../home", "{parent}/home"])
+def test_settings_that_were_copied_to_another_project_do_not_bring_its_files_into_the_home(
+    tmp_path: Path, name: str
+) -> None:
+    """They name the same home, and relative to themselves other files by the same name."""
+    one, other = tmp_path / "one", tmp_path / "other"
+    name = name.format(parent=tmp_path)
+    other.mkdir()
+    home = bound(one, name, "cards.parquet")
+    copied = Home(other / name, settings_folder=other)
+    assert copied.home_id == home.home_id
+    assert copied.standing(files(other / "cards.parquet"), FIRST) is Standing.ALIKE
+    with pytest.raises(HomeMismatch, match="source moved"):
+        copied.claim(files(other / "cards.parquet"), FIRST)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "path", "expected"),
+    [
+        ("/old/data/cards.parquet", "data/cards.parquet", Standing.ALIKE),
+        ("data/cards.parquet", "data/cards.parquet", Standing.ALIKE),
+        ("/old/mydata/cards.parquet", "data/cards.parquet", Standing.MOVED),
+        ("/old/data/cards.parquet", "/elsewhere/data/cards.parquet", Standing.MOVED),
+        ("s3://bucket/cards", "cards", Standing.MOVED),
+        ("/old/cards", "s3://bucket/cards", Standing.MOVED),
+    ],
+)
+def test_of_a_home_that_recorded_a_whole_path_its_end_says_whether_to_compare(
+    tmp_path: Path, recorded: str, path: str, expected: Standing
+) -> None:
+    home = Home(tmp_path / "home", settings_folder=tmp_path)
+    source = {**files(tmp_path), "path": recorded}
+    Home(home.root).claim(source, FIRST)
+    now = path if "://" in path else str(tmp_path / path)
+    assert home.standing({**source, "path": now}, FIRST) is expected
+    assert home.standing({**source, "path": now}, date(2024, 1, 2)) is Standing.OTHER
+    assert home.standing({**source, "path": now, "time_zone": "Europe/Paris"}, FIRST) is Standing.OTHER
+
+
+def test_a_move_is_an_entry_of_the_log_and_the_identity_stays(tmp_path: Path) -> None:
+    home, at = bound(tmp_path, "home", "cards"), datetime(2024, 2, 1, tzinfo=UTC)
+    first = home.record()
+    for place in ("/b/cards", "/c/cards", "/b/cards", str(tmp_path / "cards")):
+        for _ in range(2):
+            home.move_source(files(Path(place)), days=[FIRST], run_id="run", at=at)
+        home.claim(files(Path(place)), FIRST)
+    moves = [(entry["kind"], entry["to"]["path"]) for entry in home.log.entries()]
+    assert moves == [("move", place) for place in ("/b/cards", "/c/cards", "/b/cards", str(tmp_path / "cards"))]
+    assert home.record() == first, "it is back where it was"
+    with pytest.raises(HomeMismatch, match=r"bound to path '.*', time_zone 'UTC'\n"):
+        home.move_source({**files(Path("/b/cards")), "time_zone": "CET"}, days=[], run_id="run", at=at)

@@ -2,14 +2,17 @@
 
 from datetime import date
 
-from graph.deployment import error_of
+import dagster as dg
+import pytest
+from graph.deployment import Deployment, error_of
 
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.evidence.proof import Grade, Outcome
 from anomaly_assets.evidence.stale import stale_partitions
 from anomaly_assets.evidence.verify import Verifier
 from anomaly_assets.jobs import DETECT, INGEST
-from compat.frozen import Frozen, differences
+from anomaly_assets.steps.move_source import SAMPLE_DAYS
+from compat.frozen import NAMES, Frozen, copied, differences, unpacked
 from compat.make_home import answer
 
 SEALED = ("lake", "output", "models", "settings", "erasures", "truth", "home.json")
@@ -81,3 +84,26 @@ def test_the_next_day_trains_and_scores_and_old_and_new_days_are_proven(changing
     proven(changing, [*changing.days("scored"), *follow])
     explained = next(command for command in answers if command.startswith("explain "))
     assert differences(answers[explained], answer(changing.folder, explained.split())) == []
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.endswith("/refunds")])
+def test_files_of_an_earlier_release_are_taken_where_they_lie_now_once_sealed_days_are_the_same(name: str) -> None:
+    """By the settings beside the home, which name them relative to themselves."""
+    with unpacked(name) as home, copied(home) as changing:
+        before, entries = changing.contents("lake", "settings", "erasures"), list(changing.home.log.entries())
+        record = changing.home.record()
+        days = [changing.settings.first_day, *changing.days("next")[:1]]
+        deployment = Deployment(changing.folder, dg.DagsterInstance.ephemeral())
+        deployment.settings = changing.settings
+        try:
+            deployment.ingest(*days)
+        finally:
+            deployment.close()
+        move, *commits = list(changing.home.log.entries())[len(entries) :]
+        assert (move["kind"], move["from"]) == ("move", {"path": "transactions"})
+        assert move["to"] == {"path": str(changing.folder / "transactions")}
+        assert len(move["days"]) == SAMPLE_DAYS
+        assert [commit["day"] for commit in commits] == list(map(str, days))
+        assert changing.contents("lake", "settings", "erasures") == before
+        assert {key: (changing.home.record() or {})[key] for key in record or {}} == record
+        proven(changing, changing.days("scored"))

@@ -102,7 +102,7 @@ def test_another_table_is_another_source(sold: Deployment, stand_in: StandIn) ->
     other = {**example_settings(stand_in), "source.snowflake.filter": []}
     result = Deployment(sold.folder, sold.instance, **other).run(INGEST, FIRST)
     assert not result.success
-    assert "belongs to source" in error_of(result)
+    assert "is bound to filter" in error_of(result)
     same = {**example_settings(stand_in), "snowflake.role": "ANOTHER", "snowflake.query_timeout_seconds": 60}
     assert Deployment(sold.folder, sold.instance, **same).run(INGEST, FIRST).success
 
