@@ -1,10 +1,11 @@
-"""``source check``: can the configured source be used, and what would become of its rows."""
+"""``source check``: can the source be used, what would become of its rows; ``source moved``: it lies elsewhere."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import click
 from rich import box
@@ -54,6 +55,52 @@ def check(settings: Settings, n_days: int, as_json: bool) -> None:
         _show(report, settings)
     if report.problems:
         raise click.exceptions.Exit(1)
+
+
+@source.command()
+@click.option(
+    "--days",
+    "n_days",
+    type=click.IntRange(2, 3660),
+    default=7,
+    show_default=True,
+    help="How many sealed days to read at most: the first, the last, and others between.",
+)
+@configured
+@as_json
+def moved(settings: Settings, n_days: int, as_json: bool) -> None:
+    """Take the home's source at the place that the settings name now, when sealed days are the same there.
+
+    Kept and quarantined rows are compared; a day that differs is refused, and nothing changes then.
+    """
+    from anomaly_assets.adapters.home import Home
+    from anomaly_assets.resources.source import source_resource
+    from anomaly_assets.steps.move_source import move_source
+    from anomaly_assets.steps.run import Run
+
+    home = Home(settings.home, settings_folder=settings.folder)
+    with err.status("looking at the source") as status:
+        run = Run(
+            home,
+            f"move-{uuid4().hex[:12]}",
+            lambda: datetime.now(UTC),
+            status.update,
+            lock_timeout_seconds=settings.lock_timeout_seconds,
+        )
+        done = move_source(run, source_resource(settings).open(), settings.first_day, n_days=n_days)
+    if as_json:
+        click.echo(json.dumps(asdict(done), default=str))
+        return
+    place = ", ".join(done.place.values())
+    if not done.changed:
+        out.print(Text(f"the home takes its source at {place} already"), soft_wrap=True)
+        return
+    n_read = len(done.same) + len(done.gained)
+    out.print(Text(f"read {n_read} of {done.n_sealed} sealed days at {place}: the same"), soft_wrap=True)
+    if done.gained:
+        days = ", ".join(map(str, done.gained))
+        out.print(Text(f"rows that arrived since, to be ingested: {days}"), soft_wrap=True)
+    out.print(f"head of the publication log: {done.head}", soft_wrap=True)
 
 
 def _show(report: "SourceReport", settings: Settings) -> None:
