@@ -225,6 +225,9 @@ class NightlySettings(Section):
     late_days: Annotated[int, Ge(0), Le(60)] = Field(
         3, description="Days before the run's day that are ingested again, for rows that arrived late."
     )
+    catch_up_days: Annotated[int, Ge(0)] = Field(
+        60, description="Most nights that are made up after an outage; when more were missed, none is."
+    )
     watched_days: Annotated[int, Ge(1), Le(60)] = Field(
         7, description="Finished days whose source counts late_arrivals_sensor compares with what is stored."
     )

@@ -1,29 +1,40 @@
 """The nightly schedule: yesterday, late rows of the days before, patience with days that are still missing."""
 
-from collections.abc import Callable
+import time as time_of_process
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import islice
 from pathlib import Path
 
 import dagster as dg
 import pyarrow.parquet as pq
 import pytest
+from dagster._utils.schedules import schedule_execution_time_iterator
 
 from anomaly_assets.adapters.failpoints import armed
 from anomaly_assets.adapters.verification_log import verifications
 from anomaly_assets.jobs import NIGHTLY
+from graph.conftest import Prepared
 from graph.deployment import CHECKS, Deploy, Deployment, source_of
 from graph.invented import BUSY, DAY, FIRST, ROWS_PER_DAY, days_from, deliver, extra, ordinary_day
 
 NEXT = DAY + timedelta(days=1)
 
 
+def asked(deployment: Deployment, moment: datetime) -> Sequence[dg.RunRequest]:
+    """What the schedule asks for."""
+    schedule = deployment.definitions.resolve_schedule_def("nightly")
+    resources = {"home": (deployment.definitions.resources or {})["home"]}
+    repository = deployment.definitions.get_repository_def()
+    with dg.build_schedule_context(
+        deployment.instance, moment, repository_def=repository, resources=resources
+    ) as context:
+        return schedule.evaluate_tick(context).run_requests or []
+
+
 def tick(deployment: Deployment, day: date, hour: int = 2) -> dg.RunRequest | None:
     """The one run that the schedule asks for on ``day``; None when it skips."""
-    schedule = deployment.definitions.resolve_schedule_def("nightly")
-    moment = datetime.combine(day, time(hour), UTC)
-    repository = deployment.definitions.get_repository_def()
-    context = dg.build_schedule_context(deployment.instance, moment, repository_def=repository)
-    requests = schedule.evaluate_tick(context).run_requests or []
+    requests = asked(deployment, datetime.combine(day, time(hour), UTC))
     assert len(requests) <= 1
     return requests[0] if requests else None
 
@@ -50,6 +61,65 @@ def test_before_the_first_day_is_over_there_is_nothing_to_run(deploy: Deploy, de
     request = tick(deployment, FIRST + timedelta(days=1))
     assert request is not None
     assert request.partition_key == FIRST.isoformat()
+
+
+def days_asked(deployment: Deployment, day: date) -> list[str | None]:
+    """Days that a tick on ``day`` asks for, in order."""
+    return [request.partition_key for request in asked(deployment, datetime.combine(day, time(2), UTC))]
+
+
+@pytest.fixture
+def on_disk(ingested: Deployment) -> Iterator[Deployment]:
+    """A deployment that has ingested FIRST..DAY, with an instance that schedules can open."""
+    folder = ingested.settings.instance_folder
+    folder.mkdir(parents=True, exist_ok=True)
+    with dg.DagsterInstance.local_temp(str(folder)) as instance:
+        ingested.instance = instance
+        yield ingested
+
+
+def test_nights_that_an_outage_swallowed_are_made_up_oldest_first_and_once(on_disk: Deployment) -> None:
+    """Forty days: Dagster itself makes up no more than the last five ticks of a schedule."""
+    on_disk.detect(DAY)
+    back = DAY + timedelta(days=41)
+    missed = [str(day) for day in days_from(NEXT, 40)]
+    assert days_asked(on_disk, back) == missed
+    night = on_disk.definitions.resolve_job_def(NIGHTLY)
+    for day in missed[:2]:  # one goes on, one failed, which was told of
+        status = dg.DagsterRunStatus.STARTED if day == missed[0] else dg.DagsterRunStatus.FAILURE
+        on_disk.instance.create_run_for_job(night, tags={"dagster/partition": day}, status=status)
+    assert days_asked(on_disk, back) == missed[2:]
+
+
+def test_what_was_never_scored_or_missed_for_too_long_is_nobodys_night(
+    on_disk: Deployment, deploy: Deploy, prepared: Prepared
+) -> None:
+    later = DAY + timedelta(days=6)
+    assert days_asked(on_disk, later) == [str(later - timedelta(days=1))]
+    on_disk.detect(DAY)
+    impatient = deploy(beside=on_disk, **source_of(prepared.files), **{"nightly.catch_up_days": 3})
+    impatient.instance = on_disk.instance
+    assert days_asked(impatient, later) == [str(later - timedelta(days=1))]
+    assert len(days_asked(impatient, later - timedelta(days=1))) == 4
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Pacific/Apia"])
+def test_every_day_has_one_night_also_where_clocks_change(
+    deploy: Deploy, deliveries: Path, monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time_of_process.tzset()
+    deployment = deploy(**source_of(deliveries), **{"nightly.cron": "30 2 * * *"})
+    schedule = deployment.definitions.resolve_schedule_def("nightly")
+    try:
+        for first in (date(2024, 3, 5), date(2024, 10, 20)):  # clocks change in the weeks after
+            begin = datetime.combine(first, time(0), UTC)
+            ticks = islice(schedule_execution_time_iterator(begin.timestamp(), schedule.cron_schedule, "UTC"), 28)
+            days = [request.partition_key for moment in ticks for request in asked(deployment, moment)]
+            assert days == [str(day) for day in days_from(first - timedelta(days=1), 28)]
+    finally:
+        monkeypatch.undo()
+        time_of_process.tzset()
 
 
 @pytest.mark.parametrize(
