@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import dagster as dg
+from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from anomaly_assets.adapters.heartbeats import Heartbeats
 from anomaly_assets.assets.training_window import RETRIES_TAG, WAIT_TAG
@@ -38,8 +39,7 @@ def dead_runs_sensor(nightly: AssetJob) -> dg.SensorDefinition:
         heard, dead = listen({run_id: beats.last(run_id) for run_id in running}, _read(context.cursor), now)
         for run_id in dead:
             beats.take_for_dead(run_id)  # first: should it be alive after all, it commits nothing from here on
-            _report(context, running[run_id])
-        again = [request for run_id in dead if (request := night_again(running[run_id]))]
+        again = [request for run_id in dead if (request := night_again(_reported(context, running[run_id])))]
         return dg.SensorResult(
             run_requests=again,
             skip_reason=None if again else f"{len(dead)} of {len(running)} running runs were dead",
@@ -59,10 +59,13 @@ def running_of_home(context: dg.SensorEvaluationContext, beats: Heartbeats) -> l
 
 
 def night_again(run: dg.DagsterRun) -> dg.RunRequest | None:
-    """Asks for the day of a dead nightly run again; None for other jobs, and when it died often enough."""
+    """Asks for the day of a dead nightly run again.
+
+    None for other jobs, when it died often enough, and when Dagster itself is about to (``run_retries``).
+    """
     tries = int(run.tags.get(AGAIN_TAG, 0)) + 1
     day = run.tags.get("dagster/partition")
-    if run.job_name != NIGHTLY or day is None or tries > MOST_AGAIN:
+    if run.job_name != NIGHTLY or day is None or tries > MOST_AGAIN or run.tags.get(WILL_RETRY_TAG) == "true":
         return None
     kept = {name: run.tags[name] for name in (RETRIES_TAG, WAIT_TAG) if name in run.tags}
     return dg.RunRequest(
@@ -73,12 +76,14 @@ def night_again(run: dg.DagsterRun) -> dg.RunRequest | None:
     )
 
 
-def _report(context: dg.SensorEvaluationContext, run: dg.DagsterRun) -> None:
+def _reported(context: dg.SensorEvaluationContext, run: dg.DagsterRun) -> dg.DagsterRun:
+    """Report the run as ended; returns it as it is recorded then."""
     context.log.warning(f"run {run.run_id} ({run.job_name}, {run.tags.get('dagster/partition')}) is dead")
     if run.status is dg.DagsterRunStatus.CANCELING:
         context.instance.report_run_canceled(run, message=REASON)
     else:
         context.instance.report_run_failed(run, REASON)
+    return context.instance.get_run_by_id(run.run_id) or run
 
 
 def _read(cursor: str | None) -> Mapping[str, Heard]:

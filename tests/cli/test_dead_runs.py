@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._daemon.auto_run_reexecution.auto_run_reexecution import filter_runs_to_should_retry
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.composition import build_definitions
@@ -153,6 +154,19 @@ def test_the_night_of_a_dead_run_is_asked_for_again_not_for_ever(place: Shell, i
     assert ticks(place, instance, [0, 61]) == []
     assert statuses(instance, NIGHTLY) == [dg.DagsterRunStatus.FAILURE] * 2
     assert statuses(instance, DETECT) == [dg.DagsterRunStatus.FAILURE]
+
+
+def test_a_night_that_dagster_itself_runs_again_is_not_asked_for_twice(place: Shell) -> None:
+    """``run_retries`` in ``dagster.yaml``, or the tag of a run."""
+    assert place.run("dagster-home").returncode == 0
+    with (place.home / "dagster" / "dagster.yaml").open("a", encoding="utf-8") as file:
+        file.write("run_retries: {enabled: true}\n")
+    with dg.DagsterInstance.from_config(str(place.home / "dagster")) as retrying:
+        once = dead(place, retrying, NIGHTLY, dg.DagsterRunStatus.STARTED, **{"dagster/max_retries": "1"})
+        never = dead(place, retrying, NIGHTLY, dg.DagsterRunStatus.STARTED)
+        (request,) = ticks(place, retrying, [0, 61])
+        assert request.run_key == f"after {never}"
+        assert [run.run_id for run in filter_runs_to_should_retry(retrying.get_runs(), retrying)] == [once]
 
 
 def test_a_dead_run_that_was_to_be_canceled_is_canceled(place: Shell, instance: dg.DagsterInstance) -> None:
