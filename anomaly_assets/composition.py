@@ -40,17 +40,8 @@ def build_definitions(settings: Settings, *, runs_at_once: int | None = None) ->
     ``runs_at_once`` is how many runs share the machine, by default as many as the settings allow.
     """
     compute = Compute.share(settings.compute, runs_at_once=runs_at_once or settings.max_concurrent_runs)
-    days = daily_partitions(settings.first_day)
-    detection = settings.detection
-    publishes = settings.published_scores.table is not None
-    graph = Graph(
-        days,
-        trailing_window_mapping(settings.window.days),
-        settings.dashboard.address,
-        publishes=publishes,
-        # the path alone: whoever reaches the pages by another host stays there
-        prefix=urlsplit(settings.dashboard.dagster_address).path.rstrip("/"),
-    )
+    graph, detection = graph_of(settings), settings.detection
+    days, publishes = graph.days, graph.publishes
     ingest, detect, nightly = build_jobs(publishes=publishes)
     real = settings.source.kind != "synthetic"
     return dg.Definitions(
@@ -103,6 +94,18 @@ def build_definitions(settings: Settings, *, runs_at_once: int | None = None) ->
             **({"scores_table": _scores_table(settings)} if publishes else {}),
         },
         executor=dg.in_process_executor,
+    )
+
+
+def graph_of(settings: Settings) -> Graph:
+    """What the assets of a deployment are built from."""
+    return Graph(
+        daily_partitions(settings.first_day),
+        trailing_window_mapping(settings.window.days),
+        settings.dashboard.address,
+        publishes=settings.published_scores.table is not None,
+        # the path alone: whoever reaches the pages by another host stays there
+        prefix=urlsplit(settings.dashboard.dagster_address).path.rstrip("/"),
     )
 
 

@@ -51,13 +51,14 @@ def anomaly_metrics_asset(graph: Graph) -> dg.AssetsDefinition:
     ) -> Events:
         parameters, day = detection.resolve(), date.fromisoformat(context.partition_key)
         run = home.run(context, clock.now, trial=detection.trial(parameters))
-        describe = partial(_describe, graph, trial=run.trial is not None)
+        describe = partial(describe_metrics, graph, trial=run.trial is not None)
         yield from publish(lambda: measure_day(run, parameters, day), describe)
 
     return anomaly_metrics
 
 
-def _describe(graph: Graph, outcome: Outcome, *, trial: bool) -> Mapping[str, Any]:
+def describe_metrics(graph: Graph, outcome: Outcome, *, trial: bool = False) -> Mapping[str, Any]:
+    """What the page of a day's metrics shows."""
     metrics, day = outcome.tables["metrics"], outcome.seal.day
     flags, rows = _by_decile(metrics, "n_flagged"), _by_decile(metrics, "n_rows")
     judged = _by_decile(metrics, "n_judged")

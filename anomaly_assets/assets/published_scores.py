@@ -1,7 +1,9 @@
 """published_scores: a scored day in a table that others read. Only there when it is configured."""
 
+from collections.abc import Mapping
 from datetime import date
 from time import perf_counter
+from typing import Any
 
 import dagster as dg
 
@@ -18,7 +20,7 @@ from anomaly_assets.resources.detection import DetectionResource
 from anomaly_assets.resources.home import HomeResource
 from anomaly_assets.resources.scores_table import ScoresTableResource
 from anomaly_assets.settings import Detection
-from anomaly_assets.steps.publish_scores import PUBLISHED, publish_scores
+from anomaly_assets.steps.publish_scores import PUBLISHED, PublishedDay, publish_scores
 
 DESCRIPTION = """The rows of `scored_transactions` of day D in a Snowflake table.
 
@@ -60,14 +62,21 @@ def published_scores_asset(graph: Graph, detection: Detection) -> dg.AssetsDefin
             raise failure(error) from error
         return dg.MaterializeResult(
             metadata={
-                "dagster/partition_row_count": published.n_rows,
-                "dagster/table_name": table.name,
-                "revision": published.revision,
+                **describe_published(graph, table.name, day, published),
                 "seconds": round(perf_counter() - began, 3),
-                "preview": markdown_table(published.rows, PREVIEW),
-                **graph.links(PUBLISHED, day),
             },
             data_version=dg.DataVersion(published.revision),
         )
 
     return published_scores
+
+
+def describe_published(graph: Graph, table: str, day: date, published: PublishedDay) -> Mapping[str, Any]:
+    """What the page of a day shows that ``table`` was given."""
+    return {
+        "dagster/partition_row_count": published.n_rows,
+        "dagster/table_name": table,
+        "revision": published.revision,
+        "preview": markdown_table(published.rows, PREVIEW),
+        **graph.links(PUBLISHED, day),
+    }

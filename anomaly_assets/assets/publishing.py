@@ -8,12 +8,16 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 
+from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.checks.partitioned import results_of
 from anomaly_assets.domain.errors import BlockedByCheck, Busy, PermanentError, TransientError
 from anomaly_assets.steps.run import Outcome
 
 RETRY = dg.RetryPolicy(max_retries=3, delay=2.0, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 """For errors a rerun can help with; all others end the step at once."""
+
+MADE_BY = "made by run"
+"""What a materialization that was reported from the files says of the run which made it."""
 
 Events = Iterator[dg.AssetCheckResult | dg.MaterializeResult]
 
@@ -46,9 +50,9 @@ def publish(
         raise  # a full or failing disk may recover: the retry policy decides
     except Exception as error:
         raise dg.Failure(f"{type(error).__name__}: {error}", allow_retries=False) from error
-    costs = {"seconds": round(perf_counter() - began, 3), "bytes": outcome.seal.n_bytes}
+    seconds = round(perf_counter() - began, 3)
     yield dg.MaterializeResult(
-        metadata={**describe(outcome), **costs, **provenance(outcome)},
+        metadata={**describe(outcome), "seconds": seconds, **provenance(outcome)},
         data_version=dg.DataVersion(outcome.data_version),
     )
     yield from results_of(outcome.verdicts)
@@ -65,18 +69,27 @@ def failure(error: PermanentError | TransientError) -> dg.Failure:
 
 
 def provenance(outcome: Outcome) -> dict[str, Any]:
-    """What every partition says of itself."""
-    seal = outcome.seal
+    """What every partition says of itself and of the run that made it."""
+    head = {"publication log head": outcome.head} if outcome.head else {"trial": "published nowhere"}
+    return {**sealed(outcome.seal), **written(changed=outcome.changed), **head}
+
+
+def written(*, changed: bool) -> dict[str, str]:
+    """Whether a run wrote anything."""
+    return {"written": "yes" if changed else "no: equal content is not written again"}
+
+
+def sealed(seal: Seal) -> dict[str, Any]:
+    """What every partition says of itself, as its seal tells it."""
     return {
+        "bytes": seal.n_bytes,
         "revision": seal.revision,
         "seal": seal.seal_id,
         **({"settings": seal.settings_id} if seal.settings_id else {}),
-        "written": "yes" if outcome.changed else "no: equal content is not written again",
-        **({"publication log head": outcome.head} if outcome.head else {"trial": "published nowhere"}),
         "files": dg.MetadataValue.md(
             "\n".join(
                 f"- {role}: `{file.name}`, {file.n_rows:,} rows, {file.n_bytes:,} bytes"
-                for role, file in seal.files.items()
+                for role, file in sorted(seal.files.items())
             )
         ),
     }
@@ -88,29 +101,45 @@ def reported_seal(event: dg.AssetMaterialization) -> tuple[object, bool]:
     return (seal.value if seal else None), "trial" in event.metadata
 
 
+def run_of(record: dg.EventLogRecord) -> dg.MetadataValue | None:
+    """The run that made what a materialization tells of; None when nothing says which.
+
+    A materialization that was reported from the files belongs to no run: it names the one that the log names.
+    """
+    if record.run_id:
+        return dg.MetadataValue.dagster_run(record.run_id)
+    event = record.asset_materialization
+    return event.metadata.get(MADE_BY) if event else None
+
+
 def log_for_partition(
     context: dg.AssetExecutionContext, asset: str, day: date, event: dg.AssetCheckResult | dg.MaterializeResult
 ) -> None:
     """Record the event of another day than the run's own partition."""
     if isinstance(event, dg.AssetCheckResult):
-        context.log_event(
-            dg.AssetCheckEvaluation(
-                asset_key=dg.AssetKey(asset),
-                check_name=str(event.check_name),
-                passed=event.passed,
-                metadata=event.metadata,
-                severity=event.severity,
-                description=event.description,
-                partition=day.isoformat(),
-                target_materialization_data=_newest_materialization(context.instance, asset, day),
-            )
-        )
+        context.log_event(evaluation_of(event, asset, day, newest_materialization(context.instance, asset, day)))
         return
     version = {"dagster/data_version": event.data_version.value} if event.data_version else {}
     context.log_event(dg.AssetMaterialization(asset, partition=day.isoformat(), metadata=event.metadata, tags=version))
 
 
-def _newest_materialization(
+def evaluation_of(
+    result: dg.AssetCheckResult, asset: str, day: date, target: AssetCheckEvaluationTargetMaterializationData | None
+) -> dg.AssetCheckEvaluation:
+    """The result of a check of a day as an event; ``target`` is the materialization that it is about."""
+    return dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey(asset),
+        check_name=str(result.check_name),
+        passed=result.passed,
+        metadata=result.metadata,
+        severity=result.severity,
+        description=result.description,
+        partition=day.isoformat(),
+        target_materialization_data=target,
+    )
+
+
+def newest_materialization(
     instance: dg.DagsterInstance, asset: str, day: date
 ) -> AssetCheckEvaluationTargetMaterializationData | None:
     """What a check of the day is about."""

@@ -1,6 +1,7 @@
 """raw_transactions: a day as extracted, validated, de-duplicated and sorted."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import date, datetime, timedelta
 from functools import cache, partial
 from typing import Any
@@ -15,7 +16,8 @@ from anomaly_assets.assets.graph import INGEST, Graph
 from anomaly_assets.assets.metadata import column_schema, markdown_table, numbers_table
 from anomaly_assets.assets.publishing import Events, log_for_partition, publish
 from anomaly_assets.checks.partitioned import evaluated_by_asset
-from anomaly_assets.domain.border import BorderRules
+from anomaly_assets.domain.border import BorderRules, Ledger
+from anomaly_assets.domain.border_rules import Refusal
 from anomaly_assets.domain.lineage import RAW
 from anomaly_assets.domain.schema import TRANSACTIONS
 from anomaly_assets.evidence.stale import stale_scores
@@ -77,7 +79,7 @@ def raw_transactions_asset(graph: Graph, rules: BorderRules, source_kind: str) -
         run, day = home.run(context, clock.now), date.fromisoformat(context.partition_key)
 
         def describe(outcome: Outcome) -> Mapping[str, Any]:
-            return {**_describe(graph, outcome), **_to_make_again(run.home, outcome)}
+            return {**describe_day(graph, outcome), **_to_make_again(run.home, outcome)}
 
         opened = cache(partial(source.open, context.run.run_id))
 
@@ -116,7 +118,8 @@ def _to_make_again(home: Home, outcome: Outcome) -> Mapping[str, Any]:
     }
 
 
-def _describe(graph: Graph, outcome: Outcome) -> Mapping[str, Any]:
+def describe_day(graph: Graph, outcome: Outcome) -> Mapping[str, Any]:
+    """What the page of a raw day shows."""
     kept, day = outcome.tables["kept"], outcome.seal.day
     ledger = dict(outcome.seal.counts)
     hours = (kept.column("tx_completed_at").cast("int64").to_numpy() // 3_600_000_000) % 24
@@ -128,7 +131,7 @@ def _describe(graph: Graph, outcome: Outcome) -> Mapping[str, Any]:
         "duplicate": ledger["n_duplicate"],
         **({"erased": ledger["n_erased"]} if ledger.get("n_erased") else {}),
         "wallets": outcome.numbers["wallets"],
-        "ledger": numbers_table({**{k: v for k, v in ledger.items() if k != "by_reason"}, **ledger["by_reason"]}),
+        "ledger": numbers_table(_ledger_rows(ledger)),
         "preview": markdown_table(kept),
         "quarantine": markdown_table(outcome.tables["quarantine"]),
         "distributions": plots.picture(
@@ -139,3 +142,10 @@ def _describe(graph: Graph, outcome: Outcome) -> Mapping[str, Any]:
         ),
         **graph.links(RAW, day),
     }
+
+
+def _ledger_rows(ledger: Mapping[str, Any]) -> dict[str, int]:
+    """The ledger's numbers in the order in which it declares them, the reasons last: a seal keeps no order."""
+    numbers = [each.name for each in fields(Ledger) if each.name in ledger and each.name != "by_reason"]
+    reasons = [reason.value for reason in Refusal if reason.value in ledger["by_reason"]]
+    return {**{name: ledger[name] for name in numbers}, **{name: ledger["by_reason"][name] for name in reasons}}

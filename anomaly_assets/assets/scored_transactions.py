@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -12,7 +13,7 @@ from anomaly_assets.assets import plots
 from anomaly_assets.assets.code_references import code_of
 from anomaly_assets.assets.graph import DETECTION, Graph
 from anomaly_assets.assets.metadata import column_schema, figures, flag_table, markdown_table
-from anomaly_assets.assets.publishing import Events, publish, reported_seal
+from anomaly_assets.assets.publishing import Events, publish, reported_seal, run_of
 from anomaly_assets.checks.partitioned import evaluated_by_asset
 from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.published import published_schema
@@ -80,16 +81,19 @@ def scored_transactions_asset(graph: Graph, detection: Detection) -> dg.AssetsDe
                 )
             return outcome
 
-        def describe(outcome: Outcome) -> Mapping[str, Any]:
-            trial = run.trial is not None
-            return {**_describe(graph, outcome, trial=trial), **_judged_by(context, outcome, trial=trial)}
-
-        yield from publish(score, describe)
+        yield from publish(score, partial(describe_scores, graph, context.instance, trial=run.trial is not None))
 
     return scored_transactions
 
 
-def _judged_by(context: dg.AssetExecutionContext, outcome: Outcome, *, trial: bool) -> Mapping[str, Any]:
+def describe_scores(
+    graph: Graph, instance: dg.DagsterInstance, outcome: Outcome, *, trial: bool = False
+) -> Mapping[str, Any]:
+    """What the page of a scored day shows; of its models the event that the instance has of them."""
+    return {**_describe(graph, outcome, trial=trial), **_judged_by(instance, outcome, trial=trial)}
+
+
+def _judged_by(instance: dg.DagsterInstance, outcome: Outcome, *, trial: bool) -> Mapping[str, Any]:
     """The materialization of wallet_models whose models judged the day, as it is recorded, and the pinned window.
 
     It is the newest that reported the very seal that was read, from the lake it was read from: a trial with other
@@ -97,7 +101,7 @@ def _judged_by(context: dg.AssetExecutionContext, outcome: Outcome, *, trial: bo
     """
     day, inputs = outcome.seal.day, outcome.seal.inputs
     wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(MODELS), asset_partitions=[day.isoformat()])
-    records = context.instance.fetch_materializations(wanted, limit=RECENT_MATERIALIZATIONS).records
+    records = instance.fetch_materializations(wanted, limit=RECENT_MATERIALIZATIONS).records
     found: dict[str, Any] = {
         "window manifest": inputs["manifest_id"],
         "models revision": inputs["models"],
@@ -106,7 +110,8 @@ def _judged_by(context: dg.AssetExecutionContext, outcome: Outcome, *, trial: bo
     for record in records:
         event = record.asset_materialization
         if event and reported_seal(event) == (outcome.numbers["models seal"], trial):
-            found["models trained by"] = dg.MetadataValue.dagster_run(record.run_id)
+            if run := run_of(record):
+                found["models trained by"] = run
             found["models event"] = record.storage_id
             break
     return found

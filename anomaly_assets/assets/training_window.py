@@ -77,7 +77,7 @@ def training_window_asset(graph: Graph, detection: Detection, max_missing_days: 
             lambda: build_window(
                 run, parameters, bounds.resolve(), day, first_day=home.first, max_missing_days=max_missing_days
             ),
-            partial(_describe, graph, trial=run.trial is not None),
+            partial(describe_window, graph, trial=run.trial is not None),
             on_blocked=lambda blocked: wait_for_missing_days(context, blocked),
         )
 
@@ -94,7 +94,8 @@ def wait_for_missing_days(context: dg.AssetExecutionContext, blocked: BlockedByC
         raise dg.RetryRequested(max_retries=retries, seconds_to_wait=seconds) from blocked
 
 
-def _describe(graph: Graph, outcome: Outcome, *, trial: bool) -> Mapping[str, Any]:
+def describe_window(graph: Graph, outcome: Outcome, *, trial: bool = False) -> Mapping[str, Any]:
+    """What the page of a window shows."""
     wallets, day = outcome.tables["wallets"], outcome.seal.day
     largest = wallets.sort_by([("n_transactions", "descending"), ("wallet_id", "ascending")])
     manifest = outcome.seal.inputs["manifest"]

@@ -1,10 +1,10 @@
 """wallet_models: a model for every eligible wallet and detector, served from Redis and kept in the archive."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import dagster as dg
 
@@ -26,6 +26,14 @@ from anomaly_assets.steps.train import train_models
 
 PREVIEW = ("wallet_id", "detector", "model_id", "recipe_id", "n_transactions", "n_bytes")
 """What fits into a dialog."""
+OF_THE_RUN = {
+    "fitted now": "fitted",
+    "reused": "reused",
+    "store": "store",
+    "threads": "threads",
+    "peak memory of the process, MB": "peak_memory_mb",
+}
+"""What the page shows that no file tells, and its name among the figures."""
 DESCRIPTION = """What every wallet is judged by on day D, fitted on exactly the window that `training_window` pinned.
 
 **One row is** a model: one per eligible wallet and detector, with its id (what it is) and its recipe (what it was
@@ -46,7 +54,7 @@ def wallet_models_asset(graph: Graph, detection: Detection) -> dg.AssetsDefiniti
     @dg.asset(
         description=DESCRIPTION,
         kinds={"python", "redis", "scikitlearn"},
-        code_version="-".join(str(detector.algorithm_version) for detector in detectors),
+        code_version=code_version_of(detectors),
         deps=[graph.over_window(RAW), WINDOW],
         check_specs=[
             evaluated_by_asset(MODELS, "every_eligible_wallet_has_a_model", graph.days, blocking=True),
@@ -63,25 +71,35 @@ def wallet_models_asset(graph: Graph, detection: Detection) -> dg.AssetsDefiniti
     ) -> Events:
         parameters, day = detection.resolve(), date.fromisoformat(context.partition_key)
         run = home.run(context, clock.now, trial=detection.trial(parameters))
-        describe = partial(_describe, graph, trial=run.trial is not None)
+        describe = partial(describe_models, graph, trial=run.trial is not None)
         yield from publish(lambda: train_models(run, store, parameters, day), describe)
 
     return wallet_models
 
 
-def _describe(graph: Graph, outcome: Outcome, *, trial: bool) -> Mapping[str, Any]:
+class HasAlgorithm(Protocol):
+    """A detector, of the configuration or of a settings record."""
+
+    @property
+    def algorithm_version(self) -> int:
+        """Version of its algorithm."""
+
+
+def code_version_of(detectors: Iterable[HasAlgorithm]) -> str:
+    """What Dagster is told of the code that fits their models."""
+    return "-".join(str(detector.algorithm_version) for detector in detectors)
+
+
+def describe_models(graph: Graph, outcome: Outcome, *, trial: bool = False) -> Mapping[str, Any]:
+    """What the page of a day's models shows; what only a run knows is there when it was told."""
     models, day = outcome.tables["models"], outcome.seal.day
     by_detector = dict(sorted(Counter(models.column("detector").to_pylist()).items()))
     return {
         "dagster/partition_row_count": models.num_rows,
         "models": outcome.numbers["models"],
         **{f"models: {name}": count for name, count in by_detector.items()},
-        "fitted now": outcome.numbers["fitted"],
-        "reused": outcome.numbers["reused"],
         "payload bytes": outcome.numbers["payload_bytes"],
-        "store": outcome.numbers["store"],
-        "threads": outcome.numbers["threads"],
-        "peak memory of the process, MB": outcome.numbers["peak_memory_mb"],
+        **{shown: outcome.numbers[name] for shown, name in OF_THE_RUN.items() if name in outcome.numbers},
         "generation": outcome.numbers["generation"],
         "window manifest": outcome.seal.inputs["manifest_id"],
         "preview": markdown_table(models, PREVIEW),

@@ -4,6 +4,8 @@ from datetime import date
 
 import dagster as dg
 
+from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.model_store import ModelStore
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.checks.partitioned import evaluated_apart, result_of
 from anomaly_assets.domain.errors import AnomalyAssetsError
@@ -28,24 +30,28 @@ def published_models_match_check(days: dg.DailyPartitionsDefinition) -> dg.Asset
     ) -> dg.AssetCheckResult:
         if detection.trial(detection.resolve()) is not None:
             return result_of(Verdict(NAME, True, "a trial with other settings: nothing is published"))
-        return result_of(compare(home, store, date.fromisoformat(context.partition_key)))
+        return result_of(compare(home.open(), store, date.fromisoformat(context.partition_key)))
 
     return evaluate
 
 
-def compare(home: HomeResource, store: StoreProvider, day: date) -> Verdict:
+def compare(home: Home, store: StoreProvider, day: date) -> Verdict:
     """What the store serves against what the lake holds."""
-    opened = home.open()
     try:
-        seal = opened.lake.require(MODELS, day)
-        models = opened.lake.read(seal, "models")
-        with store.open(opened) as server:
-            publication = server.published()
-            if publication is not None and (publication.as_of, publication.generation) > (day, seal.generation or 0):
-                return Verdict(NAME, True, f"superseded: {publication.as_of} is served")
-            served = server.published_model_ids(as_of=day, generation=seal.generation or 0)
+        with store.open(home) as server:
+            return compare_served(home, server, day)
     except AnomalyAssetsError as error:
         return Verdict(NAME, False, f"could not be compared: {error}")
+
+
+def compare_served(home: Home, server: ModelStore, day: date) -> Verdict:
+    """The same of a store that is open already. Raises what the lake and the store raise."""
+    seal = home.lake.require(MODELS, day)
+    models = home.lake.read(seal, "models")
+    publication = server.published()
+    if publication is not None and (publication.as_of, publication.generation) > (day, seal.generation or 0):
+        return Verdict(NAME, True, f"superseded: {publication.as_of} is served")
+    served = server.published_model_ids(as_of=day, generation=seal.generation or 0)
     if served is None:
         found = f"{publication.as_of} ({publication.state})" if publication else "nothing"
         return Verdict(NAME, False, f"the store serves {found}, not {day}; materialize wallet_models for {day} again")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 
 import dagster as dg
 import pyarrow as pa
@@ -25,9 +26,7 @@ def coverage_within_bounds_check(days: dg.DailyPartitionsDefinition) -> dg.Asset
     def evaluate(
         context: dg.AssetCheckExecutionContext, home: HomeResource, detection: DetectionResource, bounds: BoundsResource
     ) -> dg.AssetCheckResult:
-        def judge(scored: pa.Table, names: list[str]) -> Verdict:
-            return coverage_within_bounds(scored, names, min_coverage=bounds.min_coverage)
-
+        judge = partial(coverage_within_bounds, min_coverage=bounds.min_coverage)
         return result_of(_on_current(COVERAGE, home, detection, date.fromisoformat(context.partition_key), judge))
 
     return evaluate
@@ -40,9 +39,7 @@ def anomaly_rate_within_bounds_check(days: dg.DailyPartitionsDefinition) -> dg.A
     def evaluate(
         context: dg.AssetCheckExecutionContext, home: HomeResource, detection: DetectionResource, bounds: BoundsResource
     ) -> dg.AssetCheckResult:
-        def judge(scored: pa.Table, names: list[str]) -> Verdict:
-            return anomaly_rate_within_bounds(scored, names, max_rate=bounds.max_anomaly_rate)
-
+        judge = partial(anomaly_rate_within_bounds, max_rate=bounds.max_anomaly_rate)
         return result_of(_on_current(RATE, home, detection, date.fromisoformat(context.partition_key), judge))
 
     return evaluate

@@ -23,19 +23,18 @@ def scores_follow_from_current_days_check(days: dg.DailyPartitionsDefinition) ->
     def evaluate(
         context: dg.AssetCheckExecutionContext, home: HomeResource, detection: DetectionResource
     ) -> dg.AssetCheckResult:
-        return result_of(_on_current(home, detection, date.fromisoformat(context.partition_key)))
+        parameters, opened = detection.resolve(), home.open()
+        trial = detection.trial(parameters)
+        lake = opened.lake if trial is None else opened.trial_lake(trial)  # what this run wrote
+        return result_of(follow(Lineage(lake, parameters.settings_id), date.fromisoformat(context.partition_key)))
 
     return evaluate
 
 
-def _on_current(home: HomeResource, detection: DetectionResource, day: date) -> Verdict:
-    """The verdict on what this run wrote: the published scores, or the trial's."""
-    parameters, opened = detection.resolve(), home.open()
-    trial = detection.trial(parameters)
-    lake = opened.lake if trial is None else opened.trial_lake(trial)
+def follow(lineage: Lineage, day: date) -> Verdict:
+    """The verdict on the current scores of a day; ``lineage`` holds the configured settings."""
     try:
-        scored = lake.require(SCORED, day)
-        lineage = Lineage(lake, parameters.settings_id)
+        scored = lineage.lake.require(SCORED, day)
         followed = lineage.raw_days(scored)
     except AnomalyAssetsError as error:
         return Verdict(NAME, False, f"the scores of {day} are not readable: {error}", Severity.WARN)

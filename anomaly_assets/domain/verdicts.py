@@ -39,6 +39,18 @@ class Verdict:
         """Whether publication must stop here."""
         return self.blocking and not self.passed and self.severity is Severity.ERROR
 
+    @classmethod
+    def from_json(cls, check: str, value: Mapping[str, Any]) -> "Verdict":
+        """The verdict of ``check`` that :meth:`as_json` described."""
+        return cls(
+            check,
+            bool(value["passed"]),
+            str(value["message"]),
+            Severity(value["severity"]),
+            blocking=bool(value["blocking"]),
+            numbers=value["numbers"],
+        )
+
     def as_json(self) -> dict[str, Any]:
         """JSON form for seals and reports."""
         return {

@@ -100,7 +100,7 @@ def ingest_day(
         head = run.log(seal)
         failpoint(f"{RAW}.logged")
     numbers: dict[str, Any] = {**ledger, "wallets": wallets.num_rows}
-    return Outcome(seal, changed, seal.revision, verdicts, {"kept": kept, "quarantine": quarantine}, numbers, head)
+    return Outcome(seal, changed, verdicts, {"kept": kept, "quarantine": quarantine}, numbers, head)
 
 
 def _write_truth(run: Run, source: HasTruth, day: date) -> None:

@@ -1,6 +1,9 @@
 """anomaly_metrics: measure a scored day."""
 
 from datetime import date
+from typing import Any
+
+import pyarrow as pa
 
 from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.domain.identity import table_digest
@@ -39,5 +42,10 @@ def measure_day(run: Run, detection: Detection, day: date) -> Outcome:
         )
         head = run.log(seal)
         failpoint(f"{METRICS}.logged")
-    over_all = metrics.select(FIGURES).to_pylist()[0]
-    return Outcome(seal, changed, revision, (), {"metrics": metrics}, over_all, head)
+    return Outcome(seal, changed, (), {"metrics": metrics}, metric_figures(metrics), head)
+
+
+def metric_figures(metrics: pa.Table) -> dict[str, Any]:
+    """What is shown of a day's metrics: those over all its rows."""
+    over_all: dict[str, Any] = metrics.select(FIGURES).slice(0, 1).to_pylist()[0]
+    return over_all

@@ -41,11 +41,23 @@ def publish_scores(run: Run, table: ScoresTable, day: date) -> PublishedDay:
 
 def is_published(home: Home, table: str, day: date, revision: str) -> bool:
     """Whether the table was given these scores of the day last."""
+    return published_revision(home, table, day) == revision
+
+
+def published_revision(home: Home, table: str, day: date) -> str | None:
+    """Which scores of the day the table was given last; None when none are known of."""
     try:
         found = json.loads(home.scores_receipt(day).read_bytes())
-    except (FileNotFoundError, ValueError):
-        return False
-    return bool(found == _receipt(table, revision))
+        revision = str(found["revision"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    return revision if found == _receipt(table, revision) else None
+
+
+def published_day(home: Home, day: date, revision: str) -> PublishedDay:
+    """What a table that was given these scores holds of the day. Raises ``NotSealed``, ``CorruptFile``."""
+    scored = home.lake.read(home.lake.require(SCORED, day, revision), "scored")
+    return PublishedDay(revision, scored.num_rows, scored)
 
 
 def _receipt(table: str, revision: str) -> dict[str, str]:

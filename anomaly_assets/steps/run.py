@@ -13,7 +13,8 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.lake import Lake, PartitionWriter
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.adapters.windows import WindowReader
-from anomaly_assets.domain.lineage import RAW
+from anomaly_assets.domain.identity import digest_of
+from anomaly_assets.domain.lineage import MODELS, RAW
 from anomaly_assets.domain.manifest import WindowManifest
 from anomaly_assets.domain.verdicts import Verdict
 from anomaly_assets.domain.wallet_rows import WalletRows
@@ -104,6 +105,13 @@ class Run:
         return self.home.log.append(entry, run_id=self.run_id, at=self.now())
 
 
+def data_version_of(seal: Seal) -> str:
+    """What Dagster is told of a partition: of models what they were made from, of everything else the content."""
+    if seal.asset == MODELS:
+        return digest_of([seal.inputs["manifest_id"], seal.inputs["fit_id"]])
+    return seal.revision
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a step did.
@@ -112,17 +120,20 @@ class Outcome:
     ----------
     seal : the partition that is current now
     changed : whether anything was written; equal content is not
-    data_version : what Dagster is told
     verdicts : what the checks said about the staged files
     tables : tables worth showing, by role
-    numbers : figures worth showing
+    numbers : figures worth showing, those that only the run itself knows among them
     head : head of the publication log after this step
     """
 
     seal: Seal
     changed: bool
-    data_version: str
     verdicts: tuple[Verdict, ...]
     tables: Mapping[str, pa.Table] = field(default_factory=dict)
     numbers: Mapping[str, Any] = field(default_factory=dict)
     head: str | None = None
+
+    @property
+    def data_version(self) -> str:
+        """What Dagster is told."""
+        return data_version_of(self.seal)

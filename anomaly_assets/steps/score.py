@@ -17,19 +17,19 @@ from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.days import require_finished
 from anomaly_assets.domain.detectors.base import Detector, DetectorStatus
 from anomaly_assets.domain.errors import CorruptFile, NotSealed, StoreRefused, StoreUnavailable, Superseded
-from anomaly_assets.domain.identity import digest_of, table_digest
+from anomaly_assets.domain.identity import table_digest
 from anomaly_assets.domain.judging import ScoringShard, judge_shard, places_of
 from anomaly_assets.domain.layouts import LAYOUTS
 from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW, Edge
 from anomaly_assets.domain.metrics import ratio
 from anomaly_assets.domain.predicates import every_transaction_judged_once, unified_flag_is_the_or
-from anomaly_assets.domain.published import anomaly_column, status_column, with_provenance
+from anomaly_assets.domain.published import anomaly_column, model_id_column, status_column, with_provenance
 from anomaly_assets.domain.raw_day import to_wallet_rows
 from anomaly_assets.domain.scoring import published_table
 from anomaly_assets.domain.verdict import DetectorVerdict, assemble_verdict
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.settings import Detection
-from anomaly_assets.steps.run import Outcome, Run
+from anomaly_assets.steps.run import Outcome, Run, data_version_of
 from anomaly_assets.steps.settings_record import record_settings
 
 _JUDGED = DetectorStatus.JUDGED.value
@@ -124,14 +124,11 @@ def score_day(run: Run, store: StoreProvider, detection: Detection, day: date) -
         head = run.log(seal)
         failpoint(f"{SCORED}.logged")
     numbers = {
-        **_figures(written, names),
-        "models": n_models,
+        **score_figures(written, names, inputs.models),
         "models from store": from_store,
-        "models seal": inputs.models.seal_id,
-        "models data version": digest_of([inputs.models.inputs["manifest_id"], inputs.models.inputs["fit_id"]]),
         "models rejected": sum(part.rejected for part in judged.values()),
     }
-    return Outcome(seal, changed, seal.revision, verdicts, {"scored": written}, numbers, head)
+    return Outcome(seal, changed, verdicts, {"scored": written}, numbers, head)
 
 
 def judge_day(
@@ -256,7 +253,8 @@ def _publish_file(run: Run, seal: Seal) -> None:
         write_atomically(target, content, locked=True)
 
 
-def _figures(scored: pa.Table, detectors: Sequence[str]) -> dict[str, float | int | None]:
+def score_figures(scored: pa.Table, detectors: Sequence[str], models: Seal) -> dict[str, float | int | str | None]:
+    """What is shown of a scored day and of the ``models`` that judged it, as far as the files tell it."""
     judged, flagged = _count(pc.is_valid(scored.column("anomaly_score"))), _count(scored.column("is_anomaly"))
     return {
         "rows": scored.num_rows,
@@ -266,7 +264,15 @@ def _figures(scored: pa.Table, detectors: Sequence[str]) -> dict[str, float | in
         **{f"flagged by {name}": _count(scored.column(anomaly_column(name))) for name in detectors},
         "flagged": flagged,
         "flag rate": ratio(flagged, judged),
+        "models": sum(_wallets_with_model(scored, name) for name in detectors),
+        "models seal": models.seal_id,
+        "models data version": data_version_of(models),
     }
+
+
+def _wallets_with_model(scored: pa.Table, detector: str) -> int:
+    with_model = scored.filter(pc.is_valid(scored.column(model_id_column(detector))))
+    return int(pc.count_distinct(with_model.column("WALLET_ID")).as_py())
 
 
 def _count(true: pa.ChunkedArray) -> int:

@@ -3,6 +3,10 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.lake import PartitionWriter
@@ -76,18 +80,24 @@ def train_models(run: Run, store: StoreProvider, detection: Detection, day: date
         )
         head = run.log(seal)
         failpoint(f"{MODELS}.logged")
-    data_version = digest_of([manifest.manifest_id, detection.fit_id])
     numbers = {
-        "models": len(made),
+        **model_figures(seal, models),
         "fitted": sum(item.fitted for item in made),
         "reused": sum(not item.fitted for item in made),
-        "payload_bytes": sum(item.n_bytes for item in made),
         "store": published,
-        "generation": seal.generation,
         "threads": run.compute.threads,
         "peak_memory_mb": run.compute.peak_memory_mb(),
     }
-    return Outcome(seal, changed, data_version, verdicts, {"models": models}, numbers, head)
+    return Outcome(seal, changed, verdicts, {"models": models}, numbers, head)
+
+
+def model_figures(seal: Seal, models: pa.Table) -> dict[str, Any]:
+    """What is shown of a day's models, as far as the files tell it."""
+    return {
+        "models": models.num_rows,
+        "payload_bytes": int(pc.sum(models.column("n_bytes")).as_py() or 0),
+        "generation": seal.generation,
+    }
 
 
 def _make(

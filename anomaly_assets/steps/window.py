@@ -57,8 +57,17 @@ def build_window(
         )
         head = run.log(seal)
         failpoint(f"{WINDOW}.logged")
-    numbers = {**seal.counts, "days": len(days), "manifest_id": manifest.manifest_id, "generation": seal.generation}
-    return Outcome(seal, changed, revision, verdicts, {"wallets": window}, numbers, head)
+    return Outcome(seal, changed, verdicts, {"wallets": window}, window_figures(seal), head)
+
+
+def window_figures(seal: Seal) -> dict[str, Any]:
+    """What is shown of a window."""
+    return {
+        **seal.counts,
+        "days": len(manifest_of(seal).days),
+        "manifest_id": seal.inputs["manifest_id"],
+        "generation": seal.generation,
+    }
 
 
 def manifest_of(window: Seal) -> WindowManifest:
