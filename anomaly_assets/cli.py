@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from anomaly_assets.commands.compare import compare
+from anomaly_assets.commands.dagster_restore import dagster_restore
 from anomaly_assets.commands.dashboard import dashboard
 from anomaly_assets.commands.erase import erase
 from anomaly_assets.commands.explain import explain
@@ -271,6 +272,7 @@ def _embedded(settings: Settings) -> Any:
     return StoreProvider.from_settings(settings.redis).embedded(Home(settings.home))
 
 
+main.add_command(dagster_restore)
 main.add_command(ui)
 main.add_command(dashboard)
 main.add_command(report)

@@ -33,6 +33,8 @@ LAYERS = [
         "dagster_databases",
         "dagster_erasure",
         "dagster_instance",
+        "dagster_provenance",
+        "dagster_restore",
         "dagster_runs",
         "dagster_storage",
         "doctor",

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import date
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from rich.console import Console
@@ -13,6 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from anomaly_assets.adapters.terminal import own_stderr
 from anomaly_assets.settings import load_settings
+
+if TYPE_CHECKING:
+    from anomaly_assets.backfill import Progress as Receiver
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 out, err = Console(highlight=False), Console(stderr=True, highlight=False)
@@ -37,6 +40,23 @@ def progress_bars(*, quiet: bool) -> Iterator[Progress]:
         ) as bars,
     ):
         yield bars
+
+
+@contextmanager
+def progress_of_days(*, quiet: bool) -> Iterator["Receiver"]:
+    """A bar for each kind of work, which advances by days."""
+    from anomaly_assets.backfill import Progress as Receiver
+
+    with progress_bars(quiet=quiet) as bars:
+        tasks: dict[str, Any] = {}
+
+        def start(work: str, total: int) -> None:
+            tasks[work] = bars.add_task(work, total=total)
+
+        def advance(work: str, day: date, succeeded: bool) -> None:
+            bars.update(tasks[work], advance=1, description=work if succeeded else f"{work} ({day} failed)")
+
+        yield Receiver(start, advance)
 
 
 class Day(click.ParamType):  # type: ignore[type-arg]

@@ -2,17 +2,16 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from anomaly_assets.commands.options import as_json, configured, err, out, progress_bars
+from anomaly_assets.commands.options import as_json, configured, err, out, progress_of_days
 from anomaly_assets.domain.days import ONE_DAY, DayRange
 from anomaly_assets.settings import Settings
 
@@ -79,7 +78,7 @@ def _made_again(
 
     made: list[date] = []
     failed: dict[tuple[str, date], str] = {}
-    with _progress(quiet=quiet) as progress:
+    with progress_of_days(quiet=quiet) as progress:
         for period in _periods(days):
             report = backfill(settings, period, progress, today=datetime.now(UTC).date(), say=err.print)
             made += report.detected
@@ -97,19 +96,3 @@ def _periods(days: Sequence[date]) -> Iterator[DayRange]:
         last = day
     if first is not None and last is not None:
         yield DayRange(first, last + ONE_DAY)
-
-
-@contextmanager
-def _progress(*, quiet: bool) -> Iterator[Any]:
-    from anomaly_assets.backfill import Progress as Receiver
-
-    with progress_bars(quiet=quiet) as bars:
-        tasks: dict[str, Any] = {}
-
-        def start(job: str, total: int) -> None:
-            tasks[job] = bars.add_task(job, total=total)
-
-        def advance(job: str, day: date, succeeded: bool) -> None:
-            bars.update(tasks[job], advance=1, description=job if succeeded else f"{job} ({day} failed)")
-
-        yield Receiver(start, advance)
