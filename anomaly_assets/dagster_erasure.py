@@ -12,8 +12,10 @@ from pathlib import Path
 
 import dagster as dg
 import sqlalchemy as sa
+from dagster._core.instance.utils import RUNLESS_RUN_ID
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
 from anomaly_assets.adapters.atomic_files import write_atomically
 from anomaly_assets.adapters.dagster_home import INSTANCE_FILE
@@ -59,12 +61,15 @@ def _as_shown(ids: Iterable[str]) -> set[str]:
 
 
 def _connections(instance: dg.DagsterInstance) -> Iterator[sa.Connection]:
-    """Every database the event log lies in: with SQLite one for the index and one for each run."""
+    """Every database the event log lies in: with SQLite one for the index, for each run, and for events without one."""
     storage = instance.event_log_storage
     if not isinstance(storage, SqlEventLogStorage):
         return
     with storage.index_connection() as connection:
         yield connection
+    if isinstance(storage, SqliteEventLogStorage) and Path(storage.path_for_shard(RUNLESS_RUN_ID)).exists():
+        with storage.run_connection(RUNLESS_RUN_ID) as connection:  # what was reported from the files again
+            yield connection
     for record in instance.get_run_records():
         with ExitStack() as stack:
             yield stack.enter_context(storage.run_connection(record.dagster_run.run_id))

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import dagster as dg
@@ -29,7 +30,7 @@ from anomaly_assets.adapters.failpoints import ENV as FAILPOINTS
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.composition import build_definitions
 from anomaly_assets.dagster_runs import DagsterRuns
-from anomaly_assets.domain.lineage import METRICS, MODELS, SCORED, WINDOW
+from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.jobs import DETECT, INGEST
 from anomaly_assets.settings import Settings, load_settings
 from cli.conftest import Shell, empty_folder
@@ -245,6 +246,25 @@ def test_a_night_that_was_run_on_the_empty_instance_is_no_more_stale_than_before
     assert lost.json("dagster-restore")["there"] == len(told)
 
 
+def test_what_is_reported_goes_on_and_forgets_a_wallet_like_any_other_record(lost: Shell) -> None:
+    settings = settings_of(lost)
+    lost.json("dagster-restore")
+    assert lost.json("stale", "--rematerialize")["stale"] == []
+    assert {told.stale for told in Instance.of(settings).partitions.values()} == {("FRESH", ())}
+
+    wallet = BUSY[0]
+    assert files_naming(settings.instance_folder, wallet)
+    assert lost.json("erase", wallet, "--yes")["dagster_records"] > len(DAYS)
+    assert files_naming(settings.instance_folder, wallet) == []
+
+    shutil.rmtree(settings.instance_folder)
+    assert lost.json("dagster-restore")["failed"] == []
+    assert files_naming(settings.instance_folder, wallet) == []
+    rows = {key: told.metadata["dagster/partition_row_count"] for key, told in Instance.of(settings).partitions.items()}
+    ordinary = len(ordinary_day(FIRST)) - len([row for row in ordinary_day(FIRST) if row.wallet_id == wallet])
+    assert (rows[RAW, str(FIRST)], rows[SCORED, str(SCORED_DAYS[-1])]) == (ordinary, ordinary)
+
+
 def test_a_damaged_day_is_named_and_all_others_are_reported_to_the_instance_that_is_named(
     wiped: Wiped, lost: Shell
 ) -> None:
@@ -293,3 +313,8 @@ def test_without_a_home_there_is_nothing_to_report(shell: Shell) -> None:
     assert done.returncode == 1
     assert "is not a home yet" in done.stderr
     assert not shell.home.exists()
+
+
+def files_naming(folder: Path, text: str) -> list[Path]:
+    """Files whose bytes hold the text."""
+    return [path for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
