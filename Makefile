@@ -16,13 +16,14 @@ PYTEST_ARGS ?=
 TYPES_OF = $$($(BIN)/python -c 'print("%d.%d" % __import__("sys").version_info[:2])')
 
 .DEFAULT_GOAL := help
-.PHONY: help install snowflake dev demo dashboard ui test test-core lint format screenshots pictures quality bench bench-big lock clean
+.PHONY: help install snowflake postgres dev demo dashboard ui test test-core lint format screenshots pictures quality bench bench-big lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 install: $(VENV)/.installed ## the environment to run in (.venv)
 snowflake: $(VENV)/.installed-snowflake ## the same with what reads and writes Snowflake tables
+postgres: $(VENV)/.installed-postgres ## the same with what keeps Dagster's records in a PostgreSQL server
 dev: $(VENV)/.installed-dev ## the environment to develop and test in
 
 demo: install ## ingest 187 synthetic days, score the last 7, show what was found
@@ -78,12 +79,14 @@ lock: dev ## resolve the locks again from pyproject.toml
 	  --no-emit-index-url --no-header --quiet --output-file requirements.lock
 	$(UV) pip compile pyproject.toml --extra ui --extra snowflake --python-version 3.11 --universal --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --constraint requirements.lock --output-file requirements-snowflake.lock
+	$(UV) pip compile pyproject.toml --extra ui --extra postgres --python-version 3.11 --universal --generate-hashes \
+	  --no-emit-index-url --no-header --quiet --constraint requirements.lock --output-file requirements-postgres.lock
 	$(UV) pip compile pyproject.toml --extra ui --extra dashboard --python-version 3.11 --universal --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --constraint requirements.lock --constraint requirements-snowflake.lock \
 	  --output-file requirements-dashboard.lock
 	$(UV) pip compile pyproject.toml --extra dev --python-version 3.11 --universal --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --constraint requirements-snowflake.lock \
-	  --constraint requirements-dashboard.lock --output-file requirements-dev.lock
+	  --constraint requirements-postgres.lock --constraint requirements-dashboard.lock --output-file requirements-dev.lock
 
 clean: ## remove the environments and caches; the home stays
 	rm -rf $(VENV) .venv-* .uv .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -113,6 +116,11 @@ $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
 $(VENV)/.installed-snowflake: requirements-snowflake.lock $(VENV)/.installed
 	@echo "installing $< ..."
 	@$(INSTALL) $(PYC) --require-hashes -r requirements-snowflake.lock
+	@touch $@
+
+$(VENV)/.installed-postgres: requirements-postgres.lock $(VENV)/.installed
+	@echo "installing $< ..."
+	@$(INSTALL) $(PYC) --require-hashes -r requirements-postgres.lock
 	@touch $@
 
 $(VENV)/.installed-dashboard: requirements-dashboard.lock $(VENV)/.installed
