@@ -11,6 +11,7 @@ from dagster._serdes import ConfigurableClass, ConfigurableClassData
 from anomaly_assets.adapters.dagster_home import INSTANCE_FILE, record_settings, write_instance_file
 from anomaly_assets.adapters.locks import exclusive
 from anomaly_assets.dagster_databases import make_databases, mend_databases
+from anomaly_assets.dagster_server import answered, require_answer
 from anomaly_assets.dagster_storage import FewConnectionsStorage
 from anomaly_assets.settings import Settings
 from anomaly_assets.step_output import StepOutputFiles
@@ -30,7 +31,8 @@ def prepare_instance(settings: Settings, *, say: Callable[[str], None], record_a
     say : told what was changed in a ``dagster.yaml`` that was there, and which databases were mended
     record_again : whether these settings become the ones of the instance when others were recorded before
 
-    Raises ``SettingsError`` when ``dagster.yaml`` is not YAML, ``Busy`` when another process does not get done with it.
+    Raises ``SettingsError`` when ``dagster.yaml`` is not YAML, ``Busy`` when another process does not get done with it,
+    ``InstanceUnavailable`` when it names a server that does not answer.
     """
     folder, is_own = settings.instance_folder, settings.dagster_home is None
     if not is_own and (folder / INSTANCE_FILE).exists():
@@ -41,6 +43,7 @@ def prepare_instance(settings: Settings, *, say: Callable[[str], None], record_a
             say(changed)
         if is_own:
             record_settings(folder, settings, again=record_again)
+        require_answer(folder)
         make_databases(folder)
         for mended in mend_databases(folder):
             say(mended)
@@ -52,7 +55,11 @@ def open_instance(folder: Path) -> dg.DagsterInstance:
 
     What the file leaves to Dagster's defaults is written by our own classes over the same files. A storage, a place of
     logs or a class of instance that the file names is left alone.
+
+    Raises ``InstanceUnavailable`` when the file names a server that does not answer, ``SettingsError`` when it does so
+    wrongly.
     """
+    require_answer(folder)
     named = InstanceRef.from_dir(str(folder))
     defaults = InstanceRef.config_defaults(str(folder))
     if named.custom_instance_class_data is not None:
@@ -62,7 +69,8 @@ def open_instance(folder: Path) -> dg.DagsterInstance:
         storage = _same_place(storage, FewConnectionsStorage)
     if logs == defaults["compute_logs"]:
         logs = _same_place(logs, StepOutputFiles)
-    return dg.DagsterInstance.from_ref(named._replace(storage_data=storage, compute_logs_data=logs))
+    with answered(folder):
+        return dg.DagsterInstance.from_ref(named._replace(storage_data=storage, compute_logs_data=logs))
 
 
 def _same_place(default: ConfigurableClassData, by: type[ConfigurableClass]) -> ConfigurableClassData:

@@ -27,6 +27,7 @@ from anomaly_assets.adapters.heartbeats import Heartbeats
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.composition import build_definitions
 from anomaly_assets.dagster_instance import open_instance, prepare_instance
+from anomaly_assets.dagster_server import answered
 from anomaly_assets.interrupts import Interrupts, noticed
 from anomaly_assets.settings import Settings
 
@@ -100,23 +101,26 @@ class DagsterRuns:
             pool.shutdown(cancel_futures=True)
 
     def one(self, job: str, day: date) -> RunResult:
-        """Run ``job`` for one day."""
+        """Run ``job`` for one day. Raises ``InstanceUnavailable`` when the server of Dagster's records goes away."""
         run_id, definition = make_new_run_id(), self._definitions.resolve_job_def(job)
-        run = self._instance.create_run_for_job(
-            definition,
-            run_id=run_id,
-            run_config=_QUIET,
-            tags={
-                **definition.run_tags,
-                **definition.get_tags_for_partition_key(day.isoformat(), selected_asset_keys=None),
-                **self._tags,
-                PROCESS_TAG: _this_process(),
-                RUN_TAG: run_id,
-            },
-            # with it, Dagster's pages can run the day again: they look for the job where the run says it was
-            remote_job_origin=RemoteJobOrigin(RemoteRepositoryOrigin(CODE_LOCATION, SINGLETON_REPOSITORY_NAME), job),
-        )
-        result = execute_run(InMemoryJob(definition), run, self._instance)
+        with answered(self._settings.instance_folder):
+            run = self._instance.create_run_for_job(
+                definition,
+                run_id=run_id,
+                run_config=_QUIET,
+                tags={
+                    **definition.run_tags,
+                    **definition.get_tags_for_partition_key(day.isoformat(), selected_asset_keys=None),
+                    **self._tags,
+                    PROCESS_TAG: _this_process(),
+                    RUN_TAG: run_id,
+                },
+                # with it, Dagster's pages can run the day again: they look for the job where the run says it was
+                remote_job_origin=RemoteJobOrigin(
+                    RemoteRepositoryOrigin(CODE_LOCATION, SINGLETON_REPOSITORY_NAME), job
+                ),
+            )
+            result = execute_run(InMemoryJob(definition), run, self._instance)
         self._interrupts.check()
         return RunResult(day, "" if result.success else _error_of(result))
 

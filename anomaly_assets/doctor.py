@@ -11,6 +11,7 @@ from anomaly_assets.adapters.model_store import ModelStore
 from anomaly_assets.adapters.store_health import Severity, StoreHealth
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.dagster_databases import torn_databases
+from anomaly_assets.dagster_server import require_answer, server_of
 from anomaly_assets.domain.errors import AnomalyAssetsError
 from anomaly_assets.resources.source import source_resource
 from anomaly_assets.settings import Settings
@@ -38,6 +39,11 @@ def examine(settings: Settings) -> Examination:
     }
     refusals: list[str] = []
     warnings: list[str] = []
+    try:
+        facts["Dagster"] |= _records(settings)
+        require_answer(settings.instance_folder)
+    except AnomalyAssetsError as error:
+        refusals.append(str(error))
     try:
         refusals += _torn(settings)
         warnings += differences(settings.instance_folder, max_concurrent_runs=settings.max_concurrent_runs)
@@ -67,6 +73,12 @@ def _bound(settings: Settings, home: Home, record: dict[str, Any]) -> tuple[dict
         facts["source"] = "moved with the home, it seems: the next ingest compares sealed days first"
     refused = standing in {Standing.MOVED, Standing.OTHER}
     return facts, [str(home.mismatch(source, settings.first_day))] if refused else []
+
+
+def _records(settings: Settings) -> dict[str, str]:
+    """Where the records of the Dagster instance are when a server keeps them."""
+    url = server_of(settings.instance_folder)
+    return {"records": url.render_as_string()} if url else {}
 
 
 def _torn(settings: Settings) -> list[str]:

@@ -36,6 +36,7 @@ LAYERS = [
         "dagster_provenance",
         "dagster_restore",
         "dagster_runs",
+        "dagster_server",
         "dagster_storage",
         "doctor",
         "interrupts",

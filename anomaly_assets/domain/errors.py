@@ -22,6 +22,7 @@ AnomalyAssetsError
     ├── SourceUnavailable     the source did not answer
     ├── StoreUnavailable      the model store did not answer
     ├── TargetUnavailable     the table that scores go to did not answer
+    ├── InstanceUnavailable   the server that keeps Dagster's records did not answer
     ├── Busy                  another run holds the lock
     └── Superseded            another run published something newer meanwhile
 """
@@ -147,6 +148,10 @@ class StoreUnavailable(TransientError):
 
 class TargetUnavailable(TransientError):
     """The table that scores go to did not answer."""
+
+
+class InstanceUnavailable(TransientError):
+    """The server that keeps Dagster's records did not answer."""
 
 
 class Busy(TransientError):

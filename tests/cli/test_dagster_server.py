@@ -1,0 +1,98 @@
+"""A server that keeps Dagster's records and does not answer, or is named wrongly: told in words, by every command."""
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from anomaly_assets.adapters.home import Home
+from anomaly_assets.dagster_databases import DATABASES
+from anomaly_assets.domain.lineage import RAW
+from cli.conftest import RAW_DAYS, SMALL, Shell
+
+DAY = ("--from", "2024-01-07", "--to", "2024-01-07")
+SECRET = "only-the-server-knows"  # noqa: S105  looked for in what is printed
+
+
+@pytest.fixture
+def nobody() -> Iterator[int]:
+    """A port that nobody answers at, and nobody else takes."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+def named(port: int, **others: str) -> dict[str, Any]:
+    """What ``dagster.yaml`` says of a server."""
+    place = {"hostname": "127.0.0.1", "username": "dagster", "password": SECRET, "db_name": "records", "port": port}
+    return {"storage": {"postgres": {"postgres_db": {"scheme": "postgresql+psycopg2", **place, **others}}}}
+
+
+def instance_of(shell: Shell, file: dict[str, Any]) -> Path:
+    """An instance outside of the home, named in the settings."""
+    folder = shell.folder / "instance"
+    folder.mkdir()
+    (folder / "dagster.yaml").write_text(yaml.safe_dump(file), encoding="utf-8")
+    (shell.folder / "anomaly.yaml").write_text("dagster_home: instance\n", encoding="utf-8")
+    return folder
+
+
+def words(text: str) -> str:
+    """What was said, in one line."""
+    return " ".join(text.split())
+
+
+def test_every_command_says_which_server_does_not_answer_and_what_to_do(ingested: Shell, nobody: int) -> None:
+    folder = instance_of(ingested, named(nobody))
+    lake = Home(ingested.home).lake
+    wallet = lake.read(lake.require(RAW, RAW_DAYS[0]), "transactions").column("wallet_id")[0].as_py()
+    for command in (("backfill", *DAY), ("erase", wallet, "--yes")):
+        done = ingested.run(*command, **SMALL)
+        assert done.returncode == 1
+        said = words(done.stderr)
+        assert "error: Dagster's records cannot be reached: connection to server at" in said
+        assert f"@127.0.0.1:{nobody}/records, as {folder / 'dagster.yaml'} says" in said
+        assert "What to do: start it or correct storage in" in said
+        assert SECRET not in said
+    report = json.loads(ingested.run("doctor", "--json", **SMALL).stdout)
+    assert any("records cannot be reached" in refusal for refusal in report["refusals"])
+    assert report["facts"]["Dagster"]["records"].endswith(f"@127.0.0.1:{nobody}/records")
+    assert report["facts"]["store"], "the rest is looked at all the same"
+    assert SECRET not in json.dumps(report)
+
+
+def test_a_home_s_own_instance_may_lie_in_a_server_too(shell: Shell, nobody: int) -> None:
+    folder = shell.home / "dagster"
+    folder.mkdir(parents=True)
+    (folder / "dagster.yaml").write_text(yaml.safe_dump(named(nobody)), encoding="utf-8")
+    done = shell.run("dagster-home")
+    assert done.returncode == 1
+    assert "Dagster's records cannot be reached" in done.stderr
+    assert not any((folder / name).exists() for name in DATABASES)
+
+
+@pytest.mark.parametrize(
+    ("storage", "said"),
+    [
+        ({"scheme": "postgresql"}, "Expected: scheme: postgresql+psycopg2"),
+        ({"scheme": "nonsense"}, "Expected: scheme: postgresql+psycopg2"),
+        ({"password": {"env": "NOBODY_SETS_THIS"}}, '"NOBODY_SETS_THIS" which is not set'),
+        ({"databse": "x"}, 'unexpected config entry "databse"'),
+    ],
+    ids=["the driver of SQLAlchemy", "no driver", "a variable that is not set", "a key that is none"],
+)
+def test_a_server_that_is_named_wrongly_is_told_with_what_was_expected(
+    shell: Shell, nobody: int, storage: dict[str, Any], said: str
+) -> None:
+    folder = instance_of(shell, named(nobody, **storage))
+    for command in (("backfill", *DAY), ("doctor",)):
+        done = shell.run(*command, **SMALL)
+        assert done.returncode == 1
+        told = words(done.stdout + done.stderr)
+        assert said in told
+        assert str(folder / "dagster.yaml") in told
+        assert SECRET not in told
