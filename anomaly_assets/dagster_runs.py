@@ -29,6 +29,7 @@ from anomaly_assets.composition import build_definitions
 from anomaly_assets.dagster_instance import open_instance, prepare_instance
 from anomaly_assets.dagster_server import answered
 from anomaly_assets.interrupts import Interrupts, noticed
+from anomaly_assets.resources.home import home_tag
 from anomaly_assets.settings import Settings
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -112,6 +113,7 @@ class DagsterRuns:
                     **definition.run_tags,
                     **definition.get_tags_for_partition_key(day.isoformat(), selected_asset_keys=None),
                     **self._tags,
+                    **home_tag(Home(self._settings.home)),
                     PROCESS_TAG: _this_process(),
                     RUN_TAG: run_id,
                 },

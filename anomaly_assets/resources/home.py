@@ -12,10 +12,22 @@ from pydantic import Field
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.dagster_home import require_same_instance
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.domain.errors import PermanentError
 from anomaly_assets.resources.one_day import require_one_day
 from anomaly_assets.steps.run import Run
 
 _ENDING = {dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED}
+HOME_TAG = "anomaly_assets/home"
+"""Tag of every run: the id of the home it works on, as several homes may share a Dagster instance."""
+
+
+def home_tag(home: Home) -> dict[str, str]:
+    """The tag of runs of a home; empty while it is none, or ``home.json`` is damaged, which steps tell."""
+    try:
+        record = home.record()
+    except PermanentError:
+        return {}
+    return {HOME_TAG: str(record["home_id"])} if record else {}
 
 
 class HomeResource(dg.ConfigurableResource):
@@ -34,7 +46,7 @@ class HomeResource(dg.ConfigurableResource):
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Self]:
         """Refuse a run of another Dagster instance before it writes anything: `erase` would not find its records.
 
-        A run is seen alive in the home for as long as it has this resource.
+        A run is seen alive in the home for as long as it has this resource, and tagged with its home.
         """
         if context.instance and not context.instance.is_ephemeral:
             require_same_instance(context.instance.root_directory, Path(self.instance))
@@ -42,6 +54,8 @@ class HomeResource(dg.ConfigurableResource):
             if context.run:
                 require_one_day(context.instance, context.run)
                 stack.enter_context(self.open().heartbeats.beating(context.run.run_id))
+                if context.instance:
+                    stack.enter_context(_tagged(context.instance, context.run, self.open()))
             yield self
 
     def open(self) -> Home:
@@ -73,3 +87,16 @@ class HomeResource(dg.ConfigurableResource):
             compute=Compute(self.threads, self.window_cache_mb * 1024 * 1024),
             end_if_asked=end_if_terminated,
         )
+
+
+@contextmanager
+def _tagged(instance: dg.DagsterInstance, run: dg.DagsterRun, home: Home) -> Iterator[None]:
+    """Tag a run with its home: when it begins, or when it ends if it was the one that made the home."""
+    tags = home_tag(home)
+    if tags.items() - run.tags.items():
+        instance.add_run_tags(run.run_id, tags)
+    try:
+        yield
+    finally:
+        if not tags and (made := home_tag(home)):
+            instance.add_run_tags(run.run_id, made)
