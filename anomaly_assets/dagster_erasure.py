@@ -1,13 +1,15 @@
-"""Taking an erased wallet out of Dagster's own records: previews, lists of flags, messages, logs of steps.
+"""Taking an erased wallet out of Dagster's own records: previews, lists of flags, messages, ticks, tags, logs of steps.
 
-Dagster has no call for it, so its event log is changed in place, through its own connections and tables, in whatever
-database it is: only texts that people read, only lines that name the wallet or one of its transactions.
+Dagster has no call for it, so its records are changed in place, through its own connections and tables, in whatever
+database they are: only texts that people read, only lines that name the wallet or one of its transactions. Where homes
+share an instance, records of other homes stay as they are.
 """
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
@@ -16,23 +18,83 @@ from dagster._core.instance.utils import RUNLESS_RUN_ID
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+from dagster._core.storage.runs import SqlRunStorage
+from dagster._core.storage.runs.schema import (
+    BackfillTagsTable,
+    BulkActionsTable,
+    DaemonHeartbeatsTable,
+    RunsTable,
+    RunTagsTable,
+)
+from dagster._core.storage.schedules import SqlScheduleStorage
+from dagster._core.storage.schedules.schema import JobTickTable
 
 from anomaly_assets.adapters.atomic_files import write_atomically
 from anomaly_assets.adapters.dagster_home import INSTANCE_FILE
 from anomaly_assets.adapters.erasures import ErasedWallet
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.assets.metadata import MAX_TEXT, MAX_WALLET, shown_text
-from anomaly_assets.domain.forgetting import Forgotten
+from anomaly_assets.dagster_owners import NOBODY, Homes, RecordOwners
+from anomaly_assets.dagster_server import answered, require_answer
+from anomaly_assets.dagster_vacuum import remove_dead_rows
+from anomaly_assets.domain.forgetting import SYSTEM_KEYS, Forgotten
 
-_TEXTS = frozenset({"md_str", "text", "data", "description", "message", "user_message"})
-_TABLES = (
-    (SqlEventLogStorageTable, "event"),
-    (AssetKeyTable, "last_materialization"),
-    (AssetCheckExecutionsTable, "evaluation_event"),
+ROWS_AT_ONCE = 20
+"""Previews of years may not fit into memory."""
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """A column that holds texts of people.
+
+    Parameters
+    ----------
+    table, column : where it is
+    owner : column that tells whose a row is, and which question to ask of it
+    keys : keys of its JSON with texts; without any the column is the value of a tag whose name is in ``key``
+    """
+
+    table: sa.Table
+    column: str
+    owner: tuple[str, Callable[[RecordOwners, str | None], Homes]]
+    keys: frozenset[str] = frozenset()
+
+
+_EVENT = frozenset({"md_str", "text", "data", "description", "message", "user_message"})
+_BACKFILL = frozenset({"title", "description", "message", "tags"})
+_EVENTS = (
+    _Texts(SqlEventLogStorageTable, "event", ("run_id", RecordOwners.of_run), _EVENT),
+    # its last_run_id is that of a run which has perhaps only begun
+    _Texts(AssetKeyTable, "last_materialization", ("last_materialization", RecordOwners.of_record), _EVENT),
+    _Texts(AssetCheckExecutionsTable, "evaluation_event", ("run_id", RecordOwners.of_run), _EVENT),
+)
+_RUNS = (
+    _Texts(RunsTable, "run_body", ("run_id", RecordOwners.of_run), frozenset({"tags"})),
+    _Texts(RunTagsTable, "value", ("run_id", RecordOwners.of_run)),
+    _Texts(BulkActionsTable, "body", ("key", RecordOwners.of_backfill), _BACKFILL),
+    _Texts(BackfillTagsTable, "value", ("backfill_id", RecordOwners.of_backfill)),
+    _Texts(DaemonHeartbeatsTable, "body", ("daemon_id", lambda *_: NOBODY), frozenset({"message"})),
+)
+_TICKS = (
+    _Texts(
+        JobTickTable,
+        "tick_body",
+        ("selector_id", RecordOwners.of_instigator),
+        frozenset({"skip_reason", "message", "tags"}),
+    ),
 )
 
 
-def erase_from_dagster(home: Home, instance_folder: Path, ids: Iterable[str], record: ErasedWallet) -> int:
+def erase_from_dagster(
+    home: Home,
+    instance_folder: Path,
+    ids: Iterable[str],
+    record: ErasedWallet,
+    *,
+    timeout_seconds: float,
+    say: Callable[[str], None],
+) -> int:
     """Forget an erased wallet in the Dagster instance of ``home``; returns how many records changed.
 
     Parameters
@@ -40,17 +102,28 @@ def erase_from_dagster(home: Home, instance_folder: Path, ids: Iterable[str], re
     instance_folder : ``DAGSTER_HOME`` of the instance
     ids : the wallet's id and those of its transactions, as far as they are still known
     record : what stays of the wallet: names the others
+    timeout_seconds : how long others may hold what a server has to write anew
+    say : told what remains to be done by the owner of a server
 
-    Raises ``sqlalchemy.exc.SQLAlchemyError`` when Dagster's database cannot be written.
+    Raises ``sqlalchemy.exc.SQLAlchemyError`` when Dagster's database cannot be written, ``InstanceUnavailable`` when a
+    server that keeps it does not answer, ``Busy`` and ``SettingsError`` as :func:`remove_dead_rows`. Run again then.
     """
-    if not (instance_folder / INSTANCE_FILE).exists():
-        return 0
     erasures, marks = home.erasures, frozenset[str]().union(*record.transactions.values())
     forgotten = Forgotten(_as_shown(ids), also=lambda word: erasures.mark_of("transaction", word) in marks)
-    with dg.DagsterInstance.from_config(str(instance_folder)) as instance:
-        changed = sum(_erase_from_tables(connection, forgotten) for connection in _connections(instance))
+    changed = home.alerts.forget(forgotten)
+    if not (instance_folder / INSTANCE_FILE).exists():
+        return changed
+    require_answer(instance_folder)
+    with answered(instance_folder), dg.DagsterInstance.from_config(str(instance_folder)) as instance:
+        erasing = _Erasing(forgotten, RecordOwners(home.home_id, instance))
+        for connection, texts in _databases(instance, erasing.owners.runs()):
+            erasing.table(connection, texts)
+        changed += erasing.changed + erasing.logs(instance)
+        for connection, texts in _databases(instance, ()):
+            tables = [each.table.name for each in texts]
+            remove_dead_rows(connection, tables, timeout_seconds=timeout_seconds, say=say)
     _empty_logs_of_writes(instance_folder)
-    return changed + _erase_from_step_logs(instance_folder, forgotten) + home.alerts.forget(forgotten)
+    return changed
 
 
 def _as_shown(ids: Iterable[str]) -> set[str]:
@@ -60,38 +133,106 @@ def _as_shown(ids: Iterable[str]) -> set[str]:
     return {text for text in known | {form.rstrip("…") for form in shown} if text}
 
 
-def _connections(instance: dg.DagsterInstance) -> Iterator[sa.Connection]:
-    """Every database the event log lies in: with SQLite one for the index, for each run, and for events without one."""
-    storage = instance.event_log_storage
-    if not isinstance(storage, SqlEventLogStorage):
-        return
-    with storage.index_connection() as connection:
-        yield connection
-    if isinstance(storage, SqliteEventLogStorage) and Path(storage.path_for_shard(RUNLESS_RUN_ID)).exists():
-        with storage.run_connection(RUNLESS_RUN_ID) as connection:  # what was reported from the files again
-            yield connection
-    for record in instance.get_run_records():
-        with ExitStack() as stack:
-            yield stack.enter_context(storage.run_connection(record.dagster_run.run_id))
+def _databases(
+    instance: dg.DagsterInstance, run_ids: Iterable[str]
+) -> Iterator[tuple[sa.Connection, tuple[_Texts, ...]]]:
+    """Every database of the instance and what of it holds texts; Dagster's own SQLite has one more for each run."""
+    events, runs, schedules = instance.event_log_storage, instance.run_storage, instance.schedule_storage
+    if isinstance(events, SqlEventLogStorage):
+        with events.index_connection() as connection:
+            yield connection, _present(connection, _EVENTS)
+        if isinstance(events, SqliteEventLogStorage):
+            for run_id in (RUNLESS_RUN_ID, *run_ids):
+                if Path(events.path_for_shard(run_id)).exists():
+                    with events.run_connection(run_id) as connection:
+                        yield connection, _present(connection, _EVENTS)
+    if isinstance(runs, SqlRunStorage):
+        with runs.connect() as connection:
+            yield connection, _present(connection, _RUNS)
+    if isinstance(schedules, SqlScheduleStorage):
+        with schedules.connect() as connection:
+            yield connection, _present(connection, _TICKS)
 
 
-def _erase_from_tables(connection: sa.Connection, forgotten: Forgotten) -> int:
-    changed, present = 0, set(sa.inspect(connection).get_table_names())
-    if connection.dialect.name == "sqlite":  # what is overwritten must not stay in free pages
-        connection.exec_driver_sql("PRAGMA secure_delete = ON")
-    for table, name in _TABLES:
-        if table.name not in present:
-            continue
-        column = table.c[name]
-        ids = connection.execute(sa.select(table.c.id).where(column.is_not(None))).scalars().all()
-        for row_id in ids:  # one at a time: previews of years may not fit into memory
+def _present(connection: sa.Connection, texts: tuple[_Texts, ...]) -> tuple[_Texts, ...]:
+    there = set(sa.inspect(connection).get_table_names())
+    return tuple(each for each in texts if each.table.name in there)
+
+
+@dataclass
+class _Erasing:
+    """One erasure on its way."""
+
+    forgotten: Forgotten
+    owners: RecordOwners
+    changed: int = 0
+    others_logs: set[tuple[str, ...]] = field(default_factory=set)
+
+    def table(self, connection: sa.Connection, texts: Iterable[_Texts]) -> None:
+        """Change what is in the tables of a database."""
+        if connection.dialect.name == "sqlite":  # what is overwritten must not stay in free pages
+            connection.exec_driver_sql("PRAGMA secure_delete = ON")
+        for each in texts:
+            for row_id, owner, name, text in _rows(connection, each):
+                self._row(connection, each, row_id, each.owner[1](self.owners, owner), name, text)
+
+    def _row(
+        self, connection: sa.Connection, texts: _Texts, row_id: int, homes: Homes, name: str | None, text: str | None
+    ) -> None:
+        table, column = texts.table, texts.table.c[texts.column]
+        while text is not None:
+            again = self._without(texts, homes, name, text)
+            if again == text:
+                return
+            change = sa.update(table).where(table.c.id == row_id, column == text).values({texts.column: again})
+            if connection.execute(change).rowcount:
+                self.changed += 1
+                return
+            # a run changed it meanwhile, or it is gone
             text = connection.execute(sa.select(column).where(table.c.id == row_id)).scalar()
-            before = json.loads(text) if text else None
-            again = forgotten.without_in(before, _TEXTS)
-            if again != before:
-                connection.execute(sa.update(table).where(table.c.id == row_id).values({name: json.dumps(again)}))
+
+    def _without(self, texts: _Texts, homes: Homes, name: str | None, text: str) -> str:
+        if not texts.keys:
+            is_kept = self.owners.are_others(homes) or (name or "").startswith(SYSTEM_KEYS)
+            return text if is_kept else self.forgotten.without(text)
+        before = json.loads(text) if text else None
+        if self.owners.are_others(homes, before):
+            if isinstance(before, dict) and before.get("log_key"):
+                self.others_logs.add(tuple(before["log_key"]))
+            return text
+        again = self.forgotten.without_in(before, texts.keys)
+        return text if again == before else json.dumps(again)
+
+    def logs(self, instance: dg.DagsterInstance) -> int:
+        """Change what steps, schedules and sensors printed; returns how many files changed."""
+        manager, changed = instance.compute_log_manager, 0
+        if not isinstance(manager, LocalComputeLogManager):
+            return 0
+        folder = Path(manager._base_dir)  # noqa: SLF001 - Dagster's
+        for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix in {".out", ".err"}):
+            *above, _ = path.relative_to(folder).parts
+            key = (*above, path.stem)
+            if key in self.others_logs or self.owners.are_others(self.owners.of_run(key[0])):
+                continue
+            text = path.read_text(encoding="utf-8", errors="surrogateescape")
+            if self.forgotten.named_in(text):
+                write_atomically(path, self.forgotten.without(text).encode("utf-8", "surrogateescape"))
                 changed += 1
-    return changed
+        return changed
+
+
+def _rows(connection: sa.Connection, texts: _Texts) -> Iterator[tuple[int, str | None, str | None, str | None]]:
+    """Id, owner, name of the tag where it is one, and text of every row."""
+    table, last = texts.table, -1
+    name = sa.null() if texts.keys else table.c.key
+    columns = (table.c.id, table.c[texts.owner[0]], name, table.c[texts.column])
+    while True:
+        query = sa.select(*columns).where(table.c.id > last).order_by(table.c.id).limit(ROWS_AT_ONCE)
+        rows = [tuple(row) for row in connection.execute(query)]
+        if not rows:
+            return
+        yield from rows
+        last = rows[-1][0]
 
 
 def _empty_logs_of_writes(instance_folder: Path) -> None:
@@ -102,13 +243,3 @@ def _empty_logs_of_writes(instance_folder: Path) -> None:
             suppress(sqlite3.OperationalError),
         ):  # a page that is open reads
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def _erase_from_step_logs(instance_folder: Path, forgotten: Forgotten) -> int:
-    changed = 0
-    for path in sorted(p for p in (instance_folder / "storage").glob("*/compute_logs/*") if p.is_file()):
-        text = path.read_text(encoding="utf-8", errors="surrogateescape")
-        if forgotten.named_in(text):
-            write_atomically(path, forgotten.without(text).encode("utf-8", "surrogateescape"))
-            changed += 1
-    return changed

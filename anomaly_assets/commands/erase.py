@@ -51,7 +51,14 @@ def erase(settings: Settings, wallet_id: str, yes: bool, as_json: bool) -> None:
         err.print(Text(str(error), style="yellow"))
         raise click.exceptions.Exit(2) from None
     run.say("looking for the wallet in Dagster's records")
-    records = erase_from_dagster(home, settings.instance_folder, {wallet_id, *done.tx_ids}, done.record)
+    records = erase_from_dagster(
+        home,
+        settings.instance_folder,
+        {wallet_id, *done.tx_ids},
+        done.record,
+        timeout_seconds=settings.lock_timeout_seconds,
+        say=run.say,
+    )
     shown = {
         "transactions": done.transactions,
         "files": dict(done.files),

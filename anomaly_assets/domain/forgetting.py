@@ -6,6 +6,8 @@ from functools import cache
 from typing import Any
 
 ERASED = "(erased)"
+SYSTEM_KEYS = ("__", "dagster/", ".dagster/", "anomaly_assets/")
+"""How keys begin whose values are no text of people: Dagster's types and tags, and ours."""
 _SIMPLE = re.compile(r"[\w.:@/+-]+")
 
 
@@ -56,5 +58,5 @@ class Forgotten:
         if isinstance(value, str):
             return self.without(value)
         if isinstance(value, dict):
-            return {key: part if key.startswith("__") else self._all_texts(part) for key, part in value.items()}
+            return {key: part if key.startswith(SYSTEM_KEYS) else self._all_texts(part) for key, part in value.items()}
         return [self._all_texts(part) for part in value] if isinstance(value, list) else value

@@ -46,3 +46,10 @@ def test_what_was_forgotten_is_not_found_again(ids: list[str], text: str) -> Non
     again = forgotten.without(text)
     assert again == ERASED or not forgotten.named_in(again)
     assert forgotten.without(again) in {again, ERASED}
+
+
+def test_what_dagster_and_the_project_keep_among_texts_of_people_stays() -> None:
+    """Tags of a run are texts; those that say which day it works on are none."""
+    tags = {"why": "w1 asked", "dagster/partition": "w1", ".dagster/repository": "w1", "anomaly_assets/home": "w1"}
+    again = Forgotten({"w1"}).without_in({"tags": tags}, frozenset({"tags"}))
+    assert again == {"tags": {**tags, "why": ERASED}}
