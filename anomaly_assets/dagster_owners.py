@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.storage.tags import BACKFILL_ID_TAG
 
+from anomaly_assets.dagster_runs import PROCESS_TAG
 from anomaly_assets.resources.home import HOME_TAG
 
 Homes = frozenset[str]
@@ -36,7 +37,8 @@ class RecordOwners:
             self._runs[run.run_id] = NOBODY if home is None else Homes({home})
             if home is not None and (backfill := run.tags.get(BACKFILL_ID_TAG)):
                 backfills[backfill].add(home)
-            if home is not None and run.remote_job_origin is not None:
+            # a command names the usual code location, wherever its home's own are loaded
+            if home is not None and run.remote_job_origin is not None and PROCESS_TAG not in run.tags:
                 locations[run.remote_job_origin.location_name].add(home)
         self._backfills = {name: Homes(homes) for name, homes in backfills.items()}
         self._instigators = {

@@ -103,8 +103,9 @@ class DagsterRuns:
 
     def one(self, job: str, day: date) -> RunResult:
         """Run ``job`` for one day. Raises ``InstanceUnavailable`` when the server of Dagster's records goes away."""
-        run_id, definition = make_new_run_id(), self._definitions.resolve_job_def(job)
+        run_id = make_new_run_id()
         with answered(self._settings.instance_folder):
+            definition = self._definitions.resolve_job_def(job)
             run = self._instance.create_run_for_job(
                 definition,
                 run_id=run_id,

@@ -25,6 +25,8 @@ def server_of(folder: Path) -> sa.URL | None:
     Raises ``SettingsError`` when the file says it wrongly, or what it needs is not installed.
     """
     path = folder / INSTANCE_FILE
+    if not path.exists():
+        return None
     try:
         ref = InstanceRef.from_dir(str(folder))
     except dg.DagsterInvalidConfigError as error:

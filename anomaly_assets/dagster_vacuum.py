@@ -14,6 +14,8 @@ from anomaly_assets.domain.errors import Busy, SettingsError
 _STATISTICS = "pg_catalog.pg_statistic"
 _LOCK_TIMEOUT = "55P03"
 _POLL_SECONDS = 0.2
+_ASK_SECONDS = 3.0
+"""How long a table is asked for at once: everybody else waits behind who asks."""
 _OLDER = sa.text(
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' "
     "AND pid <> pg_backend_pid() AND xact_start < CAST(:moment AS timestamptz)"
@@ -37,7 +39,7 @@ def remove_dead_rows(
     if connection.dialect.name != "postgresql":
         return
     _wait_for_older_readers(connection, timeout_seconds)
-    connection.exec_driver_sql(f"SET lock_timeout = {int(timeout_seconds * 1000) or 1}")
+    connection.exec_driver_sql(f"SET lock_timeout = {int(min(timeout_seconds, _ASK_SECONDS) * 1000) or 1}")
     for table in tables:
         if not _is_written_anew(connection, table, timeout_seconds):
             raise SettingsError(
@@ -62,14 +64,17 @@ def _wait_for_older_readers(connection: sa.Connection, timeout_seconds: float) -
 
 def _is_written_anew(connection: sa.Connection, table: str, timeout_seconds: float) -> bool:
     """A server refuses who may not do so with a warning alone; the file is the same then."""
-    before = _file_of(connection, table)
-    try:
-        connection.exec_driver_sql(f"VACUUM (FULL, ANALYZE) {table}")
-    except sa.exc.OperationalError as error:
-        if getattr(error.orig, "pgcode", None) == _LOCK_TIMEOUT:
-            raise _busy(f"somebody holds the table {table}", timeout_seconds) from None
-        raise
-    return _file_of(connection, table) != before
+    before, deadline = _file_of(connection, table), time.monotonic() + timeout_seconds
+    while True:
+        try:
+            connection.exec_driver_sql(f"VACUUM (FULL, ANALYZE) {table}")
+            return _file_of(connection, table) != before
+        except sa.exc.OperationalError as error:
+            if getattr(error.orig, "pgcode", None) != _LOCK_TIMEOUT:
+                raise
+        if time.monotonic() >= deadline:
+            raise _busy(f"somebody holds the table {table}", timeout_seconds)
+        time.sleep(_POLL_SECONDS)
 
 
 def _file_of(connection: sa.Connection, table: str) -> int | None:

@@ -18,9 +18,11 @@ def ui(settings: Settings, port: int) -> None:
     from anomaly_assets.adapters.home import Home
     from anomaly_assets.adapters.store_provider import StoreProvider
     from anomaly_assets.dagster_instance import prepare_instance
+    from anomaly_assets.dagster_server import require_answer
 
     require_free(port)
     folder = prepare_instance(settings, say=err.print)
+    require_answer(folder)
     StoreProvider.from_settings(settings.redis).resolve(Home(settings.home))
     environment = {**os.environ, **same_settings_elsewhere(settings), "DAGSTER_HOME": str(folder)}
     # of two equal commands Dagster prefers the one that needs another package

@@ -11,6 +11,7 @@ import yaml
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.dagster_databases import DATABASES
+from anomaly_assets.dagster_server import server_of
 from anomaly_assets.domain.lineage import RAW
 from cli.conftest import RAW_DAYS, SMALL, Shell
 
@@ -24,6 +25,14 @@ def nobody() -> Iterator[int]:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield taken.getsockname()[1]
+
+
+def free_port() -> int:
+    """A port for pages, which do not come to be."""
+    with socket.socket() as chosen:
+        chosen.bind(("127.0.0.1", 0))
+        port: int = chosen.getsockname()[1]
+    return port
 
 
 def named(port: int, **others: str) -> dict[str, Any]:
@@ -50,7 +59,7 @@ def test_every_command_says_which_server_does_not_answer_and_what_to_do(ingested
     folder = instance_of(ingested, named(nobody))
     lake = Home(ingested.home).lake
     wallet = lake.read(lake.require(RAW, RAW_DAYS[0]), "transactions").column("wallet_id")[0].as_py()
-    for command in (("backfill", *DAY), ("erase", wallet, "--yes")):
+    for command in (("backfill", *DAY), ("erase", wallet, "--yes"), ("ui", "--port", str(free_port()))):
         done = ingested.run(*command, **SMALL)
         assert done.returncode == 1
         said = words(done.stderr)
@@ -96,3 +105,11 @@ def test_a_server_that_is_named_wrongly_is_told_with_what_was_expected(
         assert said in told
         assert str(folder / "dagster.yaml") in told
         assert SECRET not in told
+
+
+def test_the_file_that_the_docs_show_names_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    operating = (Path(__file__).resolve().parents[2] / "docs" / "operating.md").read_text(encoding="utf-8")
+    (block,) = [part for part in operating.split("```yaml\n")[1:] if part.startswith("storage:")]
+    (tmp_path / "dagster.yaml").write_text(block.partition("```")[0], encoding="utf-8")
+    monkeypatch.setenv("DAGSTER_PG_PASSWORD", SECRET)
+    assert str(server_of(tmp_path)) == "postgresql+psycopg2://dagster:***@db.example.org:5432/dagster"
