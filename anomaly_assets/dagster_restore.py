@@ -41,6 +41,7 @@ from anomaly_assets.domain.predicates import anomaly_rate_within_bounds, coverag
 from anomaly_assets.domain.verdicts import Verdict
 from anomaly_assets.evidence.commits import Commit, Commits
 from anomaly_assets.evidence.lineage import Lineage
+from anomaly_assets.resources.home import HOME_TAG
 from anomaly_assets.settings import Settings
 from anomaly_assets.steps.publish_scores import PUBLISHED, published_day, published_revision
 from anomaly_assets.steps.run import Outcome, data_version_of
@@ -324,7 +325,12 @@ class _Restoring:
         return recorded.has(asset, day, partition.data_version) and recorded.sees(asset, day, partition.made_from)
 
     def _report(self, partition: Partition, checks: set[str]) -> None:
-        asset, day, mark = partition.asset, partition.day, {REPORTED: dg.MetadataValue.timestamp(self._now())}
+        asset, day = partition.asset, partition.day
+        # whose it is stands in the event itself: there is no run that would tell
+        mark: dict[str, dg.MetadataValue[Any]] = {
+            REPORTED: dg.MetadataValue.timestamp(self._now()),
+            HOME_TAG: dg.MetadataValue.text(self._deployment.home.home_id),
+        }
         materialization = None
         if not self._has(partition):
             checks = set(partition.checks)

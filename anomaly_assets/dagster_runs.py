@@ -35,8 +35,6 @@ from anomaly_assets.settings import Settings
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 PROCESS_TAG, RUN_TAG = "anomaly_assets/process", "anomaly_assets/run"
 """Which process runs which run: who runs it again, from Dagster's pages for instance, copies both."""
-CODE_LOCATION = ManagedGrpcPythonEnvCodeLocationOrigin(LoadableTargetOrigin(module_name="anomaly_assets.definitions"))
-"""As Dagster's tools name it when they load the definitions with ``-m`` or by ``workspace.yaml``."""
 TERMINATED = "terminated on Dagster's pages"
 PARALLEL_FROM = 16
 """Fewer days are run in this process: starting others costs seconds."""
@@ -120,12 +118,18 @@ class DagsterRuns:
                 },
                 # with it, Dagster's pages can run the day again: they look for the job where the run says it was
                 remote_job_origin=RemoteJobOrigin(
-                    RemoteRepositoryOrigin(CODE_LOCATION, SINGLETON_REPOSITORY_NAME), job
+                    RemoteRepositoryOrigin(code_location(self._settings), SINGLETON_REPOSITORY_NAME), job
                 ),
             )
             result = execute_run(InMemoryJob(definition), run, self._instance)
         self._interrupts.check()
         return RunResult(day, "" if result.success else _error_of(result))
+
+
+def code_location(settings: Settings) -> ManagedGrpcPythonEnvCodeLocationOrigin:
+    """Where Dagster's pages and daemon load the deployment from."""
+    target = LoadableTargetOrigin(module_name="anomaly_assets.definitions")
+    return ManagedGrpcPythonEnvCodeLocationOrigin(target, settings.dagster_location)
 
 
 _of_worker: list[DagsterRuns] = []

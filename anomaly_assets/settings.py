@@ -280,6 +280,12 @@ class Settings(Section):
     dagster_home: Location | None = Field(
         None, description="Folder of the Dagster instance (`DAGSTER_HOME`), where it is not `dagster` in the home."
     )
+    dagster_location: str = Field(
+        "anomaly_assets.definitions",
+        min_length=1,
+        description="Name of the code location (`location_name` in `workspace.yaml`): Dagster's pages look there to run "
+        "again what a command ran.",
+    )
     first_day: date = Field(
         date(2024, 1, 1), description="First day of the home, never before the source's first; partitions start here."
     )
@@ -321,7 +327,16 @@ class Settings(Section):
     @property
     def instance_folder(self) -> Path:
         """``DAGSTER_HOME`` of the one Dagster instance whose runs may write into the home."""
-        return self.dagster_home or self.home / "dagster"
+        return self.dagster_home or self._own_instance
+
+    @property
+    def instance_folders(self) -> list[Path]:
+        """The same, and where records of the home may lie from before another instance was named."""
+        return [self.instance_folder, *([self._own_instance] if self.instance_folder != self._own_instance else [])]
+
+    @property
+    def _own_instance(self) -> Path:
+        return self.home / "dagster"
 
     @property
     def detection(self) -> "Detection":

@@ -51,13 +51,16 @@ def erase(settings: Settings, wallet_id: str, yes: bool, as_json: bool) -> None:
         err.print(Text(str(error), style="yellow"))
         raise click.exceptions.Exit(2) from None
     run.say("looking for the wallet in Dagster's records")
-    records = erase_from_dagster(
-        home,
-        settings.instance_folder,
-        {wallet_id, *done.tx_ids},
-        done.record,
-        timeout_seconds=settings.lock_timeout_seconds,
-        say=run.say,
+    records = sum(
+        erase_from_dagster(
+            home,
+            folder,
+            {wallet_id, *done.tx_ids},
+            done.record,
+            timeout_seconds=settings.lock_timeout_seconds,
+            say=run.say,
+        )
+        for folder in settings.instance_folders
     )
     shown = {
         "transactions": done.transactions,

@@ -32,6 +32,7 @@ from anomaly_assets.composition import build_definitions
 from anomaly_assets.dagster_runs import DagsterRuns
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.jobs import DETECT, INGEST
+from anomaly_assets.resources.home import HOME_TAG
 from anomaly_assets.settings import Settings, load_settings
 from cli.conftest import Shell, empty_folder
 
@@ -59,7 +60,7 @@ OF_THE_RUN = {
 """What no file tells, or what a run told of its own moment."""
 LINKS = {"models trained by", "models event"}
 """Where the events of the models lie, which moved."""
-MARKS = {"reported again", "made by run", "made at"}
+MARKS = {"reported again", "made by run", "made at", HOME_TAG}
 """What a reported materialization tells beside that."""
 NOW = {"scores_follow_from_current_days", "published_models_match"}
 """Checks of what is current and served, which they judge as it is when they are reported."""
@@ -175,6 +176,7 @@ def test_every_partition_is_there_with_its_data_version_and_its_metadata(wiped: 
 
 
 def test_what_is_reported_is_marked_and_names_the_run_that_made_it(wiped: Wiped) -> None:
+    assert len({told.metadata[HOME_TAG] for told in wiped.after.partitions.values()}) == 1, "no run tells whose it is"
     for key, told in wiped.after.partitions.items():
         assert told.run_id == ""
         assert set(told.metadata) >= MARKS
@@ -252,11 +254,16 @@ def test_what_is_reported_goes_on_and_forgets_a_wallet_like_any_other_record(los
     assert lost.json("stale", "--rematerialize")["stale"] == []
     assert {told.stale for told in Instance.of(settings).partitions.values()} == {("FRESH", ())}
 
-    wallet = BUSY[0]
-    assert files_naming(settings.instance_folder, wallet)
-    assert lost.json("erase", wallet, "--yes")["dagster_records"] > len(DAYS)
-    assert files_naming(settings.instance_folder, wallet) == []
+    moved, wallet = lost.folder / "moved", BUSY[0]
+    (lost.folder / "anomaly.yaml").write_text(json.dumps({**SETTINGS, "dagster_home": str(moved)}), encoding="utf-8")
+    lost.json("dagster-restore")
+    for folder in (moved, settings.instance_folder):
+        assert files_naming(folder, wallet)
+    assert lost.json("erase", wallet, "--yes")["dagster_records"] > 2 * len(DAYS)
+    for folder in (moved, settings.instance_folder):
+        assert files_naming(folder, wallet) == [], "the records of before the move as well"
 
+    (lost.folder / "anomaly.yaml").write_text(json.dumps(SETTINGS), encoding="utf-8")
     shutil.rmtree(settings.instance_folder)
     assert lost.json("dagster-restore")["failed"] == []
     assert files_naming(settings.instance_folder, wallet) == []

@@ -20,12 +20,10 @@ from dagster_webserver.webserver import DagsterWebserver
 from starlette.applications import Starlette
 
 from anomaly_assets.adapters.dagster_home import INSTANCE_FILE, write_instance_file
-from anomaly_assets.dagster_runs import CODE_LOCATION
 from graph.deployment import SMALL, Deployment
 from graph.invented import FIRST, days_from
 
 PATIENCE_SECONDS = 120
-LOCATION = CODE_LOCATION.location_name
 PREVIEW = """
 query($params: AssetBackfillPreviewParams!) {
   assetBackfillPreview(params: $params) {
@@ -122,7 +120,7 @@ def pages_of(deployment: Deployment, **more: Any) -> Iterator[Pages]:
         environment.setenv("ANOMALY_CONFIG", str(_written(deployment)))
         environment.delenv("REDIS_URL", raising=False)
         with dg.DagsterInstance.from_config(str(folder)) as instance:
-            target = ModuleTarget("anomaly_assets.definitions", "defs", None, LOCATION)
+            target = ModuleTarget("anomaly_assets.definitions", "defs", None, deployment.settings.dagster_location)
             with WorkspaceProcessContext(instance, target) as process:
                 deployment.instance.dispose()
                 deployment.instance = instance

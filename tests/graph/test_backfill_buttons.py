@@ -12,7 +12,7 @@ from anomaly_assets.jobs import DETECT, INGEST
 from graph.conftest import Prepared
 from graph.deployment import CHECKS, source_of, standing
 from graph.invented import DAY, FIRST, WINDOW_DAYS, days_from
-from graph.pages import LOCATION, Pages, pages_of
+from graph.pages import Pages, pages_of
 
 pytestmark = [
     # Dagster's own preview calls a function that Dagster deprecated
@@ -21,6 +21,8 @@ pytestmark = [
 ]
 
 ASSETS = ["raw_transactions", "training_window", "wallet_models", "scored_transactions", "anomaly_metrics"]
+LOCATION = "cards"
+"""Not the name that Dagster would give."""
 AGAIN = """
 mutation($id: String!) {
   launchRunReexecution(reexecutionParams: {parentRunId: $id, strategy: ALL_STEPS}) {
@@ -43,7 +45,8 @@ query($key: AssetKeyInput!) {
 @pytest.fixture(scope="module")
 def pages(prepared: Prepared) -> Iterator[Pages]:
     """The pages of a deployment that has ingested FIRST..DAY."""
-    with standing(prepared.ingested, **source_of(prepared.files)) as deployment, pages_of(deployment) as opened:
+    named = {**source_of(prepared.files), "dagster_location": LOCATION}
+    with standing(prepared.ingested, **named) as deployment, pages_of(deployment) as opened:
         yield opened
 
 

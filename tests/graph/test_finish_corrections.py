@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-from anomaly_assets.dagster_runs import CODE_LOCATION
+from anomaly_assets.dagster_runs import code_location
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.evidence.stale import stale_partitions
 from anomaly_assets.resources.clock import ClockResource
@@ -82,7 +82,7 @@ def tick(deployment: Deployment, cursor: str | None = None) -> SensorExecutionDa
     with dg.build_sensor_context(
         deployment.instance, definitions=definitions, resources=resources, cursor=cursor
     ) as context:
-        context._code_location_origin = CODE_LOCATION  # nothing public says it
+        context._code_location_origin = code_location(deployment.settings)  # nothing public says it
         return sensor.evaluate_tick(context)
 
 
