@@ -16,7 +16,7 @@ PYTEST_ARGS ?=
 TYPES_OF = $$($(BIN)/python -c 'print("%d.%d" % __import__("sys").version_info[:2])')
 
 .DEFAULT_GOAL := help
-.PHONY: help install snowflake postgres dev demo dashboard ui test test-core lint format screenshots pictures quality bench bench-big lock clean
+.PHONY: help install snowflake postgres dev demo dashboard ui test test-core lint format screenshots pictures drive quality bench bench-big lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,6 +55,9 @@ screenshots: dev ## drive the dashboard and Dagster's pages in a real browser; p
 
 pictures: dev ## take the pictures of README and docs again, over the home of the demo
 	PYTHONPATH=tests $(BIN)/python -m browser.docs_pictures
+
+drive: dev ## a week as people operate Dagster: dead host, outages, correction, move, erasure (ten minutes, PostgreSQL)
+	PYTHONPATH=tests $(BIN)/python -m e2e.operated_week
 
 quality: dev ## what the detectors find, on the third-party transactions and on planted anomalies
 	$(BIN)/python benchmarks/planted_anomalies.py

@@ -283,8 +283,8 @@ class Settings(Section):
     dagster_location: str = Field(
         "anomaly_assets.definitions",
         min_length=1,
-        description="Name of the code location (`location_name` in `workspace.yaml`): Dagster's pages look there to run "
-        "again what a command ran.",
+        description="Name of the code location (`location_name` in `workspace.yaml`): Dagster's pages look there to "
+        "run again what a command ran.",
     )
     first_day: date = Field(
         date(2024, 1, 1), description="First day of the home, never before the source's first; partitions start here."
