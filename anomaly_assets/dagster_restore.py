@@ -41,7 +41,7 @@ from anomaly_assets.domain.predicates import anomaly_rate_within_bounds, coverag
 from anomaly_assets.domain.verdicts import Verdict
 from anomaly_assets.evidence.commits import Commit, Commits
 from anomaly_assets.evidence.lineage import Lineage
-from anomaly_assets.resources.home import HOME_TAG
+from anomaly_assets.resources.home import home_tag
 from anomaly_assets.settings import Settings
 from anomaly_assets.steps.publish_scores import PUBLISHED, published_day, published_revision
 from anomaly_assets.steps.run import Outcome, data_version_of
@@ -325,17 +325,16 @@ class _Restoring:
         return recorded.has(asset, day, partition.data_version) and recorded.sees(asset, day, partition.made_from)
 
     def _report(self, partition: Partition, checks: set[str]) -> None:
-        asset, day = partition.asset, partition.day
-        # whose it is stands in the event itself: there is no run that would tell
-        mark: dict[str, dg.MetadataValue[Any]] = {
-            REPORTED: dg.MetadataValue.timestamp(self._now()),
-            HOME_TAG: dg.MetadataValue.text(self._deployment.home.home_id),
-        }
+        asset, day, home = partition.asset, partition.day, home_tag(self._deployment.home)
+        mark = {REPORTED: dg.MetadataValue.timestamp(self._now())}
         materialization = None
         if not self._has(partition):
             checks = set(partition.checks)
             materialization = dg.AssetMaterialization(
-                asset, partition=day.isoformat(), metadata={**partition.metadata(), **mark}, tags=self._tags(partition)
+                asset,
+                partition=day.isoformat(),
+                metadata={**partition.metadata(), **mark},
+                tags={**self._tags(partition), **home},  # no run tells whose it is
             )
         results = [result_of(partition.checks[name]()) for name in partition.checks if name in checks]
         if not partition.is_current():
@@ -347,8 +346,9 @@ class _Restoring:
         target = newest_materialization(self._instance, asset, day)
         if materialization is not None and target is not None:
             self._recorded.add(asset, day, partition.data_version, target.storage_id)
+        whose = {name: dg.MetadataValue.text(home_id) for name, home_id in home.items()}
         for result in results:
-            marked = result._replace(metadata={**result.metadata, **mark})
+            marked = result._replace(metadata={**result.metadata, **mark, **whose})
             self._instance.report_runless_asset_event(evaluation_of(marked, asset, day, target))
             self._done.checks += 1
 

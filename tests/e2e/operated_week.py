@@ -279,7 +279,8 @@ def main() -> None:
         place.end()
         click.echo(place.run("erase", wallet, "--yes"))
         server.sql("dagster", "CHECKPOINT")
-        held = [*holding(place.home, wallet), *holding(server.folder / "data" / "base", wallet)]
+        held = [*holding(place.home, wallet), *holding(place.folder / "shared_dagster", wallet)]
+        held += [*holding(server.folder / "data" / "base", wallet)]
         assert not held, held
         assert wallet not in server.program("pg_dump", "dagster")
         assert not place.instance_runs(GOING_ON)

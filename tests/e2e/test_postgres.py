@@ -144,6 +144,26 @@ def test_an_erased_wallet_is_nowhere_in_the_server_but_in_the_records_of_the_oth
     assert first.lake.read(first.lake.require(RAW, CORRECTED), "transactions").num_rows > 0
 
 
+def test_sealed_days_move_to_another_database_as_the_home_s_own_and_without_the_wallet(shared: Shared) -> None:
+    shared.server.program("createdb", "moved")
+    file = shared.instance / "dagster.yaml"
+    before = file.read_text(encoding="utf-8")
+    file.write_text(yaml.safe_dump(shared.server.instance("moved")), encoding="utf-8")
+    try:
+        assert shared.first.json("dagster-restore")["failed"] == []
+        with dg.DagsterInstance.from_config(str(shared.instance)) as instance:
+            assert instance.get_materialized_partitions(dg.AssetKey(SCORED)) == {str(day) for day in WEEK}
+        dumped = shared.server.program("pg_dump", "moved")
+        assert WALLET not in dumped
+        assert BUSY[1] in dumped
+        shared.second.json("erase", BUSY[1], "--yes")
+        assert BUSY[1] in shared.server.program("pg_dump", "moved"), "what is reported tells whose it is"
+        shared.first.json("erase", BUSY[1], "--yes")
+        assert BUSY[1] not in shared.server.program("pg_dump", "moved")
+    finally:
+        file.write_text(before, encoding="utf-8")
+
+
 def test_a_server_that_goes_away_between_two_days_is_told_in_words(shared: Shared) -> None:
     with DagsterRuns(shared.settings(shared.second), {}) as runs:
         shared.server.sql("postgres", "ALTER DATABASE records ALLOW_CONNECTIONS false")
