@@ -37,9 +37,10 @@ ui: install ## Dagster's web pages over the same home, on http://127.0.0.1:3000
 
 test: test-core ## everything: each suite below
 
+# pytest keeps the tests that it rewrote, for its other processes and the next time
 test-core: dev ## what needs nothing but this folder
 	@$(BIN)/python -m compileall -q anomaly_assets benchmarks tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 lint: dev ## format, lint and types
 	$(BIN)/ruff format --check .

@@ -1,3 +1,18 @@
-"""What is looked at after every test."""
+"""What is looked at after every test, and what is never looked through for garbage."""
 
+import gc
+from collections.abc import Iterator
+
+import pytest
 from after_every_test import no_instance_is_left_current  # noqa: F401 - fixture
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect tests first and garbage afterwards: modules stay to the end, and each look at them takes longer."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
