@@ -32,6 +32,7 @@ from anomaly_assets.commands.verify import verify
 from anomaly_assets.domain.days import ONE_DAY, DayRange
 from anomaly_assets.domain.errors import AnomalyAssetsError
 from anomaly_assets.interrupts import EXIT_INTERRUPTED
+from anomaly_assets.loading import end_without_looking
 from anomaly_assets.settings import Settings
 
 DEMO_DAYS, DEMO_SCORED_DAYS, DEMO_FLAGS = 187, 7, 3
@@ -64,8 +65,9 @@ class _Errors(click.Group):
 @click.group(cls=_Errors, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.version_option(package_name="anomaly-assets")
-def main(debug: bool) -> None:
+def main(debug: bool) -> None:  # noqa: ARG001 - read from the context
     """Per-wallet anomaly detection as a Dagster asset graph."""
+    end_without_looking()
 
 
 @main.command()

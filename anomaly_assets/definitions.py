@@ -3,13 +3,16 @@
 import os
 import sys
 
-from anomaly_assets.adapters.dagster_home import require_same_instance
-from anomaly_assets.code_location import settings_of_instance
-from anomaly_assets.composition import build_definitions
-from anomaly_assets.resources.one_day import require_one_day_of_command
+from anomaly_assets.loading import kept_to_the_end
 
-require_one_day_of_command(sys.argv)
-_settings = settings_of_instance(os.environ)
-if os.environ.get("DAGSTER_HOME"):
-    require_same_instance(os.environ["DAGSTER_HOME"], _settings.instance_folder)
-defs = build_definitions(_settings)
+with kept_to_the_end():
+    from anomaly_assets.adapters.dagster_home import require_same_instance
+    from anomaly_assets.code_location import settings_of_instance
+    from anomaly_assets.composition import build_definitions
+    from anomaly_assets.resources.one_day import require_one_day_of_command
+
+    require_one_day_of_command(sys.argv)
+    _settings = settings_of_instance(os.environ)
+    if os.environ.get("DAGSTER_HOME"):
+        require_same_instance(os.environ["DAGSTER_HOME"], _settings.instance_folder)
+    defs = build_definitions(_settings)

@@ -14,7 +14,6 @@ from rich.table import Table
 from rich.text import Text
 
 from anomaly_assets.commands.options import Day, as_json, configured, err, out
-from anomaly_assets.domain.detectors.wording import amount_text, share_text
 from anomaly_assets.domain.shell_words import command_for
 from anomaly_assets.domain.shown_text import shortened, shown
 from anomaly_assets.settings import Settings
@@ -117,6 +116,8 @@ def _history(found: "DayReport") -> RenderableType:
 
 
 def _not_judged(found: "DayReport") -> Iterator[RenderableType]:
+    from anomaly_assets.domain.detectors.wording import share_text
+
     if not found.not_judged:
         return
     table = _table("not judged", "by", "transactions", "share", left=2)
@@ -126,6 +127,7 @@ def _not_judged(found: "DayReport") -> Iterator[RenderableType]:
 
 
 def _organisations(found: "DayReport") -> Iterator[RenderableType]:
+    from anomaly_assets.domain.detectors.wording import share_text
     from anomaly_assets.reports.sparks import spark
 
     table = _table("organisation", "rate, day by day", "rows", "flagged", "rate", left=2)
@@ -141,6 +143,8 @@ def _organisations(found: "DayReport") -> Iterator[RenderableType]:
 
 
 def _flags(found: "DayReport") -> Iterator[RenderableType]:
+    from anomaly_assets.domain.detectors.wording import amount_text
+
     if not found.totals.flagged:
         yield Text("\nnothing was flagged", "green")
         return
@@ -197,5 +201,7 @@ def _table(*names: str, left: int = 1) -> Table:
 
 
 def _counts(rows: int, judged: int, flagged: int) -> Sequence[str]:
+    from anomaly_assets.domain.detectors.wording import share_text
+
     coverage, rate = judged / rows if rows else None, flagged / judged if judged else None
     return f"{rows:,}", f"{judged:,}", share_text(coverage), f"{flagged:,}", share_text(rate)
