@@ -32,7 +32,7 @@ from anomaly_assets.commands.verify import verify
 from anomaly_assets.domain.days import ONE_DAY, DayRange
 from anomaly_assets.domain.errors import AnomalyAssetsError
 from anomaly_assets.interrupts import EXIT_INTERRUPTED
-from anomaly_assets.loading import end_without_looking
+from anomaly_assets.loading import look_seldom
 from anomaly_assets.settings import Settings
 
 DEMO_DAYS, DEMO_SCORED_DAYS, DEMO_FLAGS = 187, 7, 3
@@ -67,7 +67,7 @@ class _Errors(click.Group):
 @click.version_option(package_name="anomaly-assets")
 def main(debug: bool) -> None:  # noqa: ARG001 - read from the context
     """Per-wallet anomaly detection as a Dagster asset graph."""
-    end_without_looking()
+    look_seldom()
 
 
 @main.command()

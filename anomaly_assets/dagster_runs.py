@@ -29,7 +29,7 @@ from anomaly_assets.composition import build_definitions
 from anomaly_assets.dagster_instance import open_instance, prepare_instance
 from anomaly_assets.dagster_server import answered
 from anomaly_assets.interrupts import Interrupts, noticed
-from anomaly_assets.loading import end_without_looking
+from anomaly_assets.loading import look_seldom
 from anomaly_assets.resources.home import home_tag
 from anomaly_assets.settings import Settings
 
@@ -138,7 +138,7 @@ _of_worker: list[DagsterRuns] = []
 
 
 def _open_worker(settings: Settings, tags: Mapping[str, str]) -> None:
-    end_without_looking()
+    look_seldom()
     threading.Thread(target=_end_with_the_command, daemon=True).start()
     _of_worker.append(DagsterRuns(settings, tags).__enter__())
 

@@ -17,6 +17,7 @@ from anomaly_assets.adapters.snowflake_account import Patience, connect, extra_a
 from anomaly_assets.adapters.sources.snowflake import SnowflakeSource, SnowflakeTable
 from anomaly_assets.adapters.sources.snowflake_configured import conditions_of, snowflake_source, tag_of
 from anomaly_assets.domain.errors import SettingsError
+from anomaly_assets.loading import kept_to_the_end
 from anomaly_assets.resources.scores_table import ScoresTableResource
 from anomaly_assets.resources.source import TransactionSourceResource, which_of_two
 from anomaly_assets.settings import Settings
@@ -89,7 +90,7 @@ def scores_table_resource(settings: Settings) -> ScoresTableResource:
 def account_class() -> Any:
     """dagster-snowflake's resource, with what it lacks: OAuth tokens by variable, and secrets that are never shown."""
     try:
-        with warnings.catch_warnings():
+        with kept_to_the_end(), warnings.catch_warnings():
             # how it declares its fields; named, so that nothing else is let through
             warnings.filterwarnings("ignore", message="Using extra keyword arguments on `Field` is deprecated")
             from dagster_snowflake import SnowflakeResource  # noqa: PLC0415
