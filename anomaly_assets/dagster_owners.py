@@ -8,8 +8,8 @@ from typing import Any
 import dagster as dg
 from dagster._core.storage.tags import BACKFILL_ID_TAG
 
-from anomaly_assets.dagster_runs import PROCESS_TAG
 from anomaly_assets.resources.home import HOME_TAG
+from anomaly_assets.run_tags import PROCESS_TAG
 
 Homes = frozenset[str]
 NOBODY = Homes()

@@ -20,6 +20,7 @@ from dagster._core.remote_origin import (
     RemoteJobOrigin,
     RemoteRepositoryOrigin,
 )
+from dagster._core.storage.tags import MAX_RETRIES_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.utils import make_new_run_id
 
@@ -31,11 +32,10 @@ from anomaly_assets.dagster_server import answered
 from anomaly_assets.interrupts import Interrupts, noticed
 from anomaly_assets.loading import look_seldom
 from anomaly_assets.resources.home import home_tag
+from anomaly_assets.run_tags import PROCESS_TAG, RUN_TAG
 from anomaly_assets.settings import Settings
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-PROCESS_TAG, RUN_TAG = "anomaly_assets/process", "anomaly_assets/run"
-"""Which process runs which run: who runs it again, from Dagster's pages for instance, copies both."""
 TERMINATED = "terminated on Dagster's pages"
 PARALLEL_FROM = 16
 """Fewer days are run in this process: starting others costs seconds."""
@@ -116,6 +116,7 @@ class DagsterRuns:
                     **home_tag(Home(self._settings.home)),
                     PROCESS_TAG: _this_process(),
                     RUN_TAG: run_id,
+                    MAX_RETRIES_TAG: "0",  # whoever called the command is told, and calls it again
                 },
                 # with it, Dagster's pages can run the day again: they look for the job where the run says it was
                 remote_job_origin=RemoteJobOrigin(

@@ -7,13 +7,14 @@ import dagster as dg
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 from dagster._utils.schedules import is_valid_cron_schedule
 
-from anomaly_assets.adapters.lake import Lake
+from anomaly_assets.adapters.home import Home
 from anomaly_assets.assets.training_window import RETRIES_TAG, WAIT_TAG
-from anomaly_assets.domain.days import ONE_DAY, DayRange
-from anomaly_assets.domain.errors import SettingsError
+from anomaly_assets.domain.days import ONE_DAY
+from anomaly_assets.domain.errors import AnomalyAssetsError, SettingsError
 from anomaly_assets.domain.lineage import RAW, SCORED
+from anomaly_assets.domain.nights import missed_nights
 from anomaly_assets.jobs import NIGHTLY, AssetJob
-from anomaly_assets.resources.home import HomeResource
+from anomaly_assets.resources.home import HOME_TAG, HomeResource, home_tag
 from anomaly_assets.settings import NightlySettings
 
 
@@ -39,7 +40,7 @@ def nightly_schedule(
         execution_timezone="UTC",
         default_status=status,
         description=f"Scores yesterday; first ingests the {nightly.late_days} days before it again, for late rows. "
-        f"Makes up nights since the newest scored day that never ran, {nightly.catch_up_days} at most.",
+        f"Makes up nights of the last {nightly.catch_up_days} days that never ran.",
     )
     def nightly_run(
         context: dg.ScheduleEvaluationContext, home: HomeResource
@@ -47,32 +48,34 @@ def nightly_schedule(
         finished = context.scheduled_execution_time.astimezone(UTC).date() - ONE_DAY
         if finished < first_day:
             return dg.SkipReason(f"no day is finished yet: first_day is {first_day}")
-        missed = [day for day in unscored_before(home.open().lake, finished) if not _ran(context.instance, day)]
-        if len(missed) > nightly.catch_up_days:
-            context.log.warning(
-                f"{len(missed)} nights never ran, and no more than {nightly.catch_up_days} are made up "
-                f"(nightly.catch_up_days): anomaly-assets backfill --from {missed[0]} --to {missed[-1]}"
-            )
-            missed = []
-        elif missed:
-            context.log.warning(f"{len(missed)} nights from {missed[0]} to {missed[-1]} never ran and are made up")
+        missed = _missed(context, home.open(), finished, nightly.catch_up_days)
         return [
-            dg.RunRequest(run_key=day, partition_key=day, run_config=config, tags=tags)
+            dg.RunRequest(run_key=day, partition_key=day, run_config=config, tags={**tags, **home_tag(home.open())})
             for day in map(date.isoformat, [*missed, finished])
         ]
 
     return nightly_run
 
 
-def unscored_before(lake: Lake, finished: date) -> list[date]:
-    """The days between the newest scored day and ``finished``, without both; none before anything was scored.
+def _missed(context: dg.ScheduleEvaluationContext, home: Home, finished: date, catch_up_days: int) -> list[date]:
+    """Nights to make up: Dagster itself makes up no more than the last five ticks of a schedule."""
+    try:
+        scored, mine = set(home.lake.days(SCORED)), home_tag(home).get(HOME_TAG)
+    except (AnomalyAssetsError, OSError) as error:  # tonight's own run is asked for all the same: it fails aloud
+        context.log.error(f"nobody knows which nights were missed: {error}")  # noqa: TRY400 - ours say what to do
+        return []
 
-    Dagster makes up no more than the last five ticks of a schedule.
-    """
-    scored = [day for day in lake.days(SCORED) if day < finished]
-    return list(DayRange(max(scored) + ONE_DAY, finished)) if scored else []
+    def ran(day: date) -> bool:
+        nights = dg.RunsFilter(job_name=NIGHTLY, tags={PARTITION_NAME_TAG: day.isoformat()})
+        return any(run.tags.get(HOME_TAG, mine) == mine for run in context.instance.get_runs(nights))
 
-
-def _ran(instance: dg.DagsterInstance, day: date) -> bool:
-    """Whether there is a night of that day, however it ended: who failed is told of, and not repeated for ever."""
-    return instance.get_runs_count(dg.RunsFilter(job_name=NIGHTLY, tags={PARTITION_NAME_TAG: day.isoformat()})) > 0
+    missed = missed_nights(scored, finished, catch_up_days=catch_up_days, ran=ran)
+    if missed.given_up:
+        first, last = missed.given_up.first, missed.given_up.end - ONE_DAY
+        context.log.warning(
+            f"{first} to {last} are not scored. They begin more than {catch_up_days} days ago (nightly.catch_up_days), "
+            f"so nobody makes them up: anomaly-assets backfill --from {first} --to {last}"
+        )
+    if missed.nights:
+        context.log.warning(f"{len(missed.nights)} nights never ran and are made up, {missed.nights[0]} the first")
+    return missed.nights

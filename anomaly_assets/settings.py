@@ -226,7 +226,7 @@ class NightlySettings(Section):
         3, description="Days before the run's day that are ingested again, for rows that arrived late."
     )
     catch_up_days: Annotated[int, Ge(0)] = Field(
-        60, description="Most nights that are made up after an outage; when more were missed, none is."
+        60, description="Days in which nights that never ran are made up; older ones are not."
     )
     watched_days: Annotated[int, Ge(1), Le(60)] = Field(
         7, description="Finished days whose source counts late_arrivals_sensor compares with what is stored."

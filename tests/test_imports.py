@@ -14,7 +14,7 @@ PACKAGE = Path(anomaly_assets.__file__).parent
 
 LAYERS = [
     {"domain"},
-    {"loading", "release", "settings_reading"},
+    {"loading", "release", "run_tags", "settings_reading"},
     {"settings_snowflake"},
     {"settings"},
     {"adapters"},

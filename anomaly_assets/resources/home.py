@@ -8,11 +8,12 @@ from typing import Self
 
 import dagster as dg
 from pydantic import Field
+from sqlalchemy.exc import SQLAlchemyError
 
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.dagster_home import require_same_instance
 from anomaly_assets.adapters.home import Home
-from anomaly_assets.domain.errors import PermanentError
+from anomaly_assets.domain.errors import InstanceUnavailable, PermanentError
 from anomaly_assets.resources.one_day import require_one_day
 from anomaly_assets.steps.run import Run
 
@@ -73,7 +74,13 @@ class HomeResource(dg.ConfigurableResource):
 
         def end_if_terminated() -> None:
             # a run of a command has no process that Dagster's pages could send a signal to
-            run = instance.get_run_by_id(run_id)
+            try:
+                run = instance.get_run_by_id(run_id)
+            except SQLAlchemyError as error:
+                raise InstanceUnavailable(
+                    f"nobody knows whether the run was terminated: {type(error).__name__} in Dagster's records",
+                    remedy="the step is tried again; anomaly-assets doctor looks at the records",
+                ) from error
             if run and run.status in _ENDING:
                 raise dg.DagsterExecutionInterruptedError
 

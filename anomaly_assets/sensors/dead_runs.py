@@ -7,19 +7,20 @@ from datetime import datetime
 import dagster as dg
 from dagster._core.storage.tags import WILL_RETRY_TAG
 
-from anomaly_assets.adapters.heartbeats import Heartbeats
+from anomaly_assets.adapters.home import Home
 from anomaly_assets.assets.training_window import RETRIES_TAG, WAIT_TAG
 from anomaly_assets.domain.liveness import Heard, listen
 from anomaly_assets.jobs import NIGHTLY, AssetJob
 from anomaly_assets.resources.clock import ClockResource
-from anomaly_assets.resources.home import HomeResource
-from anomaly_assets.sensors.of_location import is_of_location
+from anomaly_assets.resources.home import HomeResource, home_tag
+from anomaly_assets.sensors.of_home import is_of_home
 
 INTERVAL_SECONDS = 30
 AGAIN_TAG, MOST_AGAIN = "anomaly_assets/again_after_a_dead_run", 3
 """How often a night is taken up again: a run that kills its machine must not do so for ever."""
 REASON = "nothing was heard of its process for a minute: it was killed, or its machine is gone; run it again"
 _RUNNING = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+_STARTING = dg.DagsterRunStatus.STARTING
 
 
 def dead_runs_sensor(nightly: AssetJob) -> dg.SensorDefinition:
@@ -34,12 +35,13 @@ def dead_runs_sensor(nightly: AssetJob) -> dg.SensorDefinition:
         "for the night again that one of them was doing.",
     )
     def dead_runs(context: dg.SensorEvaluationContext, home: HomeResource, clock: ClockResource) -> dg.SensorResult:
-        beats, now = home.open().heartbeats, clock.now()
-        running = {run.run_id: run for run in running_of_home(context, beats)}
+        opened, now = home.open(), clock.now()
+        beats, tag = opened.heartbeats, home_tag(opened)
+        running = {run.run_id: run for run in running_of_home(context, opened)}
         heard, dead = listen({run_id: beats.last(run_id) for run_id in running}, _read(context.cursor), now)
         for run_id in dead:
             beats.take_for_dead(run_id)  # first: should it be alive after all, it commits nothing from here on
-        again = [request for run_id in dead if (request := night_again(_reported(context, running[run_id])))]
+        again = [request for run_id in dead if (request := night_again(_reported(context, running[run_id]), tag))]
         return dg.SensorResult(
             run_requests=again,
             skip_reason=None if again else f"{len(dead)} of {len(running)} running runs were dead",
@@ -49,17 +51,23 @@ def dead_runs_sensor(nightly: AssetJob) -> dg.SensorDefinition:
     return dead_runs
 
 
-def running_of_home(context: dg.SensorEvaluationContext, beats: Heartbeats) -> list[dg.DagsterRun]:
-    """Runs that go on: of this code location, or seen in this home."""
+def running_of_home(context: dg.SensorEvaluationContext, home: Home) -> list[dg.DagsterRun]:
+    """Runs of the home that go on.
+
+    Those that are starting, too, unless their launcher tells Dagster itself what became of them: a pod may wait for
+    its place for long.
+    """
+    launcher = context.instance.run_launcher
+    statuses = _RUNNING if launcher.supports_check_run_worker_health else [*_RUNNING, _STARTING]
     return [
         run
-        for run in context.instance.get_runs(filters=dg.RunsFilter(statuses=_RUNNING))
-        if beats.last(run.run_id) is not None or is_of_location(context, run)
+        for run in context.instance.get_runs(filters=dg.RunsFilter(statuses=statuses))
+        if home.heartbeats.last(run.run_id) is not None or is_of_home(context, home, run)
     ]
 
 
-def night_again(run: dg.DagsterRun) -> dg.RunRequest | None:
-    """Asks for the day of a dead nightly run again.
+def night_again(run: dg.DagsterRun, home: Mapping[str, str]) -> dg.RunRequest | None:
+    """Asks for the day of a dead nightly run again; ``home`` is the tag of the home.
 
     None for other jobs, when it died often enough, and when Dagster itself is about to (``run_retries``).
     """
@@ -72,7 +80,7 @@ def night_again(run: dg.DagsterRun) -> dg.RunRequest | None:
         run_key=f"after {run.run_id}",
         partition_key=day,
         run_config=run.run_config,
-        tags={**kept, AGAIN_TAG: str(tries)},
+        tags={**kept, **home, AGAIN_TAG: str(tries)},
     )
 
 

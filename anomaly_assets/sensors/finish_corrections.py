@@ -9,6 +9,7 @@ from typing import NamedTuple
 import dagster as dg
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
 
+from anomaly_assets.adapters.home import Home
 from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.lineage import RAW, SCORED
 from anomaly_assets.evidence.lineage import Lineage, scored_days_over
@@ -16,14 +17,15 @@ from anomaly_assets.evidence.stale import ASSETS, Stale, stale_of_day
 from anomaly_assets.jobs import AssetJob
 from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.detection import DetectionResource
-from anomaly_assets.resources.home import HomeResource
-from anomaly_assets.sensors.of_location import is_of_location
+from anomaly_assets.resources.home import HomeResource, home_tag
+from anomaly_assets.sensors.of_home import is_of_home
 
 INTERVAL_SECONDS = 30
 LOOKS_BACK = timedelta(days=40)
 """An ended backfill is looked at when it began within so many days: a daemon may have been off for long."""
 REASON_TAG, REASON = "anomaly_assets/reason", "left by a backfill"
-_ENDED = [BulkActionStatus.COMPLETED_SUCCESS, BulkActionStatus.COMPLETED_FAILED]
+_ENDED = [BulkActionStatus.COMPLETED_SUCCESS, BulkActionStatus.COMPLETED_FAILED, BulkActionStatus.FAILED]
+"""Whoever cancels a backfill wants what it left to stay as it is."""
 
 
 class Walked(NamedTuple):
@@ -55,12 +57,13 @@ def finish_corrections_sensor(detect: AssetJob) -> dg.SensorDefinition:
         looked_at = set(json.loads(context.cursor or "[]"))
         recent = BulkActionsFilter(statuses=_ENDED, created_after=clock.now() - LOOKS_BACK)
         ended = {backfill.backfill_id: backfill for backfill in context.instance.get_backfills(filters=recent)}
-        lineage = Lineage(home.open().lake, detection.resolve().settings_id)
+        opened = home.open()
+        lineage = Lineage(opened.lake, detection.resolve().settings_id)
         asked = [
             request
             for backfill in ended.values()
             if backfill.backfill_id not in looked_at and is_correction(backfill)
-            for request in _left_behind(context, lineage, backfill)
+            for request in _left_behind(context, opened, lineage, backfill)
         ]
         return dg.SensorResult(
             run_requests=asked,
@@ -103,10 +106,10 @@ def walked(runs: Sequence[dg.DagsterRun]) -> Walked:
 
 
 def _left_behind(
-    context: dg.SensorEvaluationContext, lineage: Lineage, backfill: PartitionBackfill
+    context: dg.SensorEvaluationContext, home: Home, lineage: Lineage, backfill: PartitionBackfill
 ) -> list[dg.RunRequest]:
     runs = context.instance.get_runs(filters=dg.RunsFilter(tags={"dagster/backfill": backfill.backfill_id}))
-    done = walked([run for run in runs if is_of_location(context, run)])
+    done = walked([run for run in runs if is_of_home(context, home, run)])
     left = [day for day in stale_after(lineage, done.ingested) if day not in done.failed]
     if left:
         shown = ", ".join(map(str, left))
@@ -115,7 +118,7 @@ def _left_behind(
         dg.RunRequest(
             run_key=f"{backfill.backfill_id}:{day}",  # once, also when the cursor was lost
             partition_key=day.isoformat(),
-            tags={REASON_TAG: REASON},
+            tags={REASON_TAG: REASON, **home_tag(home)},
         )
         for day in left
     ]

@@ -1,6 +1,6 @@
 """late_arrivals_sensor: compares the source's last days with what is stored and asks for changed days again."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 
 import dagster as dg
@@ -15,7 +15,7 @@ from anomaly_assets.domain.lineage import RAW
 from anomaly_assets.evidence.lineage import scored_days_over
 from anomaly_assets.jobs import AssetJob
 from anomaly_assets.resources.clock import ClockResource
-from anomaly_assets.resources.home import HomeResource
+from anomaly_assets.resources.home import HomeResource, home_tag
 from anomaly_assets.resources.source import TransactionSourceResource
 
 INTERVAL_SECONDS = 900
@@ -73,7 +73,7 @@ def emit(context: dg.SensorEvaluationContext, home: Home, decision: Decision, *,
     for facts in decision.changed:
         listed = ", ".join(str(day) for day, _ in scored_days_over(home.lake, facts.day)) or "none"
         context.log.warning(f"{facts.day}: {facts.stored} became {facts.now}; scored days that become stale: {listed}")
-    return dg.SensorResult(run_requests=[_request(facts, now) for facts in decision.changed])
+    return dg.SensorResult(run_requests=[_request(facts, now, home_tag(home)) for facts in decision.changed])
 
 
 def _facts(lake: Lake, source: TransactionSource, day: date, now: datetime) -> DayFacts:
@@ -94,9 +94,9 @@ def _facts(lake: Lake, source: TransactionSource, day: date, now: datetime) -> D
     return DayFacts(day, stored, (probe.n_rows, probe.fingerprint))
 
 
-def _request(facts: DayFacts, now: datetime) -> dg.RunRequest:
+def _request(facts: DayFacts, now: datetime, home: Mapping[str, str]) -> dg.RunRequest:
     """Asks once an hour for as long as the stored day differs: an ingest that failed is asked for again."""
     key = facts.day.isoformat()
     return dg.RunRequest(
-        run_key=f"{key}:{now:%Y-%m-%dT%H}", partition_key=key, tags={"anomaly_assets/reason": "late_arrivals"}
+        run_key=f"{key}:{now:%Y-%m-%dT%H}", partition_key=key, tags={"anomaly_assets/reason": "late_arrivals", **home}
     )

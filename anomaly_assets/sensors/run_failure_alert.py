@@ -10,7 +10,8 @@ from anomaly_assets.adapters.alerts import AlertTargets
 from anomaly_assets.domain.errors import TransientError
 from anomaly_assets.jobs import NIGHTLY
 from anomaly_assets.resources.clock import ClockResource
-from anomaly_assets.resources.home import HomeResource
+from anomaly_assets.resources.home import HOME_TAG, HomeResource, home_tag
+from anomaly_assets.run_tags import is_of_command
 
 INTERVAL_SECONDS = 60
 
@@ -21,15 +22,21 @@ def run_failure_alert(targets: AlertTargets) -> dg.SensorDefinition:
     @dg.run_failure_sensor(
         name="run_failure_alert",
         default_status=_status(targets),
-        description="Reports every failed run: job, partition, errors. Set alerts.webhook or alerts.file.",
+        description="Reports every failed run of the home: job, partition, errors. Commands tell of theirs themselves. "
+        "Set alerts.webhook or alerts.file.",
     )
-    def alert(context: dg.RunFailureSensorContext, home: HomeResource, clock: ClockResource) -> None:
-        run = context.dagster_run
+    def alert(context: dg.RunFailureSensorContext, home: HomeResource, clock: ClockResource) -> dg.SkipReason | None:
+        run, mine = context.dagster_run, home_tag(home.open())
+        if mine and run.tags.get(HOME_TAG, mine[HOME_TAG]) != mine[HOME_TAG]:
+            return dg.SkipReason("the run is another home's")
+        if is_of_command(run.run_id, run.tags):
+            return dg.SkipReason("the command that ran it says so itself")
         message = context.failure_event.message or "the run failed without a message"
         steps = {event.step_key or "": _step_error(event) for event in context.get_step_failure_events()}
         outbox, now = home.open().alerts, clock.now()
         outbox.put(alert_of(run.run_id, run.job_name, run.tags, message, steps), targets, at=now)
         _tell(outbox.deliver(targets, at=now), outbox)
+        return None
 
     return alert
 

@@ -12,13 +12,16 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._daemon.auto_run_reexecution.auto_run_reexecution import filter_runs_to_should_retry
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.composition import build_definitions
-from anomaly_assets.dagster_runs import PROCESS_TAG, RUN_TAG, DagsterRuns
+from anomaly_assets.dagster_runs import DagsterRuns, code_location
 from anomaly_assets.jobs import DETECT, NIGHTLY
 from anomaly_assets.resources.clock import ClockResource
+from anomaly_assets.resources.home import HOME_TAG
+from anomaly_assets.run_tags import PROCESS_TAG, RUN_TAG
 from anomaly_assets.sensors.dead_runs import MOST_AGAIN, REASON
 from anomaly_assets.settings import Settings, load_settings
 from cli.conftest import Shell
@@ -64,6 +67,7 @@ def ticks(shell: Shell, instance: dg.DagsterInstance, seconds: Sequence[int]) ->
         with dg.build_sensor_context(
             instance, definitions=definitions, resources=resources, cursor=cursor, sensor_name="dead_runs"
         ) as context:
+            context._code_location_origin = code_location(settings_of(shell))  # nothing public says it
             result = sensor.evaluate_tick(context)
         cursor, asked = result.cursor, [*asked, *(result.run_requests or [])]
     return asked
@@ -173,6 +177,41 @@ def test_a_dead_run_that_was_to_be_canceled_is_canceled(place: Shell, instance: 
     dead(place, instance, DETECT, dg.DagsterRunStatus.CANCELING)
     ticks(place, instance, [0, 61])
     assert statuses(instance, DETECT) == [dg.DagsterRunStatus.CANCELED]
+
+
+def test_a_run_that_died_while_it_was_starting_is_a_failure_before_two_minutes_are_over(
+    place: Shell, instance: dg.DagsterInstance
+) -> None:
+    """Its process loads for seconds, in which a host can go as well."""
+    run_id = starting(place, instance)
+    assert ticks(place, instance, [0, 30, 60]) == []
+    assert statuses(instance, NIGHTLY) == [dg.DagsterRunStatus.STARTING]
+    (request,) = ticks(place, instance, [0, 30, 60, 90])
+    assert request.run_key == f"after {run_id}"
+    assert statuses(instance, NIGHTLY) == [dg.DagsterRunStatus.FAILURE]
+
+
+def starting(place: Shell, instance: dg.DagsterInstance, **tags: str) -> str:
+    """A night that its code location has begun to load for."""
+    settings = settings_of(place)
+    definition = build_definitions(settings).resolve_job_def(NIGHTLY)
+    run = instance.create_run_for_job(
+        definition,
+        status=dg.DagsterRunStatus.STARTING,
+        tags={"dagster/partition": "2024-01-04", **tags},
+        remote_job_origin=RemoteJobOrigin(RemoteRepositoryOrigin(code_location(settings), "__repository__"), NIGHTLY),
+    )
+    return run.run_id
+
+
+def test_runs_of_another_home_are_left_alone_also_in_a_code_location_of_the_same_name(
+    place: Shell, instance: dg.DagsterInstance
+) -> None:
+    """Commands name the usual location, and those of two homes may be called alike."""
+    place.json("backfill", *DAY)
+    starting(place, instance, **{HOME_TAG: "another"})
+    assert ticks(place, instance, [0, 60, 120]) == []
+    assert statuses(instance, NIGHTLY) == [dg.DagsterRunStatus.STARTING]
 
 
 def test_runs_of_others_in_the_same_instance_are_nobodys_business_here(

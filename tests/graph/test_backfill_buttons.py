@@ -33,7 +33,7 @@ mutation($id: String!) {
 }
 """
 TERMINATE = """
-mutation($id: String!) { terminateRun(runId: $id) { __typename } }
+mutation($id: String!) { terminateRun(runId: $id) { __typename ... on TerminateRunFailure { message } } }
 """
 ASSET = """
 query($key: AssetKeyInput!) {
@@ -123,7 +123,9 @@ def test_a_run_of_a_command_that_is_terminated_is_canceled_and_commits_nothing_a
 
     def terminate() -> None:
         (run,) = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
-        pages.ask(TERMINATE, id=run.run_id)
+        answer = pages.ask(TERMINATE, id=run.run_id)["terminateRun"]
+        assert answer["__typename"] == "TerminateRunFailure", "the page says so and cancels it; docs/operating.md tells"
+        assert "Unable to terminate run" in answer["message"]
 
     with armed("scored_transactions.staged", terminate), DagsterRuns(pages.deployment.settings, {}) as runs:
         ended = runs.one(DETECT, day)

@@ -13,6 +13,7 @@ from anomaly_assets.dagster_runs import code_location
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.evidence.stale import stale_partitions
 from anomaly_assets.resources.clock import ClockResource
+from anomaly_assets.resources.home import HOME_TAG
 from anomaly_assets.sensors.finish_corrections import walked
 from graph.deployment import Deployment
 from graph.invented import BUSY, DAY, FIRST, deliver, extra, ordinary_day
@@ -86,6 +87,12 @@ def tick(deployment: Deployment, cursor: str | None = None) -> SensorExecutionDa
         return sensor.evaluate_tick(context)
 
 
+def tag_runs(deployment: Deployment, home_id: str) -> None:
+    """Let every run work on that home."""
+    for run in deployment.instance.get_runs():
+        deployment.instance.add_run_tags(run.run_id, {HOME_TAG: home_id})
+
+
 def asked(data: SensorExecutionData) -> list[str]:
     """Days that are asked for."""
     return [str(request.partition_key) for request in data.run_requests or []]
@@ -112,6 +119,9 @@ def test_what_a_successful_backfill_left_stale_is_asked_for_once_and_nothing_els
     (ingested,) = deployment.materializations(RAW, CORRECTED)[:1]
     assert "3 days" in str(ingested.metadata["scores to make again"].value)
 
+    tag_runs(deployment, "another")
+    assert asked(tick(deployment)) == [], "a correction of another home in the same instance"
+    tag_runs(deployment, deployment.home.home_id)
     data = tick(deployment)
     assert asked(data) == [str(day) for day in BEHIND]
     assert {request.run_key for request in data.run_requests or []} == {f"{backfill}:{day}" for day in BEHIND}

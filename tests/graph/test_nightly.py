@@ -14,6 +14,7 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 from anomaly_assets.adapters.failpoints import armed
 from anomaly_assets.adapters.verification_log import verifications
 from anomaly_assets.jobs import NIGHTLY
+from anomaly_assets.resources.home import HOME_TAG
 from graph.conftest import Prepared
 from graph.deployment import CHECKS, Deploy, Deployment, source_of
 from graph.invented import BUSY, DAY, FIRST, ROWS_PER_DAY, days_from, deliver, extra, ordinary_day
@@ -89,6 +90,24 @@ def test_nights_that_an_outage_swallowed_are_made_up_oldest_first_and_once(on_di
         status = dg.DagsterRunStatus.STARTED if day == missed[0] else dg.DagsterRunStatus.FAILURE
         on_disk.instance.create_run_for_job(night, tags={"dagster/partition": day}, status=status)
     assert days_asked(on_disk, back) == missed[2:]
+
+
+def test_nights_of_another_home_in_the_same_instance_are_not_those_of_this_one(on_disk: Deployment) -> None:
+    on_disk.detect(DAY)
+    night = on_disk.definitions.resolve_job_def(NIGHTLY)
+    for home_id in ("another", on_disk.home.home_id):
+        day = NEXT if home_id == "another" else NEXT + timedelta(days=1)
+        tags = {"dagster/partition": str(day), HOME_TAG: home_id}
+        on_disk.instance.create_run_for_job(night, tags=tags, status=dg.DagsterRunStatus.STARTED)
+    assert days_asked(on_disk, DAY + timedelta(days=4)) == [str(NEXT), str(NEXT + timedelta(days=2))]
+    (asked_for,) = asked(on_disk, datetime.combine(NEXT + timedelta(days=1), time(2), UTC))
+    assert asked_for.tags[HOME_TAG] == on_disk.home.home_id, "so that others do not take it for theirs"
+
+
+def test_tonights_run_is_asked_for_also_where_nobody_knows_what_was_missed(on_disk: Deployment) -> None:
+    on_disk.detect(DAY)
+    (on_disk.settings.home / "home.json").write_text("{")
+    assert days_asked(on_disk, DAY + timedelta(days=4)) == [str(DAY + timedelta(days=3))]
 
 
 def test_what_was_never_scored_or_missed_for_too_long_is_nobodys_night(

@@ -17,6 +17,8 @@ from anomaly_assets.domain.errors import TransientError
 from anomaly_assets.domain.forgetting import Forgotten
 from anomaly_assets.jobs import DETECT, INGEST, NIGHTLY
 from anomaly_assets.resources.clock import ClockResource
+from anomaly_assets.resources.home import HOME_TAG
+from anomaly_assets.run_tags import RUN_TAG
 from anomaly_assets.sensors.run_failure_alert import alert_of
 from graph.deployment import Deploy, Deployment, source_of
 from graph.invented import DAY
@@ -157,6 +159,32 @@ def failed_days(deployment: Deployment, cursor: str | None, count: int) -> tuple
         run_ids.append(deployment.run(INGEST, UNCOVERED + timedelta(days=number)).run_id)
         cursor, _ = tick(deployment, cursor)
     return cursor, run_ids
+
+
+def test_runs_of_commands_and_of_other_homes_are_told_by_those_who_run_them(
+    deploy: Deploy, deliveries: Path, tmp_path: Path
+) -> None:
+    alerts = tmp_path / "alerts.jsonl"
+    deployment = deploy(**source_of(deliveries), **{"alerts.file": alerts})
+    deployment.ingest(DAY)
+    cursor, _ = tick(deployment)
+    for run_id, tags in {
+        "11111111-0000-4000-8000-000000000000": {RUN_TAG: "11111111-0000-4000-8000-000000000000"},
+        "22222222-0000-4000-8000-000000000000": {RUN_TAG: "11111111-0000-4000-8000-000000000000"},
+    }.items():
+        deployment.definitions.resolve_job_def(INGEST).execute_in_process(
+            run_id=run_id,
+            instance=deployment.instance,
+            partition_key=str(UNCOVERED),
+            tags=tags,
+            raise_on_error=False,
+        )
+        cursor, _ = tick(deployment, cursor)
+    again = deployment.run(INGEST, UNCOVERED)
+    deployment.instance.add_run_tags(again.run_id, {HOME_TAG: "another"})
+    tick(deployment, cursor)
+    told = [json.loads(line)["run_id"] for line in alerts.read_text().splitlines()]
+    assert told == ["22222222-0000-4000-8000-000000000000"], "the one that somebody ran again on Dagster's pages"
 
 
 def test_after_an_outage_what_waited_is_one_message_and_the_file_holds_each_once(
