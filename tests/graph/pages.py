@@ -12,10 +12,13 @@ import dagster as dg
 import httpx
 import pytest
 import yaml
+from dagster._core.remote_representation.external_data import RepositorySnap
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorType, SensorInstigatorData, TickStatus
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import ModuleTarget
 from dagster._daemon.backfill import execute_backfill_iteration
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
+from dagster._daemon.sensor import execute_sensor_iteration
 from dagster_webserver.webserver import DagsterWebserver
 from starlette.applications import Starlette
 
@@ -62,6 +65,13 @@ class Pages(NamedTuple):
         assert "errors" not in answer, answer
         return answer["data"]
 
+    @property
+    def repository(self) -> RepositorySnap:
+        """The code location's repository, as the web server knows it."""
+        (location,) = self.process.create_request_context().code_locations
+        (repository,) = location.get_repositories().values()
+        return repository.repository_snap
+
     async def _post(self, body: dict[str, Any]) -> Any:
         transport = httpx.ASGITransport(app=self.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://dagster") as client:
@@ -94,6 +104,23 @@ class Pages(NamedTuple):
                     break
                 time.sleep(0.2)
         return list(self.deployment.instance.get_runs(dg.RunsFilter(tags={"dagster/backfill": backfill})))
+
+    def tick(self, sensor: str, *, lost_cursor: bool = False) -> list[dg.DagsterRun]:
+        """One tick of every sensor that is on, by the daemon's code; the runs that this one asked for, newest first."""
+        instance = self.deployment.instance
+        before = {run.run_id for run in instance.get_runs()}
+        for state in instance.all_instigator_state(instigator_type=InstigatorType.SENSOR):
+            instance.update_instigator_state(_due(state, None if lost_cursor else _data(state).cursor))
+        list(execute_sensor_iteration(self.process, logging.getLogger("sensor"), None, None))
+        (state,) = (
+            each
+            for each in instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
+            if each.instigator_name == sensor
+        )
+        (tick,) = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)
+        assert tick.status in {TickStatus.SUCCESS, TickStatus.SKIPPED}, tick.error
+        asked = instance.get_runs(filters=dg.RunsFilter(tags={"dagster/sensor_name": sensor}))
+        return [run for run in asked if run.run_id not in before]
 
     def until_over(self, run_id: str) -> dg.DagsterRun:
         """What the daemon does, until the run is over."""
@@ -132,7 +159,11 @@ def pages_of(deployment: Deployment, **more: Any) -> Iterator[Pages]:
 def _written(deployment: Deployment) -> Any:
     """A settings file with the deployment's settings, for the processes Dagster starts."""
     flat = {**SMALL, "home": str(deployment.settings.home), "first_day": FIRST.isoformat()}
-    flat |= {"source.kind": "files", "source.files.path": str(deployment.settings.source.files.path)}
+    flat |= {
+        "window.days": deployment.settings.window.days,
+        "source.kind": "files",
+        "source.files.path": str(deployment.settings.source.files.path),
+    }
     nested: dict[str, Any] = {}
     for key, value in flat.items():
         *sections, name = key.split(".")
@@ -143,6 +174,17 @@ def _written(deployment: Deployment) -> Any:
     path = deployment.folder / "written.yaml"
     path.write_text(yaml.safe_dump(nested))
     return path
+
+
+def _data(state: InstigatorState) -> SensorInstigatorData:
+    assert isinstance(state.instigator_data, SensorInstigatorData)
+    return state.instigator_data
+
+
+def _due(state: InstigatorState, cursor: str | None) -> InstigatorState:
+    """The same as if its last tick were long ago."""
+    data = _data(state)
+    return state.with_data(SensorInstigatorData(None, None, data.min_interval, cursor, sensor_type=data.sensor_type))
 
 
 def _days(partitions: dict[str, Any]) -> list[str]:

@@ -2,22 +2,20 @@
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-from anomaly_assets.dagster_runs import code_location
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.evidence.stale import stale_partitions
-from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.home import HOME_TAG
 from anomaly_assets.sensors.finish_corrections import walked
-from graph.deployment import Deployment
+from graph.deployment import Deployment, source_of, standing
 from graph.invented import BUSY, DAY, FIRST, deliver, extra, ordinary_day
 from graph.pages import Pages, pages_of
+from graph.walks import walks
 
 pytestmark = [
     # Dagster's own backfills call a function that Dagster deprecated
@@ -25,8 +23,9 @@ pytestmark = [
     pytest.mark.xdist_group("dagster tools"),
 ]
 
-CORRECTED, BEHIND = FIRST + timedelta(days=1), [FIRST + timedelta(days=2), DAY]
-"""A raw day, and scored days whose windows hold it."""
+CORRECTED, BEHIND = FIRST + timedelta(days=2), [FIRST + timedelta(days=3), DAY]
+"""A raw day, and the days whose windows hold it."""
+SEEDS = range(10)
 IN_THIS_PROCESS = {
     "run_launcher": {
         "module": "dagster._core.launcher.sync_in_memory_run_launcher",
@@ -42,19 +41,21 @@ COMPLETE = {
 }
 """What a backfill of a raw day with its downstream should make."""
 LEFT_OUT = {**COMPLETE, SCORED: [CORRECTED]}
-"""What it makes under some hash seeds."""
+"""What it makes where Dagster comes to the scores by their raw day before it comes to them by the window."""
 
 
-@pytest.fixture
-def pages(own: Deployment, deliveries: Path) -> Iterator[Pages]:
+@pytest.fixture(scope="module")
+def pages(delivered: Path) -> Iterator[Pages]:
     """Pages of a deployment that has scored CORRECTED and BEHIND; runs that they launch run in this process."""
-    own.detect(CORRECTED, *BEHIND)
-    of_others = sys.modules.pop("anomaly_assets.definitions", None)
-    with pages_of(own, **IN_THIS_PROCESS) as opened:
-        yield opened
-    sys.modules.pop("anomaly_assets.definitions", None)
-    if of_others:
-        sys.modules["anomaly_assets.definitions"] = of_others
+    overrides = {**source_of(delivered / "changed" / "deliveries"), "window.days": len(BEHIND)}
+    with standing(delivered / "home", **overrides) as deployment:
+        deployment.detect(CORRECTED, *BEHIND)
+        of_others = sys.modules.pop("anomaly_assets.definitions", None)
+        with pages_of(deployment, **IN_THIS_PROCESS) as opened:
+            yield opened
+        sys.modules.pop("anomaly_assets.definitions", None)
+        if of_others:
+            sys.modules["anomaly_assets.definitions"] = of_others
 
 
 def launch(pages: Pages, walk: Mapping[str, Sequence[date]]) -> str:
@@ -74,30 +75,6 @@ def launch(pages: Pages, walk: Mapping[str, Sequence[date]]) -> str:
     return backfill
 
 
-def tick(deployment: Deployment, cursor: str | None = None) -> SensorExecutionData:
-    """One evaluation of the sensor, as the daemon of the deployment's code location does it."""
-    definitions = deployment.definitions
-    sensor = definitions.resolve_sensor_def("finish_corrections")
-    resources = {name: (definitions.resources or {})[name] for name in sensor.required_resource_keys}
-    resources["clock"] = ClockResource(fixed=datetime.now(UTC).isoformat())
-    with dg.build_sensor_context(
-        deployment.instance, definitions=definitions, resources=resources, cursor=cursor
-    ) as context:
-        context._code_location_origin = code_location(deployment.settings)  # nothing public says it
-        return sensor.evaluate_tick(context)
-
-
-def tag_runs(deployment: Deployment, home_id: str) -> None:
-    """Let every run work on that home."""
-    for run in deployment.instance.get_runs():
-        deployment.instance.add_run_tags(run.run_id, {HOME_TAG: home_id})
-
-
-def asked(data: SensorExecutionData) -> list[str]:
-    """Days that are asked for."""
-    return [str(request.partition_key) for request in data.run_requests or []]
-
-
 def stale(deployment: Deployment) -> set[tuple[str, date]]:
     """What does not follow from what is current."""
     return {(each.asset, each.day) for each in stale_partitions(deployment.home, deployment.settings.detection)}
@@ -108,36 +85,45 @@ def correct(deliveries: Path, amount: float) -> None:
     deliver(deliveries, CORRECTED, [*ordinary_day(CORRECTED), extra(CORRECTED, BUSY[0], amount)])
 
 
-def test_what_a_successful_backfill_left_stale_is_asked_for_once_and_nothing_else(
+def tag_runs(deployment: Deployment, home_id: str) -> None:
+    """Let every run work on that home."""
+    for run in deployment.instance.get_runs():
+        deployment.instance.add_run_tags(run.run_id, {HOME_TAG: home_id})
+
+
+def test_nothing_is_stale_after_a_correction_whatever_the_hash_seed_of_the_webserver(
     pages: Pages, deliveries: Path
 ) -> None:
+    """Each walk that a webserver makes under SEEDS is launched as it is; what it left is asked for, once."""
     deployment = pages.deployment
-    correct(deliveries, 9.0)
-    backfill = launch(pages, LEFT_OUT)
-    assert pages.status(backfill)["status"] == "COMPLETED_SUCCESS"
-    assert {(SCORED, day) for day in BEHIND} <= stale(deployment)
-    (ingested,) = deployment.materializations(RAW, CORRECTED)[:1]
-    assert "3 days" in str(ingested.metadata["scores to make again"].value)
+    found = walks(pages.repository, list(COMPLETE), CORRECTED, SEEDS)
+    assert sorted(found, key=lambda walk: len(walk[SCORED])) == [LEFT_OUT, COMPLETE]
+    for number, walk in enumerate([LEFT_OUT, COMPLETE]):
+        correct(deliveries, 9.0 + number)
+        backfill = launch(pages, walk)
+        assert pages.status(backfill)["status"] == "COMPLETED_SUCCESS"
+        left = {day for day in COMPLETE[SCORED] if day not in walk[SCORED]}
+        assert {day for asset, day in stale(deployment) if asset == SCORED} == left
+        (ingested,) = deployment.materializations(RAW, CORRECTED)[:1]
+        assert "3 days" in str(ingested.metadata["scores to make again"].value)
 
-    tag_runs(deployment, "another")
-    assert asked(tick(deployment)) == [], "a correction of another home in the same instance"
-    tag_runs(deployment, deployment.home.home_id)
-    data = tick(deployment)
-    assert asked(data) == [str(day) for day in BEHIND]
-    assert {request.run_key for request in data.run_requests or []} == {f"{backfill}:{day}" for day in BEHIND}
-    assert asked(tick(deployment, data.cursor)) == []
-    assert {r.run_key for r in tick(deployment).run_requests or []} == {r.run_key for r in data.run_requests or []}
-    deployment.detect(*BEHIND)
-    assert stale(deployment) == set()
+        tag_runs(deployment, "another")
+        assert pages.tick("finish_corrections") == [], "a correction of another home in the same instance"
+        tag_runs(deployment, deployment.home.home_id)
+        asked = pages.tick("finish_corrections", lost_cursor=True)
+        assert {run.tags["dagster/run_key"] for run in asked} == {f"{backfill}:{day}" for day in left}
+        if asked:  # it asks again, as the days are stale until their runs have ended, and Dagster knows the requests
+            assert pages.tick("finish_corrections", lost_cursor=True) == []
+        assert {pages.until_over(run.run_id).status for run in asked} <= {dg.DagsterRunStatus.SUCCESS}
+        assert stale(deployment) == set()
+        assert pages.tick("finish_corrections") == []
 
-    correct(deliveries, 10.0)
+
+def test_who_ingests_a_day_alone_did_not_ask_for_the_scores_over_it(pages: Pages, deliveries: Path) -> None:
+    correct(deliveries, 99.0)
     launch(pages, {RAW: [CORRECTED]})
-    assert stale(deployment)
-    cursor = tick(deployment, data.cursor).cursor
-    assert asked(tick(deployment, data.cursor)) == [], "who ingests a day alone did not ask for the scores over it"
-    launch(pages, COMPLETE)
-    assert stale(deployment) == set()
-    assert asked(tick(deployment, cursor)) == []
+    assert stale(pages.deployment)
+    assert pages.tick("finish_corrections") == []
 
 
 def test_a_day_whose_run_failed_is_not_asked_for_again() -> None:
