@@ -9,9 +9,13 @@ with kept_to_the_end():
     from anomaly_assets.adapters.dagster_home import require_same_instance
     from anomaly_assets.code_location import settings_of_instance
     from anomaly_assets.composition import build_definitions
+    from anomaly_assets.domain.errors import NotOneDay
     from anomaly_assets.resources.one_day import require_one_day_of_command
 
-    require_one_day_of_command(sys.argv)
+    try:
+        require_one_day_of_command(sys.argv)
+    except NotOneDay as refused:
+        raise SystemExit(str(refused)) from None  # Dagster would show how it came here, and the words at the end
     _settings = settings_of_instance(os.environ)
     if os.environ.get("DAGSTER_HOME"):
         require_same_instance(os.environ["DAGSTER_HOME"], _settings.instance_folder)

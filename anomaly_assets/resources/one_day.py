@@ -15,7 +15,9 @@ REMEDY = (
     "on Dagster's pages: Jobs > the job > Materialize..., which makes one run per date; on the command line: "
     "--partition 2024-01-05 for one day, anomaly-assets backfill --from 2024-01-05 --to 2024-01-09 for several"
 )
-_COMMAND, _RANGE, _DAY = ["asset", "materialize"], "--partition-range", "--partition"
+_COMMANDS = (["asset", "materialize"], ["launch"])
+"""``dagster asset materialize`` and ``dg launch``, which run in their own process what they load."""
+_RANGE, _DAY = "--partition-range", "--partition"
 
 
 def require_one_day(instance: dg.DagsterInstance | None, run: dg.DagsterRun) -> None:
@@ -42,13 +44,16 @@ def _several_or_none(tags: Mapping[str, str]) -> str | None:
 
 
 def require_one_day_of_command(argv: Sequence[str]) -> None:
-    """Raise ``NotOneDay`` when ``dagster asset materialize`` was called for a range of days, or for none.
+    """Raise ``NotOneDay`` when one of Dagster's commands was called for a range of days, or for none.
 
-    Dagster would end it a moment later, with a traceback and advice that does not hold here.
+    Dagster would end it a moment later, with a traceback and advice that does not hold here. Other processes that load
+    definitions, code servers above all, are none of these commands.
     """
-    if list(argv[1:3]) != _COMMAND or "--help" in argv:
+    words = list(argv[1:])
+    command = next((each for each in _COMMANDS if words[: len(each)] == each), None)
+    if command is None or "--help" in words:
         return
-    names = {argument.partition("=")[0] for argument in argv[3:]}
+    names = {argument.partition("=")[0] for argument in words}
     if _RANGE in names:
         raise NotOneDay(f"{_RANGE} names several days", expected="one day for each run", remedy=REMEDY)
     if _DAY not in names:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from anomaly_assets.resources.one_day import REMEDY
+
 pytestmark = pytest.mark.xdist_group("dagster tools")
 
 ROOT = Path(__file__).parents[2]
@@ -58,3 +60,23 @@ def test_dagster_validates_the_workspace_file(clone: Path) -> None:
     done = run(clone, "dagster", "definitions", "validate", "-w", "workspace.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Validation successful" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "found"),
+    [
+        (
+            (
+                "dagster asset materialize -m anomaly_assets.definitions --select raw_transactions"
+                " --partition-range 2024-01-05...2024-01-09"
+            ),
+            "--partition-range names several days",
+        ),
+        ("dg launch --assets raw_transactions", "the command names no day"),
+    ],
+)
+def test_what_is_not_for_one_day_ends_in_our_words_alone(clone: Path, command: str, found: str) -> None:
+    done = run(clone, *command.split())
+    assert done.returncode == 1
+    assert done.stderr.endswith(f"{found}\nExpected: one day for each run\nWhat to do: {REMEDY}\n")
+    assert "Traceback" not in done.stdout + done.stderr

@@ -69,9 +69,12 @@ def test_a_run_without_a_day_fails_and_says_what_to_do(ingested: Deployment) -> 
         (["--select", "raw_transactions"], "names no day"),
     ],
 )
-def test_the_command_of_dagster_is_refused_for_ranges_and_without_a_day(arguments: list[str], found: str) -> None:
+@pytest.mark.parametrize("command", [["dagster", "asset", "materialize"], ["dg", "launch"]])
+def test_commands_of_dagster_are_refused_for_ranges_and_without_a_day(
+    command: list[str], arguments: list[str], found: str
+) -> None:
     with pytest.raises(NotOneDay, match=found) as refused:
-        require_one_day_of_command(["dagster", "asset", "materialize", *arguments])
+        require_one_day_of_command([*command, *arguments])
     assert refused.value.remedy == REMEDY
 
 
@@ -81,6 +84,9 @@ def test_the_command_of_dagster_is_refused_for_ranges_and_without_a_day(argument
         ["dagster", "asset", "materialize", "--select", "raw_transactions", "--partition", "2024-01-05"],
         ["dagster", "asset", "materialize", "--partition=2024-01-05"],
         ["dagster", "asset", "list"],
+        ["dg", "launch", "--assets", "raw_transactions", "--partition", "2024-01-05"],
+        ["dg", "launch", "--help"],
+        ["dagster", "api", "grpc", "-m", "anomaly_assets.definitions"],
         ["dagster-webserver", "-m", "anomaly_assets.definitions"],
         ["pytest"],
     ],
