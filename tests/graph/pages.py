@@ -122,6 +122,17 @@ class Pages(NamedTuple):
         asked = instance.get_runs(filters=dg.RunsFilter(tags={"dagster/sensor_name": sensor}))
         return [run for run in asked if run.run_id not in before]
 
+    def look_at_the_queue(self) -> None:
+        """What the daemon does for runs that are queued, once."""
+        with QueuedRunCoordinatorDaemon(interval_seconds=1) as queue:
+            list(queue.run_iteration(self.process))
+
+    def status_of(self, run_id: str) -> dg.DagsterRunStatus:
+        """How far a run is."""
+        run = self.deployment.instance.get_run_by_id(run_id)
+        assert run
+        return run.status
+
     def until_over(self, run_id: str) -> dg.DagsterRun:
         """What the daemon does, until the run is over."""
         deadline = time.monotonic() + PATIENCE_SECONDS

@@ -9,6 +9,7 @@ import pytest
 from anomaly_assets.adapters.failpoints import armed
 from anomaly_assets.dagster_runs import TERMINATED, DagsterRuns
 from anomaly_assets.jobs import DETECT, INGEST
+from anomaly_assets.sensors.dead_runs import REASON
 from graph.conftest import Prepared
 from graph.deployment import CHECKS, source_of, standing
 from graph.invented import DAY, FIRST, WINDOW_DAYS, days_from
@@ -23,6 +24,16 @@ pytestmark = [
 ASSETS = ["raw_transactions", "training_window", "wallet_models", "scored_transactions", "anomaly_metrics"]
 LOCATION = "cards"
 """Not the name that Dagster would give."""
+LIMITS = {
+    "pools": {"default_limit": 1},
+    "runs": {
+        "max_concurrent_runs": 2,
+        "tag_concurrency_limits": [
+            {"key": "dagster/partition", "value": {"applyLimitPerUniqueValue": True}, "limit": 1}
+        ],
+    },
+}
+"""An owner's: one run of a day at once."""
 AGAIN = """
 mutation($id: String!) {
   launchRunReexecution(reexecutionParams: {parentRunId: $id, strategy: ALL_STEPS}) {
@@ -46,7 +57,7 @@ query($key: AssetKeyInput!) {
 def pages(prepared: Prepared) -> Iterator[Pages]:
     """The pages of a deployment that has ingested FIRST..DAY."""
     named = {**source_of(prepared.files), "dagster_location": LOCATION}
-    with standing(prepared.ingested, **named) as deployment, pages_of(deployment) as opened:
+    with standing(prepared.ingested, **named) as deployment, pages_of(deployment, concurrency=LIMITS) as opened:
         yield opened
 
 
@@ -105,13 +116,21 @@ def test_a_job_backfill_makes_one_run_per_date_with_checks_of_that_date(pages: P
     assert pages.status(backfill) == {"status": "COMPLETED_SUCCESS", "numPartitions": len(days)}
 
 
-def test_a_run_of_a_command_can_be_run_again_from_the_pages(pages: Pages) -> None:
+def test_a_run_of_a_command_can_be_run_again_from_the_pages_once_nothing_holds_its_place(pages: Pages) -> None:
+    """One run of a day at once, as ``LIMITS`` say: one whose process is gone counts until it is reported as failed."""
+    instance = pages.deployment.instance
     with DagsterRuns(pages.deployment.settings, {}) as runs:
         assert runs.one(DETECT, DAY).error == ""
-    (run,) = pages.deployment.instance.get_runs(limit=1)
+    (run,) = instance.get_runs(limit=1)
+    of_day = {"dagster/partition": str(DAY)}
+    job = pages.deployment.definitions.resolve_job_def(DETECT)
+    dead = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=of_day)
     launched = pages.ask(AGAIN, id=run.run_id)["launchRunReexecution"]
     assert launched["__typename"] == "LaunchRunSuccess", launched
     again = launched["run"]["runId"]
+    pages.look_at_the_queue()
+    assert pages.status_of(again) is dg.DagsterRunStatus.QUEUED
+    instance.report_run_failed(dead, REASON)
     assert pages.until_over(again).status is dg.DagsterRunStatus.SUCCESS
     assert str(pages.deployment.materializations("anomaly_metrics", DAY)[0].metadata["written"].value).startswith("no")
 
