@@ -132,6 +132,13 @@ def settings_of(shell: Shell) -> Settings:
     return load_settings(shell.folder / "anomaly.yaml", environ={})
 
 
+def named(shell: Shell, instance_folder: Path) -> Settings:
+    """Its settings, in which its instance is named from now on."""
+    text = json.dumps({**SETTINGS, "dagster_home": str(instance_folder)})
+    (shell.folder / "anomaly.yaml").write_text(text, encoding="utf-8")
+    return settings_of(shell)
+
+
 @pytest.fixture(scope="module")
 def wiped() -> Iterator[Wiped]:
     """Two scored days; one raw day was corrected, after which the first of them alone was scored again."""
@@ -258,7 +265,7 @@ def test_what_is_reported_goes_on_and_forgets_a_wallet_like_any_other_record(los
     assert {told.stale for told in Instance.of(settings).partitions.values()} == {("FRESH", ())}
 
     moved, wallet = lost.folder / "moved", BUSY[0]
-    (lost.folder / "anomaly.yaml").write_text(json.dumps({**SETTINGS, "dagster_home": str(moved)}), encoding="utf-8")
+    named(lost, moved)
     lost.json("dagster-restore")
     for folder in (moved, settings.instance_folder):
         assert files_naming(folder, wallet)
@@ -282,7 +289,7 @@ def test_a_damaged_day_is_named_and_all_others_are_reported_to_the_instance_that
     moved = lost.folder / "moved"
     moved.mkdir()
     (moved / "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
-    (lost.folder / "anomaly.yaml").write_text(json.dumps({**SETTINGS, "dagster_home": str(moved)}), encoding="utf-8")
+    named(lost, moved)
     (damaged,) = (lost.home / "lake" / METRICS / str(DAY)).glob("metrics-*.parquet")
     damaged.write_bytes(b"")
 
@@ -294,6 +301,46 @@ def test_a_damaged_day_is_named_and_all_others_are_reported_to_the_instance_that
     assert report["materializations"] == len(wiped.after.partitions) - 1
     assert report["instance"] == str(moved)
     assert not (lost.home / "dagster").exists()
+
+
+def test_a_day_that_was_corrected_elsewhere_since_it_was_reported_is_reported_once_more(
+    wiped: Wiped, lost: Shell
+) -> None:
+    """A move that is tried before it is made: the old instance is in use meanwhile."""
+    old, new = settings_of(lost), named(lost, lost.folder / "moved")
+    lost.json("dagster-restore")
+    (lost.folder / "anomaly.yaml").write_text(json.dumps(SETTINGS), encoding="utf-8")
+    deliver(lost.folder / "files", CORRECTED, [*ordinary_day(CORRECTED), extra(CORRECTED, BUSY[0], 9.0)])
+    with DagsterRuns(old, {}) as runs:
+        assert not runs.one(INGEST, CORRECTED).error
+
+    named(lost, lost.folder / "moved")
+    first = Instance.of(new)
+    again = lost.json("dagster-restore")
+    assert (again["materializations"], again["failed"]) == (1, [])
+    second = Instance.of(new)
+    versions = [each.partitions[RAW, str(CORRECTED)].tags["dagster/data_version"] for each in (first, second)]
+    assert versions[0] != versions[1]
+    assert second.checks.keys() == first.checks.keys()
+    assert lost.json("dagster-restore")["there"] == len(wiped.after.partitions)
+
+
+def test_once_a_damaged_file_is_mended_the_day_and_what_was_made_from_it_are_reported(
+    wiped: Wiped, lost: Shell
+) -> None:
+    current = Home(lost.home).lake.require(MODELS, DAY)
+    damaged = lost.home / "lake" / MODELS / str(DAY) / current.files["models"].name
+    content = damaged.read_bytes()
+    damaged.write_bytes(b"")
+    assert lost.run("dagster-restore").returncode == 1
+    damaged.write_bytes(content)
+
+    assert lost.json("dagster-restore")["materializations"] == 2, "the models, and the scores that come from them"
+    told = Instance.of(settings_of(lost)).partitions
+    assert {key: each.stale for key, each in told.items()} == {
+        key: each.stale for key, each in wiped.after.partitions.items()
+    }
+    assert lost.json("dagster-restore")["there"] == len(told)
 
 
 def test_a_day_that_a_table_elsewhere_was_given_is_reported_as_given(lost: Shell) -> None:

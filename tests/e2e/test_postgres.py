@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -47,6 +48,17 @@ class Shared(NamedTuple):
     def settings(self, shell: Shell) -> Settings:
         """Those of a home."""
         return load_settings(shell.folder / "anomaly.yaml", environ={})
+
+    @contextmanager
+    def records_in(self, database: str) -> Iterator[None]:
+        """Let the instance keep its records in another database meanwhile."""
+        file = self.instance / "dagster.yaml"
+        before = file.read_text(encoding="utf-8")
+        file.write_text(yaml.safe_dump(self.server.instance(database)), encoding="utf-8")
+        try:
+            yield
+        finally:
+            file.write_text(before, encoding="utf-8")
 
     def runs(self) -> list[dg.DagsterRun]:
         """Every run of the instance."""
@@ -146,13 +158,16 @@ def test_an_erased_wallet_is_nowhere_in_the_server_but_in_the_records_of_the_oth
 
 def test_sealed_days_move_to_another_database_as_the_home_s_own_and_without_the_wallet(shared: Shared) -> None:
     shared.server.program("createdb", "moved")
-    file = shared.instance / "dagster.yaml"
-    before = file.read_text(encoding="utf-8")
-    file.write_text(yaml.safe_dump(shared.server.instance("moved")), encoding="utf-8")
-    try:
+    with shared.records_in("moved"):
         assert shared.first.json("dagster-restore")["failed"] == []
         with dg.DagsterInstance.from_config(str(shared.instance)) as instance:
             assert instance.get_materialized_partitions(dg.AssetKey(SCORED)) == {str(day) for day in WEEK}
+    deliver(shared.instance / "files", CORRECTED, [*ordinary_day(CORRECTED), extra(CORRECTED, BUSY[1], 9.0)])
+    with DagsterRuns(shared.settings(shared.first), {}) as runs:
+        assert runs.one(INGEST, CORRECTED).error == ""
+    with shared.records_in("moved"):
+        again = shared.first.json("dagster-restore")
+        assert (again["materializations"], again["failed"]) == (1, []), "the day that changed before the move was made"
         dumped = shared.server.program("pg_dump", "moved")
         assert WALLET not in dumped
         assert BUSY[1] in dumped
@@ -160,8 +175,6 @@ def test_sealed_days_move_to_another_database_as_the_home_s_own_and_without_the_
         assert BUSY[1] in shared.server.program("pg_dump", "moved"), "what is reported tells whose it is"
         shared.first.json("erase", BUSY[1], "--yes")
         assert BUSY[1] not in shared.server.program("pg_dump", "moved")
-    finally:
-        file.write_text(before, encoding="utf-8")
 
 
 def test_a_server_that_goes_away_between_two_days_is_told_in_words(shared: Shared) -> None:
