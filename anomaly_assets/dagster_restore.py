@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, Protocol
 
 import dagster as dg
@@ -134,11 +134,27 @@ class Partition(Protocol):
 
 
 @dataclass
+class _Tables:
+    """Those of the partition that was asked for last: a home's together do not fit into memory."""
+
+    home: Home
+    last: Outcome | None = None
+
+    def of(self, seal: Seal) -> Outcome:
+        """What its step handed back. Raises as :func:`outcome_of`."""
+        if self.last is None or self.last.seal.seal_id != seal.seal_id:
+            self.last = None  # before the next ones are read
+            self.last = outcome_of(self.home, seal)
+        return self.last
+
+
+@dataclass
 class _Deployment:
     """What all partitions are described with."""
 
     settings: Settings
     home: Home
+    tables: _Tables
     graph: Graph
     instance: dg.DagsterInstance
     server: ModelStore | None
@@ -190,9 +206,8 @@ class _Sealed:
         now = self.deployment.home.lake.find(self.asset, self.day)
         return now is not None and now.seal_id == self.seal.seal_id
 
-    @cached_property
     def _outcome(self) -> Outcome:
-        return outcome_of(self.deployment.home, self.seal)
+        return self.deployment.tables.of(self.seal)
 
     def _described(self) -> Mapping[str, Any]:
         graph = self.deployment.graph
@@ -203,7 +218,7 @@ class _Sealed:
             SCORED: partial(describe_scores, graph, self.deployment.instance),
             METRICS: partial(describe_metrics, graph),
         }
-        return describe[self.asset](self._outcome)
+        return describe[self.asset](self._outcome())
 
     def _checks_apart(self) -> Mapping[str, Callable[[], Verdict]]:
         """Those of what is published, as they judge it now. Which flags a night picked to prove is not in the files."""
@@ -223,12 +238,12 @@ class _Sealed:
     def _coverage(self) -> Verdict:
         floor = self.deployment.settings.checks.min_coverage
         names = detectors_of(self.deployment.home, self.seal)
-        return coverage_within_bounds(self._outcome.tables["scored"], names, min_coverage=floor)
+        return coverage_within_bounds(self._outcome().tables["scored"], names, min_coverage=floor)
 
     def _rate(self) -> Verdict:
         ceiling = self.deployment.settings.checks.max_anomaly_rate
         names = detectors_of(self.deployment.home, self.seal)
-        return anomaly_rate_within_bounds(self._outcome.tables["scored"], names, max_rate=ceiling)
+        return anomaly_rate_within_bounds(self._outcome().tables["scored"], names, max_rate=ceiling)
 
 
 @dataclass
@@ -270,7 +285,9 @@ class _Restoring:
     ) -> None:
         lineage = Lineage(home.lake, settings.detection.settings_id)
         commits = Commits.read(home.log)
-        self._deployment = _Deployment(settings, home, graph_of(settings), instance, server, lineage, commits)
+        self._deployment = _Deployment(
+            settings, home, _Tables(home), graph_of(settings), instance, server, lineage, commits
+        )
         self._table = settings.published_scores.table
         self._assets = [*ORDER, *([PUBLISHED] if self._table else [])]
         self._graph = build_definitions(settings).resolve_asset_graph()

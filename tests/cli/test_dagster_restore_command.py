@@ -1,11 +1,12 @@
 """A Dagster instance that was wiped is filled again from the files: same versions, metadata and staleness, no run."""
 
+import gc
 import json
 import shutil
 import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,12 +29,15 @@ from graph.invented import (
 
 from anomaly_assets.adapters.failpoints import ENV as FAILPOINTS
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.backfill import Progress
 from anomaly_assets.composition import build_definitions
+from anomaly_assets.dagster_restore import restore
 from anomaly_assets.dagster_runs import DagsterRuns
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.jobs import DETECT, INGEST
 from anomaly_assets.resources.home import HOME_TAG
 from anomaly_assets.settings import Settings, load_settings
+from anomaly_assets.steps.run import Outcome
 from cli.conftest import Shell, empty_folder
 
 DAYS = days_from(FIRST, WINDOW_DAYS + 2)
@@ -282,6 +286,15 @@ def test_what_is_reported_goes_on_and_forgets_a_wallet_like_any_other_record(los
     assert (rows[RAW, str(FIRST)], rows[SCORED, str(SCORED_DAYS[-1])]) == (ordinary, ordinary)
 
 
+def test_the_tables_of_one_partition_are_in_memory_at_a_time(wiped: Wiped, lost: Shell) -> None:
+    held = len(living_outcomes())
+    after_each: list[int] = []
+    progress = Progress(lambda *_: None, lambda *_: after_each.append(len(living_outcomes())))
+    restore(settings_of(lost), progress, now=lambda: datetime.now(UTC))
+    assert len(after_each) == len(wiped.after.partitions)
+    assert max(after_each) <= held + 1
+
+
 def test_a_damaged_day_is_named_and_all_others_are_reported_to_the_instance_that_is_named(
     wiped: Wiped, lost: Shell
 ) -> None:
@@ -370,6 +383,11 @@ def test_without_a_home_there_is_nothing_to_report(shell: Shell) -> None:
     assert done.returncode == 1
     assert "is not a home yet" in done.stderr
     assert not shell.home.exists()
+
+
+def living_outcomes() -> list[Outcome]:
+    """What steps handed back, or files tell of it, with all its tables, as long as anybody holds it."""
+    return [thing for thing in gc.get_objects() if isinstance(thing, Outcome)]
 
 
 def files_naming(folder: Path, text: str) -> list[Path]:
