@@ -426,12 +426,17 @@ def _same(verdict: Verdict) -> Verdict:
 
 
 def _store(stack: ExitStack, home: Home, settings: Settings, say: Callable[[str], None]) -> ModelStore | None:
-    """The store, when it serves something to compare with."""
+    """The store, when it serves something to compare with; none is started, which would write into the home."""
+    provider = StoreProvider.from_settings(settings.redis)
     try:
-        server = stack.enter_context(StoreProvider.from_settings(settings.redis).open(home))
-        if server.published() is not None:
-            return server
-        found = "the store serves nothing"
+        address = provider.running(home)
+        if address is None:
+            found = "the embedded store does not run (or still loads)"
+        else:
+            server = stack.enter_context(provider.open(home, address))
+            if server.published() is not None:
+                return server
+            found = "the store serves nothing"
     except (StoreUnavailable, StoreRefused) as error:
         found = f"the store cannot be read ({error.found})"
     say(

@@ -27,6 +27,7 @@ from graph.invented import (
     ordinary_day,
 )
 
+from anomaly_assets.adapters.embedded_store import EmbeddedStore
 from anomaly_assets.adapters.failpoints import ENV as FAILPOINTS
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.backfill import Progress
@@ -295,6 +296,19 @@ def test_the_tables_of_one_partition_are_in_memory_at_a_time(wiped: Wiped, lost:
     assert max(after_each) <= held + 1
 
 
+def test_nothing_but_dagster_s_records_is_written_and_no_store_is_started(lost: Shell) -> None:
+    before = files_of_home(lost)
+    done = lost.run("dagster-restore")
+    assert done.returncode == 0
+    assert "the embedded store does not run (or still loads), so published_models_match is not reported" in done.stderr
+    assert not EmbeddedStore(lost.home / "store", 64).status().running
+    assert files_of_home(lost) == before
+
+    assert lost.run("store", "publish").returncode == 0
+    again = lost.json("dagster-restore")
+    assert (again["materializations"], again["checks"]) == (0, len(SCORED_DAYS))
+
+
 def test_a_damaged_day_is_named_and_all_others_are_reported_to_the_instance_that_is_named(
     wiped: Wiped, lost: Shell
 ) -> None:
@@ -383,6 +397,13 @@ def test_without_a_home_there_is_nothing_to_report(shell: Shell) -> None:
     assert done.returncode == 1
     assert "is not a home yet" in done.stderr
     assert not shell.home.exists()
+
+
+def files_of_home(shell: Shell) -> dict[Path, bytes]:
+    """Every file of its home but the locks and those of Dagster."""
+    root = shell.home
+    files = [path for path in root.rglob("*") if path.is_file()]
+    return {path: path.read_bytes() for path in files if path.relative_to(root).parts[0] not in {"dagster", "locks"}}
 
 
 def living_outcomes() -> list[Outcome]:
