@@ -39,6 +39,7 @@ from anomaly_assets.composition import build_definitions, graph_of
 from anomaly_assets.dagster_instance import open_instance, prepare_instance
 from anomaly_assets.dagster_provenance import Recorded, version_tags
 from anomaly_assets.dagster_runs import unheard
+from anomaly_assets.dagster_server import answered
 from anomaly_assets.domain.errors import AnomalyAssetsError, HomeMismatch, StoreRefused, StoreUnavailable
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW, Compared, Edge, Kind
 from anomaly_assets.domain.predicates import anomaly_rate_within_bounds, coverage_within_bounds
@@ -88,7 +89,7 @@ def restore(
     say : told what was changed or mended in the instance, and which check cannot be reported
 
     Raises ``HomeMismatch`` where there is no home, ``CorruptFile`` when the publication log is damaged, ``Busy`` while
-    another process does the same.
+    another process does the same, ``InstanceUnavailable`` when the server that keeps Dagster's records stops to answer.
     """
     home = Home(settings.home)
     if home.record() is None:
@@ -101,6 +102,7 @@ def restore(
     with ExitStack() as stack:
         stack.enter_context(exclusive(home.root / "locks" / "dagster_restore.lock", timeout_seconds=LOCK_SECONDS))
         instance = stack.enter_context(open_instance(folder))
+        stack.enter_context(answered(folder))
         server = _store(stack, home, settings, say)
         return _Restoring(settings, home, instance, server, now).run(progress)
 

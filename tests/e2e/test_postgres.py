@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +16,9 @@ from graph.invented import BUSY, FIRST, WINDOW_DAYS, days_from, deliver, deliver
 from postgres_server import NO_POSTGRES, PROGRAMS, PostgresServer, postgres_server
 
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.backfill import Progress
 from anomaly_assets.dagster_databases import DATABASES
+from anomaly_assets.dagster_restore import restore
 from anomaly_assets.dagster_runs import DagsterRuns
 from anomaly_assets.domain.errors import InstanceUnavailable
 from anomaly_assets.domain.lineage import RAW, SCORED
@@ -186,3 +188,13 @@ def test_a_server_that_goes_away_between_two_days_is_told_in_words(shared: Share
         finally:
             shared.server.sql("postgres", "ALTER DATABASE records ALLOW_CONNECTIONS true")
         assert runs.one(INGEST, FIRST).error == ""
+
+
+def test_a_server_that_goes_away_while_days_are_reported_is_told_in_words(shared: Shared) -> None:
+    shared.server.program("createdb", "away")
+
+    def close(*_: object) -> None:
+        shared.server.sql("postgres", "ALTER DATABASE away ALLOW_CONNECTIONS false")
+
+    with shared.records_in("away"), pytest.raises(InstanceUnavailable, match="not currently accepting connections"):
+        restore(shared.settings(shared.second), Progress(close, print), now=lambda: datetime.now(UTC))
