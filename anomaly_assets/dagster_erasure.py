@@ -14,11 +14,9 @@ from pathlib import Path
 
 import dagster as dg
 import sqlalchemy as sa
-from dagster._core.instance.utils import RUNLESS_RUN_ID
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
-from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.runs import SqlRunStorage
 from dagster._core.storage.runs.schema import (
     BackfillTagsTable,
@@ -36,6 +34,14 @@ from anomaly_assets.adapters.erasures import ErasedWallet
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.assets.metadata import MAX_TEXT, MAX_WALLET, shown_text
 from anomaly_assets.dagster_owners import NOBODY, Homes, RecordOwners
+from anomaly_assets.dagster_records import (
+    Storage,
+    database_of,
+    has_default_records,
+    log_folders_of,
+    runs_with_database,
+    storages_of,
+)
 from anomaly_assets.dagster_server import answered, require_answer
 from anomaly_assets.dagster_vacuum import remove_dead_rows
 from anomaly_assets.domain.forgetting import SYSTEM_KEYS, Forgotten
@@ -111,19 +117,29 @@ def erase_from_dagster(
     erasures, marks = home.erasures, frozenset[str]().union(*record.transactions.values())
     forgotten = Forgotten(_as_shown(ids), also=lambda word: erasures.mark_of("transaction", word) in marks)
     changed = home.alerts.forget(forgotten)
-    if not (instance_folder / INSTANCE_FILE).exists():
+    if not (instance_folder / INSTANCE_FILE).exists() and not has_default_records(instance_folder):
         return changed
     require_answer(instance_folder)
     with answered(instance_folder), dg.DagsterInstance.from_config(str(instance_folder)) as instance:
-        erasing = _Erasing(forgotten, RecordOwners(home.home_id, instance))
-        for connection, texts in _databases(instance, erasing.owners.runs()):
+        storages = storages_of(instance, instance_folder)
+        erasing = _Erasing(forgotten, _owners(home.home_id, storages))
+        for connection, texts in _databases(storages, erasing.owners):
             erasing.table(connection, texts)
-        changed += erasing.changed + erasing.logs(instance)
-        for connection, texts in _databases(instance, ()):
+        changed += erasing.changed + sum(map(erasing.logs, log_folders_of(instance, instance_folder)))
+        for connection, texts in _databases(storages, None):
             tables = [each.table.name for each in texts]
             remove_dead_rows(connection, tables, timeout_seconds=timeout_seconds, say=say)
-    _empty_logs_of_writes(instance_folder)
+    _empty_logs_of_writes(storages)
     return changed
+
+
+def _owners(home_id: str, storages: Iterable[Storage]) -> RecordOwners:
+    """Whose records are, by all runs and instigators together: an event may lie elsewhere than its run."""
+    runs = [run for each in storages if isinstance(each, SqlRunStorage) for run in each.get_runs()]
+    states = [
+        state for each in storages if isinstance(each, SqlScheduleStorage) for state in each.all_instigator_state()
+    ]
+    return RecordOwners(home_id, runs, states)
 
 
 def _as_shown(ids: Iterable[str]) -> set[str]:
@@ -134,24 +150,27 @@ def _as_shown(ids: Iterable[str]) -> set[str]:
 
 
 def _databases(
-    instance: dg.DagsterInstance, run_ids: Iterable[str]
+    storages: Iterable[Storage], owners: RecordOwners | None
 ) -> Iterator[tuple[sa.Connection, tuple[_Texts, ...]]]:
-    """Every database of the instance and what of it holds texts; Dagster's own SQLite has one more for each run."""
-    events, runs, schedules = instance.event_log_storage, instance.run_storage, instance.schedule_storage
-    if isinstance(events, SqlEventLogStorage):
-        with events.index_connection() as connection:
-            yield connection, _present(connection, _EVENTS)
-        if isinstance(events, SqliteEventLogStorage):
-            for run_id in (RUNLESS_RUN_ID, *run_ids):
-                if Path(events.path_for_shard(run_id)).exists():
-                    with events.run_connection(run_id) as connection:
+    """Every database and what of it holds texts.
+
+    Dagster's own SQLite has one more for each run: those that are not of other homes, none without ``owners``.
+    """
+    for storage in storages:
+        if isinstance(storage, SqlEventLogStorage):
+            with storage.index_connection() as connection:
+                yield connection, _present(connection, _EVENTS)
+        if isinstance(storage, SqliteEventLogStorage) and owners is not None:
+            for run_id in runs_with_database(storage):
+                if not owners.are_others(owners.of_run(run_id)):
+                    with storage.run_connection(run_id) as connection:
                         yield connection, _present(connection, _EVENTS)
-    if isinstance(runs, SqlRunStorage):
-        with runs.connect() as connection:
-            yield connection, _present(connection, _RUNS)
-    if isinstance(schedules, SqlScheduleStorage):
-        with schedules.connect() as connection:
-            yield connection, _present(connection, _TICKS)
+        if isinstance(storage, SqlRunStorage):
+            with storage.connect() as connection:
+                yield connection, _present(connection, _RUNS)
+        if isinstance(storage, SqlScheduleStorage):
+            with storage.connect() as connection:
+                yield connection, _present(connection, _TICKS)
 
 
 def _present(connection: sa.Connection, texts: tuple[_Texts, ...]) -> tuple[_Texts, ...]:
@@ -203,12 +222,9 @@ class _Erasing:
         again = self.forgotten.without_in(before, texts.keys)
         return text if again == before else json.dumps(again)
 
-    def logs(self, instance: dg.DagsterInstance) -> int:
-        """Change what steps, schedules and sensors printed; returns how many files changed."""
-        manager, changed = instance.compute_log_manager, 0
-        if not isinstance(manager, LocalComputeLogManager):
-            return 0
-        folder = Path(manager._base_dir)  # noqa: SLF001 - Dagster's
+    def logs(self, folder: Path) -> int:
+        """Change what steps, schedules and sensors printed into a folder; returns how many files changed."""
+        changed = 0
         for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix in {".out", ".err"}):
             *above, _ = path.relative_to(folder).parts
             key = (*above, path.stem)
@@ -235,9 +251,10 @@ def _rows(connection: sa.Connection, texts: _Texts) -> Iterator[tuple[int, str |
         last = rows[-1][0]
 
 
-def _empty_logs_of_writes(instance_folder: Path) -> None:
+def _empty_logs_of_writes(storages: Iterable[Storage]) -> None:
     """SQLite keeps old pages beside a database for as long as somebody has it open."""
-    for path in sorted(instance_folder.rglob("*.db")):
+    folders = {file.parent for file in map(database_of, storages) if file}
+    for path in sorted(path for folder in folders for path in folder.glob("*.db")):
         with (
             closing(sqlite3.connect(path)) as database,
             suppress(sqlite3.OperationalError),

@@ -2,10 +2,11 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
+from dagster._core.scheduler.instigation import InstigatorState
 from dagster._core.storage.tags import BACKFILL_ID_TAG
 
 from anomaly_assets.resources.home import HOME_TAG
@@ -22,17 +23,18 @@ class RecordOwners:
     Parameters
     ----------
     home_id : the home that asks
-    instance : whose runs are looked at, once
+    runs : every run that is known
+    states : of every schedule and sensor that is known
 
     A run tells its home by a tag. A backfill belongs to the homes of its runs, a schedule or sensor to those of what
     its code location ran.
     """
 
-    def __init__(self, home_id: str, instance: dg.DagsterInstance) -> None:
+    def __init__(self, home_id: str, runs: Iterable[dg.DagsterRun], states: Iterable[InstigatorState]) -> None:
         self._home_id = home_id
         self._runs: dict[str, Homes] = {}
         backfills, locations = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
-        for run in instance.get_runs():
+        for run in runs:
             home = run.tags.get(HOME_TAG)
             self._runs[run.run_id] = NOBODY if home is None else Homes({home})
             if home is not None and (backfill := run.tags.get(BACKFILL_ID_TAG)):
@@ -41,14 +43,12 @@ class RecordOwners:
             if home is not None and run.remote_job_origin is not None and PROCESS_TAG not in run.tags:
                 locations[run.remote_job_origin.location_name].add(home)
         self._backfills = {name: Homes(homes) for name, homes in backfills.items()}
-        self._instigators = {
-            state.selector_id: Homes(locations[state.origin.repository_origin.code_location_origin.location_name])
-            for state in instance.all_instigator_state()
-        }
-
-    def runs(self) -> list[str]:
-        """Runs that are not of other homes."""
-        return [run_id for run_id, homes in self._runs.items() if not self.are_others(homes)]
+        instigators = defaultdict[str, set[str]](set)
+        for state in states:
+            instigators[state.selector_id] |= locations[
+                state.origin.repository_origin.code_location_origin.location_name
+            ]
+        self._instigators = {name: Homes(homes) for name, homes in instigators.items()}
 
     def of_run(self, run_id: str | None) -> Homes:
         """The home of a run."""

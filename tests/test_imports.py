@@ -35,6 +35,7 @@ LAYERS = [
         "dagster_instance",
         "dagster_owners",
         "dagster_provenance",
+        "dagster_records",
         "dagster_restore",
         "dagster_runs",
         "dagster_server",

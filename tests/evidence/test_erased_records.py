@@ -225,6 +225,37 @@ def test_every_record_of_the_home_is_rid_of_the_wallet_and_the_other_home_keeps_
     assert erase(kept, homes[0]) == 0
 
 
+@pytest.mark.parametrize("to", ["sqlite", pytest.param("postgres", marks=needs_postgres)])
+def test_what_lies_where_dagster_kept_it_before_its_yaml_named_another_place_is_erased_too(
+    request: pytest.FixtureRequest, tmp_path: Path, homes: tuple[Home, Home], to: str
+) -> None:
+    folder, elsewhere = tmp_path / "instance", tmp_path / "elsewhere"
+    file = folder / "dagster.yaml"
+    moved: Kept = request.getfixturevalue("in_postgres") if to == "postgres" else Kept(folder, None)
+    named = (
+        yaml.safe_load(file.read_text()) if to == "postgres" else {"storage": {"sqlite": {"base_dir": str(elsewhere)}}}
+    )
+    file.unlink(missing_ok=True)
+    write_instance_file(folder, max_concurrent_runs=2)
+    keep_records(Kept(folder, None), homes[0], FIRST)
+    keep_records(Kept(folder, None), homes[1], SECOND)
+    files = moved.files_naming(FIRST)
+    theirs = moved.files_naming(SECOND)
+    assert {"runs.db", "schedules.db", "index.db"} < files
+    assert any(name.endswith(".err") for name in files)
+    logs = {"module": "dagster._core.storage.local_compute_log_manager", "class": "LocalComputeLogManager"}
+    named["compute_logs"] = {**logs, "config": {"base_dir": str(elsewhere / "logs")}}
+    file.write_text(yaml.safe_dump(named), encoding="utf-8")
+    keep_records(moved, homes[0], FIRST)
+
+    assert erase(moved, homes[0]) > 2 * len(TABLES)
+    assert moved.files_naming(FIRST) == moved.files_naming(DAEMON) == set()
+    assert moved.files_naming(SECOND) == theirs
+    assert moved.rows_naming(FIRST) == {}
+    assert not [path for path in elsewhere.rglob("*") if path.is_file() and FIRST.encode() in path.read_bytes()]
+    assert erase(moved, homes[0]) == 0
+
+
 def test_a_run_of_another_home_that_has_only_begun_makes_no_record_its_own(
     kept: Kept, homes: tuple[Home, Home]
 ) -> None:
