@@ -6,6 +6,8 @@ written anew. What is in the write-ahead log, in backups, standbys and logs of t
 
 import time
 from collections.abc import Callable, Iterable
+from itertools import chain, repeat
+from typing import NamedTuple, Self
 
 import sqlalchemy as sa
 
@@ -15,10 +17,11 @@ _STATISTICS = "pg_catalog.pg_statistic"
 _LOCK_TIMEOUT = "55P03"
 _POLL_SECONDS = 0.2
 _ASK_SECONDS = 3.0
-"""How long a table is asked for at once: everybody else waits behind who asks."""
-_OLDER = sa.text(
-    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' "
-    "AND pid <> pg_backend_pid() AND xact_start < CAST(:moment AS timestamptz)"
+"""How long a table is asked for at once: everybody else waits behind who asks. Between two tries others come in."""
+_NOW = "SELECT CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)"
+_TABLE = sa.text(
+    "SELECT pg_relation_filenode(oid), CAST(CAST(relfrozenxid AS text) AS bigint), pg_relation_size(oid) "
+    "FROM pg_class WHERE oid = CAST(:name AS regclass)"
 )
 
 
@@ -38,9 +41,9 @@ def remove_dead_rows(
     """
     if connection.dialect.name != "postgresql":
         return
-    _wait_for_older_readers(connection, timeout_seconds)
     connection.exec_driver_sql(f"SET lock_timeout = {int(min(timeout_seconds, _ASK_SECONDS) * 1000) or 1}")
-    for table in tables:
+    # the smallest one waits for older readers: what is done again and again costs little then
+    for table in sorted(tables, key=lambda name: (_Table.of(connection, name).size, name)):
         if not _is_written_anew(connection, table, timeout_seconds):
             raise SettingsError(
                 f"what was erased is still in the file of the table {table}: the role that Dagster's storage uses does "
@@ -52,41 +55,54 @@ def remove_dead_rows(
         say(f"the server keeps samples of old rows until the owner of the database runs: VACUUM FULL {_STATISTICS}")
 
 
-def _wait_for_older_readers(connection: sa.Connection, timeout_seconds: float) -> None:
-    """Old rows stay for transactions that began before they were changed."""
-    moment = connection.exec_driver_sql("SELECT clock_timestamp()::text").scalar()
-    deadline = time.monotonic() + timeout_seconds
-    while connection.execute(_OLDER, {"moment": moment}).scalar():
-        if time.monotonic() >= deadline:
-            raise _busy("a transaction that began earlier is open", timeout_seconds)
-        time.sleep(_POLL_SECONDS)
+class _Table(NamedTuple):
+    """A table as it is: its file, the oldest transaction that its rows may be of, and bytes."""
+
+    file: int
+    oldest: int
+    size: int
+
+    @classmethod
+    def of(cls, connection: sa.Connection, name: str) -> Self:
+        return cls(*connection.execute(_TABLE, {"name": name}).one())
 
 
 def _is_written_anew(connection: sa.Connection, table: str, timeout_seconds: float) -> bool:
-    """A server refuses who may not do so with a warning alone; the file is the same then."""
-    before, deadline = _file_of(connection, table), time.monotonic() + timeout_seconds
-    while True:
+    """Write a table without any row that was dead when this began; False when the role may not.
+
+    A server refuses who may not do so with a warning alone; the file is the same then. It keeps dead rows in silence
+    for whoever may still read them, and not every role sees who that is. But it writes down how far it could go: no row
+    is left that was dead before ``relfrozenxid``.
+    """
+    now: int = connection.exec_driver_sql(_NOW).scalar_one()
+    deadline = time.monotonic() + timeout_seconds
+    for pause in chain((_POLL_SECONDS, 2 * _POLL_SECONDS), repeat(_ASK_SECONDS)):
+        before = _Table.of(connection, table).file
         try:
             connection.exec_driver_sql(f"VACUUM (FULL, ANALYZE) {table}")
-            return _file_of(connection, table) != before
         except sa.exc.OperationalError as error:
             if getattr(error.orig, "pgcode", None) != _LOCK_TIMEOUT:
                 raise
-        if time.monotonic() >= deadline:
-            raise _busy(f"somebody holds the table {table}", timeout_seconds)
-        time.sleep(_POLL_SECONDS)
-
-
-def _file_of(connection: sa.Connection, table: str) -> int | None:
-    found: int | None = connection.execute(
-        sa.text("SELECT pg_relation_filenode(CAST(:name AS regclass))"), {"name": table}
-    ).scalar()
-    return found
-
-
-def _busy(what: str, timeout_seconds: float) -> Busy:
-    return Busy(
-        f"{what} in the database of Dagster's records for over {timeout_seconds:g} s, so rows as they were before the "
-        "erasure cannot be removed",
-        remedy="wait for it to end (pg_stat_activity names it), then erase again",
+            reason = f"somebody holds the table {table}"
+        else:
+            after = _Table.of(connection, table)
+            if after.file == before:
+                return False
+            if not _is_earlier(after.oldest, now):
+                return True
+            reason = "a transaction that began earlier is open, is prepared, or is kept for a replication slot"
+        left = deadline - time.monotonic()
+        if left <= 0:
+            break
+        time.sleep(min(pause, left))
+    raise Busy(
+        f"{reason} in the database of Dagster's records for over {timeout_seconds:g} s, so rows as they were before "
+        "the erasure cannot be removed",
+        remedy="wait for it to end (pg_stat_activity, pg_prepared_xacts and pg_replication_slots name it to a "
+        "superuser), then erase again",
     )
+
+
+def _is_earlier(one: int, other: int) -> bool:
+    """Whether a number of a transaction is before another; they begin again after 2^32."""
+    return (one - other) % 2**32 >= 2**31

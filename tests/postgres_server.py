@@ -71,6 +71,7 @@ def postgres_server() -> Iterator[PostgresServer]:
         _as_nobody(folder, "initdb", *made)
         # what is lost with the power of this machine is nobody's
         options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off -c autovacuum=off"
+        options += " -c wal_level=logical -c max_prepared_transactions=2"  # what keeps rows that nobody sees any more
         _as_nobody(folder, "pg_ctl", "-D", folder / "data", "-l", folder / "log", "-o", options, "-w", "start")
         try:
             yield PostgresServer(folder)

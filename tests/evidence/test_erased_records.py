@@ -6,7 +6,7 @@ Records are made by Dagster itself, for two homes that share an instance and a w
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -38,6 +38,7 @@ from anomaly_assets.adapters.erasures import ErasedWallet
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.dagster_erasure import erase_from_dagster
 from anomaly_assets.dagster_instance import open_instance
+from anomaly_assets.dagster_vacuum import _is_earlier
 from anomaly_assets.domain.errors import Busy, SettingsError
 from anomaly_assets.resources.home import HOME_TAG
 
@@ -282,26 +283,60 @@ def test_records_that_tell_no_home_are_changed(kept: Kept, homes: tuple[Home, Ho
     assert kept.rows_naming(WALLET) == {}
 
 
+@contextmanager
+def ordinary_role(kept: Kept) -> Iterator[None]:
+    """Dagster's role owns its database and is no superuser: who else works there, and since when, it does not see."""
+    server, file = kept.server, kept.folder / "dagster.yaml"
+    assert server
+    server.sql("records", "CREATE ROLE app LOGIN", "ALTER DATABASE records OWNER TO app")
+    server.sql("records", "ALTER SCHEMA public OWNER TO app")
+    file.write_text(yaml.safe_dump(server.instance("records", username="app")), encoding="utf-8")
+    try:
+        yield
+    finally:
+        server.sql("records", "ALTER DATABASE records OWNER TO dagster", "DROP OWNED BY app", "DROP ROLE app")
+
+
 @needs_postgres
-def test_old_rows_that_somebody_still_reads_are_waited_for_and_removed_by_the_next_erasure(
+def test_old_rows_that_somebody_may_still_read_are_waited_for_and_removed_by_the_next_erasure(
     in_postgres: Kept, homes: tuple[Home, Home]
 ) -> None:
-    keep_records(in_postgres, homes[0], FIRST)
-    with in_postgres.open() as instance:
-        url = cast("Any", instance.run_storage).postgres_url
-    engine = sa.create_engine(url, isolation_level="REPEATABLE READ", poolclass=sa.pool.NullPool)
-    with engine.connect() as reader:
-        reader.execute(sa.text("SELECT 1"))
-        with pytest.raises(Busy, match="a transaction that began earlier is open"):
+    server = in_postgres.server
+    assert server
+    engine = sa.create_engine(
+        f"postgresql+psycopg2://dagster@/records?host={server.folder}",
+        isolation_level="REPEATABLE READ",
+        poolclass=sa.pool.NullPool,
+    )
+    began_earlier = "a transaction that began earlier is open, is prepared, or is kept for a replication slot"
+    with ordinary_role(in_postgres):
+        keep_records(in_postgres, homes[0], FIRST)
+        with engine.connect() as reader:
+            reader.execute(sa.text("SELECT 1"))
+            with pytest.raises(Busy, match=began_earlier):
+                erase(in_postgres, homes[0], seconds=0.3)
+        with engine.connect() as holder:
+            holder.execute(sa.text("SELECT 1 FROM event_logs"))
+            with pytest.raises(Busy):
+                erase(in_postgres, homes[0], seconds=0.3)
+        server.sql("records", "BEGIN; CREATE TABLE other (); PREPARE TRANSACTION 'other'")
+        with pytest.raises(Busy, match=began_earlier):
             erase(in_postgres, homes[0], seconds=0.3)
-    with engine.connect() as holder:
-        holder.execute(sa.text("SELECT 1 FROM event_logs"))
-        with pytest.raises(Busy):
+        assert in_postgres.rows_naming(WALLET) == {}
+        assert in_postgres.files_naming(WALLET), "or nothing was left to remove"
+        server.sql("records", "ROLLBACK PREPARED 'other'")
+        server.sql("records", "SELECT pg_create_logical_replication_slot('other', 'pgoutput')")
+        with pytest.raises(Busy, match=began_earlier):
             erase(in_postgres, homes[0], seconds=0.3)
-    assert in_postgres.rows_naming(WALLET) == {}
-    assert in_postgres.files_naming(WALLET), "or nothing was left to remove"
-    assert erase(in_postgres, homes[0]) == 0
-    assert in_postgres.files_naming(WALLET) == set()
+        server.sql("records", "SELECT pg_drop_replication_slot('other')")
+        assert erase(in_postgres, homes[0]) == 0
+        assert in_postgres.files_naming(WALLET) == set()
+
+
+@pytest.mark.parametrize("now", [5, 2**31, 2**32 + 5, 7 * 2**32 + 5])
+def test_numbers_of_transactions_are_compared_across_their_new_beginning(now: int) -> None:
+    for oldest, is_earlier in ((now - 10, True), (now, False), (now + 10, False)):
+        assert _is_earlier(oldest % 2**32, now) is is_earlier
 
 
 @needs_postgres
@@ -314,7 +349,7 @@ def test_a_role_that_may_not_write_tables_anew_is_told_so(in_postgres: Kept, hom
     )
     server.sql("records", "CREATE ROLE guest LOGIN", "GRANT ALL ON ALL TABLES IN SCHEMA public TO guest")
     (in_postgres.folder / "dagster.yaml").write_text(yaml.safe_dump(server.instance("records", username="guest")))
-    with pytest.raises(SettingsError, match=r"ALTER TABLE event_logs OWNER TO .*, then erase again"):
+    with pytest.raises(SettingsError, match=r"ALTER TABLE \w+ OWNER TO .*, then erase again"):
         erase(in_postgres, homes[0])
     server.sql("records", *(f"ALTER TABLE {table} OWNER TO guest" for table in tables))
     told: list[str] = []
