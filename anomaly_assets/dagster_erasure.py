@@ -7,6 +7,7 @@ share an instance, records of other homes stay as they are.
 
 import json
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -126,9 +127,10 @@ def erase_from_dagster(
         for connection, texts in _databases(storages, erasing.owners):
             erasing.table(connection, texts)
         changed += erasing.changed + sum(map(erasing.logs, log_folders_of(instance, instance_folder)))
-        for connection, texts in _databases(storages, None):
-            tables = [each.table.name for each in texts]
-            remove_dead_rows(connection, tables, timeout_seconds=timeout_seconds, say=say)
+        for connection, _ in _databases(storages, None):
+            tables = erasing.tables.pop(connection.engine.url, None)  # the three storages usually are one database
+            if tables:
+                remove_dead_rows(connection, tables, timeout_seconds=timeout_seconds, say=say)
     _empty_logs_of_writes(storages)
     return changed
 
@@ -186,12 +188,15 @@ class _Erasing:
     owners: RecordOwners
     changed: int = 0
     others_logs: set[tuple[str, ...]] = field(default_factory=set)
+    tables: dict[sa.URL, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Names by database."""
 
     def table(self, connection: sa.Connection, texts: Iterable[_Texts]) -> None:
         """Change what is in the tables of a database."""
         if connection.dialect.name == "sqlite":  # what is overwritten must not stay in free pages
             connection.exec_driver_sql("PRAGMA secure_delete = ON")
         for each in texts:
+            self.tables[connection.engine.url].add(each.table.name)
             for row_id, owner, name, text in _rows(connection, each):
                 self._row(connection, each, row_id, each.owner[1](self.owners, owner), name, text)
 

@@ -30,6 +30,9 @@ def remove_dead_rows(
 ) -> None:
     """Write tables anew without the rows that were changed or removed, with samples of what they hold now.
 
+    It is done whether or not this erasure changed a row: one that was interrupted did, and Dagster itself replaces rows
+    (the last materialization of an asset, say), which name a wallet that no row names any more.
+
     Parameters
     ----------
     connection : to a PostgreSQL server, outside of transactions; of another database nothing is done

@@ -3,6 +3,7 @@
 Records are made by Dagster itself, for two homes that share an instance and a wallet id.
 """
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -331,6 +332,27 @@ def test_old_rows_that_somebody_may_still_read_are_waited_for_and_removed_by_the
         server.sql("records", "SELECT pg_drop_replication_slot('other')")
         assert erase(in_postgres, homes[0]) == 0
         assert in_postgres.files_naming(WALLET) == set()
+
+
+@needs_postgres
+def test_rows_that_dagster_replaced_go_too_and_each_table_is_written_anew_once(
+    in_postgres: Kept, homes: tuple[Home, Home]
+) -> None:
+    """No row names the wallet any more when a later materialization took the place of the last one."""
+    server = in_postgres.server
+    assert server
+    with open_instance(in_postgres.folder) as instance:
+        instance.report_runless_asset_event(dg.AssetMaterialization("flags", metadata={"flags": FIRST}))
+    server.sql("records", "UPDATE asset_keys SET last_materialization = NULL", "DELETE FROM event_logs")
+    assert in_postgres.rows_naming(WALLET) == {}
+    assert in_postgres.files_naming(WALLET)
+    server.sql("records", "ALTER DATABASE records SET log_statement = 'all'")
+    before = (server.folder / "log").stat().st_size
+    assert erase(in_postgres, homes[0]) == 0
+    assert in_postgres.files_naming(WALLET) == set()
+    said = (server.folder / "log").read_bytes()[before:].decode()
+    tables = re.findall(r"VACUUM \(.*\) (.*)", said)
+    assert sorted(tables) == sorted({*TABLES, "daemon_heartbeats", "pg_catalog.pg_statistic"})
 
 
 @pytest.mark.parametrize("now", [5, 2**31, 2**32 + 5, 7 * 2**32 + 5])
