@@ -1,7 +1,7 @@
 """A server that keeps Dagster's records, PostgreSQL say: found out before Dagster tries, and told in words."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.config import pg_config
 
 from anomaly_assets.adapters.dagster_home import INSTANCE_FILE
-from anomaly_assets.domain.errors import InstanceUnavailable, SettingsError
+from anomaly_assets.domain.errors import AnomalyAssetsError, InstanceUnavailable, SettingsError
 
 CONNECT_SECONDS = 10
+_CONNECTION_CODES = ("08", "57P0")
+"""SQLSTATE of a connection that failed, and of a server that ends, or that cannot take connections yet."""
 SCHEME = "postgresql+psycopg2"
 """What ``dagster.yaml`` must say: for ``postgresql`` SQLAlchemy 2.1 takes a driver that dagster-postgres has not."""
 
@@ -75,25 +77,43 @@ def require_answer(folder: Path) -> None:
 
 @contextmanager
 def answered(folder: Path) -> Iterator[None]:
-    """Tell of a server that stops to answer as ``InstanceUnavailable``; every other error stays what it is."""
+    """Tell of a server that cannot be reached as ``InstanceUnavailable``; every other error stays what it is."""
     try:
         yield
+    except AnomalyAssetsError:
+        raise
     except Exception as error:
-        cause = _of_server(error)
+        cause = _of_connection(error)
         if cause is None:
             raise
-        url, path = server_of(folder), folder / INSTANCE_FILE
+        url, path = None, folder / INSTANCE_FILE
+        with suppress(Exception):  # of a file that was changed meanwhile; the first error says more
+            url = server_of(folder)
         raise InstanceUnavailable(
-            f"Dagster's records cannot be reached: {str(cause.orig).strip().splitlines()[0]}",
+            f"Dagster's records cannot be reached: {_first_line(cause.orig)}",
             expected=f"a server that answers at {url or 'the address'}, as {path} says",
             remedy=f"start it or correct storage in {path} (anomaly-assets doctor tries it), then run this again",
         ) from error
 
 
-def _of_server(error: BaseException | None) -> sa.exc.DBAPIError | None:
-    """What a driver of a server said when it could not reach it, wherever among the causes."""
+def _first_line(error: object) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def _of_connection(error: BaseException | None) -> sa.exc.DBAPIError | None:
+    """What a driver said when it got no connection to a server, or lost it, wherever among the causes."""
     while error is not None:
-        if isinstance(error, (sa.exc.OperationalError, sa.exc.InterfaceError)):
-            return None if type(error.orig).__module__.startswith("sqlite3") else error
-        error = error.__cause__ or error.__context__
+        if isinstance(error, sa.exc.DBAPIError) and _is_of_connection(error):
+            return error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return None
+
+
+def _is_of_connection(error: sa.exc.DBAPIError) -> bool:
+    """A full disk, a deadlock or a statement that was canceled are errors of a server that answers."""
+    if type(error.orig).__module__.startswith("sqlite3"):
+        return False
+    code = getattr(error.orig, "pgcode", None)
+    if code is None:
+        return error.connection_invalidated or error.statement is None  # nothing was asked yet
+    return error.connection_invalidated or str(code).startswith(_CONNECTION_CODES)

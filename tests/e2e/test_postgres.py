@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import dagster as dg
 import pytest
+import sqlalchemy as sa
 import yaml
 from cli.conftest import Shell, empty_folder
 from graph.invented import BUSY, FIRST, WINDOW_DAYS, days_from, deliver, deliver_ordinary, extra, ordinary_day
@@ -20,6 +21,7 @@ from anomaly_assets.backfill import Progress
 from anomaly_assets.dagster_databases import DATABASES
 from anomaly_assets.dagster_restore import restore
 from anomaly_assets.dagster_runs import DagsterRuns
+from anomaly_assets.dagster_server import answered
 from anomaly_assets.domain.errors import InstanceUnavailable
 from anomaly_assets.domain.lineage import RAW, SCORED
 from anomaly_assets.evidence.proof import Outcome
@@ -198,3 +200,43 @@ def test_a_server_that_goes_away_while_days_are_reported_is_told_in_words(shared
 
     with shared.records_in("away"), pytest.raises(InstanceUnavailable, match="not currently accepting connections"):
         restore(shared.settings(shared.second), Progress(close, print), now=lambda: datetime.now(UTC))
+
+
+def test_only_a_connection_that_failed_or_was_lost_is_told_as_a_server_that_cannot_be_reached(shared: Shared) -> None:
+    """Told to start a server that is full, people look in the wrong place."""
+    host = f"postgresql+psycopg2://dagster@/records?host={shared.server.folder}"
+
+    def ask(*statements: str, database: str = "records") -> list[Any]:
+        engine = sa.create_engine(host.replace("/records", f"/{database}"), poolclass=sa.pool.NullPool)
+        with answered(shared.instance), engine.connect() as connection:
+            return [connection.exec_driver_sql(statement).scalar_one() for statement in statements]
+
+    with pytest.raises(sa.exc.OperationalError, match="canceling statement due to statement timeout"):
+        ask("SELECT set_config('statement_timeout', '1', false)", "SELECT pg_sleep(60)")
+    with pytest.raises(InstanceUnavailable, match=r"terminating connection|closed the connection"):
+        ask("SELECT pg_terminate_backend(pg_backend_pid())", "SELECT pg_sleep(60)")
+    with pytest.raises(InstanceUnavailable, match='"nowhere" does not exist'):
+        ask("SELECT 1", database="nowhere")
+    assert ask("SELECT 1") == [1]
+
+
+def test_what_happened_after_a_lost_connection_that_was_dealt_with_is_told_as_it_is(shared: Shared) -> None:
+    nowhere = sa.create_engine(f"postgresql+psycopg2://dagster@/nowhere?host={shared.server.folder}")
+
+    def try_first() -> None:
+        try:
+            nowhere.connect()
+        except sa.exc.OperationalError:
+            raise KeyError("what it fell back on") from None
+
+    with pytest.raises(KeyError, match="what it fell back on"), answered(shared.instance):
+        try_first()
+
+
+def test_a_dagster_yaml_that_was_spoiled_meanwhile_does_not_hide_that_the_server_is_gone(
+    shared: Shared, tmp_path: Path
+) -> None:
+    (tmp_path / "dagster.yaml").write_text("storage: {nonsense: 1}\n", encoding="utf-8")
+    nowhere = sa.create_engine(f"postgresql+psycopg2://dagster@/nowhere?host={shared.server.folder}")
+    with pytest.raises(InstanceUnavailable, match='"nowhere" does not exist'), answered(tmp_path), nowhere.connect():
+        pass
