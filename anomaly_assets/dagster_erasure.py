@@ -45,6 +45,7 @@ from anomaly_assets.dagster_records import (
 )
 from anomaly_assets.dagster_server import answered, require_answer
 from anomaly_assets.dagster_vacuum import remove_dead_rows
+from anomaly_assets.domain.errors import InstanceUnavailable
 from anomaly_assets.domain.forgetting import SYSTEM_KEYS, Forgotten
 
 ROWS_AT_ONCE = 20
@@ -120,7 +121,7 @@ def erase_from_dagster(
     changed = home.alerts.forget(forgotten)
     if not (instance_folder / INSTANCE_FILE).exists() and not has_default_records(instance_folder):
         return changed
-    require_answer(instance_folder)
+    _require_answer(instance_folder)
     with answered(instance_folder), dg.DagsterInstance.from_config(str(instance_folder)) as instance:
         storages = storages_of(instance, instance_folder)
         erasing = _Erasing(forgotten, _owners(home.home_id, storages))
@@ -133,6 +134,17 @@ def erase_from_dagster(
                 remove_dead_rows(connection, tables, timeout_seconds=timeout_seconds, say=say)
     _empty_logs_of_writes(storages)
     return changed
+
+
+def _require_answer(instance_folder: Path) -> None:
+    """Nobody else needs the server of an instance of before: what to do when it is gone for good must be said here."""
+    try:
+        require_answer(instance_folder)
+    except InstanceUnavailable as error:
+        path = instance_folder / INSTANCE_FILE
+        remedy = f"start it or correct storage in {path}, then erase again; when it is gone for good, and every record "
+        remedy += f"in it, take storage out of {path}"
+        raise InstanceUnavailable(error.found, expected=error.expected, remedy=remedy) from error
 
 
 def _owners(home_id: str, storages: Iterable[Storage]) -> RecordOwners:

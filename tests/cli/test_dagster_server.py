@@ -84,6 +84,24 @@ def test_a_home_s_own_instance_may_lie_in_a_server_too(shell: Shell, nobody: int
     assert not any((folder / name).exists() for name in DATABASES)
 
 
+def test_an_erasure_ends_when_the_server_of_before_is_gone_for_good_and_the_file_no_longer_names_it(
+    ingested: Shell, nobody: int
+) -> None:
+    """The home's own instance was there, then another one was named."""
+    instance_of(ingested, {"telemetry": {"enabled": False}})
+    own = ingested.home / "dagster" / "dagster.yaml"
+    before = own.read_text(encoding="utf-8")
+    own.write_text(before + yaml.safe_dump(named(nobody)), encoding="utf-8")
+    lake = Home(ingested.home).lake
+    wallet = lake.read(lake.require(RAW, RAW_DAYS[0]), "transactions").column("wallet_id")[0].as_py()
+    done = ingested.run("erase", wallet, "--yes", **SMALL)
+    assert done.returncode == 1
+    said = words(done.stderr)
+    assert f"then erase again; when it is gone for good, and every record in it, take storage out of {own}" in said
+    own.write_text(before, encoding="utf-8")
+    assert ingested.run("erase", wallet, "--yes", **SMALL).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("storage", "said"),
     [
