@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from anomaly_assets.adapters.dagster_home import write_instance_file
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.dagster_databases import DATABASES
 from anomaly_assets.dagster_server import server_of
@@ -131,3 +132,8 @@ def test_the_file_that_the_docs_show_names_a_server(tmp_path: Path, monkeypatch:
     (tmp_path / "dagster.yaml").write_text(block.partition("```")[0], encoding="utf-8")
     monkeypatch.setenv("DAGSTER_PG_PASSWORD", SECRET)
     assert str(server_of(tmp_path)) == "postgresql+psycopg2://dagster:***@db.example.org:5432/dagster"
+    shown = yaml.safe_load((tmp_path / "dagster.yaml").read_text(encoding="utf-8"))
+    write_instance_file(tmp_path / "own", max_concurrent_runs=2)
+    own = yaml.safe_load((tmp_path / "own" / "dagster.yaml").read_text(encoding="utf-8"))
+    how_runs_go = {"concurrency", "run_queue", "run_monitoring"}
+    assert {key: shown.get(key) for key in how_runs_go} == {key: own.get(key) for key in how_runs_go}
