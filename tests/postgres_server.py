@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,27 @@ def _programs() -> Path | None:
     return next((folder for folder in folders if (folder / "initdb").exists() and (folder / "pg_ctl").exists()), None)
 
 
+def _account(uid: int) -> pwd.struct_passwd | None:
+    """Who runs the server for a user: it refuses to be root's, and to be that of somebody without a name."""
+    with suppress(KeyError):
+        return pwd.getpwnam("nobody") if uid == 0 else pwd.getpwuid(uid)
+    return None
+
+
+def why_not(programs: Path | None, uid: int) -> str:
+    """Why no server can be started; empty when one can."""
+    if programs is None:
+        why = "no PostgreSQL server is installed (Debian: apt-get install postgresql)"
+    elif _account(uid) is None:
+        why = f"a PostgreSQL server needs a user with a name, and {uid} has none in /etc/passwd"
+    else:
+        return ""
+    return f"{why}: Dagster's records in one are not tried"
+
+
 PROGRAMS = _programs()
-NO_POSTGRES = (
-    "no PostgreSQL server is installed (Debian: apt-get install postgresql): Dagster's records in one are not tried"
-)
+NO_POSTGRES = why_not(PROGRAMS, os.geteuid())
+"""Why nothing is tried here; empty when it is."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +82,8 @@ def postgres_server() -> Iterator[PostgresServer]:
     """A server without any database of Dagster; it ends with the block, and its files with it."""
     folder = Path(tempfile.mkdtemp(prefix="aap-", dir=short_base()))
     try:
-        account = _account()
+        account = _account(os.geteuid())
+        assert account, NO_POSTGRES
         os.chown(folder, account.pw_uid, account.pw_gid)
         made = ("-D", folder / "data", "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync", "--locale", "C")
         _as_nobody(folder, "initdb", *made)
@@ -81,14 +99,10 @@ def postgres_server() -> Iterator[PostgresServer]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _account() -> pwd.struct_passwd:
-    """Who runs the server: it refuses to be root's."""
-    return pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
-
-
 def _as_nobody(folder: Path, name: str, *arguments: str | Path) -> None:
+    account = _account(os.geteuid())
     assert PROGRAMS
-    account = _account()
+    assert account
     other: dict[str, Any] = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
     # a file, as the server keeps what it inherits
     with (folder / f"{name}.log").open("w") as said:

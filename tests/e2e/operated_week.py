@@ -26,7 +26,7 @@ import dagster as dg
 import requests
 import yaml
 from graph.invented import MIDDLING, deliver, extra, ordinary_day
-from postgres_server import NO_POSTGRES, PROGRAMS, postgres_server
+from postgres_server import NO_POSTGRES, postgres_server
 from short_folders import short_base
 
 WINDOW, NIGHTS = 4, 8
@@ -268,7 +268,7 @@ def operated() -> Iterator[tuple[Place, Receiver]]:
 
 def main() -> None:
     """Drive it, and say what held."""
-    if PROGRAMS is None:
+    if NO_POSTGRES:
         raise SystemExit(NO_POSTGRES)
     wallet = MIDDLING
     with operated() as (place, receiver), postgres_server() as server:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 import yaml
 from cli.conftest import Shell, empty_folder
 from graph.invented import BUSY, FIRST, WINDOW_DAYS, days_from, deliver, deliver_ordinary, extra, ordinary_day
-from postgres_server import NO_POSTGRES, PROGRAMS, PostgresServer, postgres_server
+from postgres_server import NO_POSTGRES, PostgresServer, postgres_server
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.backfill import Progress
@@ -31,7 +31,7 @@ from anomaly_assets.resources.home import HOME_TAG
 from anomaly_assets.settings import Settings, load_settings
 
 pytestmark = [
-    pytest.mark.skipif(PROGRAMS is None, reason=NO_POSTGRES),
+    pytest.mark.skipif(bool(NO_POSTGRES), reason=NO_POSTGRES),
     pytest.mark.xdist_group("postgres"),
 ]
 

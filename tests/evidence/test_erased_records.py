@@ -3,6 +3,7 @@
 Records are made by Dagster itself, for two homes that share an instance and a wallet id.
 """
 
+import pwd
 import re
 import sys
 import time
@@ -11,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -32,7 +34,7 @@ from dagster._core.storage.compute_log_manager import ComputeIOType
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._daemon.types import DaemonHeartbeat
 from dagster_shared.error import SerializableErrorInfo
-from postgres_server import NO_POSTGRES, PROGRAMS, PostgresServer, postgres_server
+from postgres_server import NO_POSTGRES, PostgresServer, postgres_server, why_not
 
 from anomaly_assets.adapters.dagster_home import write_instance_file
 from anomaly_assets.adapters.erasures import ErasedWallet
@@ -50,7 +52,7 @@ TABLES = {
     *("runs", "run_tags", "bulk_actions", "backfill_tags", "job_ticks"),
 }
 """Where records of a home name a wallet here."""
-needs_postgres = pytest.mark.skipif(PROGRAMS is None, reason=NO_POSTGRES)
+needs_postgres = pytest.mark.skipif(bool(NO_POSTGRES), reason=NO_POSTGRES)
 pytestmark = pytest.mark.xdist_group("erased records")
 
 
@@ -353,6 +355,13 @@ def test_rows_that_dagster_replaced_go_too_and_each_table_is_written_anew_once(
     said = (server.folder / "log").read_bytes()[before:].decode()
     tables = re.findall(r"VACUUM \(.*\) (.*)", said)
     assert sorted(tables) == sorted({*TABLES, "daemon_heartbeats", "pg_catalog.pg_statistic"})
+
+
+def test_where_no_server_can_be_started_the_suite_says_why() -> None:
+    unnamed = next(uid for uid in count(60_000) if uid not in {user.pw_uid for user in pwd.getpwall()})
+    assert f"{unnamed} has none in /etc/passwd" in why_not(Path("/programs"), unnamed)
+    assert "apt-get install postgresql" in why_not(None, unnamed)
+    assert why_not(Path("/programs"), 0) == ""
 
 
 @pytest.mark.parametrize("now", [5, 2**31, 2**32 + 5, 7 * 2**32 + 5])
