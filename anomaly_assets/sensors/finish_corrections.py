@@ -59,12 +59,13 @@ def finish_corrections_sensor(detect: AssetJob) -> dg.SensorDefinition:
         ended = {backfill.backfill_id: backfill for backfill in context.instance.get_backfills(filters=recent)}
         opened = home.open()
         lineage = Lineage(opened.lake, detection.resolve().settings_id)
-        asked = [
-            request
-            for backfill in ended.values()
+        by_day = {  # once, for the newest backfill that left it
+            request.partition_key: request
+            for backfill in sorted(ended.values(), key=lambda each: each.backfill_timestamp)
             if backfill.backfill_id not in looked_at and is_correction(backfill)
             for request in _left_behind(context, opened, lineage, backfill)
-        ]
+        }
+        asked = list(by_day.values())
         return dg.SensorResult(
             run_requests=asked,
             skip_reason=None if asked else f"{len(ended.keys() - looked_at)} backfills ended and left nothing stale",
