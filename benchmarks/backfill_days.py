@@ -72,10 +72,10 @@ PLACES = (
     Place(PartitionWriter, "commit", WRITE),
     Place(score, "_publish_file", WRITE),
     Place(Run, "log", WRITE),
-    *(
-        Place(asset, "_describe", PAGES)
-        for asset in (training_window, wallet_models, scored_transactions, anomaly_metrics)
-    ),
+    Place(training_window, "describe_window", PAGES),
+    Place(wallet_models, "describe_models", PAGES),
+    Place(scored_transactions, "describe_scores", PAGES),
+    Place(anomaly_metrics, "describe_metrics", PAGES),
     Place(published_models_match, "compare", PAGES),
     Place(score_bounds, "_on_current", PAGES),
     Place(dg.DagsterLogManager, "info", DAGSTER),  # what steps say becomes events
