@@ -9,8 +9,8 @@ INSTALL = $(UV) --quiet pip install --python $(BIN)/python
 # compiled once here and not by every process that starts, where Python may not write what it compiled
 PYC := --compile-bytecode
 UV_VERSION := 0.13.9
-# one more than the cores of a small machine: tests of pages and servers often wait
-WORKERS ?= 3
+# twice the cores of a small machine: tests of pages and servers often wait
+WORKERS ?= 4
 PYTEST_ARGS ?=
 # numpy of newer interpreters has types in their grammar, which mypy misreads as that of an older one
 TYPES_OF = $$($(BIN)/python -c 'print("%d.%d" % __import__("sys").version_info[:2])')
