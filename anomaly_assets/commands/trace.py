@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import date
+from itertools import starmap
 from typing import Any
 
 import click
@@ -19,6 +20,8 @@ from anomaly_assets.settings import Settings
 MISSING = 2
 """Exit code, as that of ``verify``."""
 _SHOWN = 16
+HOURS_SEEN = "hours_seen"
+"""A number whose bits are the hours of the day in which a wallet was seen."""
 
 
 @click.command()
@@ -56,9 +59,10 @@ def _tree(tx_id: str, found: Mapping[str, Any], address: str) -> Tree:
         return tree
     tree.add(f"scores of revision {found['revision']}")
     row, verdict = found["transaction"], found["verdict"]
+    organisation = "" if row["organisation"] is None else f", organisation {escape(shown(row['organisation']))}"
     tree.add(
-        f"transaction: {row['amount']:,.2f} at {row['completed_at']}, wallet {escape(shown(row['wallet_id']))}, "
-        f"organisation {escape(shown(row['organisation']))}"
+        f"transaction: {row['amount']:,.2f} at {row['completed_at']}, wallet {escape(shown(row['wallet_id']))}"
+        f"{organisation}"
     )
     score = "not judged" if verdict["anomaly_score"] is None else f"anomaly score {verdict['anomaly_score']:.4f}"
     flagged = tree.add(f"{'[red]flagged[/]' if verdict['is_anomaly'] else 'not flagged'}, {score}")
@@ -106,7 +110,14 @@ def _add_detector(tree: Tree, detector: Mapping[str, Any]) -> None:
     branch.add(f"model {model['model_id'][:_SHOWN]}, {model['n_bytes']:,} bytes{kept}")
     branch.add(f"recipe {model['recipe_id'][:_SHOWN]}, fitted on {model['n_transactions']:,} transactions")
     branch.add("parameters " + escape(", ".join(f"{key}={value}" for key, value in model["parameters"].items())))
-    branch.add("numbers " + escape(", ".join(f"{k}={v:g}" for k, v in json.loads(model["summary"]).items())))
+    branch.add("numbers " + escape(", ".join(starmap(_number, json.loads(model["summary"]).items()))))
+
+
+def _number(name: str, value: float) -> str:
+    """A number of a model's summary for people: a set of hours as its hours, whole numbers whole."""
+    if name == HOURS_SEEN:
+        return f"{name}={' '.join(str(hour) for hour in range(24) if int(value) >> hour & 1)}"
+    return f"{name}={int(value)}" if float(value).is_integer() else f"{name}={value:g}"
 
 
 def _add_window(tree: Tree, window: Mapping[str, Any]) -> None:

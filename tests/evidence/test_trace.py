@@ -1,6 +1,7 @@
 """`trace`: from a transaction to its models, its training data, its runs, and what changed since."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
@@ -262,6 +263,26 @@ def test_the_command_shows_a_tree_and_json(proved: Path, untouched: Home) -> Non
     assert json.loads(shell.run("trace", tx_id, "--json", **EVIDENCE).stdout)["tx_id"] == tx_id
     changed = shell.run("trace", tx_id, **{**EVIDENCE, "ANOMALY_STATISTICAL__ZSCORE_THRESHOLD": "4"})
     assert "the configured settings are others" in " ".join(changed.stdout.split())
+
+
+def test_the_command_writes_numbers_and_what_is_not_known_for_people(proved: Path, untouched: Home) -> None:
+    """Hours are hours and not a number with twenty-four bits; a row without an organisation has no `None`."""
+    rows = untouched.lake.read(untouched.lake.require(SCORED, DAY), "scored").to_pylist()
+    judged = [row for row in rows if row["isolation_forest_model_id"]]
+    alone = next(row for row in judged if row["ORG_NAME"] is None)
+    with_one = next(row for row in judged if row["ORG_NAME"] is not None)
+    shown = Shell(proved).run("trace", alone["TX_ID"]).stdout
+    assert "organisation" not in shown
+    hours = re.search(r"hours_seen=((?:\d+ ?)+)", " ".join(shown.replace("│", "").split()))
+    assert hours is not None
+    forest = next(
+        one for one in trace(untouched, alone["TX_ID"])["days"][0]["detectors"] if "forest" in one["detector"]
+    )
+    bits = int(json.loads(forest["model"]["summary"])["hours_seen"])
+    assert sum(1 << int(hour) for hour in hours.group(1).split()) == bits
+    assert f"organisation {with_one['ORG_NAME']}" in " ".join(
+        Shell(proved).run("trace", with_one["TX_ID"]).stdout.split()
+    )
 
 
 def test_the_command_ends_with_its_own_code_when_no_day_or_not_the_named_one_holds_the_id(
