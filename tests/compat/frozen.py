@@ -77,6 +77,11 @@ class Frozen:
         return Home(self.folder / "home")
 
     @property
+    def files(self) -> str:
+        """Where its files lie, relative to its folder."""
+        return str(self.facts.get("files", "transactions"))
+
+    @property
     def settings(self) -> Settings:
         """Its deployment's."""
         return load_settings(self.folder / "anomaly.yaml", environ={})
@@ -99,7 +104,7 @@ class Frozen:
     @contextmanager
     def deployment(self) -> Iterator[Deployment]:
         """The real jobs over this home."""
-        resources = {} if self.settings.source.kind == "synthetic" else {"source": Delivered()}
+        resources = {} if self.settings.source.kind == "synthetic" else {"source": Delivered(path=self.files)}
         deployment = Deployment(self.folder, dg.DagsterInstance.ephemeral(), resources)
         deployment.settings = self.settings
         with chdir(self.folder):
@@ -112,7 +117,7 @@ class Frozen:
 class Delivered(TransactionSourceResource):
     """The files beside a home, by the relative path that they had when the home was bound to them."""
 
-    path: str = "transactions"
+    path: str
 
     def open(self, run_id: str | None = None) -> TransactionSource:  # noqa: ARG002
         """The files below the working folder."""

@@ -42,6 +42,7 @@ from anomaly_assets.settings import Detection, Settings, load_settings
 from anomaly_assets.steps.erase import erase_wallet
 from anomaly_assets.steps.ingest import claim_home, ingest_day
 from anomaly_assets.steps.measure import measure_day
+from anomaly_assets.steps.move_source import move_source
 from anomaly_assets.steps.publish_scores import publish_scores
 from anomaly_assets.steps.run import Run
 from anomaly_assets.steps.score import score_day
@@ -177,8 +178,8 @@ def make_daily(folder: Path) -> tuple[Maker, dict[str, Any]]:
 
 
 def make_refunds(folder: Path) -> tuple[Maker, dict[str, Any]]:
-    """A home of files with refunds (``signed_log1p``), a two-sided z-score and rows that are refused."""
-    values = {
+    """A home of files with refunds (``signed_log1p``), a two-sided z-score, rows that are refused, and a move."""
+    values: dict[str, Any] = {
         "first_day": FIRST,
         "source": {"kind": "files", "files": {"path": "transactions"}},
         "amounts": {"scale": "signed_log1p"},
@@ -192,8 +193,14 @@ def make_refunds(folder: Path) -> tuple[Maker, dict[str, Any]]:
     maker = Maker(folder, settings, FilesSource("transactions", first_day=FIRST))
     maker.ingest(*days_from(FIRST, 34))
     scored = days_from(date(2024, 1, 31), 2)
-    maker.detect(*scored)
+    maker.detect(scored[0])
+    (folder / "transactions").rename(folder / "deliveries")
+    maker.settings = _settings(folder, {**values, "source": {"kind": "files", "files": {"path": "deliveries"}}})
+    maker.source = FilesSource("deliveries", first_day=FIRST)
+    move_source(maker.run(), maker.source, FIRST)
+    maker.detect(scored[1])
     facts = {
+        "files": "deliveries",
         "scored": list(map(str, scored)),
         "next": [str(date(2024, 2, 2)), str(date(2024, 2, 3))],
         "same_when_run_again": list(map(str, scored)),
