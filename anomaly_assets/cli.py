@@ -3,6 +3,7 @@
 import json
 import secrets
 import time
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
@@ -31,38 +32,56 @@ from anomaly_assets.commands.ui import ui
 from anomaly_assets.commands.verify import verify
 from anomaly_assets.domain.days import ONE_DAY, DayRange
 from anomaly_assets.domain.errors import AnomalyAssetsError
-from anomaly_assets.interrupts import EXIT_INTERRUPTED
+from anomaly_assets.exit_codes import ExitCode, code_of
 from anomaly_assets.loading import look_seldom
 from anomaly_assets.settings import Settings
 
 DEMO_DAYS, DEMO_SCORED_DAYS, DEMO_FLAGS = 187, 7, 3
+GOES_ON = "interrupted; what is done stays, and the same command goes on from there"
 
 
-class _Errors(click.Group):
-    """Shows errors as sentences; ``--debug`` shows where they come from."""
+class Commands(click.Group):
+    """Shows errors as sentences and ends as ``exit_codes`` says; ``--debug`` shows where they come from."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Parse what stands before the command."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except click.ClickException as error:
+            raise _shown(error) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a user's mistake is no traceback."""
         try:
             return super().invoke(ctx)
-        except AnomalyAssetsError as error:
-            if ctx.params.get("debug"):
-                raise
-            self._tell(str(error))
-        except (OSError, BrokenExecutor) as error:
-            if ctx.params.get("debug"):
-                raise
-            self._tell(f"{type(error).__name__}: {error}")
+        except click.exceptions.Exit as ended:
+            raise click.exceptions.Exit(int(ended.exit_code)) from None  # a plain number, for callers in Python too
+        except click.ClickException as error:
+            raise _shown(error) from None
+        except click.Abort:
+            text, code = "nobody agreed, so nothing was done", ExitCode.INTERRUPTED
         except KeyboardInterrupt:
-            self._tell("interrupted; what is done stays, and the same command goes on from there", EXIT_INTERRUPTED)
-
-    @staticmethod
-    def _tell(text: str, code: int = 1) -> None:
+            text, code = GOES_ON, ExitCode.INTERRUPTED
+        except Exception as error:  # noqa: BLE001 - Python itself would end with 1, which says that something was found
+            is_known = isinstance(error, AnomalyAssetsError | OSError | BrokenExecutor)
+            if ctx.params.get("debug") or not is_known:
+                traceback.print_exc()
+            text, code = str(error) if isinstance(error, AnomalyAssetsError) else _named(error), code_of(error)
         err.print(Text(f"error: {text}", style="red"))
-        raise click.exceptions.Exit(code) from None
+        raise click.exceptions.Exit(int(code)) from None
 
 
-@click.group(cls=_Errors, context_settings={"help_option_names": ["-h", "--help"]})
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _shown(error: click.ClickException) -> click.exceptions.Exit:
+    """Show what click found; the end with the code of the table, as click itself ends wrong usage with 2."""
+    error.show()
+    return click.exceptions.Exit(int(ExitCode.USAGE if isinstance(error, click.UsageError) else ExitCode.FAILED))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.version_option(package_name="anomaly-assets")
 def main(debug: bool) -> None:  # noqa: ARG001 - read from the context
@@ -92,7 +111,10 @@ def demo(settings: Settings, as_json: bool) -> None:
 @configured
 @as_json
 def backfill(settings: Settings, first: date, last: date, as_json: bool) -> None:
-    """Ingest what is missing, then train and score every day of a period; resumable."""
+    """Ingest what is missing, then train and score every day of a period; resumable.
+
+    Exit code 70 when a day failed.
+    """
     _backfill_and_show(settings, DayRange(first, last + ONE_DAY), as_json=as_json)
 
 
@@ -131,7 +153,7 @@ def _backfill_and_show(settings: Settings, days: DayRange, *, as_json: bool) -> 
         for (job, day), text in report.failed.items():
             err.print(Text(f"{job} of {day} failed: {text}", style="red"))
     if report.failed:
-        raise click.exceptions.Exit(1)
+        raise click.exceptions.Exit(ExitCode.FAILED)
 
 
 @contextmanager
@@ -207,7 +229,7 @@ def doctor(settings: Settings, as_json: bool) -> None:
         if not examination.refusals and not examination.warnings:
             out.print("[green]no problems found[/]")
     if examination.refusals:
-        raise click.exceptions.Exit(1)
+        raise click.exceptions.Exit(ExitCode.FINDING)
 
 
 @main.group()
@@ -241,7 +263,7 @@ def status(settings: Settings, as_json: bool) -> None:
         for name, value in found.items():
             out.print(Text(f"{name}: {value}"), soft_wrap=True)
     if not found["running"]:
-        raise click.exceptions.Exit(3)
+        raise click.exceptions.Exit(ExitCode.STOPPED)
 
 
 @store.command("publish")
@@ -262,7 +284,7 @@ def publish_again(settings: Settings) -> None:
     seal, outcome = publish(run, StoreProvider.from_settings(settings.redis))
     out.print(f"models of {seal.day}, generation {seal.generation}: {outcome}")
     if outcome is PublishOutcome.SUPERSEDED:
-        raise click.exceptions.Exit(1)
+        raise click.exceptions.Exit(ExitCode.FINDING)
 
 
 def _embedded(settings: Settings) -> Any:

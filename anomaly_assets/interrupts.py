@@ -13,10 +13,9 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from anomaly_assets.adapters.terminal import own_stderr
+from anomaly_assets.exit_codes import ExitCode
 
 ENDING = "ends after the day under way; interrupt again to end at once, which loses that day's work and nothing else"
-EXIT_INTERRUPTED = 128 + signal.SIGINT
-"""What shells make of an interrupt."""
 
 
 class Interrupts:
@@ -28,7 +27,7 @@ class Interrupts:
     def ask(self) -> None:
         """Note an interrupt; a second one ends the process at once: whatever is written half does not count."""
         if self._asked.is_set():
-            os._exit(EXIT_INTERRUPTED)
+            os._exit(ExitCode.INTERRUPTED)
         self._asked.set()
         print(f"\ninterrupted: {ENDING}", file=self._told, flush=True)
 

@@ -14,7 +14,7 @@ PACKAGE = Path(anomaly_assets.__file__).parent
 
 LAYERS = [
     {"domain"},
-    {"loading", "release", "run_tags", "settings_reading"},
+    {"exit_codes", "loading", "release", "run_tags", "settings_reading"},
     {"settings_snowflake"},
     {"settings"},
     {"adapters"},

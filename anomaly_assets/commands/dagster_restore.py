@@ -7,6 +7,7 @@ import click
 from rich.text import Text
 
 from anomaly_assets.commands.options import as_json, configured, err, out, progress_of_days
+from anomaly_assets.exit_codes import ExitCode
 from anomaly_assets.settings import Settings
 
 
@@ -17,7 +18,7 @@ def dagster_restore(settings: Settings, as_json: bool) -> None:
     """Report every sealed day to the Dagster instance again: one that was lost, or a new one.
 
     Nothing is run or written but Dagster's records. What the instance has is left alone; run it again after an
-    interrupt. Exit code 1 when a day could not be reported.
+    interrupt. Exit code 70 when a day could not be reported.
     """
     from anomaly_assets.dagster_restore import restore
 
@@ -37,4 +38,4 @@ def dagster_restore(settings: Settings, as_json: bool) -> None:
         for (asset, day), text in done.failed.items():
             err.print(Text(f"{asset} of {day} was not reported: {text}", style="red"), soft_wrap=True)
     if done.failed:
-        raise click.exceptions.Exit(1)
+        raise click.exceptions.Exit(ExitCode.FAILED)

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from anomaly_assets.commands.options import as_json, configured, err, out
 from anomaly_assets.domain.errors import NotSealed
+from anomaly_assets.exit_codes import ExitCode
 from anomaly_assets.settings import Settings
 
 
@@ -49,7 +50,7 @@ def erase(settings: Settings, wallet_id: str, yes: bool, as_json: bool) -> None:
         done = erase_wallet(run, store, wallet_id, detectors=names)
     except NotSealed as error:
         err.print(Text(str(error), style="yellow"))
-        raise click.exceptions.Exit(2) from None
+        raise click.exceptions.Exit(ExitCode.MISSING) from None
     run.say("looking for the wallet in Dagster's records")
     records = sum(
         erase_from_dagster(

@@ -14,15 +14,13 @@ from rich.text import Text
 from anomaly_assets.commands.options import Day, as_json, configured, err, out
 from anomaly_assets.commands.verify import COLOURS, EXIT_CODES
 from anomaly_assets.domain.shown_text import shown
+from anomaly_assets.exit_codes import ExitCode
 from anomaly_assets.settings import Settings
 
 if TYPE_CHECKING:
     from anomaly_assets.adapters.home import Home
     from anomaly_assets.evidence.explain import DetectorExplanation, Explanation
     from anomaly_assets.evidence.proof import Proof
-
-MISSING = 2
-"""Exit code, as that of ``verify``."""
 
 
 @click.command()
@@ -46,8 +44,8 @@ def explain(
 ) -> None:
     """Why a transaction was flagged or not, and which amounts and hours would not have been.
 
-    With --verify the exit code is that of the proof: 0, 1 or 2. Exit code 2 also: this release has not the detectors
-    that judged it.
+    With --verify the exit code is that of the proof: 0, 1 or 2. Exit code 2 also: nothing holds the transaction, it was
+    erased, or this release has not the detectors that judged it.
     """
     from anomaly_assets.adapters.home import Home
     from anomaly_assets.domain.errors import CorruptFile, Erased, NeedsRelease, NotSealed
@@ -62,7 +60,7 @@ def explain(
         found = explained(Case.of(home, day or _only_day_of(home, tx_id)), tx_id)
     except NeedsRelease as error:
         err.print(Text(f"missing: {error}", style="yellow"), soft_wrap=True)
-        raise click.exceptions.Exit(MISSING) from None
+        raise click.exceptions.Exit(ExitCode.MISSING) from None
     except (CorruptFile, NotSealed) as error:
         if html and (isinstance(error, CorruptFile | Erased) or days_told_of(home, tx_id)):
             # what is erased or damaged has a page too, which says so

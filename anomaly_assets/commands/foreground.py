@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from anomaly_assets.commands.options import err
+from anomaly_assets.exit_codes import ExitCode
 from anomaly_assets.settings import CONFIG_ENV, Settings
 
 GROUP_PATIENCE_SECONDS, GROUP_POLL_SECONDS = 10.0, 0.1
@@ -41,8 +43,11 @@ def same_settings_elsewhere(settings: Settings) -> dict[str, str]:
     }
 
 
-def foreground(command: list[str], environment: dict[str, str], folder: Path) -> int:
-    """Run a command as a session of its own until it or the user ends it; nothing of the session is left."""
+def foreground(command: list[str], environment: dict[str, str], folder: Path) -> ExitCode:
+    """Run a command as a session of its own until it or the user ends it; nothing of the session is left.
+
+    Returns the exit code: a server that ends by itself with an error has failed, whatever number it gives.
+    """
     asked: list[int] = []
     child: subprocess.Popen[bytes] | None = None
 
@@ -58,7 +63,10 @@ def foreground(command: list[str], environment: dict[str, str], folder: Path) ->
         child.send_signal(signal.SIGINT)
     code = child.wait()
     _end_group(child.pid)
-    return 0 if asked else code if code >= 0 else 128 - code
+    if asked or code == 0:
+        return ExitCode.FINE
+    err.print(f"error: the server ended with exit code {code}", style="red")
+    return ExitCode.FAILED
 
 
 def _end_group(group: int) -> None:

@@ -38,7 +38,7 @@ class _Line(Text):
 def report(settings: Settings, day: date | None, flags: int, html: Path | None, as_json: bool) -> None:
     """One scored day: counts, rates, organisations, top flags, checks, runs, and what is stale.
 
-    Exit code 1: the day is not scored, or cannot be read.
+    Exit code 2: the day is not scored; 70: it cannot be read.
     """
     from anomaly_assets.adapters.home import Home
     from anomaly_assets.views.day_report import day_report, scored_day

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from anomaly_assets.commands.options import as_json, configured, err, out
 from anomaly_assets.domain.schema import INPUT_COLUMNS
+from anomaly_assets.exit_codes import ExitCode
 from anomaly_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def check(settings: Settings, n_days: int, as_json: bool) -> None:
     else:
         _show(report, settings)
     if report.problems:
-        raise click.exceptions.Exit(1)
+        raise click.exceptions.Exit(ExitCode.FINDING)
 
 
 @source.command()

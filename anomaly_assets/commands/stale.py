@@ -13,6 +13,7 @@ from rich.text import Text
 
 from anomaly_assets.commands.options import as_json, configured, err, out, progress_of_days
 from anomaly_assets.domain.days import ONE_DAY, DayRange
+from anomaly_assets.exit_codes import ExitCode
 from anomaly_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 @configured
 @as_json
 def stale(settings: Settings, rematerialize: bool, as_json: bool) -> None:
-    """Days that no longer follow from the current raw days and settings; exit code 1 when there are any."""
+    """Days that no longer follow from the current raw days and settings; exit code 1 when there are any.
+
+    With --rematerialize: 70 when a day could not be made again.
+    """
     from anomaly_assets.adapters.home import Home
     from anomaly_assets.evidence.stale import stale_partitions
 
@@ -52,7 +56,7 @@ def stale(settings: Settings, rematerialize: bool, as_json: bool) -> None:
         for (job, day), text in failed.items():
             err.print(Text(f"{job} of {day} failed: {text}", style="red"))
     if found or failed:
-        raise click.exceptions.Exit(1)
+        raise click.exceptions.Exit(ExitCode.FAILED if failed else ExitCode.FINDING)
 
 
 def _show(found: Sequence["Stale"]) -> None:

@@ -15,10 +15,9 @@ from anomaly_assets.commands.options import Day, as_json, configured, err, out
 from anomaly_assets.domain.errors import Erased, NotSealed
 from anomaly_assets.domain.shell_words import command_for
 from anomaly_assets.domain.shown_text import shown
+from anomaly_assets.exit_codes import ExitCode
 from anomaly_assets.settings import Settings
 
-MISSING = 2
-"""Exit code, as that of ``verify``."""
 _SHOWN = 16
 HOURS_SEEN = "hours_seen"
 """A number whose bits are the hours of the day in which a wallet was seen."""
@@ -44,7 +43,7 @@ def trace(settings: Settings, tx_id: str, day: date | None, revision: str | None
     except NotSealed as error:
         what = "erased" if isinstance(error, Erased) else "missing"
         err.print(Text(f"{what}: {error}", style="yellow"), soft_wrap=True)
-        raise click.exceptions.Exit(MISSING) from None
+        raise click.exceptions.Exit(ExitCode.MISSING) from None
     if as_json:
         click.echo(json.dumps(found))
         return

@@ -1,8 +1,7 @@
 """``verify``: proof of published flags, or the first link that is broken."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -13,57 +12,20 @@ from rich.table import Table
 from rich.text import Text
 
 from anomaly_assets.commands.options import Day, as_json, configured, err, out
-from anomaly_assets.domain.errors import AnomalyAssetsError, NotSealed, SettingsError
-from anomaly_assets.interrupts import EXIT_INTERRUPTED
+from anomaly_assets.domain.errors import AnomalyAssetsError, NotSealed
+from anomaly_assets.exit_codes import ExitCode
 from anomaly_assets.settings import Settings
 
-EXIT_CODES = {"proven": 0, "erased": 0, "mismatch": 1, "missing": 2}
+EXIT_CODES = {
+    "proven": ExitCode.FINE,
+    "erased": ExitCode.FINE,
+    "mismatch": ExitCode.FINDING,
+    "missing": ExitCode.MISSING,
+}
 COLOURS = {"proven": "green", "erased": "green", "mismatch": "red", "missing": "yellow", None: "dim"}
-EXIT_USAGE, EXIT_FAILED = 64, 70
-"""As sysexits.h numbers wrong usage and internal errors."""
 
 
-class _Wrong(click.UsageError):
-    """Wrong usage, told as click tells it."""
-
-    exit_code = EXIT_USAGE
-
-
-class _Verify(click.Command):
-    """Keeps exit codes 0, 1 and 2 for what was found: nothing else ends with them."""
-
-    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        """Parse; what cannot be parsed ends with ``EXIT_USAGE``."""
-        with _apart():
-            return super().make_context(*args, **kwargs)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run; wrong usage ends with ``EXIT_USAGE``, an error of the command itself with ``EXIT_FAILED``."""
-        with _apart():
-            try:
-                return super().invoke(ctx)
-            except (click.ClickException, click.exceptions.Exit, click.Abort):
-                raise
-            except (Exception, KeyboardInterrupt) as error:
-                if ctx.find_root().params.get("debug"):
-                    raise
-                code = EXIT_USAGE if isinstance(error, SettingsError) else EXIT_FAILED
-                told = str(error) if isinstance(error, AnomalyAssetsError) else f"{type(error).__name__}: {error}"
-                err.print(Text(f"error: {told}", style="red"))
-                raise click.exceptions.Exit(
-                    EXIT_INTERRUPTED if isinstance(error, KeyboardInterrupt) else code
-                ) from None
-
-
-@contextmanager
-def _apart() -> Iterator[None]:
-    try:
-        yield
-    except click.ClickException as error:
-        raise _Wrong(error.format_message(), getattr(error, "ctx", None)) from None
-
-
-@click.command(cls=_Verify)
+@click.command()
 @click.argument("tx_id", required=False)
 @click.option("--day", type=Day(), help="All rows of a day (with TX_ID: the day that is meant).")
 @click.option("--from", "first", type=Day(), help="All rows of a period, from this day on.")
@@ -109,7 +71,7 @@ def verify(settings: Settings, as_json: bool, head: str | None, revision: str | 
         click.echo(json.dumps({**_summary(home, outcomes), "proofs": [proof.as_json() for proof in proofs]}))
     else:
         _print(proofs)
-    code = next((EXIT_CODES[name] for name in ("mismatch", "missing") if name in outcomes), 0)
+    code = next((EXIT_CODES[name] for name in ("mismatch", "missing") if name in outcomes), ExitCode.FINE)
     raise click.exceptions.Exit(code)
 
 

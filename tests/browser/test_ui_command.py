@@ -67,6 +67,6 @@ def test_a_taken_port_is_named_before_anything_is_started(config: Path, tmp_path
             capture_output=True,
             text=True,
         )
-    assert refused.returncode == 2
+    assert refused.returncode == 64
     assert f"port {port} cannot be used (Address already in use); choose another with --port" in refused.stderr
     assert not Home(load_settings(config, environ={}).home).store.exists()

@@ -54,7 +54,7 @@ def test_other_settings_make_the_days_run_again(scored: Shell) -> None:
     assert len(scored.json(*PERIOD, **stricter)["detected"]) == 3
 
 
-def test_a_failed_day_is_told_and_the_exit_code_is_1(shell: Shell) -> None:
+def test_a_failed_day_is_told_and_the_exit_code_is_that_of_a_failure(shell: Shell) -> None:
     """Days the source does not cover fail by name; the days that can be scored are scored."""
     rows = [
         f"t{day}-{n},w{n % 3},2024-01-{day:02d}T0{n % 9}:00:00Z,{n + 1}.5,\n" for day in range(1, 8) for n in range(40)
@@ -62,7 +62,7 @@ def test_a_failed_day_is_told_and_the_exit_code_is_1(shell: Shell) -> None:
     (shell.folder / "rows.csv").write_text("tx_id,wallet_id,tx_completed_at,total_amount,org_name\n" + "".join(rows))
     files = {**SMALL, "ANOMALY_SOURCE__KIND": "files", "ANOMALY_SOURCE__FILES__PATH": str(shell.folder / "rows.csv")}
     done = shell.run_apart("backfill", "--from", "2024-01-07", "--to", "2024-01-08", **files)
-    assert done.returncode == 1
+    assert done.returncode == 70
     assert "ingest_transactions of 2024-01-08 failed" in done.stderr
     assert "Traceback" not in done.stderr
     assert (shell.home / "output" / "labeled_transactions_20240107.parquet").exists()
@@ -100,7 +100,7 @@ def test_another_source_is_refused_and_told_to_take_another_home(scored: Shell) 
     """A home is bound to the source it was first filled from."""
     other = {**SMALL, "ANOMALY_SOURCE__SYNTHETIC__SEED": "8"}
     done = scored.run("backfill", "--from", "2024-01-10", "--to", "2024-01-10", **other)
-    assert done.returncode == 1
+    assert done.returncode == 70
     assert "--home" in done.stderr
 
 

@@ -321,7 +321,7 @@ def test_a_damaged_day_is_named_and_all_others_are_reported_to_the_instance_that
     damaged.write_bytes(b"")
 
     done = lost.run("dagster-restore", "--json")
-    assert done.returncode == 1
+    assert done.returncode == 70
     report = json.loads(done.stdout)
     assert [(failed["asset"], failed["day"]) for failed in report["failed"]] == [(METRICS, str(DAY))]
     assert "has 0 bytes" in report["failed"][0]["error"]
@@ -359,7 +359,7 @@ def test_once_a_damaged_file_is_mended_the_day_and_what_was_made_from_it_are_rep
     damaged = lost.home / "lake" / MODELS / str(DAY) / current.files["models"].name
     content = damaged.read_bytes()
     damaged.write_bytes(b"")
-    assert lost.run("dagster-restore").returncode == 1
+    assert lost.run("dagster-restore").returncode == 70
     damaged.write_bytes(content)
 
     assert lost.json("dagster-restore")["materializations"] == 2, "the models, and the scores that come from them"
@@ -394,7 +394,7 @@ def test_a_day_that_a_table_elsewhere_was_given_is_reported_as_given(lost: Shell
 
 def test_without_a_home_there_is_nothing_to_report(shell: Shell) -> None:
     done = shell.run("dagster-restore")
-    assert done.returncode == 1
+    assert done.returncode == 64
     assert "is not a home yet" in done.stderr
     assert not shell.home.exists()
 

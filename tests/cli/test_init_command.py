@@ -54,7 +54,7 @@ def test_the_command_writes_a_file_for_the_source_and_does_not_overwrite(shell: 
     settings = loaded(shell.folder / "anomaly.yaml")
     assert (settings.source.kind, settings.source.files.path) == ("files", str(shell.folder / "data" / "x.csv"))
     again = shell.run("init")
-    assert (again.returncode, "anomaly.yaml exists" in again.stderr, "--force" in again.stderr) == (1, True, True)
+    assert (again.returncode, "anomaly.yaml exists" in again.stderr, "--force" in again.stderr) == (64, True, True)
     assert loaded(shell.folder / "anomaly.yaml").source.kind == "files"
     assert shell.run("init", "--force").returncode == 0
     assert loaded(shell.folder / "anomaly.yaml").source.kind == "synthetic"
@@ -72,4 +72,4 @@ def test_a_path_means_the_same_file_wherever_the_settings_lie(shell: Shell) -> N
 
 def test_a_path_for_another_source_is_a_mistake(shell: Shell) -> None:
     done = shell.run("init", "--path", "x.csv")
-    assert (done.returncode, "--path is for --source files" in done.stderr) == (2, True)
+    assert (done.returncode, "--path is for --source files" in done.stderr) == (64, True)

@@ -58,7 +58,7 @@ def test_a_model_that_is_archived_no_more_is_named_and_nothing_is_served_in_part
     shutil.rmtree(changing.home.models.root / str(changing.days("scored")[-1]))
     with chdir(changing.folder):
         done = CliRunner().invoke(anomaly_assets, ["store", "publish"])
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "are not archived any more" in done.stderr
     with changing.store.open(changing.home) as store:
         assert store.published() is None

@@ -121,7 +121,7 @@ def test_the_home_remembers_where_its_parts_are(scored: Away, tmp_path: Path) ->
     }
     assert {part: record[part] for part in there} == there
     refused = scored.away.run(*PERIOD[:2], "2024-01-10", "--to", "2024-01-10", **SMALL)
-    assert refused.returncode == 1
+    assert refused.returncode == 70
     assert f"the lake of {scored.away.home}" in refused.stderr
     assert "s3://bucket/some/lake" in refused.stderr
     source, first = {"kind": "synthetic"}, scored.home.lake.days(RAW)[0]

@@ -418,7 +418,7 @@ def test_an_unknown_wallet_is_refused_and_a_second_erasure_changes_nothing(erasu
     unknown = shell.run("erase", "nobody", "--yes", **EVIDENCE)
     assert unknown.returncode == 2
     assert "holds wallet 'nobody'" in unknown.stderr
-    assert shell.run("erase", before.wallet, **EVIDENCE).returncode == 1, "without --yes it asks, and nobody answers"
+    assert shell.run("erase", before.wallet, **EVIDENCE).returncode == 130, "without --yes it asks, and nobody answers"
     again = erase(Home(shell.home), before.wallet)
     assert (again.transactions, again.files, again.served) == (first["transactions"], {}, 0)
     assert shell.results() == was

@@ -219,7 +219,7 @@ def test_the_command_tells_of_rows_that_were_not_flagged_or_not_judged(proved: P
 
 def test_an_unknown_id_is_told_in_a_sentence(proved: Path) -> None:
     done = Shell(proved).run("explain", "no-such-id")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "no-such-id" in done.stderr
     assert "Traceback" not in done.stderr
 

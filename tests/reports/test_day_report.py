@@ -167,7 +167,7 @@ def test_the_newest_scored_day_is_meant_unless_one_is_named(home: Home) -> None:
 
 def test_a_home_without_scores_is_told_so(shell: Shell) -> None:
     done = shell.run("report")
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert "scored yet" in done.stderr
 
 
@@ -207,5 +207,5 @@ def test_the_command_prints_the_same_figures_and_writes_the_page(home: Home, she
         json.dumps(reported(home, DAYS[0]).as_json())
     )
     refused = shell.run(*arguments, "--day", "2030-01-01", **EVIDENCE)
-    assert (refused.returncode, refused.stdout) == (1, "")
+    assert (refused.returncode, refused.stdout) == (2, "")
     assert "2030-01-01 is not scored" in refused.stderr

@@ -122,5 +122,5 @@ def test_only_web_addresses_become_links(address: str) -> None:
 
 def test_an_error_that_names_hostile_text_is_no_way_into_the_terminal(hostile: Shell) -> None:
     done = hostile.run("explain", "\x1b[31mred", **SMALL)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "\x1b" not in done.stdout + done.stderr
