@@ -23,7 +23,7 @@ from anomaly_assets.commands.erase import erase
 from anomaly_assets.commands.explain import explain
 from anomaly_assets.commands.gc import gc
 from anomaly_assets.commands.init import init
-from anomaly_assets.commands.options import Day, as_json, configured, err, out, progress_bars
+from anomaly_assets.commands.options import Day, as_json, configured, err, out, progress_bars, require_home
 from anomaly_assets.commands.report import report
 from anomaly_assets.commands.source import source
 from anomaly_assets.commands.stale import stale
@@ -31,7 +31,7 @@ from anomaly_assets.commands.trace import trace
 from anomaly_assets.commands.ui import ui
 from anomaly_assets.commands.verify import verify
 from anomaly_assets.domain.days import ONE_DAY, DayRange
-from anomaly_assets.domain.errors import AnomalyAssetsError
+from anomaly_assets.domain.errors import AnomalyAssetsError, NoHome
 from anomaly_assets.exit_codes import ExitCode, code_of
 from anomaly_assets.loading import look_seldom
 from anomaly_assets.settings import Settings
@@ -217,6 +217,10 @@ def doctor(settings: Settings, as_json: bool) -> None:
     from anomaly_assets.doctor import examine
 
     examination = examine(settings)
+    try:
+        require_home(settings)
+    except NoHome as error:
+        examination.refusals.insert(0, str(error))
     if as_json:
         click.echo(json.dumps(asdict(examination), default=str))
     else:
@@ -270,7 +274,6 @@ def status(settings: Settings, as_json: bool) -> None:
 @configured
 def publish_again(settings: Settings) -> None:
     """Serve the models of the newest trained day from the files of the home; exit code 1 when a newer day is served."""
-    from anomaly_assets.adapters.home import Home
     from anomaly_assets.adapters.publication import PublishOutcome
     from anomaly_assets.adapters.store_provider import StoreProvider
     from anomaly_assets.steps.publish_models import publish_again as publish
@@ -279,8 +282,9 @@ def publish_again(settings: Settings) -> None:
     def say(sentence: str) -> None:
         err.print(Text(sentence, style="dim"), soft_wrap=True)
 
+    home = require_home(settings)
     timeout, run_id = settings.lock_timeout_seconds, f"store publish {secrets.token_hex(4)}"
-    run = Run(Home(settings.home), run_id, lambda: datetime.now(UTC), say, timeout)
+    run = Run(home, run_id, lambda: datetime.now(UTC), say, timeout)
     seal, outcome = publish(run, StoreProvider.from_settings(settings.redis))
     out.print(f"models of {seal.day}, generation {seal.generation}: {outcome}")
     if outcome is PublishOutcome.SUPERSEDED:

@@ -44,7 +44,9 @@ def mend_databases(folder: Path) -> list[str]:
 
 
 def _versions(path: Path) -> list[str]:
-    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
+    # a reader of a database that nobody has open would leave two files beside it, unless it says that nothing changes
+    how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
+    with closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True)) as database:
         if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone():
             return []
         return [version for (version,) in database.execute("SELECT version_num FROM alembic_version")]

@@ -13,6 +13,7 @@ from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.dagster_databases import torn_databases
 from anomaly_assets.dagster_server import require_answer, server_of
 from anomaly_assets.domain.errors import AnomalyAssetsError
+from anomaly_assets.domain.lineage import MODELS
 from anomaly_assets.resources.source import source_resource
 from anomaly_assets.settings import Settings
 
@@ -29,7 +30,7 @@ class Examination:
 
 
 def examine(settings: Settings) -> Examination:
-    """Look at versions, home, its source and the model store. Starts the embedded store when no URL is configured."""
+    """Look at versions, home, its source and the model store; nothing is made or started."""
     home = Home(settings.home, settings_folder=settings.folder)
     facts: dict[str, dict[str, Any]] = {
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
@@ -51,8 +52,14 @@ def examine(settings: Settings) -> Examination:
         bound, mismatch = _bound(settings, home, record) if record else ({"state": "empty"}, [])
         refusals += mismatch
         facts["home"] |= bound
-        health, address = _store(settings, home, str(record["home_id"]) if record else "")
         facts["publication log"] = {"head": home.log.head()}
+        provider = StoreProvider.from_settings(settings.redis)
+        address = provider.running(home)
+        if address is None:
+            facts["store"] = {"which": "embedded", "running": False}
+            warnings += _not_running(home) if record else []
+            return Examination(facts, refusals, warnings)
+        health = _health(settings, address, str(record["home_id"]) if record else "")
         facts["store"] = _described(settings, health, address)
         for problem in health.problems():
             listed = refusals if problem.severity is Severity.REFUSE else warnings
@@ -91,11 +98,16 @@ def _torn(settings: Settings) -> list[str]:
     ]
 
 
-def _store(settings: Settings, home: Home, home_id: str) -> tuple[StoreHealth, str]:
-    provider = StoreProvider.from_settings(settings.redis)
-    timeout = settings.redis.socket_timeout
-    with ModelStore.connect(provider.resolve(home), home_id=home_id, socket_timeout=timeout) as store:
-        return store.health(), store.address
+def _not_running(home: Home) -> list[str]:
+    """That the embedded store does not run, and which models it would serve; looking never starts it."""
+    days = home.lake.days(MODELS)
+    newest = f"the newest sealed models are of {days[-1]}" if days else "no models are sealed yet"
+    return [f"the embedded store does not run (or still loads); {newest}. What to do: anomaly-assets store start"]
+
+
+def _health(settings: Settings, address: str, home_id: str) -> StoreHealth:
+    with ModelStore.connect(address, home_id=home_id, socket_timeout=settings.redis.socket_timeout) as store:
+        return store.health()
 
 
 def _described(settings: Settings, health: StoreHealth, address: str) -> dict[str, Any]:

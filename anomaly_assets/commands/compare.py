@@ -12,7 +12,7 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from anomaly_assets.commands.options import Day, as_json, configured, err, out
+from anomaly_assets.commands.options import Day, as_json, configured, err, out, require_home
 from anomaly_assets.domain.days import ONE_DAY, DayRange
 from anomaly_assets.settings import Settings
 
@@ -43,12 +43,11 @@ def compare(
     Example: anomaly-assets compare --day 2024-07-01 --set statistical.zscore_threshold=4.0
     """
     from anomaly_assets.adapters.compute import Compute
-    from anomaly_assets.adapters.home import Home
     from anomaly_assets.domain.errors import NotSealed
     from anomaly_assets.domain.lineage import SCORED
     from anomaly_assets.evidence.compare import Comparison, compare_day, other_settings
 
-    home, wanted, other = Home(settings.home), _period(day, first, last), _parsed(changes)
+    home, wanted, other = require_home(settings), _period(day, first, last), _parsed(changes)
     other_settings(settings.detection, other)  # a wrong key is told before anything is read
     scored = [scored_day for scored_day in home.lake.days(SCORED) if scored_day in wanted]
     unscored = sorted(set(wanted) - set(scored))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import click
 from rich.text import Text
 
-from anomaly_assets.commands.options import as_json, configured, err, out, progress_of_days
+from anomaly_assets.commands.options import as_json, configured, err, out, progress_of_days, require_home
 from anomaly_assets.exit_codes import ExitCode
 from anomaly_assets.settings import Settings
 
@@ -25,6 +25,7 @@ def dagster_restore(settings: Settings, as_json: bool) -> None:
     def say(sentence: str) -> None:
         err.print(Text(sentence, style="dim"), soft_wrap=True)
 
+    require_home(settings)
     with progress_of_days(quiet=as_json) as progress:
         done = restore(settings, progress, now=lambda: datetime.now(UTC), say=say)
     if as_json:

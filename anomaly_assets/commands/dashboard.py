@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from anomaly_assets.commands.foreground import foreground, require_free, same_settings_elsewhere
-from anomaly_assets.commands.options import configured, out
+from anomaly_assets.commands.options import configured, out, require_home
 from anomaly_assets.settings import Settings
 
 DEFAULT_PORT = 8501
@@ -23,6 +23,7 @@ def dashboard(settings: Settings, port: int) -> None:
         raise click.UsageError(
             "the dashboard needs the extra of that name: run `make dashboard`, or install anomaly-assets[dashboard]"
         )
+    require_home(settings)
     require_free(port)
     environment = {**os.environ, **same_settings_elsewhere(settings)}
     out.print(f"The dashboard starts on http://127.0.0.1:{port} (Ctrl-C ends it)", soft_wrap=True)

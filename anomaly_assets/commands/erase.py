@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from anomaly_assets.commands.options import as_json, configured, err, out
+from anomaly_assets.commands.options import as_json, configured, err, out, require_home
 from anomaly_assets.domain.errors import NotSealed
 from anomaly_assets.exit_codes import ExitCode
 from anomaly_assets.settings import Settings
@@ -28,15 +28,14 @@ def erase(settings: Settings, wallet_id: str, yes: bool, as_json: bool) -> None:
 
     Exit code 2: the home holds nothing of this wallet.
     """
-    from anomaly_assets.adapters.home import Home
     from anomaly_assets.adapters.store_provider import StoreProvider
     from anomaly_assets.dagster_erasure import erase_from_dagster
     from anomaly_assets.steps.erase import erase_wallet
     from anomaly_assets.steps.run import Run
 
+    home = require_home(settings)
     if not yes:
         click.confirm(f"erase everything of wallet {wallet_id} from {settings.home}, for good?", abort=True)
-    home = Home(settings.home)
     run = Run(
         home,
         f"erase-{uuid4().hex[:12]}",

@@ -11,7 +11,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from anomaly_assets.commands.options import Day, as_json, configured, err, out
+from anomaly_assets.commands.options import Day, as_json, configured, err, out, require_home
 from anomaly_assets.commands.verify import COLOURS, EXIT_CODES
 from anomaly_assets.domain.shown_text import shown
 from anomaly_assets.exit_codes import ExitCode
@@ -47,7 +47,6 @@ def explain(
     With --verify the exit code is that of the proof: 0, 1 or 2. Exit code 2 also: nothing holds the transaction, it was
     erased, or this release has not the detectors that judged it.
     """
-    from anomaly_assets.adapters.home import Home
     from anomaly_assets.domain.errors import CorruptFile, Erased, NeedsRelease, NotSealed
     from anomaly_assets.evidence.case import Case
     from anomaly_assets.evidence.explain import explain as explained
@@ -55,7 +54,7 @@ def explain(
 
     if proving and html is None:
         raise click.UsageError("--verify is for the page of --html; prove it alone with `anomaly-assets verify`")
-    home = Home(settings.home)
+    home = require_home(settings)
     try:
         found = explained(Case.of(home, day or _only_day_of(home, tx_id)), tx_id)
     except NeedsRelease as error:

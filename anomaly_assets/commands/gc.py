@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import click
 
-from anomaly_assets.commands.options import as_json, configured, err, out
+from anomaly_assets.commands.options import as_json, configured, err, out, require_home
 from anomaly_assets.settings import Settings
 
 
@@ -20,13 +20,12 @@ from anomaly_assets.settings import Settings
 @as_json
 def gc(settings: Settings, keep_days: int | None, dry_run: bool, as_json: bool) -> None:
     """Drop archived model payloads of old days that flagged nothing; their recipes stay, and fit them again."""
-    from anomaly_assets.adapters.home import Home
     from anomaly_assets.evidence.gc import collect
 
     days = settings.archive.keep_days if keep_days is None else keep_days
     with err.status("reading what is needed"):
         done = collect(
-            Home(settings.home), keep_days=days, timeout_seconds=settings.lock_timeout_seconds, dry_run=dry_run
+            require_home(settings), keep_days=days, timeout_seconds=settings.lock_timeout_seconds, dry_run=dry_run
         )
     if as_json:
         first, newest = done.first_kept, done.newest

@@ -1,5 +1,6 @@
 """What commands share: their options, and where they print."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -12,9 +13,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from anomaly_assets.adapters.terminal import own_stderr
-from anomaly_assets.settings import load_settings
+from anomaly_assets.domain.errors import NoHome
+from anomaly_assets.settings import SETTINGS_FILE, Settings, load_settings
 
 if TYPE_CHECKING:
+    from anomaly_assets.adapters.home import Home
     from anomaly_assets.backfill import Progress as Receiver
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -81,6 +84,34 @@ def configured(command: _Command) -> _Command:
         return command(settings=load_settings(config, overrides=overrides), **arguments)
 
     return with_settings  # type: ignore[return-value]
+
+
+def require_home(settings: Settings) -> "Home":
+    """The home of these settings, for commands that read it or change what it has; nothing is made.
+
+    Raises ``NoHome`` when it is not there: an empty answer would look like a good one.
+    """
+    from anomaly_assets.adapters.home import Home
+
+    home = Home(settings.home, settings_folder=settings.folder)
+    if home.record() is None:
+        lacks = "has no home.json" if settings.home.exists() else "does not exist"
+        raise NoHome(
+            f"there is no home: {settings.home} {lacks}",
+            expected=f"a home there, as {_naming_the_home(settings)}",
+            remedy="correct --home or the settings, or make it: the first backfill does",
+        )
+    return home
+
+
+def _naming_the_home(settings: Settings) -> str:
+    if click.get_current_context().params.get("home"):
+        return "--home says"
+    if os.environ.get("ANOMALY_HOME"):
+        return "ANOMALY_HOME says"
+    if settings.file:
+        return f"{settings.file} says"
+    return f"is the default: {settings.folder} has no {SETTINGS_FILE}"
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")

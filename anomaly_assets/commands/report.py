@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from anomaly_assets.commands.options import Day, as_json, configured, err, out
+from anomaly_assets.commands.options import Day, as_json, configured, err, out, require_home
 from anomaly_assets.domain.shell_words import command_for
 from anomaly_assets.domain.shown_text import shortened, shown
 from anomaly_assets.settings import Settings
@@ -40,11 +40,10 @@ def report(settings: Settings, day: date | None, flags: int, html: Path | None, 
 
     Exit code 2: the day is not scored; 70: it cannot be read.
     """
-    from anomaly_assets.adapters.home import Home
     from anomaly_assets.views.day_report import day_report, scored_day
     from anomaly_assets.views.digests import Digests
 
-    digests = Digests(Home(settings.home))
+    digests = Digests(require_home(settings))
     with err.status("reading the days"):
         found = day_report(digests, scored_day(digests, day), settings.detection, n_flags=flags)
     if html:

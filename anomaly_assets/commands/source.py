@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from anomaly_assets.commands.options import as_json, configured, err, out
+from anomaly_assets.commands.options import as_json, configured, err, out, require_home
 from anomaly_assets.domain.schema import INPUT_COLUMNS
 from anomaly_assets.exit_codes import ExitCode
 from anomaly_assets.settings import Settings
@@ -74,12 +74,11 @@ def moved(settings: Settings, n_days: int, as_json: bool) -> None:
 
     Kept and quarantined rows are compared; a day that differs is refused, and nothing changes then.
     """
-    from anomaly_assets.adapters.home import Home
     from anomaly_assets.resources.source import source_resource
     from anomaly_assets.steps.move_source import move_source
     from anomaly_assets.steps.run import Run
 
-    home = Home(settings.home, settings_folder=settings.folder)
+    home = require_home(settings)
     with err.status("looking at the source") as status:
         run = Run(
             home,

@@ -11,7 +11,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from anomaly_assets.commands.options import as_json, configured, err, out, progress_of_days
+from anomaly_assets.commands.options import as_json, configured, err, out, progress_of_days, require_home
 from anomaly_assets.domain.days import ONE_DAY, DayRange
 from anomaly_assets.exit_codes import ExitCode
 from anomaly_assets.settings import Settings
@@ -29,10 +29,9 @@ def stale(settings: Settings, rematerialize: bool, as_json: bool) -> None:
 
     With --rematerialize: 70 when a day could not be made again.
     """
-    from anomaly_assets.adapters.home import Home
     from anomaly_assets.evidence.stale import stale_partitions
 
-    home = Home(settings.home)
+    home = require_home(settings)
     found = stale_partitions(home, settings.detection)
     made: list[date] = []
     failed: dict[tuple[str, date], str] = {}

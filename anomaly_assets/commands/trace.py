@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.text import Text
 from rich.tree import Tree
 
-from anomaly_assets.commands.options import Day, as_json, configured, err, out
+from anomaly_assets.commands.options import Day, as_json, configured, err, out, require_home
 from anomaly_assets.domain.errors import Erased, NotSealed
 from anomaly_assets.domain.shell_words import command_for
 from anomaly_assets.domain.shown_text import shown
@@ -35,11 +35,11 @@ def trace(settings: Settings, tx_id: str, day: date | None, revision: str | None
 
     Exit code 2: no day holds the transaction (any more), or something behind it is gone.
     """
-    from anomaly_assets.adapters.home import Home
     from anomaly_assets.evidence.trace import trace as traced
 
+    home = require_home(settings)
     try:
-        found = traced(Home(settings.home), tx_id, day=day, revision=revision, configured=settings.detection)
+        found = traced(home, tx_id, day=day, revision=revision, configured=settings.detection)
     except NotSealed as error:
         what = "erased" if isinstance(error, Erased) else "missing"
         err.print(Text(f"{what}: {error}", style="yellow"), soft_wrap=True)

@@ -11,7 +11,7 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from anomaly_assets.commands.options import Day, as_json, configured, err, out
+from anomaly_assets.commands.options import Day, as_json, configured, err, out, require_home
 from anomaly_assets.domain.errors import AnomalyAssetsError, NotSealed
 from anomaly_assets.exit_codes import ExitCode
 from anomaly_assets.settings import Settings
@@ -50,6 +50,7 @@ def verify(settings: Settings, as_json: bool, head: str | None, revision: str | 
     home = Home(settings.home)
     compute = Compute.share(settings.compute, runs_at_once=1)
     try:
+        require_home(settings)
         wanted, proofs = _wanted(home, **which)
     except click.ClickException:
         raise

@@ -9,6 +9,7 @@ AnomalyAssetsError
 │   ├── NotFinished           the day is not over
 │   ├── NotSealed             a partition has no good seal, so it must not be read
 │   │   ├── Erased             what is asked for went with a wallet that was erased
+│   │   ├── NoHome             there is no home where the settings say
 │   │   └── NeedsRelease       another release wrote it, and this one cannot read or compute it
 │   ├── CorruptFile           stored bytes differ from their digest
 │   │   └── MissingFile       there are none at all
@@ -81,6 +82,10 @@ class NotSealed(PermanentError):
 
 class Erased(NotSealed):
     """What is asked for went with a wallet that was erased."""
+
+
+class NoHome(NotSealed):
+    """There is no home where the settings say, so there is nothing to read."""
 
 
 class NeedsRelease(NotSealed):

@@ -63,7 +63,8 @@ def test_the_doctor_refuses_a_home_of_another_source(shell: Shell) -> None:
 
 def test_the_doctor_names_store_policy_and_persistence(shell: Shell) -> None:
     """A healthy deployment: the embedded store, noeviction, append-only; exit code 0."""
-    store = shell.json("doctor")["facts"]["store"]
+    shell.json("backfill", "--from", "2024-01-02", "--to", "2024-01-02", **SMALL)
+    store = shell.json("doctor", **SMALL)["facts"]["store"]
     assert (store["which"], store["eviction_policy"], store["append_only"]) == ("embedded", "noeviction", True)
 
 

@@ -394,8 +394,8 @@ def test_a_day_that_a_table_elsewhere_was_given_is_reported_as_given(lost: Shell
 
 def test_without_a_home_there_is_nothing_to_report(shell: Shell) -> None:
     done = shell.run("dagster-restore")
-    assert done.returncode == 64
-    assert "is not a home yet" in done.stderr
+    assert done.returncode == 2
+    assert "there is no home" in done.stderr
     assert not shell.home.exists()
 
 

@@ -8,9 +8,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from anomaly_assets.adapters.home import Home
 from anomaly_assets.cli import Commands, main
+from anomaly_assets.domain.lineage import SCORED
 from anomaly_assets.exit_codes import ExitCode
-from cli.conftest import Shell
+from cli.conftest import SMALL, Shell
 
 NEEDS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("backfill",): ("--from", "2024-01-07", "--to", "2024-01-07"),
@@ -42,6 +44,18 @@ def takes_settings(path: tuple[str, ...]) -> bool:
 
 EVERY = list(commands())
 WITH_SETTINGS = [path for path in EVERY if takes_settings(path)]
+WITHOUT_HOME = {
+    ("backfill",),
+    ("dagster-home",),
+    ("demo",),
+    ("source", "check"),
+    ("store", "start"),
+    ("store", "status"),
+    ("store", "stop"),
+    ("ui",),
+}
+"""Commands that make a home, or are about something else; all others want one that is there."""
+WITH_HOME = [path for path in WITH_SETTINGS if path not in WITHOUT_HOME]
 
 
 @pytest.mark.parametrize("path", [(), *EVERY], ids=" ".join)
@@ -56,6 +70,64 @@ def test_settings_that_are_none_are_wrong_usage(shell: Shell, path: tuple[str, .
     done = shell.run(*path, *NEEDS.get(path, ()), "--config", "absent.yaml")
     assert (done.returncode, "absent.yaml does not exist" in done.stderr) == (64, True), done.stderr
     assert not shell.home.exists()
+
+
+@pytest.mark.parametrize("path", WITH_HOME, ids=" ".join)
+def test_without_a_home_no_command_answers_as_if_there_were_one(shell: Shell, path: tuple[str, ...]) -> None:
+    """Nor is one made. The doctor counts it among what is wrong."""
+    done = shell.run(*path, *NEEDS.get(path, ()), "--home", "nowhere")
+    assert done.returncode == (1 if path == ("doctor",) else 2), done.stdout + done.stderr
+    told = " ".join((done.stdout + done.stderr).split())
+    assert "there is no home" in told
+    assert "a home there, as --home says" in told
+    assert "nothing is stale" not in told
+    assert "no problems found" not in told
+    assert list(shell.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("named", ["ANOMALY_HOME", "anomaly.yaml", ""])
+def test_the_settings_that_name_a_home_which_is_not_there_are_told(shell: Shell, named: str) -> None:
+    if named == "anomaly.yaml":
+        (shell.folder / named).write_text("home: elsewhere\n", encoding="utf-8")
+    (shell.folder / "home").mkdir()
+    done = shell.run("stale", **({named: "/nonexistent"} if named.isupper() else {}))
+    told = " ".join(done.stderr.split())
+    assert done.returncode == 2
+    assert ("has no home.json" if not named else "does not exist") in told
+    assert (f"{named} says" if named else "is the default") in told
+
+
+def test_commands_that_read_change_nothing_and_start_no_store(scored: Shell) -> None:
+    """Of an existing home all but the log of verifications and the digests of days, which are made again."""
+    lake = Home(scored.home).lake
+    day = lake.days(SCORED)[-1]
+    tx_id = lake.read(lake.require(SCORED, day), "scored", ["TX_ID"]).column("TX_ID")[0].as_py()
+    before = contents(scored)
+    for words in (
+        ("stale",),
+        ("report",),
+        ("trace", tx_id),
+        ("explain", tx_id),
+        ("verify", tx_id),
+        ("compare", "--day", str(day), "--set", "statistical.zscore_threshold=4"),
+        ("gc", "--dry-run"),
+        ("source", "check"),
+        ("doctor",),
+    ):
+        done = scored.run(*words, **SMALL)
+        assert done.returncode == 0, (words, done.stdout + done.stderr)
+    assert f"the newest sealed models are of {day}" in " ".join(done.stdout.split())
+    assert scored.run("store", "status", **SMALL).returncode == 3
+    assert contents(scored) == before
+
+
+def contents(shell: Shell) -> dict[str, bytes]:
+    """Every file of the home that matters, and what is in it."""
+    files = [path for path in shell.home.rglob("*") if path.is_file()]
+    found = {path.relative_to(shell.home).as_posix(): path.read_bytes() for path in files}
+    return {
+        name: held for name, held in found.items() if name != "verifications.jsonl" and not name.startswith("digests/")
+    }
 
 
 @pytest.mark.parametrize("words", [(), ("no-such-command",), ("store",), ("source", "no-such-command")], ids=" ".join)

@@ -175,7 +175,7 @@ def test_a_report_is_printed_whatever_is_damaged(home: Home) -> None:
     done = here(home, "verify", "--sample", "2", "--json")
     report = json.loads(done.stdout)
     assert (done.returncode, report["outcomes"]["missing"]) == (2, 1)
-    assert "no flag is published yet" in report["error"]
+    assert "there is no home" in report["error"]
 
 
 def test_a_whole_day_says_how_far_it_is_on_standard_error(untouched: Home) -> None:

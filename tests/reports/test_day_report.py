@@ -168,7 +168,7 @@ def test_the_newest_scored_day_is_meant_unless_one_is_named(home: Home) -> None:
 def test_a_home_without_scores_is_told_so(shell: Shell) -> None:
     done = shell.run("report")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "scored yet" in done.stderr
+    assert "there is no home" in done.stderr
 
 
 def test_equal_reports_are_equal_bytes_and_the_page_shows_the_figures(home: Home) -> None:
