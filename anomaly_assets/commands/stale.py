@@ -27,19 +27,21 @@ if TYPE_CHECKING:
 def stale(settings: Settings, rematerialize: bool, as_json: bool) -> None:
     """Days that no longer follow from the current raw days and settings; exit code 1 when there are any.
 
+    Days that are over and were trained but not scored, or scored but not measured, are among them.
+
     With --rematerialize: 70 when a day could not be made again.
     """
     from anomaly_assets.evidence.stale import stale_partitions
 
-    home = require_home(settings)
-    found = stale_partitions(home, settings.detection)
+    home, today = require_home(settings), datetime.now(UTC).date()
+    found = stale_partitions(home, settings.detection, today=today)
     made: list[date] = []
     failed: dict[tuple[str, date], str] = {}
     if rematerialize and found:
         if not as_json:
             _show(found)
         made, failed = _made_again(settings, sorted({item.day for item in found}), quiet=as_json)
-        found = stale_partitions(home, settings.detection)
+        found = stale_partitions(home, settings.detection, today=today)
     if as_json:
         shown = {
             "stale": [item.as_json() for item in found],
@@ -60,7 +62,7 @@ def stale(settings: Settings, rematerialize: bool, as_json: bool) -> None:
 
 def _show(found: Sequence["Stale"]) -> None:
     if not found:
-        out.print("[green]nothing is stale[/]: every scored day follows from what is current")
+        out.print("[green]nothing is stale[/]: what is trained is scored, and follows from what is current")
         return
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("day", no_wrap=True)

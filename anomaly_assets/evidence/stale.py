@@ -1,6 +1,9 @@
-"""Which detection partitions no longer follow from what is current: raw days, windows, models, settings."""
+"""Which detection partitions no longer follow from what is current: raw days, windows, models, settings.
 
-from collections.abc import Mapping, Sequence
+And which should be there by now and are not.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -34,6 +37,7 @@ class Stale:
     other_settings : id of the settings it was made with, when they are not the configured ones
     unreadable : what is wrong with its seal, when it cannot be read
     arrived : those of the raw days that were missing when it was made
+    begun_with : what the day has and it should be made from, when the partition itself is not there
     """
 
     asset: str
@@ -43,6 +47,7 @@ class Stale:
     other_settings: str | None = None
     unreadable: str | None = None
     arrived: tuple[date, ...] = ()
+    begun_with: str | None = None
 
     @property
     def because(self) -> str:
@@ -50,6 +55,8 @@ class Stale:
         reasons = []
         if self.unreadable:
             reasons.append(self.unreadable)
+        if self.begun_with:
+            reasons.append(f"never made, though the day is over and has {self.begun_with}")
         if self.raw_days:
             reasons.append(f"raw {_shortened(self.raw_days)} changed")
         if self.other_settings:
@@ -68,14 +75,22 @@ class Stale:
             "inputs_changed": list(self.inputs),
             "other_settings": self.other_settings,
             "unreadable": self.unreadable,
+            **({"begun_with": self.begun_with} if self.begun_with else {}),
         }
 
 
-def stale_partitions(home: Home, detection: Detection) -> list[Stale]:
-    """Every detection partition of the published lake that no longer follows, by day, upstream first."""
+def stale_partitions(home: Home, detection: Detection, *, today: date | None = None) -> list[Stale]:
+    """Every detection partition of the published lake that no longer follows, by day, upstream first.
+
+    With ``today`` also those that days before it should have and have not; later windows and models are made ahead.
+    """
     lineage = Lineage(home.lake, detection.settings_id)
     days = sorted({day for asset in ASSETS for day in home.lake.days(asset)})
-    return [found for day in days for found in stale_of_day(lineage, day)]
+    found = [each for day in days for each in stale_of_day(lineage, day)]
+    if today is None:
+        return found
+    found += [each for day in days if day < today for each in _unfinished(lineage, day)]
+    return sorted(found, key=lambda each: (each.day, ASSETS.index(each.asset)))
 
 
 def stale_of_day(lineage: Lineage, day: date) -> list[Stale]:
@@ -88,6 +103,14 @@ def stale_of_day(lineage: Lineage, day: date) -> list[Stale]:
         elif current.seal is not None and (stale := _examined(lineage, current.seal, found)) is not None:
             found[asset] = stale
     return list(found.values())
+
+
+def _unfinished(lineage: Lineage, day: date) -> Iterator[Stale]:
+    """What a day that was trained or scored lacks: a night that failed between leaves nothing stale behind."""
+    for begun, next_one in ((MODELS, SCORED), (SCORED, METRICS)):
+        made = lineage.current(next_one, day)
+        if lineage.current(begun, day).seal is not None and made.seal is None and made.problem is None:
+            yield Stale(next_one, day, begun_with=begun)
 
 
 def stale_scores(home: Home, raw: date) -> list[date]:

@@ -142,6 +142,26 @@ def test_several_corrections_are_all_named_and_days_apart_are_made_again(deploye
     assert f"{len({day for _, day in found})} days made again" in done.stdout
 
 
+def test_a_day_that_is_over_and_was_never_scored_or_measured_is_listed_and_made(deployed: Deployed) -> None:
+    """A night that failed on the way; what is made ahead for a day that is not over is no fault."""
+    home, detection, before = Home(deployed.home), deployed.settings.detection, deployed.results()
+    unmeasured, unscored = DAYS[10], DAYS[11]
+    for asset, day in ((METRICS, unmeasured), (METRICS, unscored), (SCORED, unscored)):
+        shutil.rmtree(home.lake.local_folder(asset, day))
+    assert stale_partitions(home, detection, today=unmeasured) == []
+    known = [Stale(METRICS, unmeasured, begun_with=SCORED), Stale(SCORED, unscored, begun_with=MODELS)]
+    assert stale_partitions(home, detection, today=unscored) == known[:1]
+    found = deployed.stale()["stale"]
+    assert [(each["asset"], each["day"], each["begun_with"]) for each in found] == [
+        (METRICS, str(unmeasured), SCORED),
+        (SCORED, str(unscored), MODELS),
+    ]
+    assert f"has {MODELS}" in " ".join(deployed.run("stale", **SETTINGS).stdout.split())
+    assert deployed.json("stale", "--rematerialize", **SETTINGS)["stale"] == []
+    published = {name: digest for name, digest in before.items() if "labeled_transactions" in name}
+    assert published.items() <= deployed.results().items()
+
+
 def test_other_settings_are_named_as_such(deployed: Deployed) -> None:
     was = deployed.settings.detection.settings_id
     found = deployed.stale(ANOMALY_STATISTICAL__ZSCORE_THRESHOLD="4")["stale"]
