@@ -85,6 +85,8 @@ def build_definitions(settings: Settings, *, runs_at_once: int | None = None) ->
                 window_cache_mb=compute.window_cache_bytes // (1024 * 1024),
                 elsewhere=settings.storage.elsewhere,
                 settings_folder=str(settings.folder or ""),
+                group=settings.files.group or "",
+                output_readers=settings.files.output_readers or "",
             ),
             "source": source_resource(settings),
             "detection": DetectionResource.from_settings(detection),

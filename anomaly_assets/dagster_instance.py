@@ -10,6 +10,7 @@ from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
 from anomaly_assets.adapters.dagster_home import INSTANCE_FILE, record_settings, write_instance_file
 from anomaly_assets.adapters.locks import exclusive
+from anomaly_assets.adapters.private_files import prepare_root, share_databases
 from anomaly_assets.dagster_databases import make_databases, mend_databases
 from anomaly_assets.dagster_server import answered, require_answer
 from anomaly_assets.dagster_storage import FewConnectionsStorage
@@ -37,6 +38,7 @@ def prepare_instance(settings: Settings, *, say: Callable[[str], None], record_a
     folder, is_own = settings.instance_folder, settings.dagster_home is None
     if not is_own and (folder / INSTANCE_FILE).exists():
         return folder  # its owner's: several homes may share it, and it may not even be writable here
+    prepare_root(settings.home, settings.files.group)
     with exclusive(folder / "first_start.lock", timeout_seconds=FIRST_START_SECONDS):
         changed = write_instance_file(folder, max_concurrent_runs=settings.max_concurrent_runs)
         if changed:
@@ -47,6 +49,7 @@ def prepare_instance(settings: Settings, *, say: Callable[[str], None], record_a
         make_databases(folder)
         for mended in mend_databases(folder):
             say(mended)
+        share_databases(folder)
     return folder
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Len, Lt
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from anomaly_assets.domain.algorithms import ALGORITHMS
 from anomaly_assets.domain.errors import SettingsError
@@ -209,6 +209,28 @@ class StorageSettings(Section):
         return self.model_dump(exclude_none=True)
 
 
+class AccessSettings(Section):
+    """Who may read the files of the home; without these settings its user alone."""
+
+    group: Annotated[str, Len(1)] | None = Field(
+        None,
+        description="Group whose members all work in the home, which needs `redis.url`; none: only the user who made "
+        "it may enter.",
+    )
+    output_readers: Annotated[str, Len(1)] | None = Field(
+        None,
+        description="Who else may read published days: a group, or `everyone`; none: those who work in the home.",
+    )
+
+    @field_validator("output_readers")
+    @classmethod
+    def _one_group(cls, readers: str | None, info: ValidationInfo) -> str | None:
+        group = info.data.get("group")
+        if readers and group and readers not in {group, "everyone"}:
+            raise ValueError(f"a folder has one group, and files.group is {group}; allowed beside it: everyone")
+        return None if readers == group else readers
+
+
 class ArchiveSettings(Section):
     """The archive of model payloads."""
 
@@ -300,6 +322,7 @@ class Settings(Section):
     checks: CheckSettings = CheckSettings()
     redis: RedisSettings = RedisSettings()
     storage: StorageSettings = StorageSettings()
+    files: AccessSettings = AccessSettings()
     archive: ArchiveSettings = ArchiveSettings()
     compute: ComputeSettings = ComputeSettings()
     nightly: NightlySettings = NightlySettings()

@@ -1,11 +1,13 @@
 """Where alerts go: a webhook, a file, or both."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from anomaly_assets.adapters.private_files import make_private_folder, open_private
 from anomaly_assets.domain.errors import PermanentError, TransientError
 from anomaly_assets.domain.identity import digest_of
 
@@ -37,8 +39,8 @@ class AlertTargets:
         or its address is not one, ``OSError`` when the file cannot be written.
         """
         if receiver == FILE and self.file is not None:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            with self.file.open("a", encoding="utf-8") as lines:
+            make_private_folder(self.file.parent)
+            with os.fdopen(open_private(self.file, os.O_WRONLY | os.O_APPEND), "a", encoding="utf-8") as lines:
                 lines.write("".join(json.dumps(dict(alert), sort_keys=True) + "\n" for alert in alerts))
         if receiver == WEBHOOK and self.webhook is not None:
             self._post(self.webhook, message_of(alerts))

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from anomaly_assets.adapters.object_path import AnyPath, ObjectPath
+from anomaly_assets.adapters.private_files import make_private_folder, open_private, settle_mode
 
 TEMPORARY_SUFFIX = ".tmp"
 
@@ -37,12 +38,10 @@ def temporary_path(target: Path) -> Path:
 
 
 def make_folder(folder: AnyPath) -> None:
-    """Create ``folder`` and its missing parents, durably; an object store needs none."""
+    """Create ``folder`` and its missing parents, private and durably; an object store needs none."""
     if isinstance(folder, ObjectPath):
         return
-    missing = [member for member in (folder, *folder.parents) if not member.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for created in missing:
+    for created in make_private_folder(folder):
         fsync_folder(created.parent)
 
 
@@ -57,26 +56,29 @@ def naming(path: Path) -> Iterator[None]:
         raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
 
 
-def replace_durably(temporary: Path, target: AnyPath) -> None:
+def replace_durably(temporary: Path, target: AnyPath, *, mode: int | None = None) -> None:
     """Rename ``temporary`` (already fsynced) over ``target`` and make the rename durable.
 
-    To an object store it is uploaded instead: readers see the old object until the new one is whole.
+    A file that was there keeps its permissions, a new one has those of its folder, or ``mode``. To an object store it
+    is uploaded instead: readers see the old object until the new one is whole.
     """
     if isinstance(target, ObjectPath):
         target.write_bytes(temporary.read_bytes())
         temporary.unlink()
         return
+    settle_mode(temporary, target, mode)
     temporary.replace(target)
     fsync_folder(target.parent)
 
 
-def write_atomically(target: AnyPath, content: bytes, *, locked: bool = False) -> None:
+def write_atomically(target: AnyPath, content: bytes, *, locked: bool = False, mode: int | None = None) -> None:
     """Replace ``target`` by ``content``: readers see the old bytes or the new ones, never a part.
 
     Parameters
     ----------
     locked : the caller holds the lock that guards ``target``: temporary files of it were left by a killed writer and
         are removed
+    mode : permissions of the file; by default those it has, or a new one in its folder
 
     Raises ``OSError`` as the file system gives it (disk full, read-only); the old file is intact then.
     """
@@ -86,10 +88,10 @@ def write_atomically(target: AnyPath, content: bytes, *, locked: bool = False) -
     if locked:
         remove_temporary_files(target.parent, target.name)
     with staged(target) as temporary:
-        with naming(temporary):
-            temporary.write_bytes(content)
+        with naming(temporary), os.fdopen(open_private(temporary, os.O_WRONLY | os.O_TRUNC), "wb") as file:
+            file.write(content)
         fsync_file(temporary)
-        replace_durably(temporary, target)
+        replace_durably(temporary, target, mode=mode)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from redis.connection import ConnectionPool
 from redis.retry import Retry
 
 from anomaly_assets.adapters import server_process
+from anomaly_assets.adapters.private_files import make_private_folder
 from anomaly_assets.adapters.server_process import ServerProcess, log_tail, socket_path_of
 from anomaly_assets.domain.errors import StoreRefused, StoreUnavailable
 
@@ -152,7 +153,7 @@ class EmbeddedStore:
 
     @contextmanager
     def _exclusive(self, timeout: float) -> Iterator[None]:
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(self.folder)
         with server_process.start_lock(self.folder, timeout):
             yield
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from anomaly_assets.adapters.private_files import make_private_folder, touch_private
 from anomaly_assets.domain.errors import TakenForDead
 
 BEAT_SECONDS = 10.0
@@ -31,8 +32,8 @@ class Heartbeats:
     def beating(self, run_id: str, *, seconds: float = BEAT_SECONDS) -> Iterator[None]:
         """Let a run be seen alive, every so many seconds, until it ends."""
         path, ended = self.folder / f"{run_id}{_BEAT}", threading.Event()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        make_private_folder(self.folder)
+        touch_private(path)
 
         def beat() -> None:
             while not ended.wait(seconds):
@@ -60,8 +61,8 @@ class Heartbeats:
 
     def take_for_dead(self, run_id: str) -> None:
         """Write down that a run is dead: from now on it commits nothing, should it be alive after all."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / f"{run_id}{_DEAD}").touch()
+        make_private_folder(self.folder)
+        touch_private(self.folder / f"{run_id}{_DEAD}")
         (self.folder / f"{run_id}{_BEAT}").unlink(missing_ok=True)
 
     def require_alive(self, run_id: str) -> None:

@@ -34,6 +34,7 @@ from anomaly_assets.adapters.lake import Lake
 from anomaly_assets.adapters.locks import Lease, exclusive
 from anomaly_assets.adapters.model_archive import ModelArchive
 from anomaly_assets.adapters.object_path import AnyPath, ObjectPath, listed
+from anomaly_assets.adapters.private_files import open_to_readers
 from anomaly_assets.adapters.publication_log import MOVE, PublicationLog
 from anomaly_assets.domain.errors import CorruptFile, HomeMismatch, require_known_format
 from anomaly_assets.domain.identity import canonical_json, digest_of
@@ -72,11 +73,13 @@ class Home:
     elsewhere : where an object store holds the lake (``lake``) or the published days (``output``) of a new home; the
         first ingest writes it into ``home.json``, which decides from then on
     settings_folder : the folder that relative paths of the settings start from; None: none of them is relative
+    output_readers : who may read published days beside those who work in the home: a group, or ``everyone``
     """
 
     root: Path
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     settings_folder: Path | None = None
+    output_readers: str | None = None
 
     @property
     def output(self) -> AnyPath:
@@ -156,6 +159,16 @@ class Home:
     def published_path(self, day: date) -> AnyPath:
         """Path of the published scores of ``day``."""
         return self.output / f"labeled_transactions_{day:%Y%m%d}.parquet"
+
+    def published_mode(self) -> int | None:
+        """Permissions of days that are published from now on; None: as everything in the home.
+
+        Lets the readers that the settings name into the folder.
+        """
+        output = self.output
+        if self.output_readers is None or isinstance(output, ObjectPath):
+            return None
+        return open_to_readers(output, self.root, self.output_readers)
 
     def scores_receipt(self, day: date) -> Path:
         """Path of the record of which scores of ``day`` a table elsewhere holds."""

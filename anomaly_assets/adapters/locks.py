@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from anomaly_assets.adapters.private_files import make_private_folder, open_private
 from anomaly_assets.domain.errors import Busy, Superseded
 
 _POLL_SECONDS = 0.05
@@ -46,7 +47,7 @@ def exclusive(path: Path, *, timeout_seconds: float, on_wait: Callable[[], None]
 
     Raises ``Busy`` when the time is over.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     handle = _acquire(path, timeout_seconds, on_wait)
     try:
         yield Lease(path, handle, _next_token(handle))
@@ -72,7 +73,7 @@ def _acquire(path: Path, timeout_seconds: float, on_wait: Callable[[], None] | N
 
 def _try(path: Path) -> int | None:
     """A handle that holds the lock of the file that lies at ``path`` now, or None while somebody else holds it."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    handle = open_private(path, os.O_RDWR)
     held = False
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Protocol
 
 from anomaly_assets.adapters.atomic_files import fsync_folder, naming
 from anomaly_assets.adapters.locks import exclusive
+from anomaly_assets.adapters.private_files import open_private
 from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.identity import canonical_json, digest
 from anomaly_assets.release import LIBRARIES, RELEASE
@@ -139,7 +140,7 @@ class PublicationLog:
 
     def _write(self, line: bytes, end: int) -> None:
         """Put ``line`` at offset ``end``, in place of the torn line a killed writer left there."""
-        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o644)
+        handle = open_private(self.path, os.O_WRONLY)
         try:
             with naming(self.path):
                 os.ftruncate(handle, end)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from anomaly_assets.adapters.private_files import open_private
 from anomaly_assets.domain.errors import StoreRefused, StoreUnavailable
 
 START_LOCK = "start.lock"
@@ -59,7 +60,7 @@ class ServerProcess:
                 return None
             socket = _place_socket(folder)
             log_start = _open_log(folder)
-            with (folder / LOG_FILE).open("ab") as log:
+            with os.fdopen(open_private(folder / LOG_FILE, os.O_WRONLY | os.O_APPEND), "ab") as log:
                 process = _Detached(
                     _command(folder, socket, max_memory_mb),
                     stdin=subprocess.DEVNULL,
@@ -186,7 +187,7 @@ def _binary() -> Path:
 @contextmanager
 def _try_lock(path: Path, kind: int) -> Iterator[int | None]:
     """A descriptor that holds the lock, closed on leaving; None when someone else holds it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = open_private(path, os.O_RDWR)
     try:
         try:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.private_files import open_private
 from anomaly_assets.domain.errors import AnomalyAssetsError
 from anomaly_assets.domain.identity import canonical_json
 from anomaly_assets.release import RELEASE
@@ -135,7 +136,7 @@ def _head(home: Home) -> str | None:
 
 def _append(path: Path, lines: bytes) -> None:
     """One write at the end of the file; behind a torn line it begins with a newline, so that no other is torn."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    handle = open_private(path, os.O_RDWR | os.O_APPEND)
     try:
         size = os.fstat(handle).st_size
         if size and os.pread(handle, 1, size - 1) != b"\n":

@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from anomaly_assets.adapters.private_files import enter
 from anomaly_assets.adapters.terminal import own_stderr
 from anomaly_assets.domain.errors import NoHome
 from anomaly_assets.settings import SETTINGS_FILE, Settings, load_settings
@@ -81,7 +82,9 @@ def configured(command: _Command) -> _Command:
     @wraps(command)
     def with_settings(config: Path | None, home: Path | None, **arguments: Any) -> Any:
         overrides = {"home": home.absolute()} if home else {}
-        return command(settings=load_settings(config, overrides=overrides), **arguments)
+        settings = load_settings(config, overrides=overrides)
+        enter(settings)
+        return command(settings=settings, **arguments)
 
     return with_settings  # type: ignore[return-value]
 

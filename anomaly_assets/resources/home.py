@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.dagster_home import require_same_instance
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.private_files import prepare_root, share_databases
 from anomaly_assets.domain.errors import InstanceUnavailable, PermanentError
 from anomaly_assets.resources.one_day import require_one_day
 from anomaly_assets.steps.run import Run
@@ -42,6 +43,8 @@ class HomeResource(dg.ConfigurableResource):
     window_cache_mb: int
     elsewhere: dict[str, str] = Field(default_factory=dict)
     settings_folder: str = ""
+    group: str = ""
+    output_readers: str = ""
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Self]:
@@ -54,6 +57,8 @@ class HomeResource(dg.ConfigurableResource):
         with ExitStack() as stack:
             if context.run:
                 require_one_day(context.instance, context.run)
+                prepare_root(Path(self.root), self.group or None)
+                share_databases(Path(self.instance), context.run.run_id)
                 stack.enter_context(self.open().heartbeats.beating(context.run.run_id))
                 if context.instance:
                     stack.enter_context(_tagged(context.instance, context.run, self.open()))
@@ -61,7 +66,12 @@ class HomeResource(dg.ConfigurableResource):
 
     def open(self) -> Home:
         """The home's paths and stores; creates nothing."""
-        return Home(Path(self.root), self.elsewhere, Path(self.settings_folder) if self.settings_folder else None)
+        return Home(
+            Path(self.root),
+            self.elsewhere,
+            Path(self.settings_folder) if self.settings_folder else None,
+            self.output_readers or None,
+        )
 
     @property
     def first(self) -> date:

@@ -250,7 +250,7 @@ def _publish_file(run: Run, seal: Seal) -> None:
     """Put the sealed bytes at their published path, unless they lie there already."""
     target, content = run.home.published_path(seal.day), run.lake.read_bytes(seal, "scored")
     if not target.exists() or target.read_bytes() != content:
-        write_atomically(target, content, locked=True)
+        write_atomically(target, content, locked=True, mode=run.home.published_mode())
 
 
 def score_figures(scored: pa.Table, detectors: Sequence[str], models: Seal) -> dict[str, float | int | str | None]:

@@ -69,7 +69,7 @@ KILLED_BETWEEN_WRITE_AND_RENAME = """
 import os, signal, sys
 from pathlib import Path
 from anomaly_assets.adapters import atomic_files
-atomic_files.replace_durably = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+atomic_files.replace_durably = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 atomic_files.write_atomically(Path(sys.argv[1]), b"half a success")
 """
 

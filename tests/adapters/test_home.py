@@ -111,7 +111,7 @@ def test_a_killed_claim_leaves_no_half_home_and_the_next_one_cleans_up(home: Hom
     code = f"""
 import os, signal
 from anomaly_assets.adapters import atomic_files
-atomic_files.replace_durably = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+atomic_files.replace_durably = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 {CLAIM}"""
     command = [sys.executable, "-c", code, str(home.root)]
     assert subprocess.run(command, input="go\n", text=True, check=False, timeout=60).returncode == -9

@@ -389,7 +389,7 @@ KILL_BEFORE_RENAME_OF_THE_SEAL = """
 import os, runpy, signal, sys
 from anomaly_assets.adapters import atomic_files
 whole = atomic_files.replace_durably
-def kill(temporary, target):
+def kill(temporary, target, **_):
     if target.parent.name == sys.argv[3] or target.name == sys.argv[3]:
         os.kill(os.getpid(), signal.SIGKILL)
     whole(temporary, target)

@@ -255,7 +255,7 @@ ModelArchive(Path(sys.argv[1])).put(date(2024, 3, 1), payloads.items())
 """
 KILLED_BEFORE_THE_RENAME = """
 import os, signal
-atomic_files.replace_durably = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+atomic_files.replace_durably = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 """
 
 

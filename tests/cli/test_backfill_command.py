@@ -37,6 +37,12 @@ def test_a_backfill_ingests_what_is_missing_scores_the_days_and_says_so(finished
     )
 
 
+def test_no_other_user_can_read_what_a_backfill_left(finished: Finished) -> None:
+    """Rows, models, Dagster's databases and logs, locks, the store: all of it tells of transactions."""
+    home = finished.shell.home
+    assert [path for path in (home, *home.rglob("*")) if path.stat().st_mode & 0o077] == []
+
+
 def test_running_it_again_reuses_everything_and_changes_no_byte(scored: Shell) -> None:
     """The second backfill runs nothing; a longer one runs only what is new."""
     before = scored.results()
