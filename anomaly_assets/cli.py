@@ -20,6 +20,7 @@ from anomaly_assets.commands.compare import compare
 from anomaly_assets.commands.dagster_restore import dagster_restore
 from anomaly_assets.commands.dashboard import dashboard
 from anomaly_assets.commands.erase import erase
+from anomaly_assets.commands.erasures import erasures
 from anomaly_assets.commands.explain import explain
 from anomaly_assets.commands.gc import gc
 from anomaly_assets.commands.init import init
@@ -309,6 +310,7 @@ main.add_command(trace)
 main.add_command(verify)
 main.add_command(gc)
 main.add_command(erase)
+main.add_command(erasures)
 main.add_command(stale)
 main.add_command(compare)
 main.add_command(source)

@@ -5,7 +5,7 @@ files tell nobody who does not know the id already which ids they were.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -31,12 +31,14 @@ class ErasedWallet:
     mark : salted digest of the wallet's id
     transactions : per day the salted digests of the ids of its transactions, ascending
     pending_models : ids of its models whose payloads are to be dropped yet, ascending
+    request : who had it erased, why and under which ticket; None in records of releases that did not ask
     others : what else a newer release recorded, kept as it is
     """
 
     mark: str
     transactions: Mapping[date, tuple[str, ...]]
     pending_models: tuple[str, ...] = ()
+    request: Mapping[str, Any] | None = None
     others: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -44,12 +46,18 @@ class ErasedWallet:
         """Everything recorded, as JSON."""
         days = {day.isoformat(): list(marks) for day, marks in sorted(self.transactions.items())}
         pending = {"pending_models": list(self.pending_models)} if self.pending_models else {}
-        return {"format": FORMAT_VERSION, "mark": self.mark, "transactions": days, **pending, **self.others}
+        asked = {"request": dict(self.request)} if self.request is not None else {}
+        return {"format": FORMAT_VERSION, "mark": self.mark, "transactions": days, **pending, **asked, **self.others}
 
     @property
     def record_id(self) -> str:
         """Hex SHA-256 of the record, as the publication log names it."""
         return digest_of(self.content)
+
+    @property
+    def n_transactions(self) -> int:
+        """How many ids of transactions are recorded."""
+        return sum(map(len, self.transactions.values()))
 
     def and_also(self, transactions: Mapping[date, Iterable[str]], model_ids: Iterable[str] = ()) -> "ErasedWallet":
         """The record with further transactions and models."""
@@ -57,7 +65,7 @@ class ErasedWallet:
         both = {day: {*self.transactions.get(day, ()), *transactions.get(day, ())} for day in days}
         pending = tuple(sorted({*self.pending_models, *model_ids}))
         marks = {day: tuple(sorted(marks)) for day, marks in both.items()}
-        return ErasedWallet(self.mark, marks, pending, self.others)
+        return replace(self, transactions=marks, pending_models=pending)
 
 
 @dataclass(frozen=True)
@@ -122,7 +130,9 @@ class Erasures:
             value = opened_json(content, RECORD_ID)
             require_known_format(f"erasures/{path.name}", value.pop("format"), FORMAT_VERSION)
             days = {date.fromisoformat(day): tuple(marks) for day, marks in value.pop("transactions").items()}
-            found = ErasedWallet(value.pop("mark"), days, tuple(value.pop("pending_models", ())), value)
+            mark, pending = value.pop("mark"), tuple(value.pop("pending_models", ()))
+            asked = value.pop("request", None)
+            found = ErasedWallet(mark, days, pending, None if asked is None else dict(asked), value)
             intact = True
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             intact = False

@@ -163,7 +163,8 @@ def kind_of(entry: Mapping[str, Any]) -> str:
 
 def release_of(log: PublicationLog, seal: "Named") -> str | None:
     """The release whose run first committed a seal; None when no line names it. Lines of the first do not say it."""
-    entry = next(log.mentioning([seal.seal_id]), None)
+    # a text of people in another entry may hold the digest too
+    entry = next((line for line in log.mentioning([seal.seal_id]) if line.get("seal_id") == seal.seal_id), None)
     return None if entry is None else str(entry.get("release", FIRST_RELEASE))
 
 

@@ -1,6 +1,9 @@
 """``erase``: forget a wallet, and keep what proves all others."""
 
+import getpass
 import json
+import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -11,20 +14,29 @@ from rich.table import Table
 from rich.text import Text
 
 from anomaly_assets.commands.options import as_json, configured, err, out, require_home
+from anomaly_assets.domain.erasure_request import ErasureRequest
 from anomaly_assets.domain.errors import NotSealed
+from anomaly_assets.domain.forgetting import Forgotten
 from anomaly_assets.exit_codes import ExitCode
 from anomaly_assets.settings import Settings
 
 
 @click.command()
 @click.argument("wallet_id")
+@click.option("--by", help="Who has it erased.")
+@click.option("--reason", help="Why.")
+@click.option("--ticket", help="Where the request is kept: a number, an address.")
 @click.option("--yes", is_flag=True, help="Do not ask. Nothing brings the wallet's data back.")
 @configured
 @as_json
-def erase(settings: Settings, wallet_id: str, yes: bool, as_json: bool) -> None:
+def erase(settings: Settings, wallet_id: str, yes: bool, as_json: bool, **asked: str | None) -> None:
     """Erase a wallet from data, models, scores, store and Dagster's records; its flags answer "erased" then.
 
     Every other wallet stays provable. Rows of an erased wallet that the source still delivers are counted and dropped.
+
+    Who asks, why and under which ticket stay in its record and in the publication log (anomaly-assets erasures lists
+    them), so they must not name the wallet or its transactions. What is not given is asked for at a terminal; elsewhere
+    all three have to be given.
 
     Exit code 2: the home holds nothing of this wallet.
     """
@@ -34,8 +46,10 @@ def erase(settings: Settings, wallet_id: str, yes: bool, as_json: bool) -> None:
     from anomaly_assets.steps.run import Run
 
     home = require_home(settings)
+    request = _request(asked)
+    request.require_unnamed(Forgotten({wallet_id}))
     if not yes:
-        click.confirm(f"erase everything of wallet {wallet_id} from {settings.home}, for good?", abort=True)
+        click.confirm(f"erase everything of wallet {wallet_id} from {settings.home}, for good?", abort=True, err=True)
     run = Run(
         home,
         f"erase-{uuid4().hex[:12]}",
@@ -46,7 +60,7 @@ def erase(settings: Settings, wallet_id: str, yes: bool, as_json: bool) -> None:
     store = StoreProvider.from_settings(settings.redis)
     names = [detector.name for detector in settings.detection.detectors()]
     try:
-        done = erase_wallet(run, store, wallet_id, detectors=names)
+        done = erase_wallet(run, store, wallet_id, request=request, detectors=names)
     except NotSealed as error:
         err.print(Text(str(error), style="yellow"))
         raise click.exceptions.Exit(ExitCode.MISSING) from None
@@ -69,11 +83,39 @@ def erase(settings: Settings, wallet_id: str, yes: bool, as_json: bool) -> None:
         "served": done.served,
         "dagster_records": records,
         "head": done.head,
+        **request.as_json(),
     }
     if as_json:
         click.echo(json.dumps(shown))
     else:
         _print(shown)
+
+
+QUESTIONS = {"by": "who has it erased", "reason": "why (no ids: it stays)", "ticket": "ticket"}
+
+
+def _request(asked: Mapping[str, str | None]) -> ErasureRequest:
+    """Who, why and ticket as given; what is not given is asked for. Raises ``click.UsageError`` without a terminal."""
+    missing = [f"--{name}" for name in QUESTIONS if asked[name] is None]
+    if missing and not sys.stdin.isatty():
+        raise click.UsageError(
+            f"{', '.join(missing)} missing: without a terminal nobody can be asked, and an erasure records who has it "
+            "done, why and under which ticket"
+        )
+    texts: dict[str, str] = {}
+    for name, question in QUESTIONS.items():
+        given = asked[name]
+        default = _login_name() if name == "by" else None
+        texts[name] = click.prompt(question, default=default, err=True) if given is None else given
+    return ErasureRequest(**texts)
+
+
+def _login_name() -> str | None:
+    """That of the account; None for an account without one."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return None
 
 
 def _print(shown: dict[str, Any]) -> None:

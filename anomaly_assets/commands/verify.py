@@ -34,13 +34,16 @@ COLOURS = {"proven": "green", "erased": "green", "mismatch": "red", "missing": "
 @click.option("--seed", help="Which flags are picked [default: others whenever something is published].")
 @click.option("--revision", help="An older revision of the day's scores, by its digest.")
 @click.option("--head", help="Head of the publication log that you kept: the log must have grown from it.")
+@click.option("--strict", is_flag=True, help="Exit code 1 for what was erased too.")
 @configured
 @as_json
-def verify(settings: Settings, as_json: bool, head: str | None, revision: str | None, **which: Any) -> None:
+def verify(
+    settings: Settings, as_json: bool, head: str | None, revision: str | None, strict: bool, **which: Any
+) -> None:
     """Prove flags from files alone: intact, re-scored, re-trained.
 
-    Exit code 0: all proven, or erased; 1: something does not match; 2: something is missing; 64: wrong usage or
-    settings; 70: the command itself failed, so nothing is said.
+    Exit code 0: all proven, or erased; 1: something does not match, or with --strict was erased; 2: something is
+    missing; 64: wrong usage or settings; 70: the command itself failed, so nothing is said.
     """
     from anomaly_assets.adapters.compute import Compute
     from anomaly_assets.adapters.home import Home
@@ -59,7 +62,7 @@ def verify(settings: Settings, as_json: bool, head: str | None, revision: str | 
         err.print(Text(f"{outcome}: {error}", style=COLOURS[outcome]))
         if as_json:
             click.echo(json.dumps({**_summary(home, [outcome]), "error": str(error), "proofs": []}))
-        raise click.exceptions.Exit(EXIT_CODES[outcome]) from None
+        raise click.exceptions.Exit(_exit_code([outcome], strict=strict)) from None
     if revision and (which["sample"] or len(wanted) != 1):
         raise click.UsageError("--revision is of one day: name it with --day")
     several = len(wanted) > 1
@@ -72,8 +75,13 @@ def verify(settings: Settings, as_json: bool, head: str | None, revision: str | 
         click.echo(json.dumps({**_summary(home, outcomes), "proofs": [proof.as_json() for proof in proofs]}))
     else:
         _print(proofs)
-    code = next((EXIT_CODES[name] for name in ("mismatch", "missing") if name in outcomes), ExitCode.FINE)
-    raise click.exceptions.Exit(code)
+    raise click.exceptions.Exit(_exit_code(outcomes, strict=strict))
+
+
+def _exit_code(outcomes: Sequence[str], *, strict: bool) -> ExitCode:
+    """That of the gravest outcome; strictly, what was erased is something that was found."""
+    codes = {**EXIT_CODES, "erased": ExitCode.FINDING} if strict else EXIT_CODES
+    return next((codes[name] for name in ("mismatch", "missing", "erased") if name in outcomes), ExitCode.FINE)
 
 
 def _record(home: Any, proofs: Sequence[Any]) -> None:
@@ -149,6 +157,8 @@ def _print(proofs: Sequence[Any]) -> None:
         for link in (link for link in proof.links if link.outcome != "proven"):
             text = f"{proof.day}, {link.grade}, {link.name}: {link.outcome}\n{link.detail}"
             out.print(Text(text, style=COLOURS[link.outcome.value]), soft_wrap=True)
+        for erasure in proof.erasures:
+            out.print(Text(f"{proof.day}, {erasure.sentence}", style=COLOURS["erased"]), soft_wrap=True)
         for note in proof.notes:
             out.print(Text(f"{proof.day}: {note}", style="dim"), soft_wrap=True)
     proven = sum(proof.outcome.value == "proven" for proof in proofs)

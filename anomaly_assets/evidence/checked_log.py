@@ -32,7 +32,7 @@ class CheckedLog:
         self._named: dict[str, tuple[str, str, str, dict[str, str]]] = {}
         self._first: dict[str, int] = {}
         self._revisions: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
-        self._erasures: set[tuple[str, str]] = set()
+        self._erasures: dict[tuple[str, str], dict[str, Any]] = {}
         self._erased_wallets: dict[str, str] = {}
         self._hashes = {GENESIS}
         self._read_on()
@@ -64,6 +64,11 @@ class CheckedLog:
         """Whether an entry names what is left of a partition as it is now."""
         return self._names_erasure(f"{files.asset}/{files.day}", files.record_id)
 
+    def erasure_of(self, wallet: ErasedWallet) -> dict[str, Any] | None:
+        """The first entry that names the record of an erased wallet as it is now; None when none does."""
+        self.names_erasure(wallet)
+        return self._erasures.get((wallet.mark, wallet.record_id))
+
     def erased_wallets(self) -> dict[str, str]:
         """Mark of each erased wallet and the digest of its record, as named last."""
         return self._erased_wallets
@@ -88,7 +93,8 @@ class CheckedLog:
             kind = kind_of(entry)
             if kind == ERASURE:
                 self._erased_wallets[entry["wallet"]] = entry["record"]
-                self._erasures |= {(entry["wallet"], entry["record"]), *entry["partitions"].items()}
+                for named in ((entry["wallet"], entry["record"]), *entry["partitions"].items()):
+                    self._erasures.setdefault(named, entry)
                 continue
             if kind != COMMIT:
                 continue  # of a newer release: it is in the chain, and nothing here is proved by it

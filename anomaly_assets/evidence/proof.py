@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from anomaly_assets.domain.errors import Erased, MissingFile, NotSealed
+from anomaly_assets.evidence.erasures import ErasureEntry
 
 
 class Grade(StrEnum):
@@ -47,6 +48,7 @@ class Proof:
     tx_ids : the transactions it is about; None: all of the day
     links : in the order in which they were examined; after the first broken one of a grade nothing more of it is
     examined : grades that were examined to their end
+    erasures : entries of the publication log by which its transactions were erased, when that is the outcome
     """
 
     day: date
@@ -54,6 +56,7 @@ class Proof:
     links: list[Link] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     examined: set[Grade] = field(default_factory=set)
+    erasures: list[ErasureEntry] = field(default_factory=list)
 
     @property
     def outcome(self) -> Outcome:
@@ -96,6 +99,7 @@ class Proof:
                 for link in self.links
             ],
             "notes": self.notes,
+            "erasures": [entry.as_json() for entry in self.erasures],
         }
 
     @contextmanager

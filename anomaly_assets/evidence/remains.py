@@ -12,6 +12,7 @@ from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.domain.lineage import RAW, SCORED
 from anomaly_assets.domain.wallet_leaves import root_of, wallet_leaves
 from anomaly_assets.evidence.checked_log import CheckedLog
+from anomaly_assets.evidence.erasures import ErasureEntry
 from anomaly_assets.evidence.lookup import erased
 from anomaly_assets.evidence.same import require_same
 
@@ -64,6 +65,15 @@ def require_not_erased(home: Home, log: CheckedLog | None, day: date, tx_ids: Co
                     remedy="erase its wallet again: that removes what was left, or what was put back",
                 )
             raise erased(tx_id, [day])
+
+
+def erasures_naming(home: Home, log: CheckedLog, day: date, tx_ids: Collection[str]) -> list[ErasureEntry]:
+    """The entries of the log by which these transactions of ``day`` went, oldest first."""
+    wallets = {
+        wallet.mark: wallet for tx_id in tx_ids for wallet, when in home.erasures.with_transaction(tx_id) if when == day
+    }
+    entries = [entry for wallet in wallets.values() if (entry := log.erasure_of(wallet)) is not None]
+    return [ErasureEntry.of(entry) for entry in sorted(entries, key=lambda entry: int(entry["sequence"]))]
 
 
 def _owners(home: Home, tx_id: str, day: date) -> set[str]:

@@ -27,9 +27,9 @@ from anomaly_assets.evidence.again import kept_payloads, require_models, require
 from anomaly_assets.evidence.case import Case, of_wallets
 from anomaly_assets.evidence.checked_log import CheckedLog
 from anomaly_assets.evidence.pinned import require_window
-from anomaly_assets.evidence.proof import Grade, Proof, Stop
+from anomaly_assets.evidence.proof import Grade, Outcome, Proof, Stop
 from anomaly_assets.evidence.published import require_metrics, require_provenance
-from anomaly_assets.evidence.remains import require_content, require_not_erased, require_records
+from anomaly_assets.evidence.remains import erasures_naming, require_content, require_not_erased, require_records
 from anomaly_assets.evidence.same import require_same, require_same_rows
 
 
@@ -71,6 +71,8 @@ class Verifier:
                 case = Case.of(self._home, day, revision=revision, compute=self._compute)
                 self._seals(case, current=revision is None)
         except Stop:
+            if self._log is not None and proof.outcome is Outcome.ERASED:
+                proof.erasures = erasures_naming(self._home, self._log, day, tx_ids or ())
             return proof
         subject: _Subject | None = None
         with suppress(Stop):

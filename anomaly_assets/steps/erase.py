@@ -1,8 +1,9 @@
 """Erasing a wallet: its rows leave every file and the model store, and every other wallet stays provable.
 
 What stays of it: salted digests of its id and of its transactions' ids (``adapters.erasures``), the leaves of its
-rows (``domain.wallet_leaves``), and an entry of the publication log that names both. Everything may be run again after
-a kill, and begins where that ended: what a partition told of the wallet is recorded before its files are replaced.
+rows (``domain.wallet_leaves``), and an entry of the publication log that names both, and who asked and why.
+Everything may be run again after a kill, and begins where that ended: what a partition told of the wallet is recorded
+before its files are replaced.
 """
 
 import shutil
@@ -23,13 +24,15 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.id_index import write_id_index
 from anomaly_assets.adapters.lake import PartitionWriter
 from anomaly_assets.adapters.locks import exclusive
-from anomaly_assets.adapters.object_path import listed
+from anomaly_assets.adapters.object_path import AnyPath, listed
 from anomaly_assets.adapters.parquet_bytes import table_from_bytes, table_to_bytes
 from anomaly_assets.adapters.partition_files import role_of
 from anomaly_assets.adapters.publication import ModelKey
 from anomaly_assets.adapters.publication_log import ERASURE
 from anomaly_assets.adapters.store_provider import StoreProvider
+from anomaly_assets.domain.erasure_request import ErasureRequest
 from anomaly_assets.domain.errors import NotSealed
+from anomaly_assets.domain.forgetting import Forgotten
 from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.steps.run import Run
 
@@ -61,20 +64,24 @@ class Erasure:
     head: str
 
 
-def erase_wallet(run: Run, store: StoreProvider, wallet_id: str, *, detectors: Iterable[str]) -> Erasure:
+def erase_wallet(
+    run: Run, store: StoreProvider, wallet_id: str, *, request: ErasureRequest, detectors: Iterable[str]
+) -> Erasure:
     """Take a wallet out of raw days, windows, models, scores, published files, the archive and the store.
 
     Parameters
     ----------
+    request : who has it erased and why: the record keeps that of the erasure that began, the log that of each
     detectors : names of the configured detectors, whose models the store may serve
 
-    Raises ``NotSealed`` when the home holds nothing of the wallet, ``CorruptFile`` when a file that might hold it
+    Raises ``SettingsError`` when the request names the wallet or one of its transactions, before anything is written,
+    ``NotSealed`` when the home holds nothing of the wallet, ``CorruptFile`` when a file that might hold it
     cannot be read, ``Busy`` when a run holds a day for longer than the lock's timeout. What was done by then stays
     done; run again.
     """
     home = run.home
     with exclusive(home.root / "locks" / "erasure.lock", timeout_seconds=run.lock_timeout_seconds):
-        erasing = _Erasing(run, wallet_id, _begin(run, wallet_id))
+        erasing = _Erasing(run, wallet_id, _begin(run, wallet_id, request))
         failpoint(f"{ERASURE}.decided")
         records = erasing.lakes()
         failpoint(f"{ERASURE}.emptied")
@@ -83,30 +90,49 @@ def erase_wallet(run: Run, store: StoreProvider, wallet_id: str, *, detectors: I
         payloads = erasing.payloads()
         record = erasing.record
         # before the store, which may not answer: until the log names what is gone, each of these days is a mismatch
-        what = {"wallet": record.mark, "record": record.record_id, "partitions": records}
+        what = {"wallet": record.mark, "record": record.record_id, "partitions": records, "request": request.as_json()}
         head = home.log.append({"asset": ERASURE, **what}, run_id=run.run_id, at=run.now())
         failpoint(f"{ERASURE}.logged")
         served = _erase_from_store(run, store, wallet_id, {*detectors, *erasing.detectors})
-    n_transactions = sum(map(len, record.transactions.values()))
-    return Erasure(record, frozenset(erasing.tx_ids), n_transactions, dict(erasing.files), payloads, served, head)
+    gone, files = frozenset(erasing.tx_ids), dict(erasing.files)
+    return Erasure(record, gone, record.n_transactions, files, payloads, served, head)
 
 
-def _begin(run: Run, wallet_id: str) -> ErasedWallet:
+def _begin(run: Run, wallet_id: str, request: ErasureRequest) -> ErasedWallet:
     """The wallet's record, durable: from now on no run lets its rows in."""
     home = run.home
+    run.say("looking for the wallet")
     record = home.erasures.find(wallet_id)
+    named, tx_ids = _transactions(home, wallet_id)
+    recorded = set[str]().union(*record.transactions.values()) if record else set[str]()
+    request.require_unnamed(
+        Forgotten({wallet_id, *tx_ids}, also=lambda word: home.erasures.mark_of("transaction", word) in recorded)
+    )
     if record is None:
-        run.say("looking for the wallet")
-        folders = (lake.folder(asset, day) for lake in home.lakes for asset in ASSETS for day in lake.days_begun(asset))
-        if not any(files_with(folder, wallet_id) for folder in folders):
+        if not named and not any(files_with(folder, wallet_id) for folder in _folders(home, (WINDOW, MODELS))):
             raise NotSealed(
                 f"no file of {home.root} holds wallet {wallet_id!r}",
                 expected="a wallet id exactly as in WALLET_ID of the published files",
                 remedy="check the id and --home",
             )
-        record = ErasedWallet(home.erasures.mark_of("wallet", wallet_id), {})
+        record = ErasedWallet(home.erasures.mark_of("wallet", wallet_id), {}, request=request.as_json())
     home.erasures.write(record)
     return record
+
+
+def _transactions(home: Home, wallet_id: str) -> tuple[bool, set[str]]:
+    """Whether raw days or scores name the wallet, and the ids of its transactions in them, refused ones too."""
+    named, tx_ids = False, set[str]()
+    for folder in _folders(home, (RAW, SCORED)):
+        for held in files_with(folder, wallet_id):
+            named = True
+            for name in {"tx_id", "TX_ID"}.intersection(held.rows.column_names):
+                tx_ids.update(tx_id for tx_id in held.rows.column(name).to_pylist() if tx_id)
+    return named, tx_ids
+
+
+def _folders(home: Home, assets: Iterable[str]) -> Iterator[AnyPath]:
+    return (lake.folder(asset, day) for lake in home.lakes for asset in assets for day in lake.days_begun(asset))
 
 
 @dataclass

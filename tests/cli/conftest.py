@@ -30,6 +30,8 @@ from anomaly_assets.dagster_runs import DagsterRuns
 from anomaly_assets.jobs import INGEST
 from anomaly_assets.settings import load_settings
 
+ASKED = ("--by", "a clerk", "--reason", "a contract ended", "--ticket", "T-1")
+"""Who has a wallet erased, and why: nobody can be asked here."""
 SMALL = {
     "ANOMALY_WINDOW__DAYS": "5",
     "ANOMALY_STATISTICAL__MIN_TRANSACTIONS": "5",

@@ -39,7 +39,7 @@ from anomaly_assets.jobs import DETECT, INGEST
 from anomaly_assets.resources.home import HOME_TAG
 from anomaly_assets.settings import Settings, load_settings
 from anomaly_assets.steps.run import Outcome
-from cli.conftest import Shell, empty_folder
+from cli.conftest import ASKED, Shell, empty_folder
 
 DAYS = days_from(FIRST, WINDOW_DAYS + 2)
 SCORED_DAYS = [day for day in DAYS if day >= DAY]
@@ -274,7 +274,7 @@ def test_what_is_reported_goes_on_and_forgets_a_wallet_like_any_other_record(los
     lost.json("dagster-restore")
     for folder in (moved, settings.instance_folder):
         assert files_naming(folder, wallet)
-    assert lost.json("erase", wallet, "--yes")["dagster_records"] > 2 * len(DAYS)
+    assert lost.json("erase", wallet, *ASKED, "--yes")["dagster_records"] > 2 * len(DAYS)
     for folder in (moved, settings.instance_folder):
         assert files_naming(folder, wallet) == [], "the records of before the move as well"
 

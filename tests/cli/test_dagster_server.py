@@ -14,7 +14,7 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.dagster_databases import DATABASES
 from anomaly_assets.dagster_server import server_of
 from anomaly_assets.domain.lineage import RAW
-from cli.conftest import RAW_DAYS, SMALL, Shell
+from cli.conftest import ASKED, RAW_DAYS, SMALL, Shell
 
 DAY = ("--from", "2024-01-07", "--to", "2024-01-07")
 SECRET = "only-the-server-knows"  # noqa: S105  looked for in what is printed
@@ -60,7 +60,7 @@ def test_every_command_says_which_server_does_not_answer_and_what_to_do(ingested
     folder = instance_of(ingested, named(nobody))
     lake = Home(ingested.home).lake
     wallet = lake.read(lake.require(RAW, RAW_DAYS[0]), "transactions").column("wallet_id")[0].as_py()
-    for command in (("backfill", *DAY), ("erase", wallet, "--yes"), ("ui", "--port", str(free_port()))):
+    for command in (("backfill", *DAY), ("erase", wallet, *ASKED, "--yes"), ("ui", "--port", str(free_port()))):
         done = ingested.run(*command, **SMALL)
         assert done.returncode == 70
         said = words(done.stderr)
@@ -95,12 +95,12 @@ def test_an_erasure_ends_when_the_server_of_before_is_gone_for_good_and_the_file
     own.write_text(before + yaml.safe_dump(named(nobody)), encoding="utf-8")
     lake = Home(ingested.home).lake
     wallet = lake.read(lake.require(RAW, RAW_DAYS[0]), "transactions").column("wallet_id")[0].as_py()
-    done = ingested.run("erase", wallet, "--yes", **SMALL)
+    done = ingested.run("erase", wallet, *ASKED, "--yes", **SMALL)
     assert done.returncode == 70
     said = words(done.stderr)
     assert f"then erase again; when it is gone for good, and every record in it, take storage out of {own}" in said
     own.write_text(before, encoding="utf-8")
-    assert ingested.run("erase", wallet, "--yes", **SMALL).returncode == 0
+    assert ingested.run("erase", wallet, *ASKED, "--yes", **SMALL).returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.cli import Commands, main
 from anomaly_assets.domain.lineage import SCORED
 from anomaly_assets.exit_codes import ExitCode
-from cli.conftest import SMALL, Shell
+from cli.conftest import ASKED, SMALL, Shell
 
 NEEDS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("backfill",): ("--from", "2024-01-07", "--to", "2024-01-07"),
     ("compare",): ("--day", "2024-01-07", "--set", "statistical.zscore_threshold=4"),
-    ("erase",): ("nobody", "--yes"),
+    ("erase",): ("nobody", *ASKED, "--yes"),
     ("explain",): ("no-such-id",),
     ("trace",): ("no-such-id",),
     ("verify",): ("no-such-id",),
@@ -105,6 +105,7 @@ def test_commands_that_read_change_nothing_and_start_no_store(scored: Shell) -> 
     before = contents(scored)
     for words in (
         ("stale",),
+        ("erasures",),
         ("report",),
         ("trace", tx_id),
         ("explain", tx_id),

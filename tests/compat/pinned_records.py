@@ -61,8 +61,14 @@ def erasures() -> dict[str, Any]:
         known = Erasures(folder, "c0ffee00c0ffee00")
         mark = known.mark_of("wallet", "wörld")
         marks = tuple(sorted(known.mark_of("transaction", name) for name in ("t-1", "t-2")))
-        for name, pending in {"wallet": (), "wallet with models to drop": ("7" * 64,)}.items():
-            erased_wallet = ErasedWallet(mark, {DAY: marks, DAY - timedelta(days=1): ()}, pending)
+        request = {"by": "Zoë", "reason": "the contract ended", "ticket": "T-1"}
+        kinds: dict[str, tuple[tuple[str, ...], dict[str, str] | None]] = {
+            "wallet": ((), None),
+            "wallet with models to drop": (("7" * 64,), None),
+            "wallet with who asked": ((), request),
+        }
+        for name, (pending, asked) in kinds.items():
+            erased_wallet = ErasedWallet(mark, {DAY: marks, DAY - timedelta(days=1): ()}, pending, asked)
             known.write(erased_wallet)
             (path,) = folder.iterdir()
             pinned[name] = {

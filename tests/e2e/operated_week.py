@@ -30,6 +30,7 @@ from graph.invented import MIDDLING, deliver, extra, ordinary_day
 from postgres_server import NO_POSTGRES, postgres_server
 from short_folders import short_base
 
+ASKED = ("--by", "a clerk", "--reason", "a contract ended", "--ticket", "T-1")
 WINDOW, NIGHTS = 4, 8
 HASH_SEED = "2"
 """One under which Dagster leaves the scores over a corrected day out of its backfill (tests/graph/walks.py)."""
@@ -328,7 +329,7 @@ def main() -> None:
         rest(place, receiver)
         place.end()
         assert_all_is_well(place, receiver, nights)
-        click.echo(place.run("erase", wallet, "--yes"))
+        click.echo(place.run("erase", wallet, *ASKED, "--yes"))
         server.sql("dagster", "CHECKPOINT")
         held = [*holding(place.home, wallet), *holding(place.folder / "shared_dagster", wallet)]
         held += [*holding(server.folder / "data" / "base", wallet)]

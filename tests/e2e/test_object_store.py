@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from cli.conftest import PERIOD, SMALL, Shell, empty_folder
+from cli.conftest import ASKED, PERIOD, SMALL, Shell, empty_folder
 from object_store import BUCKET, object_store
 
 from anomaly_assets.adapters.failpoints import armed
@@ -104,7 +104,7 @@ def test_a_wallet_is_erased_there_too(scored: Away) -> None:
         assert new in home.lake.days_begun(RAW), "a day that is written for the first time is waited for"
     rows = home.lake.read(home.lake.require(SCORED, home.lake.days(SCORED)[-1]), "scored").to_pylist()
     wallet = rows[0]["WALLET_ID"]
-    scored.away.json("erase", wallet, "--yes", **scored.environment)
+    scored.away.json("erase", wallet, *ASKED, "--yes", **scored.environment)
     for day in home.lake.days(SCORED):
         left = home.lake.read(home.lake.require(SCORED, day), "scored").column("WALLET_ID").to_pylist()
         assert wallet not in left

@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 import yaml
-from cli.conftest import Shell, empty_folder
+from cli.conftest import ASKED, Shell, empty_folder
 from graph.invented import BUSY, FIRST, WINDOW_DAYS, days_from, deliver, deliver_ordinary, extra, ordinary_day
 from postgres_server import NO_POSTGRES, PostgresServer, postgres_server
 
@@ -148,11 +148,11 @@ def test_an_erased_wallet_is_nowhere_in_the_server_but_in_the_records_of_the_oth
     assert theirs
     assert shared.files_naming(WALLET)
     assert shared.naming(WALLET, first)
-    assert shared.first.json("erase", WALLET, "--yes")["dagster_records"] > len(WEEK)
+    assert shared.first.json("erase", WALLET, *ASKED, "--yes")["dagster_records"] > len(WEEK)
     assert shared.naming(WALLET, first) == []
     assert shared.naming(WALLET, second) == theirs
 
-    assert shared.second.json("erase", WALLET, "--yes")["dagster_records"] > 0
+    assert shared.second.json("erase", WALLET, *ASKED, "--yes")["dagster_records"] > 0
     assert WALLET not in shared.server.program("pg_dump", "records")
     assert shared.files_naming(WALLET) == []
     for day in (WEEK[0], CORRECTED):
@@ -175,9 +175,9 @@ def test_sealed_days_move_to_another_database_as_the_home_s_own_and_without_the_
         dumped = shared.server.program("pg_dump", "moved")
         assert WALLET not in dumped
         assert BUSY[1] in dumped
-        shared.second.json("erase", BUSY[1], "--yes")
+        shared.second.json("erase", BUSY[1], *ASKED, "--yes")
         assert BUSY[1] in shared.server.program("pg_dump", "moved"), "what is reported tells whose it is"
-        shared.first.json("erase", BUSY[1], "--yes")
+        shared.first.json("erase", BUSY[1], *ASKED, "--yes")
         assert BUSY[1] not in shared.server.program("pg_dump", "moved")
 
 

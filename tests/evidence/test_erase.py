@@ -1,9 +1,14 @@
 """`erase`: one wallet is gone from everything a home holds, and every other wallet is still proved."""
 
 import json
+import os
+import pty
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -13,18 +18,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from cli.conftest import Shell, empty_folder
+from cli.conftest import ASKED, Shell, empty_folder
 
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.failpoints import armed
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.checks.sampled_flags_verify import verify_sample
-from anomaly_assets.domain.errors import Erased
+from anomaly_assets.domain.erasure_request import ErasureRequest
+from anomaly_assets.domain.errors import Erased, SettingsError
 from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.wallet_leaves import root_of, wallet_leaves
 from anomaly_assets.evidence import published, remains
 from anomaly_assets.evidence.case import Case
+from anomaly_assets.evidence.erasures import ErasureState, erasures_of
 from anomaly_assets.evidence.lookup import require_days_of
 from anomaly_assets.evidence.proof import Grade, Outcome
 from anomaly_assets.evidence.sample import sample_flags
@@ -46,6 +53,7 @@ from evidence.conftest import DAYS, EVIDENCE
 pytestmark = pytest.mark.xdist_group("erasure")
 
 DETECTORS = ("statistical", "isolation_forest")
+REQUEST = ErasureRequest(*ASKED[1::2])
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,7 @@ def erasure(proved: Path) -> Iterator[ErasedHome]:
         (Home(shell.home).source_days / "copy").write_text(before.wallet)  # as a copy of the source's files would
         digests = Digests(Home(shell.home))
         assert before.tx_id in digests.read("flags", DAYS).column("TX_ID").to_pylist()
-        yield ErasedHome(shell, before, shell.json_apart("erase", before.wallet, "--yes", **EVIDENCE))
+        yield ErasedHome(shell, before, shell.json_apart("erase", before.wallet, *ASKED, "--yes", **EVIDENCE))
 
 
 @pytest.fixture
@@ -116,9 +124,10 @@ def whole(proved: Path) -> Iterator[Home]:
         yield Home(folder / "home")
 
 
-def erase(home: Home, wallet: str) -> Erasure:
+def erase(home: Home, wallet: str, request: ErasureRequest = REQUEST) -> Erasure:
     """The step by itself."""
-    return erase_wallet(run_in(home), StoreProvider.from_settings(RedisSettings()), wallet, detectors=DETECTORS)
+    store = StoreProvider.from_settings(RedisSettings())
+    return erase_wallet(run_in(home), store, wallet, request=request, detectors=DETECTORS)
 
 
 def files_naming(folder: Path, texts: list[str]) -> list[str]:
@@ -415,13 +424,125 @@ def test_a_model_that_another_wallet_has_too_is_kept(whole: Home) -> None:
 def test_an_unknown_wallet_is_refused_and_a_second_erasure_changes_nothing(erasure: ErasedHome) -> None:
     shell, before, first = erasure
     was = shell.results()
-    unknown = shell.run("erase", "nobody", "--yes", **EVIDENCE)
+    unknown = shell.run("erase", "nobody", *ASKED, "--yes", **EVIDENCE)
     assert unknown.returncode == 2
     assert "holds wallet 'nobody'" in unknown.stderr
-    assert shell.run("erase", before.wallet, **EVIDENCE).returncode == 130, "without --yes it asks, and nobody answers"
-    again = erase(Home(shell.home), before.wallet)
+    silent = shell.run("erase", before.wallet, *ASKED, **EVIDENCE)
+    assert silent.returncode == 130, "without --yes it asks, and nobody answers"
+    [recorded] = Home(shell.home).erasures.wallets()
+    again = erase(Home(shell.home), before.wallet, replace(REQUEST, by="another clerk"))
+    assert Home(shell.home).erasures.wallets() == [recorded], "the log names who asked again"
+    assert [each.told.by for each in erasures_of(Home(shell.home))] == ["a clerk", "another clerk"]
     assert (again.transactions, again.files, again.served) == (first["transactions"], {}, 0)
     assert shell.results() == was
+
+
+def test_an_erased_transaction_names_the_entry_of_its_erasure(erasure: ErasedHome) -> None:
+    shell, before, done = erasure
+    home = Home(shell.home)
+    line, *_ = [entry for entry in home.log.entries() if entry["kind"] == "erasure"]
+    assert line["request"] == {"by": "a clerk", "reason": "a contract ended", "ticket": "T-1"}
+    [wallet] = home.erasures.wallets()
+    assert wallet.request == line["request"]
+    [proof] = shell.json("verify", before.tx_id, **EVIDENCE)["proofs"]
+    [told] = proof["erasures"]
+    assert (told["entry"], told["at"], told["record"]) == (line["sequence"], line["at"], wallet.record_id)
+    assert (told["by"], told["reason"], told["ticket"]) == (done["by"], done["reason"], done["ticket"])
+    said = shell.run("verify", before.tx_id, **EVIDENCE)
+    assert said.returncode == 0
+    where = f"entry {line['sequence']} of the log, {line['at']}"
+    assert f"{where}: asked by: a clerk; reason: a contract ended; ticket: T-1" in said.stdout
+    proven = shell.json("verify", "--day", str(DAYS[-1]), "--strict", **EVIDENCE)
+    assert proven["proofs"][0]["erasures"] == []
+
+
+def test_strictly_what_was_erased_is_a_finding(erasure: ErasedHome) -> None:
+    assert erasure.shell.run("verify", erasure.before.tx_id, "--strict", **EVIDENCE).returncode == 1
+
+
+def test_erasures_are_listed_with_who_asked_and_why(erasure: ErasedHome, changeable: Home) -> None:
+    shell, before, done = erasure
+    listed, *_ = shell.json("erasures", **EVIDENCE)["erasures"]
+    assert (listed["by"], listed["reason"], listed["ticket"]) == ASKED[1::2]
+    assert (listed["state"], listed["transactions"]) == ("done", done["transactions"])
+    printed = shell.run("erasures", **EVIDENCE)
+    assert printed.returncode == 0
+    assert before.wallet not in printed.stdout
+    [path] = changeable.erasures.root.iterdir()
+    path.unlink()
+    lost = Shell(changeable.root.parent).run("erasures", "--json", **EVIDENCE)
+    assert (lost.returncode, json.loads(lost.stdout)["erasures"][0]["state"]) == (1, "record gone")
+
+
+def test_an_erasure_of_which_nobody_was_asked_keeps_its_bytes_and_says_so(changeable: Home) -> None:
+    """As releases left them that did not ask."""
+    [wallet] = changeable.erasures.wallets()
+    older = replace(wallet, request=None)
+    changeable.erasures.write(older)
+    entry = {"asset": "erasure", "wallet": older.mark, "record": older.record_id, "partitions": {}}
+    changeable.log.append(entry, run_id="older", at=datetime(2024, 2, 1, tzinfo=UTC))
+    assert b"request" not in next(changeable.erasures.root.iterdir()).read_bytes()
+    assert changeable.erasures.wallets() == [older]
+    told = erasures_of(changeable)[-1]
+    assert (told.state, told.told.by, told.told.at) == (ErasureState.DONE, None, "2024-02-01T00:00:00+00:00")
+    assert "asked by: not recorded; reason: not recorded" in told.told.sentence
+
+
+def test_an_erasure_that_was_begun_is_listed_as_unfinished(whole: Home) -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with armed("erasure.decided", stop), pytest.raises(KeyboardInterrupt):
+        erase(whole, Before.of(whole).wallet)
+    [found] = erasures_of(whole)
+    assert (found.state, found.told.entry, found.told.ticket) == (ErasureState.UNFINISHED, None, "T-1")
+
+
+def test_a_text_that_names_the_wallet_or_a_transaction_is_refused_and_nothing_is_erased(whole: Home) -> None:
+    before, was = Before.of(whole), contents(whole)
+    for naming in (before.wallet, before.tx_ids[0], before.tx_ids[-1]):
+        for name in ("by", "reason", "ticket"):
+            with pytest.raises(SettingsError, match=f"the '{name}' of the erasure names the wallet or one of its"):
+                erase(whole, before.wallet, replace(REQUEST, **{name: f"because of {naming}."}))
+    assert contents(whole) == was
+    assert not whole.erasures.root.exists()
+    assert whole.log.head() == before.head
+
+
+def test_a_transaction_that_is_already_gone_is_not_named_either(changeable: Home, erasure: ErasedHome) -> None:
+    with pytest.raises(SettingsError, match="names the wallet or one of its transactions"):
+        erase(changeable, erasure.before.wallet, replace(REQUEST, reason=f"again: {erasure.before.tx_id}"))
+
+
+def test_without_a_terminal_who_why_and_ticket_are_compulsory(erasure: ErasedHome) -> None:
+    head = Home(erasure.shell.home).log.head()
+    for missing in ("--by", "--reason", "--ticket"):
+        place = ASKED.index(missing)
+        done = erasure.shell.run(
+            "erase", erasure.before.wallet, *ASKED[:place], *ASKED[place + 2 :], "--yes", **EVIDENCE
+        )
+        assert done.returncode == 64
+        assert f"{missing} missing: without a terminal nobody can be asked" in " ".join(done.stderr.split())
+    assert Home(erasure.shell.home).log.head() == head
+
+
+def test_at_a_terminal_they_are_asked_for_and_the_login_name_is_offered(erasure: ErasedHome) -> None:
+    terminal, inside = pty.openpty()
+    command = [str(Path(sys.executable).parent / "anomaly-assets"), "erase", "nobody", "--yes"]
+    environment = {**erasure.shell.environment(), **EVIDENCE, "LOGNAME": "a-login"}
+    options: dict[str, Any] = {"env": environment, "cwd": erasure.shell.folder}
+    with subprocess.Popen(command, stdin=inside, stdout=inside, stderr=inside, **options) as asking:
+        os.close(inside)
+        os.write(terminal, b"\na contract ended\nT-1\n")
+        said = b""
+        with suppress(OSError):  # what Linux answers when nobody has the other end any more
+            while part := os.read(terminal, 4096):
+                said += part
+    os.close(terminal)
+    told = " ".join(said.decode().split())
+    for question in ("who has it erased [a-login]:", "why (no ids: it stays):", "ticket:", "holds wallet 'nobody'"):
+        assert question in told, told
+    assert asking.returncode == 2
 
 
 def test_flags_are_picked_from_what_an_erasure_left(erasure: ErasedHome) -> None:

@@ -12,6 +12,7 @@ from evidence.conftest import DAYS, EVIDENCE
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.store_provider import StoreProvider
+from anomaly_assets.domain.erasure_request import ErasureRequest
 from anomaly_assets.domain.lineage import METRICS, RAW, SCORED
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.explain import explain
@@ -172,7 +173,8 @@ def test_an_erased_transaction_has_a_page_that_says_so(home: Home) -> None:
     run = Run(home, "erasure", lambda: AT, lambda _: None, 5)
     store = StoreProvider.from_settings(settings.redis)
     try:
-        erase_wallet(run, store, row["WALLET_ID"], detectors=["statistical", "isolation_forest"])
+        request = ErasureRequest("a clerk", "a contract ended", "T-1")
+        erase_wallet(run, store, row["WALLET_ID"], request=request, detectors=["statistical", "isolation_forest"])
     finally:
         store.embedded(home).stop()
     proof = Verifier(home).verify(DAY, [row["TX_ID"]])

@@ -1,0 +1,54 @@
+"""``erasures``: which erasures there were, who asked for them and why."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import click
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from anomaly_assets.commands.options import as_json, configured, err, out, require_home
+from anomaly_assets.exit_codes import ExitCode
+from anomaly_assets.settings import Settings
+
+
+@click.command()
+@configured
+@as_json
+def erasures(settings: Settings, as_json: bool) -> None:
+    """List the erasures of a home: when, by whom, why, under which ticket; wallets by digests alone.
+
+    Exit code 1: one is not finished, or its record is gone.
+    """
+    from anomaly_assets.evidence.erasures import ErasureState, erasures_of
+
+    found = erasures_of(require_home(settings))
+    if as_json:
+        click.echo(json.dumps({"erasures": [each.as_json() for each in found]}))
+    else:
+        _print(found)
+    open_ones = [each for each in found if each.state is not ErasureState.DONE]
+    if open_ones:
+        told = f"{len(open_ones)} of them are open: erase the wallet again, or restore its record from a copy"
+        err.print(Text(told, style="yellow"), soft_wrap=True)
+        raise click.exceptions.Exit(ExitCode.FINDING)
+
+
+def _print(found: Sequence[Any]) -> None:
+    from anomaly_assets.evidence.erasures import NOT_RECORDED
+
+    if not found:
+        out.print("nothing was erased")
+        return
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in ("entry", "at", "asked by", "reason", "ticket", "transactions", "state", "wallet"):
+        table.add_column(name, justify="right" if name in {"entry", "transactions"} else "left", overflow="fold")
+    for each in found:
+        told = each.told
+        asked = [text or NOT_RECORDED for text in (told.by, told.reason, told.ticket)]
+        numbers = ["" if number is None else f"{number:,}" for number in (told.entry, each.transactions)]
+        at = (told.at or NOT_RECORDED)[:19].replace("T", " ")
+        table.add_row(*map(Text, (numbers[0], at, *asked, numbers[1], each.state.value, told.wallet[:16])))
+    out.print(table)

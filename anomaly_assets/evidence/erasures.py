@@ -1,0 +1,110 @@
+"""The erasures of a home: who had a wallet erased, when, why and under which ticket, as the publication log tells."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.publication_log import ERASURE, FIRST_RELEASE, kind_of
+
+NOT_RECORDED = "not recorded"
+"""What releases that did not ask left of who asked and why."""
+
+
+class ErasureState(StrEnum):
+    """How far an erasure is."""
+
+    DONE = "done"
+    UNFINISHED = "unfinished"
+    """Its record is not as the log names it: it was begun, and has to be run again."""
+    RECORD_GONE = "record gone"
+    """The log names a record that is not there: rows of the wallet would be let in again."""
+
+
+@dataclass(frozen=True)
+class ErasureEntry:
+    """One erasure.
+
+    Parameters
+    ----------
+    entry : number of the entry of the publication log; None when there is none (yet), and so for ``at``, ``run_id``
+        and ``release``
+    at : when it was done, ISO 8601
+    wallet : salted digest of the wallet's id
+    record : digest of the wallet's record
+    by, reason, ticket : who had it erased, and why; None in entries of releases that did not ask
+    """
+
+    entry: int | None
+    at: str | None
+    run_id: str | None
+    release: str | None
+    wallet: str
+    record: str
+    by: str | None
+    reason: str | None
+    ticket: str | None
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> "ErasureEntry":
+        """That of an entry of the publication log."""
+        release = str(entry.get("release", FIRST_RELEASE))
+        told = (entry["sequence"], entry["at"], entry["run_id"], release, entry["wallet"], entry["record"])
+        return cls(*told, *_asked(entry.get("request")))
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON form."""
+        return asdict(self)
+
+    @property
+    def sentence(self) -> str:
+        """What it says, for people."""
+        where = "no entry of the publication log" if self.entry is None else f"entry {self.entry} of the log"
+        who, why, ticket = (text or NOT_RECORDED for text in (self.by, self.reason, self.ticket))
+        return f"{where}, {self.at or NOT_RECORDED}: asked by: {who}; reason: {why}; ticket: {ticket}"
+
+
+@dataclass(frozen=True)
+class ListedErasure:
+    """An erasure with its state, and how many transactions answer erased since; None when the record is gone."""
+
+    told: ErasureEntry
+    state: ErasureState
+    transactions: int | None
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON form."""
+        return {**self.told.as_json(), "state": self.state.value, "transactions": self.transactions}
+
+
+def erasures_of(home: Home) -> list[ListedErasure]:
+    """Every erasure that the log names, oldest first, then those that were begun and that it does not name.
+
+    Each line of the log is checked by itself; that none is gone is what ``verify`` shows. Raises ``CorruptFile``.
+    """
+    wallets = {wallet.mark: wallet for wallet in home.erasures.wallets()}
+    lines = home.log.mentioning([f'"asset":"{ERASURE}"'])
+    named = [ErasureEntry.of(entry) for entry in lines if kind_of(entry) == ERASURE]
+    last = {each.wallet: each.record for each in named}
+    found = []
+    for each in named:
+        wallet = wallets.get(each.wallet)
+        state = ErasureState.DONE
+        if wallet is None:
+            state = ErasureState.RECORD_GONE
+        elif wallet.record_id != last[each.wallet]:
+            state = ErasureState.UNFINISHED
+        found.append(ListedErasure(each, state, None if wallet is None else wallet.n_transactions))
+    for mark, wallet in wallets.items():
+        if mark not in last:
+            told = ErasureEntry(None, None, None, None, mark, wallet.record_id, *_asked(wallet.request))
+            found.append(ListedErasure(told, ErasureState.UNFINISHED, wallet.n_transactions))
+    return found
+
+
+def _asked(request: Any) -> tuple[str | None, str | None, str | None]:
+    """Who, why and ticket of a request; whatever is no text counts as not recorded."""
+    found = [request.get(name) if isinstance(request, Mapping) else None for name in ("by", "reason", "ticket")]
+    by, reason, ticket = (text if isinstance(text, str) else None for text in found)
+    return by, reason, ticket
