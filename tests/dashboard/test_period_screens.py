@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from evidence.conftest import DAYS, EVIDENCE
 from streamlit.testing.v1 import AppTest
 
+from anomaly_assets.adapters.erasures import ErasedWallet
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.publication import PublicationState, Published
 from anomaly_assets.adapters.verification_log import verifications
@@ -117,8 +118,30 @@ def test_operations_of_a_home_in_order(home: Home, show: Open) -> None:
     assert "Every day of the period is there" in told
     assert "embedded store does not run" in told
     assert "Nothing was verified yet" in told
+    assert "No wallet was erased" in told
     assert not home.store.exists()
     assert verifications(home) == []
+
+
+def test_operations_list_the_erasures_with_who_asked_and_why(home: Home, show: Open) -> None:
+    """One that was done, and one that was begun and is not in the log."""
+    wallets = [
+        ErasedWallet(home.erasures.mark_of("wallet", name), {}, request={"by": name, "reason": "<b>", "ticket": "T-1"})
+        for name in ("first", "second")
+    ]
+    for wallet in wallets:
+        home.erasures.write(wallet)
+    done = wallets[0]
+    entry = {"asset": "erasure", "wallet": done.mark, "record": done.record_id, "partitions": {}}
+    home.log.append({**entry, "request": done.request}, run_id="erase", at=datetime(2024, 2, 1, tzinfo=UTC))
+    screen = show("operations", home, from_=str(DAYS[0]), to=str(DAYS[-1]))
+    assert not screen.exception
+    assert "1 of 2 are open: erase the wallet again" in text_of(screen)
+    [shown] = [each.value for each in screen.dataframe if "ticket" in each.value]
+    assert shown[["by", "reason", "ticket", "state"]].values.tolist() == [
+        ["second", "<b>", "T-1", "unfinished"],
+        ["first", "<b>", "T-1", "done"],
+    ]
 
 
 def test_operations_show_what_is_wrong_and_what_to_do(home: Home, show: Open) -> None:

@@ -1,4 +1,4 @@
-"""How the machinery does: days, the store, refused rows, proofs."""
+"""How the machinery does: days, the store, refused rows, proofs, erasures."""
 
 from datetime import date
 
@@ -12,6 +12,8 @@ from anomaly_assets.dashboard.looks import days_now, store_now
 from anomaly_assets.dashboard.shell import deployment, guarded, nothing, period, plain
 from anomaly_assets.dashboard.tables import day as day_column
 from anomaly_assets.dashboard.tables import listing, number, text
+from anomaly_assets.evidence.erasures import ErasureState, erasures_of
+from anomaly_assets.views.erasures import erasures_table
 from anomaly_assets.views.partitions import State, counts_by_state, not_in_order, remedies, span
 from anomaly_assets.views.quarantine import ledger, refusals, refused
 from anomaly_assets.views.store import StoreState, served_models
@@ -37,6 +39,8 @@ def show() -> None:
         show_quarantine(first, last)
     with guarded():
         show_proofs()
+    with guarded():
+        show_erasures()
 
 
 def show_days(first: date, last: date) -> None:
@@ -160,6 +164,31 @@ def show_proofs() -> None:
         "head": text("head of the publication log"),
     }
     listing(entries_table(entries), "verifications", shown)
+
+
+def show_erasures() -> None:
+    """Who had wallets erased, when and why."""
+    st.subheader("Erasures")
+    found = erasures_of(deployment().home)
+    if not found:
+        st.info("No wallet was erased from this home.", icon=":material/inbox:")
+        return
+    if unfinished := sum(each.state is not ErasureState.DONE for each in found):
+        st.warning(
+            f"{unfinished:,} of {len(found):,} are open: erase the wallet again, or restore its record from a copy.",
+            icon=":material/warning:",
+        )
+    columns = {
+        "entry": number("entry", "of the publication log; empty: none (yet)"),
+        "at": text("at"),
+        "by": text("asked by"),
+        "reason": text("reason"),
+        "ticket": text("ticket"),
+        "transactions": number("transactions", "that answer erased"),
+        "state": text("state"),
+        "wallet": text("wallet", "salted digest of its id"),
+    }
+    listing(erasures_table(found), "erasures", columns)
 
 
 def _store_figures(store: StoreState) -> None:
