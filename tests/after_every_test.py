@@ -1,5 +1,6 @@
 """What holds after every test, wherever it is."""
 
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +20,15 @@ def no_instance_is_left_current() -> Iterator[None]:
     if left is not before:
         _variable().set(before)  # the test that is at fault fails, and no other
         raise AssertionError(f"an instance was entered and not left: {left and left._instance.root_directory}")
+
+
+@pytest.fixture(autouse=True)
+def umask_stays() -> Iterator[None]:
+    """A command that is called in this process sets the umask of its files, as it does in its own."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
 
 
 def _current() -> Any:

@@ -4,7 +4,7 @@ import gc
 from collections.abc import Iterator
 
 import pytest
-from after_every_test import no_instance_is_left_current  # noqa: F401 - fixture
+from after_every_test import no_instance_is_left_current, umask_stays  # noqa: F401 - fixtures
 
 
 @pytest.hookimpl(wrapper=True)

@@ -282,7 +282,9 @@ def test_a_runtime_folder_of_somebody_else_is_refused(
     embedded_in: EmbeddedIn, short_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(short_folder))
-    (short_folder / f"anomaly-assets-{os.getuid()}").mkdir(mode=0o755)
+    theirs = short_folder / f"anomaly-assets-{os.getuid()}"
+    theirs.mkdir()
+    theirs.chmod(0o755)  # whatever the umask
     with pytest.raises(StoreRefused, match="not a folder of this user alone"):
         embedded_in("deep/" * 30 + "store").ensure_running()
 
