@@ -44,8 +44,6 @@ def holder(path: Path) -> Iterator["subprocess.Popen[str]"]:
         assert process.stdout is not None
         process.stdout.readline()
         yield process
-        if process.poll() is None:
-            process.communicate()
 
 
 def hold(path: Path) -> AbstractContextManager[Lease]:

@@ -110,8 +110,8 @@ with exclusive(home.root / "locks" / "day.lock", timeout_seconds=0) as lease:
 def test_members_of_the_group_work_in_the_same_home_and_nobody_else_enters(umask: int) -> None:
     group = next(each for each in grp.getgrall() if each.gr_gid not in {0, os.getegid()})
 
-    def run_as(user: int, *groups: int) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-B", "-c", _AS_MEMBER, str(root)]
+    def run_as(user: int, *groups: int, script: str = _AS_MEMBER) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-B", "-c", script, str(root)]
         return subprocess.run(
             command,
             user=user,
@@ -126,6 +126,12 @@ def test_members_of_the_group_work_in_the_same_home_and_nobody_else_enters(umask
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         Path(folder).chmod(0o755)
         root = Path(folder) / "home"
+        try:
+            can_load = run_as(70_001, script="import anomaly_assets.adapters.home").returncode == 0
+        except PermissionError:
+            can_load = False
+        if not can_load:
+            pytest.skip("this environment lies where only root may enter: no other user can run it")
         prepare_root(root, group.gr_name)
         for user in (70_001, 70_002, 70_001):
             done = run_as(user, group.gr_gid)
