@@ -9,8 +9,7 @@ import dagster as dg
 from dagster._core.scheduler.instigation import InstigatorState
 from dagster._core.storage.tags import BACKFILL_ID_TAG
 
-from anomaly_assets.resources.home import HOME_TAG
-from anomaly_assets.run_tags import PROCESS_TAG
+from anomaly_assets.run_tags import HOME_TAG, PROCESS_TAG
 
 Homes = frozenset[str]
 NOBODY = Homes()

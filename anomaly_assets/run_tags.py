@@ -1,9 +1,14 @@
-"""Tags that tell of a run who runs it."""
+"""Tags of our runs: whose a run is, who runs it, why it was asked for."""
 
 from collections.abc import Mapping
 
 PROCESS_TAG, RUN_TAG = "anomaly_assets/process", "anomaly_assets/run"
 """Which process runs which run: who runs it again, from Dagster's pages for instance, copies both."""
+
+HOME_TAG = "anomaly_assets/home"
+"""The id of the home that a run works on, as several homes may share a Dagster instance."""
+REASON_TAG = "anomaly_assets/reason"
+"""Why a sensor asked for a run."""
 
 
 def is_of_command(run_id: str, tags: Mapping[str, str]) -> bool:

@@ -14,7 +14,8 @@ from anomaly_assets.domain.errors import AnomalyAssetsError, SettingsError
 from anomaly_assets.domain.lineage import RAW, SCORED
 from anomaly_assets.domain.nights import missed_nights
 from anomaly_assets.jobs import NIGHTLY, AssetJob
-from anomaly_assets.resources.home import HOME_TAG, HomeResource, home_tag
+from anomaly_assets.resources.home import HomeResource, home_tag
+from anomaly_assets.run_tags import HOME_TAG
 from anomaly_assets.settings import NightlySettings
 
 

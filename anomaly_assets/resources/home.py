@@ -16,11 +16,10 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.private_files import prepare_root, share_databases
 from anomaly_assets.domain.errors import InstanceUnavailable, PermanentError
 from anomaly_assets.resources.one_day import require_one_day
+from anomaly_assets.run_tags import HOME_TAG
 from anomaly_assets.steps.run import Run
 
 _ENDING = {dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED}
-HOME_TAG = "anomaly_assets/home"
-"""Tag of every run: the id of the home it works on, as several homes may share a Dagster instance."""
 
 
 def home_tag(home: Home) -> dict[str, str]:
@@ -48,7 +47,8 @@ class HomeResource(dg.ConfigurableResource):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Self]:
-        """Refuse a run of another Dagster instance before it writes anything: `erase` would not find its records.
+        """Refuse a run before it writes anything: of another Dagster instance, where `erase` would not find its
+        records, and of several days or none.
 
         A run is seen alive in the home for as long as it has this resource, and tagged with its home.
         """

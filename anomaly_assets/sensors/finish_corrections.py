@@ -18,12 +18,13 @@ from anomaly_assets.jobs import AssetJob
 from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.detection import DetectionResource
 from anomaly_assets.resources.home import HomeResource, home_tag
+from anomaly_assets.run_tags import REASON_TAG
 from anomaly_assets.sensors.of_home import is_of_home
 
 INTERVAL_SECONDS = 30
 LOOKS_BACK = timedelta(days=40)
 """An ended backfill is looked at when it began within so many days: a daemon may have been off for long."""
-REASON_TAG, REASON = "anomaly_assets/reason", "left by a backfill"
+REASON = "left by a backfill"
 _ENDED = [BulkActionStatus.COMPLETED_SUCCESS, BulkActionStatus.COMPLETED_FAILED, BulkActionStatus.FAILED]
 """Whoever cancels a backfill wants what it left to stay as it is."""
 

@@ -17,6 +17,7 @@ from anomaly_assets.jobs import AssetJob
 from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.home import HomeResource, home_tag
 from anomaly_assets.resources.source import TransactionSourceResource
+from anomaly_assets.run_tags import REASON_TAG
 
 INTERVAL_SECONDS = 900
 DAMAGED = (-1, "damaged")
@@ -98,5 +99,5 @@ def _request(facts: DayFacts, now: datetime, home: Mapping[str, str]) -> dg.RunR
     """Asks once an hour for as long as the stored day differs: an ingest that failed is asked for again."""
     key = facts.day.isoformat()
     return dg.RunRequest(
-        run_key=f"{key}:{now:%Y-%m-%dT%H}", partition_key=key, tags={"anomaly_assets/reason": "late_arrivals", **home}
+        run_key=f"{key}:{now:%Y-%m-%dT%H}", partition_key=key, tags={REASON_TAG: "late_arrivals", **home}
     )

@@ -3,7 +3,8 @@
 import dagster as dg
 
 from anomaly_assets.adapters.home import Home
-from anomaly_assets.resources.home import HOME_TAG, home_tag
+from anomaly_assets.resources.home import home_tag
+from anomaly_assets.run_tags import HOME_TAG
 
 
 def is_of_home(context: dg.SensorEvaluationContext, home: Home, run: dg.DagsterRun) -> bool:

@@ -10,8 +10,8 @@ from anomaly_assets.adapters.alerts import AlertTargets
 from anomaly_assets.domain.errors import TransientError
 from anomaly_assets.jobs import NIGHTLY
 from anomaly_assets.resources.clock import ClockResource
-from anomaly_assets.resources.home import HOME_TAG, HomeResource, home_tag
-from anomaly_assets.run_tags import is_of_command
+from anomaly_assets.resources.home import HomeResource, home_tag
+from anomaly_assets.run_tags import HOME_TAG, is_of_command
 
 INTERVAL_SECONDS = 60
 

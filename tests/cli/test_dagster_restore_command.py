@@ -36,7 +36,7 @@ from anomaly_assets.dagster_restore import restore
 from anomaly_assets.dagster_runs import DagsterRuns
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.jobs import DETECT, INGEST
-from anomaly_assets.resources.home import HOME_TAG
+from anomaly_assets.run_tags import HOME_TAG
 from anomaly_assets.settings import Settings, load_settings
 from anomaly_assets.steps.run import Outcome
 from cli.conftest import ASKED, Shell, empty_folder

@@ -20,8 +20,7 @@ from anomaly_assets.composition import build_definitions
 from anomaly_assets.dagster_runs import DagsterRuns, code_location
 from anomaly_assets.jobs import DETECT, NIGHTLY
 from anomaly_assets.resources.clock import ClockResource
-from anomaly_assets.resources.home import HOME_TAG
-from anomaly_assets.run_tags import PROCESS_TAG, RUN_TAG
+from anomaly_assets.run_tags import HOME_TAG, PROCESS_TAG, RUN_TAG
 from anomaly_assets.sensors.dead_runs import MOST_AGAIN, REASON
 from anomaly_assets.settings import Settings, load_settings
 from cli.conftest import Shell

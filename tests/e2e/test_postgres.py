@@ -27,7 +27,7 @@ from anomaly_assets.domain.lineage import RAW, SCORED
 from anomaly_assets.evidence.proof import Outcome
 from anomaly_assets.evidence.verify import Verifier
 from anomaly_assets.jobs import INGEST
-from anomaly_assets.resources.home import HOME_TAG
+from anomaly_assets.run_tags import HOME_TAG
 from anomaly_assets.settings import Settings, load_settings
 
 pytestmark = [

@@ -43,7 +43,7 @@ from anomaly_assets.dagster_erasure import erase_from_dagster
 from anomaly_assets.dagster_instance import open_instance
 from anomaly_assets.dagster_vacuum import _is_earlier
 from anomaly_assets.domain.errors import Busy, SettingsError
-from anomaly_assets.resources.home import HOME_TAG
+from anomaly_assets.run_tags import HOME_TAG
 
 WALLET = "wallet-0042"
 FIRST, SECOND, DAEMON = f"{WALLET} of the first", f"{WALLET} of the second", f"{WALLET} of a daemon"

@@ -10,7 +10,7 @@ import pytest
 
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.evidence.stale import stale_partitions
-from anomaly_assets.resources.home import HOME_TAG
+from anomaly_assets.run_tags import HOME_TAG
 from anomaly_assets.sensors.finish_corrections import walked
 from graph.deployment import Deployment, source_of, standing
 from graph.invented import BUSY, DAY, FIRST, deliver, extra, ordinary_day

@@ -5,7 +5,7 @@ import stat
 import pytest
 
 from anomaly_assets.jobs import INGEST
-from anomaly_assets.resources.home import HOME_TAG
+from anomaly_assets.run_tags import HOME_TAG
 from graph.conftest import Prepared
 from graph.deployment import Deploy, source_of
 from graph.invented import DAY, FIRST

@@ -14,7 +14,7 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 from anomaly_assets.adapters.failpoints import armed
 from anomaly_assets.adapters.verification_log import verifications
 from anomaly_assets.jobs import NIGHTLY
-from anomaly_assets.resources.home import HOME_TAG
+from anomaly_assets.run_tags import HOME_TAG
 from graph.conftest import Prepared
 from graph.deployment import CHECKS, Deploy, Deployment, source_of
 from graph.invented import BUSY, DAY, FIRST, ROWS_PER_DAY, days_from, deliver, extra, ordinary_day

@@ -17,8 +17,7 @@ from anomaly_assets.domain.errors import TransientError
 from anomaly_assets.domain.forgetting import Forgotten
 from anomaly_assets.jobs import DETECT, INGEST, NIGHTLY
 from anomaly_assets.resources.clock import ClockResource
-from anomaly_assets.resources.home import HOME_TAG
-from anomaly_assets.run_tags import RUN_TAG
+from anomaly_assets.run_tags import HOME_TAG, RUN_TAG
 from anomaly_assets.sensors.run_failure_alert import alert_of
 from graph.deployment import Deploy, Deployment, source_of
 from graph.invented import DAY
