@@ -34,6 +34,7 @@ LAYERS = [
         "dagster_erasure",
         "dagster_instance",
         "dagster_owners",
+        "dagster_partitions",
         "dagster_provenance",
         "dagster_records",
         "dagster_restore",
