@@ -30,6 +30,8 @@ from graph.invented import MIDDLING, deliver, extra, ordinary_day
 from postgres_server import NO_POSTGRES, postgres_server
 from short_folders import short_base
 
+from anomaly_assets.adapters.failpoints import ENV as FAILPOINTS
+
 ASKED = ("--by", "a clerk", "--reason", "a contract ended", "--ticket", "T-1")
 WINDOW, NIGHTS = 4, 8
 HASH_SEED = "2"
@@ -123,8 +125,8 @@ class Place:
         assert fails or done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def start(self) -> None:
-        """Start webserver and daemon, each a process group of its own."""
+    def start(self, **more: str) -> None:
+        """Start webserver and daemon, each a process group of its own; ``more`` of their environment."""
         self.environment |= {"DAGSTER_HOME": self.run("dagster-home").strip(), "PYTHONHASHSEED": HASH_SEED}
         if self.environment["DAGSTER_HOME"] not in self.instances:
             self.instances.append(self.environment["DAGSTER_HOME"])
@@ -135,7 +137,7 @@ class Place:
                     subprocess.Popen(
                         [BIN / command[0], *command[1:]],
                         cwd=self.folder,
-                        env=self.environment,
+                        env={**self.environment, **more},
                         stdout=log,
                         stderr=log,
                         start_new_session=True,
@@ -238,7 +240,8 @@ def week(place: Place, receiver: Receiver, wallet: str) -> set[date]:
     )
     newest = days[-NIGHTS - 1]
     place.run("backfill", "--from", str(newest - timedelta(days=1)), "--to", str(newest))
-    place.start()
+    # each night stops there, so that the host finds two to die in however quick it is
+    place.start(**{FAILPOINTS: "scored_transactions.staged=stop"})
     until("two nights go on", lambda: len(place.ids(dg.DagsterRunStatus.STARTED)) >= 2)
     died = place.ids(dg.DagsterRunStatus.STARTED)
     place.die()
