@@ -19,7 +19,7 @@ from anomaly_assets.checks.published_models_match import published_models_match_
 from anomaly_assets.checks.sampled_flags_verify import sampled_flags_verify_check
 from anomaly_assets.checks.score_bounds import anomaly_rate_within_bounds_check, coverage_within_bounds_check
 from anomaly_assets.checks.scores_follow import scores_follow_from_current_days_check
-from anomaly_assets.jobs import build_jobs
+from anomaly_assets.jobs import AssetJob, build_jobs
 from anomaly_assets.partitions import daily_partitions, trailing_window_mapping
 from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.detection import BoundsResource, DetectionResource
@@ -63,7 +63,7 @@ def build_definitions(settings: Settings, *, runs_at_once: int | None = None) ->
             sampled_flags_verify_check(days),
         ],
         jobs=[ingest, detect, nightly],
-        schedules=[nightly_schedule(nightly, settings.first_day, settings.nightly, switched_on=real)],
+        schedules=_schedules(settings, nightly, switched_on=real),
         sensors=[
             late_arrivals_sensor(
                 ingest,
@@ -97,6 +97,21 @@ def build_definitions(settings: Settings, *, runs_at_once: int | None = None) ->
         },
         executor=dg.in_process_executor,
     )
+
+
+def _schedules(settings: Settings, nightly: AssetJob, *, switched_on: bool) -> list[dg.ScheduleDefinition]:
+    if settings.nights is None:
+        return []
+    return [
+        nightly_schedule(
+            nightly,
+            settings.first_day,
+            settings.nightly,
+            cron=settings.nights,
+            complete_until=settings.source.complete_until,
+            switched_on=switched_on,
+        )
+    ]
 
 
 def graph_of(settings: Settings) -> Graph:

@@ -24,20 +24,25 @@ def nightly_schedule(
     first_day: date,
     nightly: NightlySettings,
     *,
+    cron: str,
+    complete_until: date | None = None,
     switched_on: bool,
 ) -> dg.ScheduleDefinition:
-    """Runs the newest finished day; switched on when a real source is configured."""
+    """Runs the newest finished day; switched on when a real source is configured.
+
+    Data that is finished has a last day, ``complete_until``: nights after it only make up what was missed.
+    """
     tags = {RETRIES_TAG: str(nightly.missing_day_retries), WAIT_TAG: str(nightly.missing_day_wait_seconds)}
     config = {"ops": {RAW: {"config": {"late_days": nightly.late_days}}}}
     status = dg.DefaultScheduleStatus.RUNNING if switched_on else dg.DefaultScheduleStatus.STOPPED
 
-    if not is_valid_cron_schedule(nightly.cron):
-        raise SettingsError(f"nightly.cron is {nightly.cron!r}", expected="a cron expression such as '0 2 * * *'")
+    if not is_valid_cron_schedule(cron):
+        raise SettingsError(f"nightly.cron is {cron!r}", expected="a cron expression such as '0 2 * * *', or none")
 
     @dg.schedule(
         name="nightly",
         job=job,
-        cron_schedule=nightly.cron,
+        cron_schedule=cron,
         execution_timezone="UTC",
         default_status=status,
         description=f"Scores yesterday; first ingests the {nightly.late_days} days before it again, for late rows. "
@@ -49,10 +54,15 @@ def nightly_schedule(
         finished = context.scheduled_execution_time.astimezone(UTC).date() - ONE_DAY
         if finished < first_day:
             return dg.SkipReason(f"no day is finished yet: first_day is {first_day}")
-        missed = _missed(context, home.open(), finished, nightly.catch_up_days)
+        is_over = complete_until is not None and finished > complete_until
+        before = complete_until + ONE_DAY if complete_until is not None and is_over else finished
+        missed = _missed(context, home.open(), before, nightly.catch_up_days)
+        days = missed if is_over else [*missed, finished]
+        if not days:
+            return dg.SkipReason(f"the data is complete until {complete_until} (source.complete_until)")
         return [
             dg.RunRequest(run_key=day, partition_key=day, run_config=config, tags={**tags, **home_tag(home.open())})
-            for day in map(date.isoformat, [*missed, finished])
+            for day in map(date.isoformat, days)
         ]
 
     return nightly_run

@@ -7,7 +7,7 @@ between levels: ``ANOMALY_STATISTICAL__ZSCORE_THRESHOLD=4``), the file ``anomaly
 
 import os
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -33,6 +33,7 @@ from anomaly_assets.settings_snowflake import PublishedScoresSettings, Snowflake
 if TYPE_CHECKING:
     from anomaly_assets.domain.border import BorderRules
     from anomaly_assets.domain.detectors.base import Detector
+    from anomaly_assets.domain.due_days import Due
 
 SETTINGS_FILE = "anomaly.yaml"
 CONFIG_ENV = "ANOMALY_CONFIG"
@@ -92,6 +93,11 @@ class SourceSettings(Section):
     """Where transactions come from."""
 
     kind: Literal["synthetic", "files", "snowflake"] = Field("synthetic", description="Which source is read.")
+    complete_until: date | None = Field(
+        None,
+        description="Last day of data that is finished: the schedule asks for no later day, and none is due; none: "
+        "data goes on.",
+    )
     synthetic: SyntheticSettings = SyntheticSettings()
     files: FilesSettings = FilesSettings()
     snowflake: SnowflakeTableSettings = SnowflakeTableSettings()
@@ -243,7 +249,12 @@ class ArchiveSettings(Section):
 class NightlySettings(Section):
     """The nightly schedule."""
 
-    cron: str = Field("0 2 * * *", description="When the nightly run of yesterday starts, UTC.")
+    cron: str = Field(
+        "0 2 * * *", description="When the nightly run of yesterday starts, UTC; `none`: no schedule, no day is due."
+    )
+    due_after_hours: Annotated[float, Ge(0), Le(72)] = Field(
+        6.0, description="Hours after `nightly.cron` until the day counts as missing where it is not scored."
+    )
     late_days: Annotated[int, Ge(0), Le(60)] = Field(
         3, description="Days before the run's day that are ingested again, for rows that arrived late."
     )
@@ -360,6 +371,37 @@ class Settings(Section):
     @property
     def _own_instance(self) -> Path:
         return self.home / "dagster"
+
+    @field_validator("source")
+    @classmethod
+    def _complete_after_the_first_day(cls, source: SourceSettings, info: ValidationInfo) -> SourceSettings:
+        first_day = info.data.get("first_day")
+        if first_day and source.complete_until and source.complete_until < first_day:
+            raise ValueError(
+                f"complete_until is {source.complete_until}, and first_day is {first_day}: it holds no day"
+            )
+        return source
+
+    @property
+    def nights(self) -> str | None:
+        """Cron expression of the nights that bring days, UTC; None: none do."""
+        return None if self.nightly.cron == "none" else self.nightly.cron
+
+    def due(self, now: datetime) -> "Due":
+        """The last day that should be there at ``now`` (zone-aware).
+
+        A synthetic source invents any day when it is asked: its days are due only once it has a last one.
+        """
+        from anomaly_assets.domain.due_days import due_day  # noqa: PLC0415  few commands ask
+
+        real = self.source.kind != "synthetic"
+        return due_day(
+            now,
+            first_day=self.first_day,
+            cron=self.nights if real else None,
+            due_after=timedelta(hours=self.nightly.due_after_hours),
+            complete_until=self.source.complete_until,
+        )
 
     @property
     def detection(self) -> "Detection":

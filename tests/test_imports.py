@@ -63,8 +63,8 @@ WITH_DAGSTER = {"partitions", *(part for layer in LAYERS[9:] for part in layer)}
     "reporting",
     "commands",
 }
-DOMAIN_LIBRARIES = {"numpy", "numba", "llvmlite", "pyarrow", "sklearn", "zstandard"}
-"""llvmlite is what numba's intrinsics are written in, zstandard compresses models."""
+DOMAIN_LIBRARIES = {"croniter", "numpy", "numba", "llvmlite", "pyarrow", "sklearn", "zstandard"}
+"""croniter reads cron expressions, llvmlite is what numba's intrinsics are written in, zstandard compresses models."""
 OUTSIDE_WORLD = {
     "glob",
     "http",

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,21 @@ def test_the_environment_knows_every_type(folder: Path) -> None:
     assert settings.source.files.columns == {"tx_id": "trans_num", "wallet_id": "cc_num", "org_name": "merchant"}
     assert settings.alerts.file == folder / "alerts.jsonl"
     assert settings.nightly.cron == "0 3 * * *"
+
+
+def test_data_cannot_be_finished_before_the_home_begins(folder: Path) -> None:
+    with pytest.raises(SettingsError, match="complete_until is 2023-12-31, and first_day is 2024-01-01"):
+        load(folder, "source: {complete_until: 2023-12-31}")
+
+
+def test_days_are_due_by_the_schedule_of_a_real_source_alone(folder: Path) -> None:
+    noon = datetime(2024, 3, 10, 12, tzinfo=UTC)
+    files = "source: {kind: files, files: {path: here}}"
+    assert load(folder, "").due(noon).day is None, "a synthetic source invents any day when it is asked"
+    assert load(folder, "source: {complete_until: 2024-02-01}").due(noon).day == date(2024, 2, 1)
+    assert load(folder, files).due(noon).day == date(2024, 3, 9)
+    assert load(folder, f"{files}\nnightly: {{due_after_hours: 11}}").due(noon).day == date(2024, 3, 8)
+    assert load(folder, f"{files}\nnightly: {{cron: none}}").due(noon).day is None
 
 
 def test_an_empty_variable_is_one_that_is_not_set(folder: Path) -> None:

@@ -64,6 +64,11 @@ def test_before_the_first_day_is_over_there_is_nothing_to_run(deploy: Deploy, de
     assert request.partition_key == FIRST.isoformat()
 
 
+def test_without_a_schedule_there_is_no_nightly(deploy: Deploy, deliveries: Path) -> None:
+    deployment = deploy(**source_of(deliveries), **{"nightly.cron": "none"})
+    assert not list(deployment.definitions.get_repository_def().schedule_defs)
+
+
 def days_asked(deployment: Deployment, day: date) -> list[str | None]:
     """Days that a tick on ``day`` asks for, in order."""
     return [request.partition_key for request in asked(deployment, datetime.combine(day, time(2), UTC))]
@@ -90,6 +95,23 @@ def test_nights_that_an_outage_swallowed_are_made_up_oldest_first_and_once(on_di
         status = dg.DagsterRunStatus.STARTED if day == missed[0] else dg.DagsterRunStatus.FAILURE
         on_disk.instance.create_run_for_job(night, tags={"dagster/partition": day}, status=status)
     assert days_asked(on_disk, back) == missed[2:]
+
+
+def test_after_the_last_day_of_finished_data_nights_only_make_up_what_was_missed(
+    on_disk: Deployment, deploy: Deploy, prepared: Prepared
+) -> None:
+    on_disk.detect(DAY)
+    last = DAY + timedelta(days=2)
+    finished = deploy(beside=on_disk, **source_of(prepared.files), **{"source.complete_until": str(last)})
+    finished.instance = on_disk.instance
+    assert days_asked(finished, last) == [str(NEXT)]
+    assert days_asked(finished, last + timedelta(days=1)) == [str(NEXT), str(last)]
+    assert days_asked(finished, last + timedelta(days=9)) == [str(NEXT), str(last)]
+    for day in (NEXT, last):
+        night = finished.definitions.resolve_job_def(NIGHTLY)
+        tags = {"dagster/partition": str(day), HOME_TAG: finished.home.home_id}
+        finished.instance.create_run_for_job(night, tags=tags, status=dg.DagsterRunStatus.STARTED)
+    assert days_asked(finished, last + timedelta(days=9)) == []
 
 
 def test_nights_of_another_home_in_the_same_instance_are_not_those_of_this_one(on_disk: Deployment) -> None:

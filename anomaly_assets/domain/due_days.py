@@ -1,0 +1,70 @@
+"""Which day should be there now: how new data is goes by the clock, not by the newest day that happens to lie here."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from croniter import croniter
+
+from anomaly_assets.domain.days import ONE_DAY
+from anomaly_assets.domain.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class Due:
+    """The last day that should be ingested, scored and measured by now.
+
+    Parameters
+    ----------
+    day : that day; None when no day is due
+    because : why this one, or why none, as the end of a sentence
+    """
+
+    day: date | None
+    because: str
+
+    def days_behind(self, newest: date | None, first_day: date) -> int | None:
+        """How many days after ``newest`` are due, 0 when it is the due day or a later one; None when no day is due.
+
+        Without a ``newest`` all days from ``first_day`` on are behind.
+        """
+        if self.day is None:
+            return None
+        return max((self.day - (newest or first_day - ONE_DAY)).days, 0)
+
+
+def due_day(
+    now: datetime, *, first_day: date, cron: str | None, due_after: timedelta, complete_until: date | None = None
+) -> Due:
+    """The day that should be there at ``now``.
+
+    A night of the schedule scores the day before it and has ``due_after`` for that. Data that is finished has a last
+    day, and nothing after it is ever due.
+
+    Parameters
+    ----------
+    now : zone-aware
+    first_day : first day of the home
+    cron : cron expression of the nights, in UTC, as Dagster reads it; None: no schedule brings days
+    due_after : time that a night has until its day counts as missing
+    complete_until : last day of data that is finished; None: data goes on
+
+    Raises ``SettingsError`` when ``cron`` is none.
+    """
+    if cron is not None:
+        if not croniter.is_valid(cron):
+            raise SettingsError(f"nightly.cron is {cron!r}", expected="a cron expression such as '0 2 * * *', or none")
+        night = croniter(cron, now.astimezone(UTC) - due_after + _SMALLEST).get_prev(datetime)
+        day, because = night.date() - ONE_DAY, f"the night of {night:%Y-%m-%d %H:%M} UTC should have scored it"
+        if complete_until is not None and complete_until < day:
+            day, because = complete_until, f"the data is complete until {complete_until}"
+    elif complete_until is not None and complete_until < now.astimezone(UTC).date():
+        day, because = complete_until, f"the data is complete until {complete_until}"
+    else:
+        return Due(None, "no schedule brings days")
+    if day < first_day:
+        return Due(None, f"the first day of the home, {first_day}, is not due yet")
+    return Due(day, because)
+
+
+_SMALLEST = timedelta(microseconds=1)
+"""A night that begins at this very moment has begun; croniter looks strictly before."""
