@@ -1,7 +1,10 @@
 """The command line: arguments and printing only."""
 
 import json
+import os
 import secrets
+import select
+import sys
 import time
 import traceback
 from collections.abc import Iterator
@@ -54,7 +57,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a user's mistake is no traceback."""
         try:
-            return super().invoke(ctx)
+            return self._printed(ctx)
         except click.exceptions.Exit as ended:
             raise click.exceptions.Exit(int(ended.exit_code)) from None  # a plain number, for callers in Python too
         except click.ClickException as error:
@@ -64,12 +67,34 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             text, code = GOES_ON, ExitCode.INTERRUPTED
         except Exception as error:  # noqa: BLE001 - Python itself would end with 1, which says that something was found
+            if isinstance(error, BrokenPipeError) and _nobody_reads():
+                raise click.exceptions.Exit(int(ExitCode.INTERRUPTED)) from None
             is_known = isinstance(error, AnomalyAssetsError | OSError | BrokenExecutor)
             if ctx.params.get("debug") or not is_known:
                 traceback.print_exc()
             text, code = str(error) if isinstance(error, AnomalyAssetsError) else _named(error), code_of(error)
         err.print(Text(f"error: {text}", style="red"))
         raise click.exceptions.Exit(int(code)) from None
+
+    def _printed(self, ctx: click.Context) -> Any:
+        """Run the command, and notice here when nobody reads the last of what it printed."""
+        try:
+            result = super().invoke(ctx)
+        except click.exceptions.Exit:
+            sys.stdout.flush()
+            raise
+        sys.stdout.flush()
+        return result
+
+
+def _nobody_reads() -> bool:
+    """Whether whoever read what is printed has read enough, as in ``report | head``; nothing more is printed then."""
+    pipe = select.poll()
+    pipe.register(sys.stdout, select.POLLERR)
+    gone = any(event & select.POLLERR for _, event in pipe.poll(0))
+    if gone:  # Python itself would fail over what it has not printed yet
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return gone
 
 
 def _named(error: Exception) -> str:

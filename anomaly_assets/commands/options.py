@@ -22,7 +22,17 @@ if TYPE_CHECKING:
     from anomaly_assets.backfill import Progress as Receiver
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-out, err = Console(highlight=False), Console(stderr=True, highlight=False)
+
+
+class _Printed(Console):
+    """What commands print on; whoever stops reading is met in one place, where commands end."""
+
+    def on_broken_pipe(self) -> None:
+        """Let the error through that is being handled."""
+        raise  # noqa: PLE0704 - rich calls this while it handles it
+
+
+out, err = _Printed(highlight=False), _Printed(stderr=True, highlight=False)
 """Where results and messages go; programs read ``--json`` instead."""
 
 

@@ -1,6 +1,9 @@
 """One table of exit codes, over every command that there is."""
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -145,6 +148,20 @@ def test_an_error_that_nobody_expected_is_a_failure_and_no_finding() -> None:
 
     done = CliRunner().invoke(Commands("tool", [faulty]), ["faulty"])
     assert (done.exit_code, "ZeroDivisionError" in done.stderr, "Traceback" in done.stderr) == (70, True, True)
+
+
+@pytest.mark.parametrize("words", [("report",), ("report", "--json"), ("stale", "--json")], ids=" ".join)
+def test_a_reader_that_has_read_enough_ends_a_command_quietly(scored: Shell, words: tuple[str, ...]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [str(Path(sys.executable).parent / "anomaly-assets"), *words]
+    # other settings than those of the scores: stale would end with 1
+    environment = {**scored.environment(), **SMALL, "ANOMALY_STATISTICAL__ZSCORE_THRESHOLD": "4"}
+    done = subprocess.run(
+        command, cwd=scored.folder, env=environment, stdout=write, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (130, "")
 
 
 def test_the_table_of_the_docs_is_that_of_the_code() -> None:
