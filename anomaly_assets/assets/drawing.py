@@ -189,7 +189,7 @@ def _places(
 
 @cache
 def _font(size: float) -> ImageFont.FreeTypeFont:
-    """The font that Pillow brings along, so that every machine draws the same."""
+    """The font that Pillow brings along: no font of the machine decides how a picture looks."""
     font = ImageFont.load_default(size)
     if not isinstance(font, ImageFont.FreeTypeFont):
         raise TypeError("Pillow was built without FreeType, which draws the words of pictures")

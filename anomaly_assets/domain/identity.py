@@ -1,4 +1,4 @@
-"""Canonical bytes and SHA-256 digests: equal content, equal identity, on any machine.
+"""Canonical bytes and SHA-256 digests: equal content, equal identity, whatever the byte order.
 
 Canonical JSON has sorted keys, no spaces and numbers as Python prints them; floats of arrays and tables are
 little-endian IEEE 754 with -0.0 made 0.0; text is UTF-8.

@@ -1,8 +1,9 @@
-"""Arithmetic that gives the same bytes on every CPU: logarithms, exponentials, order statistics, moments.
+"""Arithmetic on IEEE 754 alone: logarithms, exponentials, order statistics, moments.
 
 numpy's vectorised ``log1p`` and ``power`` differ between CPU families in the last bit, which changes models. Everything
 here uses IEEE 754 ``+ - * /``, ``sqrt``, ``frexp``, ``ldexp`` and comparisons only, in a fixed order, compiled by numba
-without fastmath (so without contraction and reordering). Tables come from :mod:`decimal`, not from the C library.
+without fastmath (so without contraction and reordering), so that the bytes of a result are those of another CPU;
+``docs/method.md`` says where that was tried. Tables come from :mod:`decimal`, not from the C library.
 
 Compiled functions elsewhere take arrays made here instead of calling these functions: numba does not notice that a
 function of another file has changed and would go on using its old code.

@@ -5,7 +5,8 @@ time and in any order, because every random number is a function of (seed, day, 
 
 **Arithmetic.** Random integers are Philox outputs; everything after them uses + - * / sqrt, floor and shifts of IEEE
 doubles (logarithm, exponential and normal quantile included, see ``arithmetic``). Amounts end as whole cents and times
-as whole microseconds. So a day is the same bytes on every CPU family, not merely on one.
+as whole microseconds. So no code that a CPU family chooses decides the bytes of a day; ``docs/method.md`` says where
+that was tried.
 
 **Who** (``wallets``). The wallet of rank r among n makes traffic in proportion to ((r - 1/2)/n + 0.005)^-1.5, a law of
 Zipf and Mandelbrot that keeps its shape when n grows: 5 % of the wallets make three quarters of the traffic, and no

@@ -1,8 +1,8 @@
-"""Logarithm, exponential and normal quantile from + - * / and sqrt alone: the same bits on every CPU.
+"""Logarithm, exponential and normal quantile from + - * / and sqrt alone.
 
 numpy's own transcendental functions pick their code by CPU and differ in the last bit between families. The ufuncs used
-here (arithmetic, ``sqrt``, ``floor``, ``rint``, ``frexp``, ``ldexp``) are exact or correctly rounded everywhere, and no
-multiplication is fused with an addition because each is a pass of its own.
+here (arithmetic, ``sqrt``, ``floor``, ``rint``, ``frexp``, ``ldexp``) are exact or correctly rounded by IEEE 754, and
+no multiplication is fused with an addition because each is a pass of its own.
 
 Sources: fdlibm ``e_log.c`` and ``e_exp.c`` (reduction and coefficients); Wichura 1988, algorithm AS 241, ``PPND16``.
 """
