@@ -19,6 +19,8 @@ from anomaly_assets.checks.published_models_match import published_models_match_
 from anomaly_assets.checks.sampled_flags_verify import sampled_flags_verify_check
 from anomaly_assets.checks.score_bounds import anomaly_rate_within_bounds_check, coverage_within_bounds_check
 from anomaly_assets.checks.scores_follow import scores_follow_from_current_days_check
+from anomaly_assets.dagster_names import DagsterNames
+from anomaly_assets.domain.lineage import MODELS, SCORED
 from anomaly_assets.jobs import AssetJob, build_jobs
 from anomaly_assets.partitions import daily_partitions, trailing_window_mapping
 from anomaly_assets.resources.clock import ClockResource
@@ -41,8 +43,9 @@ def build_definitions(settings: Settings, *, runs_at_once: int | None = None) ->
     """
     compute = Compute.share(settings.compute, runs_at_once=runs_at_once or settings.max_concurrent_runs)
     graph, detection = graph_of(settings), settings.detection
-    days, publishes = graph.days, graph.publishes
-    ingest, detect, nightly = build_jobs(publishes=publishes)
+    days, publishes, names = graph.days, graph.publishes, graph.names
+    models, scored = names.key(MODELS), names.key(SCORED)
+    ingest, detect, nightly = build_jobs(names, publishes=publishes)
     real = settings.source.kind != "synthetic"
     return dg.Definitions(
         assets=with_code_references(
@@ -56,24 +59,25 @@ def build_definitions(settings: Settings, *, runs_at_once: int | None = None) ->
             ]
         ),
         asset_checks=[
-            published_models_match_check(days),
-            coverage_within_bounds_check(days),
-            anomaly_rate_within_bounds_check(days),
-            scores_follow_from_current_days_check(days),
-            sampled_flags_verify_check(days),
+            published_models_match_check(models, days),
+            coverage_within_bounds_check(scored, days),
+            anomaly_rate_within_bounds_check(scored, days),
+            scores_follow_from_current_days_check(scored, days),
+            sampled_flags_verify_check(scored, days),
         ],
         jobs=[ingest, detect, nightly],
-        schedules=_schedules(settings, nightly, switched_on=real),
+        schedules=_schedules(settings, nightly, names, switched_on=real),
         sensors=[
             late_arrivals_sensor(
                 ingest,
+                names,
                 watched_days=settings.nightly.watched_days,
                 switched_on=real,
             ),
-            dead_runs_sensor(nightly),
-            finish_corrections_sensor(detect),
-            run_failure_alert(_alert_targets(settings)),
-            waiting_alerts(_alert_targets(settings)),
+            dead_runs_sensor(nightly, names),
+            finish_corrections_sensor(detect, names),
+            run_failure_alert(_alert_targets(settings), names),
+            waiting_alerts(_alert_targets(settings), names),
         ],
         resources={
             "home": HomeResource(
@@ -99,7 +103,9 @@ def build_definitions(settings: Settings, *, runs_at_once: int | None = None) ->
     )
 
 
-def _schedules(settings: Settings, nightly: AssetJob, *, switched_on: bool) -> list[dg.ScheduleDefinition]:
+def _schedules(
+    settings: Settings, nightly: AssetJob, names: DagsterNames, *, switched_on: bool
+) -> list[dg.ScheduleDefinition]:
     if settings.nights is None:
         return []
     return [
@@ -107,6 +113,7 @@ def _schedules(settings: Settings, nightly: AssetJob, *, switched_on: bool) -> l
             nightly,
             settings.first_day,
             settings.nightly,
+            names,
             cron=settings.nights,
             complete_until=settings.source.complete_until,
             switched_on=switched_on,
@@ -120,9 +127,12 @@ def graph_of(settings: Settings) -> Graph:
         daily_partitions(settings.first_day),
         trailing_window_mapping(settings.window.days),
         settings.dashboard.address,
+        DagsterNames(settings.dagster.key_prefix),
+        settings.dagster.owners,
         publishes=settings.published_scores.table is not None,
         # the path alone: whoever reaches the pages by another host stays there
         prefix=urlsplit(settings.dashboard.dagster_address).path.rstrip("/"),
+        group_name=settings.dagster.group_name,
     )
 
 

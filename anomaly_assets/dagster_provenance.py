@@ -23,6 +23,7 @@ from dagster._core.definitions.data_version import (
     get_input_event_pointer_tag,
 )
 
+from anomaly_assets.dagster_names import DagsterNames
 from anomaly_assets.domain.lineage import Compared
 
 BEFORE_EVERYTHING = -1
@@ -35,10 +36,11 @@ class Recorded:
     Parameters
     ----------
     instance : is asked once; what is reported later is told to :meth:`add`
+    names : what the assets are called in it
     """
 
-    def __init__(self, instance: dg.DagsterInstance, assets: Iterable[str]) -> None:
-        self._instance = instance
+    def __init__(self, instance: dg.DagsterInstance, assets: Iterable[str], names: DagsterNames) -> None:
+        self._instance, self.names = instance, names
         self._ids: dict[tuple[str, str], int] = {}
         self._versions: dict[tuple[str, str], str] = {}
         self._newest: dict[str, tuple[int, str]] = {}
@@ -72,7 +74,7 @@ class Recorded:
 
     def judged(self, asset: str, checks: Iterable[str]) -> set[tuple[str, str]]:
         """(check, partition) of the checks that judged the newest materialization of a partition."""
-        keys = [dg.AssetCheckKey(dg.AssetKey(asset), check) for check in checks]
+        keys = [dg.AssetCheckKey(self.names.key(asset), check) for check in checks]
         infos = self._instance.event_log_storage.get_asset_check_partition_info(keys)
         return {(info.check_key.name, info.partition_key) for info in infos if info.partition_key and info.is_current}
 
@@ -103,7 +105,7 @@ class Recorded:
             return False
         asset, key = partition
         before = self._instance.get_latest_data_version_record(
-            dg.AssetKey(asset), partition_key=key, before_cursor=storage_id
+            self.names.key(asset), partition_key=key, before_cursor=storage_id
         )
         version = extract_data_version_from_entry(before.event_log_entry) if before else None
         return version is None or version.value != self._versions[partition]
@@ -111,7 +113,7 @@ class Recorded:
     def _read(self, asset: str) -> None:
         storage, key, kind = (
             self._instance.event_log_storage,
-            dg.AssetKey(asset),
+            self.names.key(asset),
             dg.DagsterEventType.ASSET_MATERIALIZATION,
         )
         tags = storage.get_latest_tags_by_partition(key, kind, [DATA_VERSION_TAG])
@@ -138,7 +140,7 @@ def version_tags(
     """
     tags = {CODE_VERSION_TAG: code_version}
     for asset, made_from, used in inputs:
-        pointer = recorded.pointer(asset, made_from)
-        tags[get_input_data_version_tag(dg.AssetKey(asset))] = recorded.input_version(asset, used)
-        tags[get_input_event_pointer_tag(dg.AssetKey(asset))] = NULL_EVENT_POINTER if pointer is None else str(pointer)
+        pointer, key = recorded.pointer(asset, made_from), recorded.names.key(asset)
+        tags[get_input_data_version_tag(key)] = recorded.input_version(asset, used)
+        tags[get_input_event_pointer_tag(key)] = NULL_EVENT_POINTER if pointer is None else str(pointer)
     return {**tags, DATA_VERSION_TAG: data_version, DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}

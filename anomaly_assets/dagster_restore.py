@@ -100,13 +100,13 @@ class _Restoring:
     ) -> None:
         lineage = Lineage(home.lake, settings.detection.settings_id)
         commits = Commits.read(home.log)
-        self._deployment = Deployment(
-            settings, home, Tables(home), graph_of(settings), instance, server, lineage, commits
-        )
+        graph = graph_of(settings)
+        self._deployment = Deployment(settings, home, Tables(home), graph, instance, server, lineage, commits)
+        self._names = graph.names
         self._table = settings.published_scores.table
         self._assets = [*ORDER, *([PUBLISHED] if self._table else [])]
         self._graph = build_definitions(settings).resolve_asset_graph()
-        self._recorded = Recorded(instance, self._assets)
+        self._recorded = Recorded(instance, self._assets, self._names)
         self._instance, self._now, self._done = instance, now, Restored()
 
     def run(self, progress: Progress) -> Restored:
@@ -162,12 +162,13 @@ class _Restoring:
 
     def _report(self, partition: Partition, checks: set[str]) -> None:
         asset, day, home = partition.asset, partition.day, home_tag(self._deployment.home)
+        key = self._names.key(asset)
         mark = {REPORTED: dg.MetadataValue.timestamp(self._now())}
         materialization = None
         if not self._has(partition):
             checks = set(partition.checks)
             materialization = dg.AssetMaterialization(
-                asset,
+                key,
                 partition=day.isoformat(),
                 metadata={**partition.metadata(), **mark},
                 tags={**self._tags(partition), **home},  # no run tells whose it is
@@ -179,21 +180,21 @@ class _Restoring:
             self._instance.report_runless_asset_event(materialization)
             self._done.materializations += 1
         failpoint(f"{asset}.reported")
-        target = newest_materialization(self._instance, asset, day)
+        target = newest_materialization(self._instance, key, day)
         if materialization is not None and target is not None:
             self._recorded.add(asset, day, partition.data_version, target.storage_id)
         whose = {name: dg.MetadataValue.text(home_id) for name, home_id in home.items()}
-        _forget_reported(self._instance, asset, day, checks)
+        _forget_reported(self._instance, key, day, checks)
         for result in results:
             marked = result._replace(metadata={**result.metadata, **mark, **whose})
-            self._instance.report_runless_asset_event(evaluation_of(marked, asset, day, target))
+            self._instance.report_runless_asset_event(evaluation_of(marked, key, day, target))
             self._done.checks += 1
 
     def _tags(self, partition: Partition) -> dict[str, str]:
-        node = self._graph.get(dg.AssetKey(partition.asset))
+        node = self._graph.get(self._names.key(partition.asset))
         made_from = sorted(partition.made_from, key=lambda each: each.edge.partition)
         inputs = []
-        for upstream in sorted(key.to_user_string() for key in node.parent_keys):
+        for upstream in sorted(filter(None, map(self._names.asset, node.parent_keys))):
             edges = [each for each in made_from if each.edge.asset == upstream]
             inputs.append((upstream, edges, [version for each in edges if (version := self._version(each.edge))]))
         code_version = partition.code_version(str(node.code_version))
@@ -206,7 +207,7 @@ class _Restoring:
         return data_version_of(self._deployment.home.lake.require(MODELS, edge.day, edge.revision))
 
 
-def _forget_reported(instance: dg.DagsterInstance, asset: str, day: date, checks: set[str]) -> None:
+def _forget_reported(instance: dg.DagsterInstance, asset: dg.AssetKey, day: date, checks: set[str]) -> None:
     """Remove what was reported of some checks of a day: Dagster's database takes one result without a run of each.
 
     Killed before the new ones are reported, the day counts as not checked, and the next call reports them.
@@ -215,7 +216,7 @@ def _forget_reported(instance: dg.DagsterInstance, asset: str, day: date, checks
     if not isinstance(storage, SqlEventLogStorage):
         return
     reported = sa.and_(
-        table.c.asset_key == dg.AssetKey(asset).to_string(),
+        table.c.asset_key == asset.to_string(),
         table.c.check_name.in_(sorted(checks)),
         table.c.run_id == RUNLESS_RUN_ID,
         table.c.partition == day.isoformat(),

@@ -26,7 +26,7 @@ from dagster._core.utils import make_new_run_id
 
 from anomaly_assets.adapters.heartbeats import Heartbeats
 from anomaly_assets.adapters.home import Home
-from anomaly_assets.composition import build_definitions
+from anomaly_assets.composition import build_definitions, graph_of
 from anomaly_assets.dagster_instance import open_instance, prepare_instance
 from anomaly_assets.dagster_server import answered
 from anomaly_assets.interrupts import Interrupts, noticed
@@ -101,10 +101,13 @@ class DagsterRuns:
             pool.shutdown(cancel_futures=True)
 
     def one(self, job: str, day: date) -> RunResult:
-        """Run ``job`` for one day. Raises ``InstanceUnavailable`` when the server of Dagster's records goes away."""
-        run_id = make_new_run_id()
+        """Run ``job`` for one day, named without the prefix that it may have in Dagster.
+
+        Raises ``InstanceUnavailable`` when the server of Dagster's records goes away.
+        """
+        run_id, name = make_new_run_id(), graph_of(self._settings).names.of(job)
         with answered(self._settings.instance_folder):
-            definition = self._definitions.resolve_job_def(job)
+            definition = self._definitions.resolve_job_def(name)
             run = self._instance.create_run_for_job(
                 definition,
                 run_id=run_id,
@@ -120,7 +123,7 @@ class DagsterRuns:
                 },
                 # with it, Dagster's pages can run the day again: they look for the job where the run says it was
                 remote_job_origin=RemoteJobOrigin(
-                    RemoteRepositoryOrigin(code_location(self._settings), SINGLETON_REPOSITORY_NAME), job
+                    RemoteRepositoryOrigin(code_location(self._settings), SINGLETON_REPOSITORY_NAME), name
                 ),
             )
             result = execute_run(InMemoryJob(definition), run, self._instance)

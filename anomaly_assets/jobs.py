@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from anomaly_assets.checks.sampled_flags_verify import NAME as PROOF_CHECK
+from anomaly_assets.dagster_names import DagsterNames
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.steps.publish_scores import PUBLISHED
 
@@ -12,18 +13,19 @@ AssetJob = Any
 """What ``define_asset_job`` returns; Dagster exports no name for it."""
 
 INGEST, DETECT, NIGHTLY = "ingest_transactions", "detect_anomalies", "nightly"
+"""Their own names: those in Dagster may have a prefix."""
 WHICH_BUTTON = "Press Materialize on this page and choose the dates: one run per date, in any order."
 
 
-def build_jobs(*, publishes: bool = False) -> list[AssetJob]:
+def build_jobs(names: DagsterNames, *, publishes: bool = False) -> list[AssetJob]:
     """Ingest, detect and nightly, all partitioned by day; ``publishes`` when scored days go to a table elsewhere."""
     detection = [WINDOW, MODELS, SCORED, METRICS, *([PUBLISHED] if publishes else [])]
     described = {
         INGEST: (
             [RAW],
             (
-                "Extract and validate the chosen days. Run it before detect_anomalies: a day is scored when it and the "
-                f"days of its window are ingested. {WHICH_BUTTON}"
+                f"Extract and validate the chosen days. Run it before {names.of(DETECT)}: a day is scored when it and "
+                f"the days of its window are ingested. {WHICH_BUTTON}"
             ),
         ),
         DETECT: (
@@ -36,11 +38,12 @@ def build_jobs(*, publishes: bool = False) -> list[AssetJob]:
         NIGHTLY: ([RAW, *detection], "Ingest a day, then train and score it: what the schedule runs for yesterday."),
     }
     # proving flags of all times belongs to the night; backfills from Dagster's pages evaluate every check all the same
-    proofs = dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey(SCORED), PROOF_CHECK))
+    proofs = dg.AssetSelection.checks(dg.AssetCheckKey(names.key(SCORED), PROOF_CHECK))
     return [
         dg.define_asset_job(
-            name,
-            selection=dg.AssetSelection.assets(*assets) - (proofs if name == DETECT else dg.AssetSelection.assets()),
+            names.of(name),
+            selection=dg.AssetSelection.assets(*map(names.key, assets))
+            - (proofs if name == DETECT else dg.AssetSelection.assets()),
             description=text,
         )
         for name, (assets, text) in described.items()

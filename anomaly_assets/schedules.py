@@ -9,6 +9,7 @@ from dagster._utils.schedules import is_valid_cron_schedule
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.assets.training_window import RETRIES_TAG, WAIT_TAG
+from anomaly_assets.dagster_names import DagsterNames
 from anomaly_assets.domain.days import ONE_DAY
 from anomaly_assets.domain.errors import AnomalyAssetsError, SettingsError
 from anomaly_assets.domain.lineage import RAW, SCORED
@@ -23,6 +24,7 @@ def nightly_schedule(
     job: AssetJob,
     first_day: date,
     nightly: NightlySettings,
+    names: DagsterNames,
     *,
     cron: str,
     complete_until: date | None = None,
@@ -33,14 +35,14 @@ def nightly_schedule(
     Data that is finished has a last day, ``complete_until``: nights after it only make up what was missed.
     """
     tags = {RETRIES_TAG: str(nightly.missing_day_retries), WAIT_TAG: str(nightly.missing_day_wait_seconds)}
-    config = {"ops": {RAW: {"config": {"late_days": nightly.late_days}}}}
+    config = {"ops": {names.step(RAW): {"config": {"late_days": nightly.late_days}}}}
     status = dg.DefaultScheduleStatus.RUNNING if switched_on else dg.DefaultScheduleStatus.STOPPED
 
     if not is_valid_cron_schedule(cron):
         raise SettingsError(f"nightly.cron is {cron!r}", expected="a cron expression such as '0 2 * * *', or none")
 
     @dg.schedule(
-        name="nightly",
+        name=names.of(NIGHTLY),
         job=job,
         cron_schedule=cron,
         execution_timezone="UTC",
@@ -56,7 +58,7 @@ def nightly_schedule(
             return dg.SkipReason(f"no day is finished yet: first_day is {first_day}")
         is_over = complete_until is not None and finished > complete_until
         before = complete_until + ONE_DAY if complete_until is not None and is_over else finished
-        missed = _missed(context, home.open(), before, nightly.catch_up_days)
+        missed = _missed(context, home.open(), before, nightly.catch_up_days, job=names.of(NIGHTLY))
         days = missed if is_over else [*missed, finished]
         if not days:
             return dg.SkipReason(f"the data is complete until {complete_until} (source.complete_until)")
@@ -68,7 +70,9 @@ def nightly_schedule(
     return nightly_run
 
 
-def _missed(context: dg.ScheduleEvaluationContext, home: Home, finished: date, catch_up_days: int) -> list[date]:
+def _missed(
+    context: dg.ScheduleEvaluationContext, home: Home, finished: date, catch_up_days: int, *, job: str
+) -> list[date]:
     """Nights to make up: Dagster itself makes up no more than the last five ticks of a schedule."""
     try:
         scored, mine = set(home.lake.days(SCORED)), home_tag(home).get(HOME_TAG)
@@ -77,7 +81,7 @@ def _missed(context: dg.ScheduleEvaluationContext, home: Home, finished: date, c
         return []
 
     def ran(day: date) -> bool:
-        nights = dg.RunsFilter(job_name=NIGHTLY, tags={PARTITION_NAME_TAG: day.isoformat()})
+        nights = dg.RunsFilter(job_name=job, tags={PARTITION_NAME_TAG: day.isoformat()})
         return any(run.tags.get(HOME_TAG, mine) == mine for run in context.instance.get_runs(nights))
 
     missed = missed_nights(scored, finished, catch_up_days=catch_up_days, ran=ran)

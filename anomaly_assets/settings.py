@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Len, Lt
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, StringConstraints, ValidationError, ValidationInfo, field_validator
 
 from anomaly_assets.domain.algorithms import ALGORITHMS
 from anomaly_assets.domain.errors import SettingsError
@@ -41,6 +41,10 @@ FAILPOINTS_ENV = "ANOMALY_FAILPOINTS"
 
 _OBJECT_STORE = r"^s3://[^/@]+(/.*)?$"
 AmountScale = Literal["log1p", "signed_log1p", "none"]
+Owner = Annotated[
+    str, StringConstraints(pattern=r"^(team:.+|[A-Za-z0-9_][A-Za-z0-9._%+-]*@[A-Za-z0-9.-]+\.[A-Za-z]{2,7})$")
+]
+"""What Dagster takes for an owner of an asset."""
 
 
 class SyntheticSettings(Section):
@@ -279,6 +283,26 @@ class ComputeSettings(Section):
     )
 
 
+class DagsterSettings(Section):
+    """What the deployment is called in Dagster, where several share its pages."""
+
+    key_prefix: str = Field(
+        "",
+        max_length=64,
+        pattern=r"^([A-Za-z0-9_]+(/[A-Za-z0-9_]+)*)?$",
+        description="Put before asset keys (`payments/raw_transactions`) and names of jobs, schedules and sensors "
+        "(`payments_nightly`), so that several homes share an instance and its pages; files do not know it.",
+    )
+    group_name: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*$",
+        description="Group of all assets; none: `ingest` and `detection`.",
+    )
+    owners: list[Owner] = Field(
+        ["team:anomaly-detection"], description="Owners of all assets: `team:...`, or e-mail addresses."
+    )
+
+
 class DashboardSettings(Section):
     """The pages for reviewers."""
 
@@ -337,6 +361,7 @@ class Settings(Section):
     archive: ArchiveSettings = ArchiveSettings()
     compute: ComputeSettings = ComputeSettings()
     nightly: NightlySettings = NightlySettings()
+    dagster: DagsterSettings = DagsterSettings()
     dashboard: DashboardSettings = DashboardSettings()
     alerts: AlertSettings = AlertSettings()
     max_concurrent_runs: Annotated[int, Ge(1)] = Field(2, description="Dagster runs at once, written to dagster.yaml.")

@@ -22,7 +22,7 @@ LAYERS = [
     {"evidence"},
     {"views"},
     {"reports"},
-    {"resources"},
+    {"dagster_names", "resources"},
     {"assets", "checks"},
     {"jobs", "schedules", "sensors"},
     {"composition"},

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from dagster._core.definitions.utils import is_valid_owner
 from pydantic import SecretStr
 
 from anomaly_assets.domain.errors import SettingsError
@@ -192,6 +194,10 @@ def test_unknown_variables_and_overrides_are_errors_too(folder: Path) -> None:
     [
         ("window: {days: 0}", r"setting window\.days: .* \(found 0\)"),
         ("window: {days: many}", r"setting window\.days: .* \(found 'many'\)"),
+        ("dagster: {key_prefix: pay-ments}", r"setting dagster\.key_prefix: .* \(found 'pay-ments'\)"),
+        ("dagster: {key_prefix: eu/}", r"setting dagster\.key_prefix: .* \(found 'eu/'\)"),
+        ("dagster: {group_name: 'no group'}", r"setting dagster\.group_name: .* \(found 'no group'\)"),
+        ("dagster: {owners: [payments]}", r"setting dagster\.owners\.0: .* \(found 'payments'\)"),
         ("statistical: {zscore_threshold: 0}", r"setting statistical\.zscore_threshold: .* greater than 0"),
         ("statistical: {zscore_threshold: .inf}", r"setting statistical\.zscore_threshold: .* finite number"),
         ("statistical: {zscore_threshold: .nan}", r"setting statistical\.zscore_threshold: .* finite number"),
@@ -224,6 +230,21 @@ def test_all_mistakes_are_told_at_once(folder: Path) -> None:
     with pytest.raises(SettingsError) as error:
         load(folder, "window: {days: 0, day: 3}\nhoem: x\n")
     assert len(str(error.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [
+        *("team:payments", "team:anomaly-detection", "a.b@example.org", "a_b+c%d@x-1.co.uk"),
+        *("team:", "payments", "a@b", "@example.org", "a b@example.org", "team", "a@example.org, b@example.org", ""),
+    ],
+)
+def test_an_owner_is_what_dagster_takes_for_one(folder: Path, owner: str) -> None:
+    try:
+        owners = load(folder, yaml.safe_dump({"dagster": {"owners": [owner]}})).dagster.owners
+    except SettingsError:
+        owners = []
+    assert (owners == [owner]) == is_valid_owner(owner)
 
 
 @pytest.mark.parametrize("text", ["- a\n- b", "just text", "3"])

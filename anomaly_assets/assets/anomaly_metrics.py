@@ -42,7 +42,7 @@ def anomaly_metrics_asset(graph: Graph) -> dg.AssetsDefinition:
         description=DESCRIPTION,
         kinds={"python", "parquet"},
         code_version="1",
-        deps=[SCORED, WINDOW],
+        deps=[graph.key(SCORED), graph.key(WINDOW)],
         metadata={"dagster/column_schema": column_schema(METRIC_COLUMNS), **code_of(measure_day)},
         **graph.common(METRICS, DETECTION),
     )

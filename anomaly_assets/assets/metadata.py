@@ -3,7 +3,7 @@
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -110,11 +110,6 @@ def figures(numbers: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in numbers.items()
         if value is not None
     }
-
-
-def partition_page(asset: str, day: date) -> str:
-    """Path of the page of one partition in Dagster's UI."""
-    return f"/assets/{asset}?view=partitions&partition={day.isoformat()}"
 
 
 def _line(cells: Sequence[str]) -> str:

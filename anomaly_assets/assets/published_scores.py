@@ -38,7 +38,7 @@ def published_scores_asset(graph: Graph, detection: Detection) -> dg.AssetsDefin
         description=DESCRIPTION,
         kinds={"snowflake"},
         code_version="1",
-        deps=[SCORED],
+        deps=[graph.key(SCORED)],
         metadata={
             "dagster/column_schema": column_schema(published_schema(detection.detectors())),
             **code_of(publish_scores),

@@ -113,9 +113,10 @@ def run_of(record: dg.EventLogRecord) -> dg.MetadataValue | None:
 
 
 def log_for_partition(
-    context: dg.AssetExecutionContext, asset: str, day: date, event: dg.AssetCheckResult | dg.MaterializeResult
+    context: dg.AssetExecutionContext, day: date, event: dg.AssetCheckResult | dg.MaterializeResult
 ) -> None:
     """Record the event of another day than the run's own partition."""
+    asset = context.asset_key
     if isinstance(event, dg.AssetCheckResult):
         context.log_event(evaluation_of(event, asset, day, newest_materialization(context.instance, asset, day)))
         return
@@ -124,11 +125,14 @@ def log_for_partition(
 
 
 def evaluation_of(
-    result: dg.AssetCheckResult, asset: str, day: date, target: AssetCheckEvaluationTargetMaterializationData | None
+    result: dg.AssetCheckResult,
+    asset: dg.AssetKey,
+    day: date,
+    target: AssetCheckEvaluationTargetMaterializationData | None,
 ) -> dg.AssetCheckEvaluation:
     """The result of a check of a day as an event; ``target`` is the materialization that it is about."""
     return dg.AssetCheckEvaluation(
-        asset_key=dg.AssetKey(asset),
+        asset_key=asset,
         check_name=str(result.check_name),
         passed=result.passed,
         metadata=result.metadata,
@@ -140,10 +144,10 @@ def evaluation_of(
 
 
 def newest_materialization(
-    instance: dg.DagsterInstance, asset: str, day: date
+    instance: dg.DagsterInstance, asset: dg.AssetKey, day: date
 ) -> AssetCheckEvaluationTargetMaterializationData | None:
     """What a check of the day is about."""
-    wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[day.isoformat()])
+    wanted = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=[day.isoformat()])
     records = instance.fetch_materializations(wanted, limit=1).records
     if not records:
         return None

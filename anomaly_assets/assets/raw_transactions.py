@@ -35,7 +35,7 @@ DESCRIPTION = """One UTC day of transactions as extracted, validated, de-duplica
 refused rows. A day whose *rows in* differ much from the days around it (*Metadata > Plots*) was perhaps not delivered
 whole.
 
-**Which button to press.** To ingest days: *Jobs > ingest_transactions > Materialize…* and choose the dates: one
+**Which button to press.** To ingest days: *Jobs > {ingest_job} > Materialize…* and choose the dates: one
 run per date. Here, on the asset or lineage page, *Materialize* of this asset **together with its downstream** spreads
 each chosen day to all the days whose training window holds it (180 by default): right after a correction, a surprise
 otherwise. Scored days that such a backfill leaves stale are asked for by the sensor `finish_corrections` when it ends.
@@ -62,10 +62,10 @@ def raw_transactions_asset(graph: Graph, rules: BorderRules, source_kind: str) -
     """The asset over the graph's partitions. ``rules`` are the deployment's: a launchpad must not mix raw days."""
 
     @dg.asset(
-        description=DESCRIPTION,
+        description=DESCRIPTION.format(ingest_job=graph.names.of("ingest_transactions")),
         kinds={SOURCE_KINDS.get(source_kind, "python"), "parquet"},
         code_version="1",
-        check_specs=[evaluated_by_asset(RAW, name, graph.days, blocking=True) for name in CHECKS],
+        check_specs=[evaluated_by_asset(graph.key(RAW), name, graph.days, blocking=True) for name in CHECKS],
         metadata={"dagster/column_schema": column_schema(TRANSACTIONS), **code_of(ingest_day)},
         **graph.common(RAW, INGEST),
     )
@@ -91,7 +91,7 @@ def raw_transactions_asset(graph: Graph, rules: BorderRules, source_kind: str) -
         for earlier in _late_days(day, config.late_days, home.first):
             try:
                 for event in publish(partial(ingest, earlier), describe):
-                    log_for_partition(context, RAW, earlier, event)
+                    log_for_partition(context, earlier, event)
             except dg.Failure as failed:  # the day of the run must not wait for it
                 context.log.error(f"late day {earlier} was not ingested again: {failed.description}")  # noqa: TRY400
             if stale := stale_scores(run.home, earlier):

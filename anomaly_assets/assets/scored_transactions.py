@@ -54,8 +54,8 @@ def scored_transactions_asset(graph: Graph, detection: Detection) -> dg.AssetsDe
         description=DESCRIPTION,
         kinds={"python", "parquet"},
         code_version="1",
-        deps=[RAW, WINDOW, MODELS],
-        check_specs=[evaluated_by_asset(SCORED, name, graph.days, blocking=True) for name in CHECKS],
+        deps=[graph.key(name) for name in (RAW, WINDOW, MODELS)],
+        check_specs=[evaluated_by_asset(graph.key(SCORED), name, graph.days, blocking=True) for name in CHECKS],
         metadata={
             "dagster/column_schema": column_schema(published_schema(detection.detectors())),
             **code_of(score_day),
@@ -90,17 +90,19 @@ def describe_scores(
     graph: Graph, instance: dg.DagsterInstance, outcome: Outcome, *, trial: bool = False
 ) -> Mapping[str, Any]:
     """What the page of a scored day shows; of its models the event that the instance has of them."""
-    return {**_describe(graph, outcome, trial=trial), **_judged_by(instance, outcome, trial=trial)}
+    return {**_describe(graph, outcome, trial=trial), **_judged_by(graph.key(MODELS), instance, outcome, trial=trial)}
 
 
-def _judged_by(instance: dg.DagsterInstance, outcome: Outcome, *, trial: bool) -> Mapping[str, Any]:
+def _judged_by(
+    models: dg.AssetKey, instance: dg.DagsterInstance, outcome: Outcome, *, trial: bool
+) -> Mapping[str, Any]:
     """The materialization of wallet_models whose models judged the day, as it is recorded, and the pinned window.
 
     It is the newest that reported the very seal that was read, from the lake it was read from: a trial with other
     decision settings trains the same models, but its seal and its lake are its own.
     """
     day, inputs = outcome.seal.day, outcome.seal.inputs
-    wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(MODELS), asset_partitions=[day.isoformat()])
+    wanted = dg.AssetRecordsFilter(asset_key=models, asset_partitions=[day.isoformat()])
     records = instance.fetch_materializations(wanted, limit=RECENT_MATERIALIZATIONS).records
     found: dict[str, Any] = {
         "window manifest": inputs["manifest_id"],

@@ -39,7 +39,7 @@ when a raw day is corrected later. *eligible* counts the wallets that can have a
 which is not the same as normal.
 
 **When a day is missing.** A window shortened by the home's first day is short, not incomplete. Any other day without
-a seal is named and fails `window_complete`: ingest it (*Jobs > ingest_transactions*), then run this day again.
+a seal is named and fails `window_complete`: ingest it (*Jobs > {ingest_job}*), then run this day again.
 """
 
 
@@ -47,13 +47,15 @@ def training_window_asset(graph: Graph, detection: Detection, max_missing_days: 
     """The asset over the graph's partitions."""
     names = [detector.name for detector in detection.detectors()]
     specs = [
-        evaluated_by_asset(WINDOW, "window_complete", graph.days, blocking=True),
-        evaluated_by_asset(WINDOW, "no_look_ahead", graph.days, blocking=True),
-        *(evaluated_by_asset(WINDOW, f"{name}{ELIGIBILITY}", graph.days, blocking=False) for name in names),
+        evaluated_by_asset(graph.key(WINDOW), "window_complete", graph.days, blocking=True),
+        evaluated_by_asset(graph.key(WINDOW), "no_look_ahead", graph.days, blocking=True),
+        *(evaluated_by_asset(graph.key(WINDOW), f"{name}{ELIGIBILITY}", graph.days, blocking=False) for name in names),
     ]
 
     @dg.asset(
-        description=DESCRIPTION.format(window_days=detection.window_days),
+        description=DESCRIPTION.format(
+            window_days=detection.window_days, ingest_job=graph.names.of("ingest_transactions")
+        ),
         kinds={"python", "parquet"},
         code_version="1",
         deps=[graph.over_window(RAW)],

@@ -55,9 +55,9 @@ def wallet_models_asset(graph: Graph, detection: Detection) -> dg.AssetsDefiniti
         description=DESCRIPTION,
         kinds={"python", "redis", "scikitlearn"},
         code_version=code_version_of(detectors),
-        deps=[graph.over_window(RAW), WINDOW],
+        deps=[graph.over_window(RAW), graph.key(WINDOW)],
         check_specs=[
-            evaluated_by_asset(MODELS, "every_eligible_wallet_has_a_model", graph.days, blocking=True),
+            evaluated_by_asset(graph.key(MODELS), "every_eligible_wallet_has_a_model", graph.days, blocking=True),
         ],
         metadata={"dagster/column_schema": column_schema(MODEL_COLUMNS), **code_of(train_models)},
         **graph.common(MODELS, DETECTION),

@@ -21,7 +21,7 @@ def preview_accepted() -> Iterator[None]:
 
 
 def evaluated_by_asset(
-    asset: str, name: str, partitions: dg.PartitionsDefinition[str], *, blocking: bool
+    asset: dg.AssetKey, name: str, partitions: dg.PartitionsDefinition[str], *, blocking: bool
 ) -> dg.AssetCheckSpec:
     """A check that the asset itself evaluates on its staged files, before anything is published."""
     with preview_accepted():
@@ -31,7 +31,7 @@ def evaluated_by_asset(
 
 
 def evaluated_apart(
-    asset: str, name: str, partitions: dg.PartitionsDefinition[str]
+    asset: dg.AssetKey, name: str, partitions: dg.PartitionsDefinition[str]
 ) -> Callable[[Callable[..., dg.AssetCheckResult]], dg.AssetChecksDefinition]:
     """Decorator of a check of what is published; it can also be run alone, from the UI."""
 

@@ -18,10 +18,10 @@ from anomaly_assets.resources.home import HomeResource
 NAME = "published_models_match"
 
 
-def published_models_match_check(days: dg.DailyPartitionsDefinition) -> dg.AssetChecksDefinition:
-    """The check over the graph's partitions."""
+def published_models_match_check(asset: dg.AssetKey, days: dg.DailyPartitionsDefinition) -> dg.AssetChecksDefinition:
+    """The check of ``asset`` over the graph's partitions."""
 
-    @evaluated_apart(MODELS, NAME, days)
+    @evaluated_apart(asset, NAME, days)
     def evaluate(
         context: dg.AssetCheckExecutionContext,
         home: HomeResource,

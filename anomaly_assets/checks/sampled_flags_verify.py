@@ -26,10 +26,10 @@ Keep = Callable[[Sequence[Proof]], None]
 """Receives proofs, to record them."""
 
 
-def sampled_flags_verify_check(days: dg.DailyPartitionsDefinition) -> dg.AssetChecksDefinition:
-    """The check over the graph's partitions."""
+def sampled_flags_verify_check(asset: dg.AssetKey, days: dg.DailyPartitionsDefinition) -> dg.AssetChecksDefinition:
+    """The check of ``asset`` over the graph's partitions."""
 
-    @evaluated_apart(SCORED, NAME, days)
+    @evaluated_apart(asset, NAME, days)
     def evaluate(
         context: dg.AssetCheckExecutionContext, home: HomeResource, bounds: BoundsResource, clock: ClockResource
     ) -> dg.AssetCheckResult:

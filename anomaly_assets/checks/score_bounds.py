@@ -19,10 +19,10 @@ COVERAGE = "coverage_within_bounds"
 RATE = "anomaly_rate_within_bounds"
 
 
-def coverage_within_bounds_check(days: dg.DailyPartitionsDefinition) -> dg.AssetChecksDefinition:
-    """The check over the graph's partitions."""
+def coverage_within_bounds_check(asset: dg.AssetKey, days: dg.DailyPartitionsDefinition) -> dg.AssetChecksDefinition:
+    """The check of ``asset`` over the graph's partitions."""
 
-    @evaluated_apart(SCORED, COVERAGE, days)
+    @evaluated_apart(asset, COVERAGE, days)
     def evaluate(
         context: dg.AssetCheckExecutionContext, home: HomeResource, detection: DetectionResource, bounds: BoundsResource
     ) -> dg.AssetCheckResult:
@@ -32,10 +32,12 @@ def coverage_within_bounds_check(days: dg.DailyPartitionsDefinition) -> dg.Asset
     return evaluate
 
 
-def anomaly_rate_within_bounds_check(days: dg.DailyPartitionsDefinition) -> dg.AssetChecksDefinition:
-    """The check over the graph's partitions."""
+def anomaly_rate_within_bounds_check(
+    asset: dg.AssetKey, days: dg.DailyPartitionsDefinition
+) -> dg.AssetChecksDefinition:
+    """The check of ``asset`` over the graph's partitions."""
 
-    @evaluated_apart(SCORED, RATE, days)
+    @evaluated_apart(asset, RATE, days)
     def evaluate(
         context: dg.AssetCheckExecutionContext, home: HomeResource, detection: DetectionResource, bounds: BoundsResource
     ) -> dg.AssetCheckResult:

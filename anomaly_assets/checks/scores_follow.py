@@ -16,10 +16,12 @@ from anomaly_assets.resources.home import HomeResource
 NAME = "scores_follow_from_current_days"
 
 
-def scores_follow_from_current_days_check(days: dg.DailyPartitionsDefinition) -> dg.AssetChecksDefinition:
-    """The check over the graph's partitions."""
+def scores_follow_from_current_days_check(
+    asset: dg.AssetKey, days: dg.DailyPartitionsDefinition
+) -> dg.AssetChecksDefinition:
+    """The check of ``asset`` over the graph's partitions."""
 
-    @evaluated_apart(SCORED, NAME, days)
+    @evaluated_apart(asset, NAME, days)
     def evaluate(
         context: dg.AssetCheckExecutionContext, home: HomeResource, detection: DetectionResource
     ) -> dg.AssetCheckResult:

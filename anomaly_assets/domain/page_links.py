@@ -1,4 +1,4 @@
-"""Addresses of the dashboard's pages, for whoever links to them: ids and days are arguments of the address."""
+"""Addresses of pages, for whoever links to them: in the dashboard, ids and days are arguments of the address."""
 
 from datetime import date
 from urllib.parse import quote, urlencode
@@ -22,6 +22,12 @@ def period_page(address: str, page: str, first: date, last: date) -> str:
 def operations_page(address: str) -> str:
     """The page of what is stored, served and stale now."""
     return _page(address, "operations")
+
+
+def partition_page(asset: str, day: date, *, key_prefix: str = "") -> str:
+    """Path of the page of one partition in Dagster's UI; ``key_prefix`` as the settings give it."""
+    key = f"{key_prefix}/{asset}" if key_prefix else asset
+    return f"/assets/{key}?view=partitions&partition={day.isoformat()}"
 
 
 def _page(address: str, page: str, **arguments: str) -> str:

@@ -9,6 +9,7 @@ from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.assets.training_window import RETRIES_TAG, WAIT_TAG
+from anomaly_assets.dagster_names import DagsterNames
 from anomaly_assets.domain.liveness import Heard, listen
 from anomaly_assets.jobs import NIGHTLY, AssetJob
 from anomaly_assets.resources.clock import ClockResource
@@ -23,11 +24,11 @@ _RUNNING = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 _STARTING = dg.DagsterRunStatus.STARTING
 
 
-def dead_runs_sensor(nightly: AssetJob) -> dg.SensorDefinition:
+def dead_runs_sensor(nightly: AssetJob, names: DagsterNames) -> dg.SensorDefinition:
     """Always switched on: Dagster's default launcher looks after no run, and a dead one holds a place in its queue."""
 
     @dg.sensor(
-        name="dead_runs",
+        name=names.of("dead_runs"),
         job=nightly,
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -41,7 +42,8 @@ def dead_runs_sensor(nightly: AssetJob) -> dg.SensorDefinition:
         heard, dead = listen({run_id: beats.last(run_id) for run_id in running}, _read(context.cursor), now)
         for run_id in dead:
             beats.take_for_dead(run_id)  # first: should it be alive after all, it commits nothing from here on
-        again = [request for run_id in dead if (request := night_again(_reported(context, running[run_id]), tag))]
+        ended = [_reported(context, running[run_id]) for run_id in dead]
+        again = [request for run in ended if (request := night_again(run, tag, job=names.of(NIGHTLY)))]
         return dg.SensorResult(
             run_requests=again,
             skip_reason=None if again else f"{len(dead)} of {len(running)} running runs were dead",
@@ -66,14 +68,14 @@ def running_of_home(context: dg.SensorEvaluationContext, home: Home) -> list[dg.
     ]
 
 
-def night_again(run: dg.DagsterRun, home: Mapping[str, str]) -> dg.RunRequest | None:
-    """Asks for the day of a dead nightly run again; ``home`` is the tag of the home.
+def night_again(run: dg.DagsterRun, home: Mapping[str, str], *, job: str) -> dg.RunRequest | None:
+    """Asks for the day of a dead nightly run again; ``home`` is the tag of the home, ``job`` that of nights.
 
     None for other jobs, when it died often enough, and when Dagster itself is about to (``run_retries``).
     """
     tries = int(run.tags.get(AGAIN_TAG, 0)) + 1
     day = run.tags.get("dagster/partition")
-    if run.job_name != NIGHTLY or day is None or tries > MOST_AGAIN or run.tags.get(WILL_RETRY_TAG) == "true":
+    if run.job_name != job or day is None or tries > MOST_AGAIN or run.tags.get(WILL_RETRY_TAG) == "true":
         return None
     kept = {name: run.tags[name] for name in (RETRIES_TAG, WAIT_TAG) if name in run.tags}
     return dg.RunRequest(

@@ -10,6 +10,7 @@ import dagster as dg
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
 
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.dagster_names import DagsterNames
 from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.lineage import RAW, SCORED
 from anomaly_assets.evidence.lineage import Lineage, scored_days_over
@@ -36,7 +37,7 @@ class Walked(NamedTuple):
     failed: set[date]
 
 
-def finish_corrections_sensor(detect: AssetJob) -> dg.SensorDefinition:
+def finish_corrections_sensor(detect: AssetJob, names: DagsterNames) -> dg.SensorDefinition:
     """Always switched on: whether Dagster's walk over the graph is complete depends on the hash seed of its process.
 
     ``BaseAssetGraph.bfs_filter_subsets`` visits the children of an asset in the order of a set, each once: when it
@@ -45,7 +46,7 @@ def finish_corrections_sensor(detect: AssetJob) -> dg.SensorDefinition:
     """
 
     @dg.sensor(
-        name="finish_corrections",
+        name=names.of("finish_corrections"),
         job=detect,
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -63,8 +64,8 @@ def finish_corrections_sensor(detect: AssetJob) -> dg.SensorDefinition:
         by_day = {  # once, for the newest backfill that left it
             request.partition_key: request
             for backfill in sorted(ended.values(), key=lambda each: each.backfill_timestamp)
-            if backfill.backfill_id not in looked_at and is_correction(backfill)
-            for request in _left_behind(context, opened, lineage, backfill)
+            if backfill.backfill_id not in looked_at and is_correction(backfill, names)
+            for request in _left_behind(context, opened, lineage, backfill, names)
         }
         asked = list(by_day.values())
         return dg.SensorResult(
@@ -76,10 +77,9 @@ def finish_corrections_sensor(detect: AssetJob) -> dg.SensorDefinition:
     return finish_corrections
 
 
-def is_correction(backfill: PartitionBackfill) -> bool:
+def is_correction(backfill: PartitionBackfill, names: DagsterNames) -> bool:
     """Whether it was asked to make raw days again and the scores over them."""
-    selected = {key.to_user_string() for key in backfill.asset_selection or ()}
-    return {RAW, SCORED} <= selected
+    return {names.key(RAW), names.key(SCORED)} <= set(backfill.asset_selection or ())
 
 
 def stale_after(lineage: Lineage, corrected: AbstractSet[date]) -> list[date]:
@@ -93,14 +93,14 @@ def _follows_from(stale: Stale, corrected: AbstractSet[date]) -> bool:
     return bool(stale.inputs) or not corrected.isdisjoint(stale.raw_days)
 
 
-def walked(runs: Sequence[dg.DagsterRun]) -> Walked:
+def walked(runs: Sequence[dg.DagsterRun], names: DagsterNames) -> Walked:
     """What runs, newest first, did; of several for the same asset and day the newest counts."""
-    succeeded: dict[tuple[date, str], bool] = {}
+    succeeded: dict[tuple[date, str | None], bool] = {}
     for run in runs:
         day = day_named(run.tags.get("dagster/partition", ""))
         if day is not None:
             for key in run.asset_selection or ():
-                succeeded.setdefault((day, key.to_user_string()), run.is_success)
+                succeeded.setdefault((day, names.asset(key)), run.is_success)
     return Walked(
         ingested={day for (day, asset), is_made in succeeded.items() if asset == RAW and is_made},
         failed={day for (day, asset), is_made in succeeded.items() if asset in ASSETS and not is_made},
@@ -108,10 +108,10 @@ def walked(runs: Sequence[dg.DagsterRun]) -> Walked:
 
 
 def _left_behind(
-    context: dg.SensorEvaluationContext, home: Home, lineage: Lineage, backfill: PartitionBackfill
+    context: dg.SensorEvaluationContext, home: Home, lineage: Lineage, backfill: PartitionBackfill, names: DagsterNames
 ) -> list[dg.RunRequest]:
     runs = context.instance.get_runs(filters=dg.RunsFilter(tags={"dagster/backfill": backfill.backfill_id}))
-    done = walked([run for run in runs if is_of_home(context, home, run)])
+    done = walked([run for run in runs if is_of_home(context, home, run)], names)
     left = [day for day in stale_after(lineage, done.ingested) if day not in done.failed]
     if left:
         shown = ", ".join(map(str, left))

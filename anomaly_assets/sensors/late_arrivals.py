@@ -8,6 +8,7 @@ import dagster as dg
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.lake import Lake
 from anomaly_assets.adapters.sources.base import TransactionSource
+from anomaly_assets.dagster_names import DagsterNames
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.errors import AnomalyAssetsError, CorruptFile, NeedsRelease, NotSealed, SourceUnavailable
 from anomaly_assets.domain.lateness import DayFacts, Decision, decide
@@ -24,12 +25,14 @@ DAMAGED = (-1, "damaged")
 """What is stored of a day whose seal cannot be read: it differs from whatever the source says."""
 
 
-def late_arrivals_sensor(job: AssetJob, *, watched_days: int, switched_on: bool) -> dg.SensorDefinition:
+def late_arrivals_sensor(
+    job: AssetJob, names: DagsterNames, *, watched_days: int, switched_on: bool
+) -> dg.SensorDefinition:
     """Watches the last ``watched_days`` finished days; switched on when a real source is configured."""
     status = dg.DefaultSensorStatus.RUNNING if switched_on else dg.DefaultSensorStatus.STOPPED
 
     @dg.sensor(
-        name="late_arrivals_sensor",
+        name=names.of("late_arrivals_sensor"),
         job=job,
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=status,

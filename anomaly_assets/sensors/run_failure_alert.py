@@ -7,6 +7,7 @@ import dagster as dg
 
 from anomaly_assets.adapters.alert_outbox import AlertOutbox, Delivery
 from anomaly_assets.adapters.alerts import AlertTargets
+from anomaly_assets.dagster_names import DagsterNames
 from anomaly_assets.domain.errors import TransientError
 from anomaly_assets.jobs import NIGHTLY
 from anomaly_assets.resources.clock import ClockResource
@@ -16,11 +17,11 @@ from anomaly_assets.run_tags import HOME_TAG, is_of_command
 INTERVAL_SECONDS = 60
 
 
-def run_failure_alert(targets: AlertTargets) -> dg.SensorDefinition:
+def run_failure_alert(targets: AlertTargets, names: DagsterNames) -> dg.SensorDefinition:
     """Switched on when a receiver is configured (alerts.webhook or alerts.file)."""
 
     @dg.run_failure_sensor(
-        name="run_failure_alert",
+        name=names.of("run_failure_alert"),
         default_status=_status(targets),
         description="Reports every failed run of the home: job, partition, errors. Commands tell of theirs themselves. "
         "Set alerts.webhook or alerts.file.",
@@ -34,18 +35,20 @@ def run_failure_alert(targets: AlertTargets) -> dg.SensorDefinition:
         message = context.failure_event.message or "the run failed without a message"
         steps = {event.step_key or "": _step_error(event) for event in context.get_step_failure_events()}
         outbox, now = home.open().alerts, clock.now()
-        outbox.put(alert_of(run.run_id, run.job_name, run.tags, message, steps), targets, at=now)
+        is_night = run.job_name == names.of(NIGHTLY)
+        failed = alert_of(run.run_id, run.job_name, run.tags, message, steps, is_night=is_night)
+        outbox.put(failed, targets, at=now)
         _tell(outbox.deliver(targets, at=now), outbox)
         return None
 
     return alert
 
 
-def waiting_alerts(targets: AlertTargets) -> dg.SensorDefinition:
+def waiting_alerts(targets: AlertTargets, names: DagsterNames) -> dg.SensorDefinition:
     """Switched on when a receiver is configured."""
 
     @dg.sensor(
-        name="waiting_alerts",
+        name=names.of("waiting_alerts"),
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=_status(targets),
         description="Sends alerts again that a receiver did not take: in one message, until it takes them or a week is "
@@ -77,12 +80,18 @@ def _tell(delivery: Delivery, outbox: AlertOutbox) -> None:
 
 
 def alert_of(
-    run_id: str, job: str, tags: Mapping[str, str], message: str, step_errors: Mapping[str, str]
+    run_id: str,
+    job: str,
+    tags: Mapping[str, str],
+    message: str,
+    step_errors: Mapping[str, str],
+    *,
+    is_night: bool,
 ) -> dict[str, Any]:
     """What is reported of a failed run: nightly failures are urgent, simulations are not."""
     return {
         "event": "run_failed",
-        "severity": "critical" if job == NIGHTLY else "warning",
+        "severity": "critical" if is_night else "warning",
         "run_id": run_id,
         "job": job,
         "partition": tags.get("dagster/partition"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from anomaly_assets.dagster_names import DagsterNames
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.evidence.stale import stale_partitions
 from anomaly_assets.run_tags import HOME_TAG
@@ -136,7 +137,7 @@ def test_a_day_whose_run_failed_is_not_asked_for_again() -> None:
         run_of(CORRECTED, ingested, dg.DagsterRunStatus.SUCCESS),
         run_of(FIRST, ingested, dg.DagsterRunStatus.FAILURE),
     ]
-    assert walked(runs) == ({CORRECTED}, {BEHIND[1]})
+    assert walked(runs, DagsterNames()) == ({CORRECTED}, {BEHIND[1]})
 
 
 def run_of(day: date, assets: Sequence[dg.AssetKey], status: dg.DagsterRunStatus) -> dg.DagsterRun:

@@ -241,7 +241,7 @@ def test_an_alert_that_nobody_takes_for_a_week_is_given_up_loudly_and_kept(
 def test_an_erased_wallet_is_named_by_no_alert_that_waits(deploy: Deploy, deliveries: Path) -> None:
     home = deploy(**source_of(deliveries)).home
     steps = {"scored_transactions": "busy-1 and busy-10"}
-    alert = alert_of("r1", NIGHTLY, {}, "wallet busy-1 is odd\nand so on", steps)
+    alert = alert_of("r1", NIGHTLY, {}, "wallet busy-1 is odd\nand so on", steps, is_night=True)
     home.alerts.put(alert, AlertTargets(file=deliveries / "never"), at=datetime.now(UTC))
     assert home.alerts.forget(Forgotten(["busy-1"])) == 1
     (path,) = home.alerts.folder.glob("*.json")
