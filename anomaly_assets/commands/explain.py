@@ -109,7 +109,9 @@ def _write_page(
     home = Home(settings.home)
     days = [day] if day else days_told_of(home, tx_id)
     proof = Verifier(home).verify(days[-1], [tx_id]) if proving and days else None
-    traced = trace_or_why_not(home, tx_id, day=day, configured=settings.detection)
+    traced = trace_or_why_not(
+        home, tx_id, day=day, configured=settings.detection, key_prefix=settings.dagster.key_prefix
+    )
     page = flag_page(
         traced, found, proof, dagster_address=settings.dashboard.dagster_address, written_at=datetime.now(UTC)
     )

@@ -45,7 +45,13 @@ def report(settings: Settings, day: date | None, flags: int, html: Path | None, 
 
     digests = Digests(require_home(settings))
     with err.status("reading the days"):
-        found = day_report(digests, scored_day(digests, day), settings.detection, n_flags=flags)
+        found = day_report(
+            digests,
+            scored_day(digests, day),
+            settings.detection,
+            n_flags=flags,
+            key_prefix=settings.dagster.key_prefix,
+        )
     if html:
         from anomaly_assets.reports.day_report import day_page
 

@@ -39,7 +39,14 @@ def trace(settings: Settings, tx_id: str, day: date | None, revision: str | None
 
     home = require_home(settings)
     try:
-        found = traced(home, tx_id, day=day, revision=revision, configured=settings.detection)
+        found = traced(
+            home,
+            tx_id,
+            day=day,
+            revision=revision,
+            configured=settings.detection,
+            key_prefix=settings.dagster.key_prefix,
+        )
     except NotSealed as error:
         what = "erased" if isinstance(error, Erased) else "missing"
         err.print(Text(f"{what}: {error}", style="yellow"), soft_wrap=True)

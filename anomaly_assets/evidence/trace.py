@@ -14,6 +14,7 @@ from anomaly_assets.domain.detectors.base import Model
 from anomaly_assets.domain.errors import CorruptFile, NeedsRelease, NotSealed
 from anomaly_assets.domain.identity import file_digest
 from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
+from anomaly_assets.domain.page_links import partition_page
 from anomaly_assets.domain.published import anomaly_column, model_id_column, status_column
 from anomaly_assets.domain.settings_record import RecordedDetector
 from anomaly_assets.evidence.case import Case, alone
@@ -29,6 +30,7 @@ def trace(
     day: date | None = None,
     revision: str | None = None,
     configured: Detection | None = None,
+    key_prefix: str = "",
 ) -> dict[str, Any]:
     """What is known of a transaction, on every day that holds its id or held it (or on ``day``), as JSON.
 
@@ -36,32 +38,33 @@ def trace(
     ----------
     revision : an older revision of the scores of the day, by its digest, instead of the current one
     configured : the deployment's settings now, to say whether the scores were made with others
+    key_prefix : of the deployment's assets in Dagster, for the paths of their pages
 
     Raises ``NotSealed`` when no day holds the id (in that revision), ``CorruptFile`` when something that is needed was
     changed.
     """
     places = require_places_of(home, tx_id, day)
     if revision is not None:
-        return {"tx_id": tx_id, "days": [_in_revision(home, tx_id, places, revision, configured)]}
-    return {"tx_id": tx_id, "days": [_on_day(home, tx_id, place, configured) for place in places]}
+        return {"tx_id": tx_id, "days": [_in_revision(home, tx_id, places, revision, configured, key_prefix)]}
+    return {"tx_id": tx_id, "days": [_on_day(home, tx_id, place, configured, key_prefix) for place in places]}
 
 
 def trace_or_why_not(
-    home: Home, tx_id: str, *, day: date | None = None, configured: Detection | None = None
+    home: Home, tx_id: str, *, day: date | None = None, configured: Detection | None = None, key_prefix: str = ""
 ) -> dict[str, Any]:
     """Like :func:`trace`; of what cannot be traced (erased, damaged, not there), no days and why not as ``error``."""
     try:
-        return trace(home, tx_id, day=day, configured=configured)
+        return trace(home, tx_id, day=day, configured=configured, key_prefix=key_prefix)
     except (CorruptFile, NotSealed) as error:
         return {"tx_id": tx_id, "days": [], "error": str(error)}
 
 
 def _in_revision(
-    home: Home, tx_id: str, places: Sequence[Place], revision: str, configured: Detection | None
+    home: Home, tx_id: str, places: Sequence[Place], revision: str, configured: Detection | None, key_prefix: str
 ) -> dict[str, Any]:
     for place in places:
         if revision in home.lake.revisions(SCORED, place.day):
-            return _scored(Case.of(home, place.day, revision=revision), tx_id, place, configured)
+            return _scored(Case.of(home, place.day, revision=revision), tx_id, place, configured, key_prefix)
     raise NotSealed(
         f"no scores of revision {revision} of {', '.join(str(place.day) for place in places)}",
         expected="the digest of a revision of the scores of a day that holds the id, 64 characters",
@@ -69,9 +72,9 @@ def _in_revision(
     )
 
 
-def _on_day(home: Home, tx_id: str, place: Place, configured: Detection | None) -> dict[str, Any]:
+def _on_day(home: Home, tx_id: str, place: Place, configured: Detection | None, key_prefix: str) -> dict[str, Any]:
     if place.in_scores is not False:  # scores that cannot be read are an error, and not an answer
-        return _scored(Case.of(home, place.day), tx_id, place, configured)
+        return _scored(Case.of(home, place.day), tx_id, place, configured, key_prefix)
     detect = f"run detect_anomalies for {place.day}"
     scores = _scores_made_from(home, place)
     if not place.in_raw:
@@ -108,7 +111,7 @@ def _scores_made_from(home: Home, place: Place) -> list[str]:
     return found
 
 
-def _scored(case: Case, tx_id: str, place: Place, configured: Detection | None) -> dict[str, Any]:
+def _scored(case: Case, tx_id: str, place: Place, configured: Detection | None, key_prefix: str) -> dict[str, Any]:
     row = case.row(tx_id)
     wallet = row["WALLET_ID"]
     return {
@@ -129,7 +132,9 @@ def _scored(case: Case, tx_id: str, place: Place, configured: Detection | None) 
         "settings": {"settings_id": case.scored.settings_id, **case.settings.as_json()},
         "files": _files(case),
         "runs": runs_of(
-            case.home, {"scored": case.scored, "trained": case.models, "window": case.window, "raw": case.raw}
+            case.home,
+            {"scored": case.scored, "trained": case.models, "window": case.window, "raw": case.raw},
+            key_prefix=key_prefix,
         ),
         "since": since(case, configured),
     }
@@ -220,7 +225,7 @@ def _files(case: Case) -> dict[str, Any]:
     }
 
 
-def runs_of(home: Home, seals: Mapping[str, Seal]) -> dict[str, Any]:
+def runs_of(home: Home, seals: Mapping[str, Seal], *, key_prefix: str) -> dict[str, Any]:
     """The run that first published each of these, as the publication log has it, and how often it was confirmed."""
     ids = {seal.seal_id: name for name, seal in seals.items()}
     runs: dict[str, Any] = dict.fromkeys(seals)
@@ -229,7 +234,7 @@ def runs_of(home: Home, seals: Mapping[str, Seal]) -> dict[str, Any]:
         if name is None:
             continue
         if runs[name] is None:
-            page = f"/assets/{entry['asset']}?view=partitions&partition={entry['day']}"
+            page = partition_page(entry["asset"], date.fromisoformat(entry["day"]), key_prefix=key_prefix)
             runs[name] = {
                 "run_id": entry["run_id"],
                 "at": entry["at"],

@@ -154,20 +154,21 @@ def scored_day(digests: Digests, day: date | None) -> date:
     return day or days[-1]
 
 
-def day_report(digests: Digests, day: date, configured: Detection, *, n_flags: int) -> DayReport:
+def day_report(digests: Digests, day: date, configured: Detection, *, n_flags: int, key_prefix: str = "") -> DayReport:
     """The report of a scored day.
 
     Parameters
     ----------
     configured : the deployment's settings now, to say what is stale
     n_flags : most flags that are shown
+    key_prefix : of the deployment's assets in Dagster, for the paths of their pages
 
     Raises ``NotSealed`` or ``CorruptFile`` when the day's scores cannot be read; all else is told in ``problems``.
     """
     scored, found = digests.scored(day), totals(digests, Selection((day,)))
     before, problems = history(digests, day)
     seals, missing = _seals(digests.home, scored.seal)
-    runs, head, log_problems = _log(digests.home, seals)
+    runs, head, log_problems = _log(digests.home, seals, key_prefix)
     return DayReport(
         day=day,
         revision=scored.seal.revision,
@@ -225,9 +226,9 @@ def _verdicts(seal: Seal) -> list[CheckVerdict]:
     ]
 
 
-def _log(home: Home, seals: Mapping[str, Seal]) -> tuple[dict[str, Any], str | None, list[str]]:
+def _log(home: Home, seals: Mapping[str, Seal], key_prefix: str) -> tuple[dict[str, Any], str | None, list[str]]:
     try:
-        return runs_of(home, seals), home.log.head(), []
+        return runs_of(home, seals, key_prefix=key_prefix), home.log.head(), []
     except CorruptFile as error:
         return {}, None, [error.found]
 

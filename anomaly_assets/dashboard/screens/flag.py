@@ -89,7 +89,10 @@ def _transaction(found: Deployment) -> tuple[str, date]:
 
 
 def _trace(found: Deployment, tx_id: str, day: date) -> Mapping[str, Any]:
-    traced: Mapping[str, Any] = trace(found.home, tx_id, day=day, configured=found.settings.detection)["days"][0]
+    settings = found.settings
+    traced: Mapping[str, Any] = trace(
+        found.home, tx_id, day=day, configured=settings.detection, key_prefix=settings.dagster.key_prefix
+    )["days"][0]
     return traced
 
 
