@@ -1,14 +1,49 @@
-"""Which settings a code location has that Dagster's own tools load, in whatever folder they were started."""
+"""What Dagster's own tools load, in whatever folder they were started: which settings, and definitions by these."""
 
 import json
+import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from anomaly_assets.adapters.dagster_home import SETTINGS_RECORD
-from anomaly_assets.domain.errors import SettingsError
+from anomaly_assets.adapters.dagster_home import SETTINGS_RECORD, require_same_instance
+from anomaly_assets.adapters.private_files import enter
+from anomaly_assets.domain.errors import NotOneDay, SettingsError
+from anomaly_assets.loading import kept_to_the_end
 from anomaly_assets.settings import CONFIG_ENV, SETTINGS_FILE, Settings, load_settings
 
+if TYPE_CHECKING:
+    import dagster as dg
+
 HOME_ENV = "ANOMALY_HOME"
+
+
+def definitions_of(config: str | Path) -> "dg.Definitions":
+    """Definitions of the deployment whose settings file this is: for workspaces of several, a Python file for each.
+
+    Variables stay stronger than the file, and hold for every deployment of the workspace; ``ANOMALY_CONFIG`` and what
+    was recorded for ``DAGSTER_HOME`` are not looked at.
+
+    Raises ``SettingsError`` when the settings are wrong, or name another Dagster instance than ``DAGSTER_HOME``.
+    """
+    return load_definitions(load_settings(Path(config)))
+
+
+def load_definitions(settings: Settings) -> "dg.Definitions":
+    """Definitions by these settings, for this process alone. Raises as :func:`definitions_of`."""
+    with kept_to_the_end():
+        from anomaly_assets.composition import build_definitions  # noqa: PLC0415  by the ten thousand
+        from anomaly_assets.resources.one_day import require_one_day_of_command  # noqa: PLC0415
+
+        try:
+            require_one_day_of_command(sys.argv)
+        except NotOneDay as refused:
+            raise SystemExit(str(refused)) from None  # Dagster would show how it came here, and the words at the end
+        enter(settings)
+        if os.environ.get("DAGSTER_HOME"):
+            require_same_instance(os.environ["DAGSTER_HOME"], settings.instance_folder)
+        return build_definitions(settings)
 
 
 def settings_of_instance(environ: Mapping[str, str]) -> Settings:
