@@ -211,6 +211,13 @@ def test_both_backfill_the_same_days_and_dagster_tells_them_apart(shared: Teams)
             assert event.metadata["models trained by"].value == record.run_id, "the event of its own models is found"
 
 
+def test_each_team_is_led_to_the_one_instance_and_has_nothing_to_mend(shared: Teams) -> None:
+    for team in (shared.payments, shared.cards):
+        assert team.shell.run("dagster-home").stdout.strip() == str(shared.dagster)
+        examined = team.shell.run("doctor")
+        assert examined.returncode == 0, examined.stdout
+
+
 def test_files_do_not_know_the_prefix(shared: Teams) -> None:
     """The same days under other names are the same bytes, but for what each home is bound to."""
     homes = [Home(team.settings.home) for team in (shared.payments, shared.cards)]
