@@ -34,6 +34,7 @@ from anomaly_assets.sensors.finish_corrections import finish_corrections_sensor
 from anomaly_assets.sensors.late_arrivals import late_arrivals_sensor
 from anomaly_assets.sensors.run_failure_alert import run_failure_alert, waiting_alerts
 from anomaly_assets.settings import Settings
+from anomaly_assets.settings_comparison import settings_comparison_job
 
 
 def build_definitions(settings: Settings, *, runs_at_once: int | None = None) -> dg.Definitions:
@@ -65,7 +66,7 @@ def build_definitions(settings: Settings, *, runs_at_once: int | None = None) ->
             scores_follow_from_current_days_check(scored, days),
             sampled_flags_verify_check(scored, days),
         ],
-        jobs=[ingest, detect, nightly],
+        jobs=[ingest, detect, nightly, settings_comparison_job(days, names)],
         schedules=_schedules(settings, nightly, names, switched_on=real),
         sensors=[
             late_arrivals_sensor(

@@ -24,7 +24,7 @@ LAYERS = [
     {"reports"},
     {"dagster_names", "resources"},
     {"assets", "checks"},
-    {"jobs", "schedules", "sensors"},
+    {"jobs", "schedules", "sensors", "settings_comparison"},
     {"composition"},
     {"code_location"},
     {"definitions"},

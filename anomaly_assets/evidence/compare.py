@@ -1,6 +1,6 @@
 """What other settings would have flagged on scored days: judged and fitted in memory, nothing stored or published."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
 from typing import Any
@@ -95,8 +95,33 @@ def other_settings(detection: Detection, changes: Mapping[str, str]) -> Detectio
 
     Raises ``SettingsError`` for a key that is none of a detector, or a value that is not allowed.
     """
+    _require_comparable(changes)
     values = detection.model_dump()
     for key, value in changes.items():
+        put(values, key.split("."), value)
+    try:
+        return Detection.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(explain(error, Detection)) from None
+
+
+def changed_settings(case: Case, other: Detection) -> dict[str, tuple[Any, Any]]:
+    """Settings that ``other`` has otherwise than the day was scored with, by dotted key: then and now."""
+    then, now = (dict(_flat(each.model_dump())) for each in (Detection.of_record(case.settings), other))
+    return {key: (then.get(key), value) for key, value in now.items() if then.get(key) != value}
+
+
+def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value
+
+
+def _require_comparable(keys: Iterable[str]) -> None:
+    """Raise ``SettingsError`` for a key that is none of a detector."""
+    for key in keys:
         section, *rest = key.split(".")
         if section not in DETECTORS or not rest:
             raise SettingsError(
@@ -104,11 +129,6 @@ def other_settings(detection: Detection, changes: Mapping[str, str]) -> Detectio
                 expected=f"a setting of a detector: {', '.join(f'{name}.*' for name in DETECTORS)}",
                 remedy="amounts.scale and window.days belong to the home: score the period in another --home for those",
             )
-        put(values, key.split("."), value)
-    try:
-        return Detection.model_validate(values)
-    except ValidationError as error:
-        raise SettingsError(explain(error, Detection)) from None
 
 
 def compare_day(home: Home, day: date, changes: Mapping[str, str], *, compute: Compute | None = None) -> ComparedDay:
@@ -118,8 +138,14 @@ def compare_day(home: Home, day: date, changes: Mapping[str, str], *, compute: C
     day's wallets. Raises ``NotSealed``, ``CorruptFile`` and ``SettingsError``.
     """
     case = Case.of(home, day, compute=compute)
-    before, after = case.detectors, other_settings(Detection.of_record(case.settings), changes).detectors()
-    published = case.published
+    return compare_case(case, other_settings(Detection.of_record(case.settings), changes))
+
+
+def compare_case(case: Case, other: Detection) -> ComparedDay:
+    """The same against all settings of ``other``, whose amount scale and window must be those of the day."""
+    _require_comparable(changed_settings(case, other))
+    before, after = case.detectors, other.detectors()
+    home, day, published = case.home, case.day, case.published
     kept = home.lake.read(case.raw, "transactions")
     rows = to_wallet_rows(kept)
     if not published.column("TX_ID").equals(kept.column("tx_id")):

@@ -78,6 +78,11 @@ class HomeResource(dg.ConfigurableResource):
         """First day of the home."""
         return date.fromisoformat(self.first_day)
 
+    @property
+    def compute(self) -> Compute:
+        """What of the machine a run may use."""
+        return Compute(self.threads, self.window_cache_mb * 1024 * 1024)
+
     def run(self, context: dg.AssetExecutionContext, now: Callable[[], datetime], *, trial: str | None = None) -> Run:
         """What steps need to know of the Dagster run they are part of."""
         instance, run_id = context.instance, context.run.run_id
@@ -101,7 +106,7 @@ class HomeResource(dg.ConfigurableResource):
             say=context.log.info,
             lock_timeout_seconds=self.lock_timeout_seconds,
             trial=trial,
-            compute=Compute(self.threads, self.window_cache_mb * 1024 * 1024),
+            compute=self.compute,
             end_if_asked=end_if_terminated,
         )
 

@@ -264,9 +264,9 @@ def test_checks_passed_and_keep_their_result_for_each_day(ui: RunningUi, page: P
         shoot(page, f"{asset}_check_{check}")
 
 
-def test_the_three_jobs_say_what_they_are_for(ui: RunningUi, page: Page, shoot: Shoot) -> None:
+def test_jobs_say_what_they_are_for(ui: RunningUi, page: Page, shoot: Shoot) -> None:
     go(page, ui.url, "/jobs", "Jobs")
-    for job in ("ingest_transactions", "detect_anomalies", "nightly"):
+    for job in ("ingest_transactions", "detect_anomalies", "nightly", "compare_settings"):
         expect(page.get_by_role("link", name=job)).to_be_visible()
     shoot(page, "jobs")
     page.get_by_role("link", name="detect_anomalies").click()
