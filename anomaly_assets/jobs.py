@@ -32,7 +32,7 @@ def build_jobs(names: DagsterNames, *, publishes: bool = False) -> list[AssetJob
             detection,
             (
                 "Train on the window before each chosen day and score the day: what a simulation backfills. "
-                f"{WHICH_BUTTON} Launchpad tries other parameters for one day and publishes nothing."
+                f"{WHICH_BUTTON} What other parameters would flag says compare_settings."
             ),
         ),
         NIGHTLY: ([RAW, *detection], "Ingest a day, then train and score it: what the schedule runs for yesterday."),

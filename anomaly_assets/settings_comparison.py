@@ -37,7 +37,7 @@ def settings_comparison_job(days: dg.DailyPartitionsDefinition, names: DagsterNa
 
     @dg.op(name="compare", description="Judges, and fits where models change, in memory.", retry_policy=RETRY)
     def compare(context: dg.OpExecutionContext, home: HomeResource, detection: DetectionResource) -> None:
-        day, other = date.fromisoformat(context.partition_key), detection.resolve()
+        day, other = date.fromisoformat(context.partition_key), detection.wanted()
         try:
             case = Case.of(home.open(), day, compute=home.compute)
             settings, found = changed_settings(case, other), compare_case(case, other)

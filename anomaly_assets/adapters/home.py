@@ -1,7 +1,7 @@
 """A home: one folder with everything a deployment writes, bound to one source and first day.
 
 {root}/home.json                   identity of the home
-{root}/lake/                       sealed partitions (and lake/trials/{settings_id}/ for runs with other settings)
+{root}/lake/                       sealed partitions (in lake/trials/ of runs with other settings, up to 0.3.0)
 {root}/models/                     archive of model payloads
 {root}/output/                     published days: labeled_transactions_YYYYMMDD.parquet
 {root}/settings/                   settings by their id: what proves results later
@@ -131,9 +131,9 @@ class Home:
         return Lake(self._place("lake"), self.root / "locks")
 
     def trial_lake(self, settings_id: str) -> Lake:
-        """A lake apart, for detection runs whose settings differ from the home's."""
+        """A lake apart, where releases up to 0.3.0 put runs with other settings: kept as it is, and erased from."""
         name = settings_id[:16]
-        return Lake(self._place("lake") / "trials" / name, self.root / "locks" / "trials" / name, base=self.lake)
+        return Lake(self._place("lake") / "trials" / name, self.root / "locks" / "trials" / name)
 
     @property
     def lakes(self) -> list[Lake]:

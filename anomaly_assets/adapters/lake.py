@@ -50,14 +50,10 @@ BATCH_ROWS = 131_072
 
 @dataclass(frozen=True)
 class Lake:
-    """Sealed partitions under ``root``; locks under ``locks``.
-
-    ``base`` is the lake whose partitions may be inputs of this one's: a trial reads the raw days of the published lake.
-    """
+    """Sealed partitions under ``root``; locks under ``locks``."""
 
     root: AnyPath
     locks: Path
-    base: "Lake | None" = None
 
     def folder(self, asset: str, day: date) -> AnyPath:
         """Folder of one partition."""
@@ -338,8 +334,6 @@ class PartitionWriter:
         self.lease.check()
         for used in inputs:
             now = self.lake.find(used.asset, used.day)
-            if now is None and self.lake.base is not None:
-                now = self.lake.base.find(used.asset, used.day)
             if now is None or now.seal_id != used.seal_id:
                 raise Superseded(
                     f"{used.asset} of {used.day} changed while {self.asset} was made from it",

@@ -50,14 +50,13 @@ def anomaly_metrics_asset(graph: Graph) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, home: HomeResource, detection: DetectionResource, clock: ClockResource
     ) -> Events:
         parameters, day = detection.resolve(), date.fromisoformat(context.partition_key)
-        run = home.run(context, clock.now, trial=detection.trial(parameters))
-        describe = partial(describe_metrics, graph, trial=run.trial is not None)
-        yield from publish(lambda: measure_day(run, parameters, day), describe)
+        run = home.run(context, clock.now)
+        yield from publish(lambda: measure_day(run, parameters, day), partial(describe_metrics, graph))
 
     return anomaly_metrics
 
 
-def describe_metrics(graph: Graph, outcome: Outcome, *, trial: bool = False) -> Mapping[str, Any]:
+def describe_metrics(graph: Graph, outcome: Outcome) -> Mapping[str, Any]:
     """What the page of a day's metrics shows."""
     metrics, day = outcome.tables["metrics"], outcome.seal.day
     flags, rows = _by_decile(metrics, "n_flagged"), _by_decile(metrics, "n_rows")
@@ -74,7 +73,7 @@ def describe_metrics(graph: Graph, outcome: Outcome, *, trial: bool = False) -> 
                 of="transactions",
             ),
         ),
-        **graph.links(METRICS, day, trial=trial),
+        **graph.links(METRICS, day),
     }
 
 

@@ -76,11 +76,11 @@ class Graph:
         """A dependency on the window before the day."""
         return dg.AssetDep(self.key(asset), partition_mapping=self.window)
 
-    def links(self, asset: str, day: date, *, trial: bool = False) -> dict[str, dg.UrlMetadataValue]:
-        """Links to the dashboard, which knows no trials, and to the same day of the other assets."""
+    def links(self, asset: str, day: date) -> dict[str, dg.UrlMetadataValue]:
+        """Links to the dashboard, and to the same day of the other assets."""
         assets = [*ORDER, *([PUBLISHED] if self.publishes else [])]
         return {
-            **({} if trial else self._dashboard(asset, day)),
+            **self._dashboard(asset, day),
             **{
                 f"same day: {other}": dg.MetadataValue.url(f"{self.prefix}{self._page(other, day)}")
                 for other in assets

@@ -70,8 +70,7 @@ def failure(error: PermanentError | TransientError) -> dg.Failure:
 
 def provenance(outcome: Outcome) -> dict[str, Any]:
     """What every partition says of itself and of the run that made it."""
-    head = {"publication log head": outcome.head} if outcome.head else {"trial": "published nowhere"}
-    return {**sealed(outcome.seal), **written(changed=outcome.changed), **head}
+    return {**sealed(outcome.seal), **written(changed=outcome.changed), "publication log head": outcome.head}
 
 
 def written(*, changed: bool) -> dict[str, str]:
@@ -95,10 +94,10 @@ def sealed(seal: Seal) -> dict[str, Any]:
     }
 
 
-def reported_seal(event: dg.AssetMaterialization) -> tuple[object, bool]:
-    """Which seal a materialization told of (None when of none), and whether it was a trial's."""
+def reported_seal(event: dg.AssetMaterialization) -> object:
+    """Which seal a materialization told of; None when of none, or of one in a lake apart (releases before 0.4.0)."""
     seal = event.metadata.get("seal")
-    return (seal.value if seal else None), "trial" in event.metadata
+    return seal.value if seal and "trial" not in event.metadata else None
 
 
 def run_of(record: dg.EventLogRecord) -> dg.MetadataValue | None:

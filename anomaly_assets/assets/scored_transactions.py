@@ -70,7 +70,7 @@ def scored_transactions_asset(graph: Graph, detection: Detection) -> dg.AssetsDe
         clock: ClockResource,
     ) -> Events:
         parameters, day = detection.resolve(), date.fromisoformat(context.partition_key)
-        run = home.run(context, clock.now, trial=detection.trial(parameters))
+        run = home.run(context, clock.now)
 
         def score() -> Outcome:
             outcome = score_day(run, store, parameters, day)
@@ -81,25 +81,20 @@ def scored_transactions_asset(graph: Graph, detection: Detection) -> dg.AssetsDe
                 )
             return outcome
 
-        yield from publish(score, partial(describe_scores, graph, context.instance, trial=run.trial is not None))
+        yield from publish(score, partial(describe_scores, graph, context.instance))
 
     return scored_transactions
 
 
-def describe_scores(
-    graph: Graph, instance: dg.DagsterInstance, outcome: Outcome, *, trial: bool = False
-) -> Mapping[str, Any]:
+def describe_scores(graph: Graph, instance: dg.DagsterInstance, outcome: Outcome) -> Mapping[str, Any]:
     """What the page of a scored day shows; of its models the event that the instance has of them."""
-    return {**_describe(graph, outcome, trial=trial), **_judged_by(graph.key(MODELS), instance, outcome, trial=trial)}
+    return {**_describe(graph, outcome), **_judged_by(graph.key(MODELS), instance, outcome)}
 
 
-def _judged_by(
-    models: dg.AssetKey, instance: dg.DagsterInstance, outcome: Outcome, *, trial: bool
-) -> Mapping[str, Any]:
+def _judged_by(models: dg.AssetKey, instance: dg.DagsterInstance, outcome: Outcome) -> Mapping[str, Any]:
     """The materialization of wallet_models whose models judged the day, as it is recorded, and the pinned window.
 
-    It is the newest that reported the very seal that was read, from the lake it was read from: a trial with other
-    decision settings trains the same models, but its seal and its lake are its own.
+    It is the newest that reported the very seal that was read.
     """
     day, inputs = outcome.seal.day, outcome.seal.inputs
     wanted = dg.AssetRecordsFilter(asset_key=models, asset_partitions=[day.isoformat()])
@@ -111,7 +106,7 @@ def _judged_by(
     }
     for record in records:
         event = record.asset_materialization
-        if event and reported_seal(event) == (outcome.numbers["models seal"], trial):
+        if event and reported_seal(event) == outcome.numbers["models seal"]:
             if run := run_of(record):
                 found["models trained by"] = run
             found["models event"] = record.storage_id
@@ -119,7 +114,7 @@ def _judged_by(
     return found
 
 
-def _describe(graph: Graph, outcome: Outcome, *, trial: bool) -> Mapping[str, Any]:
+def _describe(graph: Graph, outcome: Outcome) -> Mapping[str, Any]:
     scored, day = outcome.tables["scored"], outcome.seal.day
     flagged = scored.column("is_anomaly").to_numpy()
     hours = (scored.column("TX_COMPLETED_AT").cast("int64").to_numpy() / 3_600_000_000) % 24
@@ -128,7 +123,7 @@ def _describe(graph: Graph, outcome: Outcome, *, trial: bool) -> Mapping[str, An
     return {
         "dagster/partition_row_count": scored.num_rows,
         **figures({name: value for name, value in outcome.numbers.items() if name not in IDS}),
-        "top flags": flag_table(top, dashboard=None if trial else graph.dashboard),
+        "top flags": flag_table(top, dashboard=graph.dashboard),
         "preview": markdown_table(scored, PREVIEW + [n for n in scored.column_names if n.endswith("_status")]),
         "distributions": plots.picture(
             plots.histogram(scores, title="judged transactions by score", of="anomaly score", flag_line=0.5),
@@ -139,5 +134,5 @@ def _describe(graph: Graph, outcome: Outcome, *, trial: bool) -> Mapping[str, An
                 title="amounts, flagged ones in red",
             ),
         ),
-        **graph.links(SCORED, day, trial=trial),
+        **graph.links(SCORED, day),
     }

@@ -74,12 +74,12 @@ def training_window_asset(graph: Graph, detection: Detection, max_missing_days: 
         clock: ClockResource,
     ) -> Events:
         parameters, day = detection.resolve(), date.fromisoformat(context.partition_key)
-        run = home.run(context, clock.now, trial=detection.trial(parameters))
+        run = home.run(context, clock.now)
         yield from publish(
             lambda: build_window(
                 run, parameters, bounds.resolve(), day, first_day=home.first, max_missing_days=max_missing_days
             ),
-            partial(describe_window, graph, trial=run.trial is not None),
+            partial(describe_window, graph),
             on_blocked=lambda blocked: wait_for_missing_days(context, blocked),
         )
 
@@ -96,7 +96,7 @@ def wait_for_missing_days(context: dg.AssetExecutionContext, blocked: BlockedByC
         raise dg.RetryRequested(max_retries=retries, seconds_to_wait=seconds) from blocked
 
 
-def describe_window(graph: Graph, outcome: Outcome, *, trial: bool = False) -> Mapping[str, Any]:
+def describe_window(graph: Graph, outcome: Outcome) -> Mapping[str, Any]:
     """What the page of a window shows."""
     wallets, day = outcome.tables["wallets"], outcome.seal.day
     largest = wallets.sort_by([("n_transactions", "descending"), ("wallet_id", "ascending")])
@@ -125,5 +125,5 @@ def describe_window(graph: Graph, outcome: Outcome, *, trial: bool = False) -> M
             ),
             plots.histogram(counts, title="wallets by size", of="transactions in the window", log=True),
         ),
-        **graph.links(WINDOW, day, trial=trial),
+        **graph.links(WINDOW, day),
     }

@@ -70,9 +70,8 @@ def wallet_models_asset(graph: Graph, detection: Detection) -> dg.AssetsDefiniti
         clock: ClockResource,
     ) -> Events:
         parameters, day = detection.resolve(), date.fromisoformat(context.partition_key)
-        run = home.run(context, clock.now, trial=detection.trial(parameters))
-        describe = partial(describe_models, graph, trial=run.trial is not None)
-        yield from publish(lambda: train_models(run, store, parameters, day), describe)
+        run = home.run(context, clock.now)
+        yield from publish(lambda: train_models(run, store, parameters, day), partial(describe_models, graph))
 
     return wallet_models
 
@@ -90,7 +89,7 @@ def code_version_of(detectors: Iterable[HasAlgorithm]) -> str:
     return "-".join(str(detector.algorithm_version) for detector in detectors)
 
 
-def describe_models(graph: Graph, outcome: Outcome, *, trial: bool = False) -> Mapping[str, Any]:
+def describe_models(graph: Graph, outcome: Outcome) -> Mapping[str, Any]:
     """What the page of a day's models shows; what only a run knows is there when it was told."""
     models, day = outcome.tables["models"], outcome.seal.day
     by_detector = dict(sorted(Counter(models.column("detector").to_pylist()).items()))
@@ -112,5 +111,5 @@ def describe_models(graph: Graph, outcome: Outcome, *, trial: bool = False) -> M
                 log=True,
             ),
         ),
-        **graph.links(MODELS, day, trial=trial),
+        **graph.links(MODELS, day),
     }

@@ -12,7 +12,6 @@ from anomaly_assets.domain.errors import AnomalyAssetsError
 from anomaly_assets.domain.lineage import MODELS
 from anomaly_assets.domain.predicates import published_models_match
 from anomaly_assets.domain.verdicts import Verdict
-from anomaly_assets.resources.detection import DetectionResource
 from anomaly_assets.resources.home import HomeResource
 
 NAME = "published_models_match"
@@ -25,11 +24,8 @@ def published_models_match_check(asset: dg.AssetKey, days: dg.DailyPartitionsDef
     def evaluate(
         context: dg.AssetCheckExecutionContext,
         home: HomeResource,
-        detection: DetectionResource,
         store: dg.ResourceParam[StoreProvider],
     ) -> dg.AssetCheckResult:
-        if detection.trial(detection.resolve()) is not None:
-            return result_of(Verdict(NAME, True, "a trial with other settings: nothing is published"))
         return result_of(compare(home.open(), store, date.fromisoformat(context.partition_key)))
 
     return evaluate

@@ -54,12 +54,10 @@ def _on_current(
     day: date,
     judge: Callable[[pa.Table, list[str]], Verdict],
 ) -> Verdict:
-    """The verdict on what this run wrote: the published scores, or the trial's."""
-    parameters = detection.resolve()
-    trial = detection.trial(parameters)
-    lake = home.open().lake if trial is None else home.open().trial_lake(trial)
+    """The verdict on the current scores."""
+    lake = home.open().lake
     try:
         scored = lake.read(lake.require(SCORED, day), "scored")
     except AnomalyAssetsError as error:
         return Verdict(name, False, f"the scores of {day} are not readable: {error}")
-    return judge(scored, [detector.name for detector in parameters.detectors()])
+    return judge(scored, [detector.name for detector in detection.resolve().detectors()])

@@ -25,10 +25,8 @@ def scores_follow_from_current_days_check(
     def evaluate(
         context: dg.AssetCheckExecutionContext, home: HomeResource, detection: DetectionResource
     ) -> dg.AssetCheckResult:
-        parameters, opened = detection.resolve(), home.open()
-        trial = detection.trial(parameters)
-        lake = opened.lake if trial is None else opened.trial_lake(trial)  # what this run wrote
-        return result_of(follow(Lineage(lake, parameters.settings_id), date.fromisoformat(context.partition_key)))
+        lineage = Lineage(home.open().lake, detection.resolve().settings_id)
+        return result_of(follow(lineage, date.fromisoformat(context.partition_key)))
 
     return evaluate
 

@@ -39,7 +39,7 @@ class Lineage:
 
     Parameters
     ----------
-    lake : where the partitions lie; of a trial, its own
+    lake : where the partitions lie
     settings_id : the settings to compare with; None: those that each partition was made with
     rules : the border rules to compare with, as they are recorded; None: likewise
     """
@@ -56,7 +56,7 @@ class Lineage:
         found = self._current.get((asset, day))
         if found is None:
             try:
-                found = Current(self._lake_of(asset).find(asset, day))
+                found = Current(self.lake.find(asset, day))
             except (CorruptFile, NotSealed) as error:
                 found = Current(None, error)
             self._current[asset, day] = found
@@ -118,10 +118,6 @@ class Lineage:
         if edge.kind is Kind.SETTINGS:
             return Now(edge.revision if self.settings_id is None else self.settings_id)
         return Now(edge.revision if self.rules is None else Edge.to_rules(self.rules).revision)
-
-    def _lake_of(self, asset: str) -> Lake:
-        """Where an asset lies: a trial reads the raw days of the published lake."""
-        return self.lake.base if asset == RAW and self.lake.base is not None else self.lake
 
 
 def scored_days_over(lake: Lake, raw: date) -> Iterator[tuple[date, Sequence[Compared]]]:

@@ -1,16 +1,35 @@
 """Detection parameters as a Dagster resource: everything that decides what is flagged, in one place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import reduce
+from types import MappingProxyType
 from typing import Any, cast
 
 import dagster as dg
 from pydantic import Field, ValidationError, create_model
 
 from anomaly_assets.settings import CheckSettings, Detection
+from anomaly_assets.settings_reading import put
+
+PLACES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "amount_scale": ("amount_scale",),
+        "window_days": ("window_days",),
+        "statistical_min_transactions": ("statistical", "min_transactions"),
+        "zscore_threshold": ("statistical", "zscore_threshold"),
+        "two_sided": ("statistical", "two_sided"),
+        "isolation_forest_min_transactions": ("isolation_forest", "min_transactions"),
+        "n_estimators": ("isolation_forest", "n_estimators"),
+        "max_samples": ("isolation_forest", "max_samples"),
+        "contamination": ("isolation_forest", "contamination"),
+        "random_state": ("isolation_forest", "random_state"),
+    }
+)
+"""Fields of the launchpad, and where each lies in ``Detection``."""
 
 
 class DetectionResource(dg.ConfigurableResource):
-    """What is flagged. Change it in the launchpad to try other parameters: such a run publishes nothing by default."""
+    """What is flagged. The job compare_settings says what other parameters would flag; other runs refuse them."""
 
     amount_scale: str = Field(description="log1p, signed_log1p or none")
     window_days: int = Field(description="Length of the training window, days; fixed by the deployment")
@@ -30,19 +49,8 @@ class DetectionResource(dg.ConfigurableResource):
     @classmethod
     def from_settings(cls, detection: Detection) -> "DetectionResource":
         """The deployment's own parameters, as defaults: a run's configuration names only what it changes."""
-        values = {
-            "amount_scale": detection.amount_scale,
-            "window_days": detection.window_days,
-            "statistical_min_transactions": detection.statistical.min_transactions,
-            "zscore_threshold": detection.statistical.zscore_threshold,
-            "two_sided": detection.statistical.two_sided,
-            "isolation_forest_min_transactions": detection.isolation_forest.min_transactions,
-            "n_estimators": detection.isolation_forest.n_estimators,
-            "max_samples": detection.isolation_forest.max_samples,
-            "contamination": detection.isolation_forest.contamination,
-            "random_state": detection.isolation_forest.random_state,
-            "deployed_settings_id": detection.settings_id,
-        }
+        values: dict[str, Any] = {name: reduce(getattr, place, detection) for name, place in PLACES.items()}
+        values["deployed_settings_id"] = detection.settings_id
         fields: dict[str, Any] = {
             name: (cls.model_fields[name].annotation, Field(value, description=cls.model_fields[name].description))
             for name, value in values.items()
@@ -51,35 +59,30 @@ class DetectionResource(dg.ConfigurableResource):
         with_defaults = cast("Callable[[], DetectionResource]", create_model(cls.__name__, __base__=cls, **fields))
         return with_defaults()
 
-    def resolve(self) -> Detection:
+    def wanted(self) -> Detection:
         """The parameters of this run, validated. Raises ``dg.Failure``, not retried, when they are not valid."""
+        values: dict[str, Any] = {}
+        for name, place in PLACES.items():
+            put(values, place, getattr(self, name))
         try:
-            return Detection.model_validate(
-                {
-                    "amount_scale": self.amount_scale,
-                    "window_days": self.window_days,
-                    "statistical": {
-                        "min_transactions": self.statistical_min_transactions,
-                        "zscore_threshold": self.zscore_threshold,
-                        "two_sided": self.two_sided,
-                    },
-                    "isolation_forest": {
-                        "min_transactions": self.isolation_forest_min_transactions,
-                        "n_estimators": self.n_estimators,
-                        "max_samples": self.max_samples,
-                        "contamination": self.contamination,
-                        "random_state": self.random_state,
-                    },
-                }
-            )
+            return Detection.model_validate(values)
         except ValidationError as error:
             explained = f"the detection parameters of this run are not valid: {error}"
             raise dg.Failure(explained, allow_retries=False) from None
 
-    def trial(self, detection: Detection) -> str | None:
-        """The settings id when this run is a trial: its settings differ and it was not told to publish."""
-        differs = detection.settings_id != self.deployed_settings_id
-        return detection.settings_id if differs and not self.publish_other_settings else None
+    def resolve(self) -> Detection:
+        """The same for a run that publishes: unless it is told to, it does so by the deployment's parameters alone."""
+        detection = self.wanted()
+        if detection.settings_id != self.deployed_settings_id and not self.publish_other_settings:
+            raise dg.Failure(
+                "the detection parameters of this run differ from the deployment's, and what it makes is published",
+                metadata={
+                    "what to do": "run the job compare_settings with them to see what they would flag, or set "
+                    "publish_other_settings to publish what they flag"
+                },
+                allow_retries=False,
+            )
+        return detection
 
 
 class BoundsResource(dg.ConfigurableResource):

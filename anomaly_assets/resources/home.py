@@ -83,7 +83,7 @@ class HomeResource(dg.ConfigurableResource):
         """What of the machine a run may use."""
         return Compute(self.threads, self.window_cache_mb * 1024 * 1024)
 
-    def run(self, context: dg.AssetExecutionContext, now: Callable[[], datetime], *, trial: str | None = None) -> Run:
+    def run(self, context: dg.AssetExecutionContext, now: Callable[[], datetime]) -> Run:
         """What steps need to know of the Dagster run they are part of."""
         instance, run_id = context.instance, context.run.run_id
 
@@ -105,7 +105,6 @@ class HomeResource(dg.ConfigurableResource):
             now=now,
             say=context.log.info,
             lock_timeout_seconds=self.lock_timeout_seconds,
-            trial=trial,
             compute=self.compute,
             end_if_asked=end_if_terminated,
         )

@@ -153,7 +153,7 @@ class _Erasing:
         """
         records: dict[str, str] = {}
         for lake in self.run.home.lakes:
-            published = lake.base is None
+            published = lake == self.run.home.lake
             for asset in ASSETS:
                 for day in lake.days_begun(asset):
                     with self.run.writing(lake, asset, day) as writer:

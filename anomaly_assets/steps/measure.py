@@ -18,11 +18,11 @@ FIGURES = ["n_rows", "n_judged", "n_flagged", "coverage", "rate", "disagreement"
 
 def measure_day(run: Run, detection: Detection, day: date) -> Outcome:
     """Counts, rates, coverage and disagreement of the day's current scores."""
-    with run.writing(run.lake, METRICS, day) as writer:
-        scored_seal = run.lake.require(SCORED, day)
-        window_seal = run.lake.require(WINDOW, day, scored_seal.inputs["window"])
-        scored = run.lake.read(scored_seal, "scored")
-        window = run.lake.read(window_seal, "wallets", ["wallet_id", "n_transactions"])
+    with run.writing(run.home.lake, METRICS, day) as writer:
+        scored_seal = run.home.lake.require(SCORED, day)
+        window_seal = run.home.lake.require(WINDOW, day, scored_seal.inputs["window"])
+        scored = run.home.lake.read(scored_seal, "scored")
+        window = run.home.lake.read(window_seal, "wallets", ["wallet_id", "n_transactions"])
         metrics = daily_metrics(day, scored, window, [detector.name for detector in detection.detectors()])
         staged = writer.stage({"metrics": metrics})
         revision = table_digest(metrics)

@@ -33,7 +33,6 @@ class Run:
     now : the clock; logs, update times and what is not over yet depend on it, nothing that is stored
     say : receives progress, one sentence at a time
     lock_timeout_seconds : how long to wait for another writer of the same day
-    trial : settings id when the run's settings differ from the home's: it writes to a lake apart and publishes nothing
     compute : what of the machine it may use
     end_if_asked : raises when somebody asked the run to end; called before anything becomes current
     """
@@ -43,7 +42,6 @@ class Run:
     now: Callable[[], datetime]
     say: Callable[[str], None]
     lock_timeout_seconds: float
-    trial: str | None = None
     compute: Compute = field(default_factory=Compute)
     end_if_asked: Callable[[], None] = lambda: None
 
@@ -51,11 +49,6 @@ class Run:
     def today(self) -> date:
         """The day that is not over yet, UTC."""
         return self.now().astimezone(UTC).date()
-
-    @property
-    def lake(self) -> Lake:
-        """Where detection assets of this run are read and written."""
-        return self.home.lake if self.trial is None else self.home.trial_lake(self.trial)
 
     @contextmanager
     def writing(self, lake: Lake, asset: str, day: date) -> Iterator[PartitionWriter]:
@@ -90,10 +83,8 @@ class Run:
         self.say(f"read {len(manifest.present)} days of the window in {(self.now() - began).total_seconds():.2f} s")
         return window
 
-    def log(self, seal: Seal) -> str | None:
-        """Append the publication to the log; returns the new head. Trials are not publications."""
-        if self.trial is not None:
-            return None
+    def log(self, seal: Seal) -> str:
+        """Append the publication to the log; returns the new head."""
         entry = {
             "asset": seal.asset,
             "day": seal.day.isoformat(),

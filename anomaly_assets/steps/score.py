@@ -76,13 +76,13 @@ def score_day(run: Run, store: StoreProvider, detection: Detection, day: date) -
     require_finished(day, run.today)
     detectors = detection.detectors()
     names = [detector.name for detector in detectors]
-    with run.writing(run.lake, SCORED, day) as writer:
+    with run.writing(run.home.lake, SCORED, day) as writer:
         record_settings(run.home, detection)
         inputs = _inputs(run, detection, day)
         kept = run.home.lake.read(inputs.raw, "transactions")
-        window = run.lake.read(inputs.window, "wallets")
+        window = run.home.lake.read(inputs.window, "wallets")
         rows = to_wallet_rows(kept)
-        listed = _models_of(run.lake.read(inputs.models, "models"), kept)
+        listed = _models_of(run.home.lake.read(inputs.models, "models"), kept)
         judged = {d.name: judge_day(run, store, d, inputs.models, rows, listed[d.name]) for d in detectors}
         n_models = sum(len(models) for models in listed.values())
         from_store = sum(part.from_store for part in judged.values())
@@ -118,8 +118,7 @@ def score_day(run: Run, store: StoreProvider, detection: Detection, day: date) -
             settings_id=detection.settings_id,
             generation=inputs.models.generation,
         )
-        if run.trial is None:
-            _publish_file(run, seal)
+        _publish_file(run, seal)
         failpoint(f"{SCORED}.published")
         head = run.log(seal)
         failpoint(f"{SCORED}.logged")
@@ -174,8 +173,6 @@ def _served(
     model_ids: Sequence[str | None],
 ) -> Iterator[ScoringShard]:
     """What the store serves of exactly this publication; nothing more once it serves another or does not answer."""
-    if run.trial is not None:
-        return
     wallets = [wallet for wallet, model_id in enumerate(model_ids) if model_id is not None]
     try:
         with store.open(run.home) as server:
@@ -220,7 +217,11 @@ def _shard(
 
 
 def _inputs(run: Run, detection: Detection, day: date) -> Inputs:
-    raw, window, models = run.home.lake.require(RAW, day), run.lake.require(WINDOW, day), run.lake.require(MODELS, day)
+    raw, window, models = (
+        run.home.lake.require(RAW, day),
+        run.home.lake.require(WINDOW, day),
+        run.home.lake.require(MODELS, day),
+    )
     if models.inputs["fit_id"] != detection.fit_id:
         raise NotSealed(
             f"the models of {day} were fitted with other settings ({models.inputs['fit_id'][:16]})",
@@ -248,7 +249,7 @@ def _models_of(models: pa.Table, kept: pa.Table) -> dict[str, dict[str, str]]:
 
 def _publish_file(run: Run, seal: Seal) -> None:
     """Put the sealed bytes at their published path, unless they lie there already."""
-    target, content = run.home.published_path(seal.day), run.lake.read_bytes(seal, "scored")
+    target, content = run.home.published_path(seal.day), run.home.lake.read_bytes(seal, "scored")
     if not target.exists() or target.read_bytes() != content:
         write_atomically(target, content, locked=True, mode=run.home.published_mode())
 

@@ -49,10 +49,10 @@ class Made:
 def train_models(run: Run, store: StoreProvider, detection: Detection, day: date) -> Outcome:
     """Fit what the day's window has no model for yet; archive, check, seal and publish all its models."""
     detectors = detection.detectors()
-    with run.writing(run.lake, MODELS, day) as writer:
-        window_seal = run.lake.require(WINDOW, day)
+    with run.writing(run.home.lake, MODELS, day) as writer:
+        window_seal = run.home.lake.require(WINDOW, day)
         manifest = manifest_of(window_seal)
-        window = run.lake.read(window_seal, "wallets")
+        window = run.home.lake.read(window_seal, "wallets")
         rows = run.read_window(manifest)
         recipes = recipes_of(window, detectors)
         made, fresh = _make(run, writer, rows, recipes)
@@ -75,16 +75,14 @@ def train_models(run: Run, store: StoreProvider, detection: Detection, day: date
             settings_id=detection.settings_id,
             generation=window_seal.generation,
         )
-        published = (
-            "trial" if run.trial else publish_models(run, store, seal, manifest, listed_models(models), fresh).value
-        )
+        published = publish_models(run, store, seal, manifest, listed_models(models), fresh)
         head = run.log(seal)
         failpoint(f"{MODELS}.logged")
     numbers = {
         **model_figures(seal, models),
         "fitted": sum(item.fitted for item in made),
         "reused": sum(not item.fitted for item in made),
-        "store": published,
+        "store": published.value,
         "threads": run.compute.threads,
         "peak_memory_mb": run.compute.peak_memory_mb(),
     }
@@ -169,7 +167,7 @@ def _known_recipes(run: Run, writer: PartitionWriter) -> dict[str, tuple[str, in
     known: dict[str, tuple[str, int, str]] = {}
     for seal in filter(None, seals):
         try:
-            table = run.lake.read(seal, "models", ["recipe_id", "model_id", "n_bytes", "summary"])
+            table = run.home.lake.read(seal, "models", ["recipe_id", "model_id", "n_bytes", "summary"])
         except CorruptFile:
             continue  # the models are fitted again
         recipe_ids, *rest = (column.to_pylist() for column in table.columns)
@@ -179,6 +177,6 @@ def _known_recipes(run: Run, writer: PartitionWriter) -> dict[str, tuple[str, in
 
 def _quiet_find(run: Run, day: date) -> Seal | None:
     try:
-        return run.lake.find(MODELS, day)
+        return run.home.lake.find(MODELS, day)
     except (CorruptFile, NotSealed):
         return None

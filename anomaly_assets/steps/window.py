@@ -29,7 +29,7 @@ def build_window(
 ) -> Outcome:
     """Pin the window of ``day``, summarize it per wallet, check and seal it; allots the day's generation."""
     detectors = detection.detectors()
-    with run.writing(run.lake, WINDOW, day) as writer:
+    with run.writing(run.home.lake, WINDOW, day) as writer:
         record_settings(run.home, detection)
         days = trailing_window(day, detection.window_days, first_day)
         manifest = pin_window(run.home.lake, RAW, day, days)

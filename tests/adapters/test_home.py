@@ -146,12 +146,15 @@ def test_a_record_that_lacks_a_key_names_it(home: Home) -> None:
         home.claim(SOURCE, FIRST)
 
 
-def test_a_trial_writes_to_a_lake_and_locks_of_its_own(home: Home) -> None:
+def test_runs_with_other_settings_of_earlier_releases_lie_in_lakes_of_their_own(home: Home) -> None:
     one, other = home.trial_lake("a" * 64), home.trial_lake("b" * 64)
     lakes = [home.lake, one, other]
     assert len({lake.root for lake in lakes}) == len({lake.locks for lake in lakes}) == 3
-    assert one.base == home.lake
     assert home.trial_lake("a" * 64) == one
+    assert home.lakes == [home.lake]
+    for lake in (one, other):
+        lake.local_folder("wallet_models", date(2024, 2, 9)).mkdir(parents=True)
+    assert home.lakes == lakes
 
 
 def test_published_days_have_the_promised_name(home: Home) -> None:

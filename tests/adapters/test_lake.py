@@ -250,16 +250,6 @@ def test_a_commit_whose_input_disappeared_or_was_damaged_publishes_nothing(lake:
     assert lake.find("training_window", DAY) is None
 
 
-def test_inputs_of_a_trial_may_lie_in_the_lake_below_it(lake: Lake, tmp_path: Path) -> None:
-    trial = Lake(tmp_path / "trial", tmp_path / "trial locks", base=lake)
-    used = write(lake, 1.0)
-    write(trial, 5.0, asset="scored_transactions", made_from=(used,))
-    assert trial.find(ASSET, DAY) is None, "a trial never reads through to the published lake by itself"
-    write(lake, 2.0)
-    with pytest.raises(Superseded):
-        write(trial, 6.0, asset="scored_transactions", made_from=(used,))
-
-
 @pytest.mark.parametrize("role", ["transactions", "quarantine"])
 def test_a_staged_file_changed_between_check_and_rename_is_not_published(lake: Lake, role: str) -> None:
     write(lake, 1.0)

@@ -90,10 +90,10 @@ class Maker:
         self.ticks += 1
         return BEGAN + timedelta(seconds=self.ticks)
 
-    def run(self, trial: str | None = None) -> Run:
+    def run(self) -> Run:
         """Another run."""
         self.runs += 1
-        return Run(self.home, f"run-{self.runs:03}", self.now, lambda _: None, 60.0, trial)
+        return Run(self.home, f"run-{self.runs:03}", self.now, lambda _: None, 60.0)
 
     def replace_day(self, days: DayRange, rows: pa.Table) -> int:
         """A table elsewhere that takes every day."""
@@ -107,12 +107,12 @@ class Maker:
             claim_home(run, self.source, self.settings.first_day)
             ingest_day(run, self.source, self.settings.border_rules, day, known_at=known_at)
 
-    def detect(self, *days: date, detection: Detection | None = None, trial: bool = False, missing: int = 0) -> None:
+    def detect(self, *days: date, detection: Detection | None = None, missing: int = 0) -> None:
         """Train, score and measure days."""
         used = detection or self.settings.detection
         store = StoreProvider.from_settings(self.settings.redis)
         for day in days:
-            run = self.run(used.settings_id if trial else None)
+            run = self.run()
             first = self.settings.first_day
             build_window(run, used, self.settings.checks, day, first_day=first, max_missing_days=missing)
             train_models(run, store, used, day)
@@ -133,7 +133,7 @@ def days_from(first: date, count: int) -> list[date]:
 def make_daily(folder: Path) -> tuple[Maker, dict[str, Any]]:
     """A home of the synthetic source, and what there is to know of it.
 
-    A day that was missing and arrived, a corrected day, two settings, a trial, a publication that came too late,
+    A day that was missing and arrived, a corrected day, two settings, a publication that came too late,
     dropped payloads, an erased wallet, refused rows; and three raw days that are not scored yet.
     """
     values = {
@@ -153,7 +153,6 @@ def make_daily(folder: Path) -> tuple[Maker, dict[str, Any]]:
     maker.detect(scored[1])
     maker.detect(scored[2], detection=maker.other("statistical", zscore_threshold=2.5))
     maker.detect(scored[3])
-    maker.detect(scored[3], detection=maker.other("isolation_forest", contamination=0.05), trial=True)
     maker.ingest(corrected)
     maker.detect(scored[1])  # older than what is served: superseded
     maker.detect(scored[3])
@@ -170,7 +169,6 @@ def make_daily(folder: Path) -> tuple[Maker, dict[str, Any]]:
         "corrected": str(corrected),
         "made_again": [str(scored[1]), str(scored[3])],
         "other_settings": str(scored[2]),
-        "trial": str(scored[3]),
         "same_when_run_again": [str(scored[4])],
         "dropped_payloads": dropped,
         "erased": erased,

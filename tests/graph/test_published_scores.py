@@ -131,9 +131,9 @@ def test_a_table_of_another_shape_is_refused_with_the_shape_it_needs(
     assert publishing.published(DAY).num_rows == ROWS_OF_DAY  # the files do not wait for the table
 
 
-def test_a_trial_writes_nothing_to_the_table(publishing: Deployment, stand_in: StandIn) -> None:
+def test_other_settings_write_nothing_to_the_table(publishing: Deployment, stand_in: StandIn) -> None:
     other = {"resources": {"detection": {"config": {"zscore_threshold": 9.0}}}}
-    assert publishing.run(DETECT, DAY, config=other).success
+    assert not publishing.run(DETECT, DAY, config=other).success
     assert held(stand_in) == []
 
 

@@ -104,7 +104,7 @@ def test_a_large_day_is_ingested_in_little_more_than_its_rows_take(
     peaks: dict[str, int] = {}
     with measured(peaks):
         outcome = ingest_day(run, Day(N_ROWS, as_text=as_text), BorderRules(), DAY)
-    kept = run.lake.read(run.lake.require(RAW, DAY), "transactions")
+    kept = run.home.lake.read(run.home.lake.require(RAW, DAY), "transactions")
     assert kept.num_rows == outcome.seal.counts["n_kept"] == N_ROWS
     assert peaks["arrow"] < times_its_rows * kept.nbytes
     assert peaks["numpy"] < 40 * N_ROWS
