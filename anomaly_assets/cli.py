@@ -211,14 +211,15 @@ def _progress(*, quiet: bool) -> Iterator[tuple[Any, dict[date, float]]]:
 
 
 def _days_table(summaries: list[Any], seconds: dict[date, float]) -> Table:
-    detectors = list(summaries[0].flagged_by) if summaries else []
+    detectors = list(summaries[0].figures.by_detector) if summaries else []
     # narrow enough for 80 columns, the width where there is no terminal
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
     for name in ("day", "transactions", "judged", *detectors, "either", "seconds"):
         table.add_column(name, justify="left" if name == "day" else "right")
     for summary in summaries:
         took = f"{seconds[summary.day]:.1f}" if summary.day in seconds else "up to date"
-        counts = (summary.transactions, summary.judged, *summary.flagged_by.values(), summary.flagged)
+        total, by_detector = summary.figures.total, summary.figures.by_detector.values()
+        counts = (total.n_rows, total.n_judged, *(counts.n_flagged for counts in by_detector), total.n_flagged)
         table.add_row(str(summary.day), *(f"{count:,}" for count in counts), took)
     return table
 

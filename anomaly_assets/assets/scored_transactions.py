@@ -15,6 +15,7 @@ from anomaly_assets.assets.graph import DETECTION, Graph
 from anomaly_assets.assets.metadata import column_schema, figures, flag_table, markdown_table
 from anomaly_assets.assets.publishing import Events, publish, reported_seal, run_of
 from anomaly_assets.checks.partitioned import evaluated_by_asset
+from anomaly_assets.domain.day_figures import MOST_STRIKING_FIRST
 from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.published import published_schema
 from anomaly_assets.resources.clock import ClockResource
@@ -119,7 +120,7 @@ def _describe(graph: Graph, outcome: Outcome) -> Mapping[str, Any]:
     flagged = scored.column("is_anomaly").to_numpy()
     hours = (scored.column("TX_COMPLETED_AT").cast("int64").to_numpy() / 3_600_000_000) % 24
     scores = scored.column("anomaly_score").drop_null().to_numpy()
-    top = scored.filter(flagged).sort_by([("anomaly_score", "descending"), ("TX_ID", "ascending")])
+    top = scored.filter(flagged).sort_by(MOST_STRIKING_FIRST)
     return {
         "dagster/partition_row_count": scored.num_rows,
         **figures({name: value for name, value in outcome.numbers.items() if name not in IDS}),

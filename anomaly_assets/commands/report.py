@@ -19,6 +19,7 @@ from anomaly_assets.domain.shown_text import shortened, shown
 from anomaly_assets.settings import Settings
 
 if TYPE_CHECKING:
+    from anomaly_assets.domain.day_figures import Counts
     from anomaly_assets.views.day_report import DayReport
 
 ORGANISATIONS_SHOWN, FLAGS_SHOWN = 10, 10
@@ -82,24 +83,22 @@ def _parts(found: "DayReport") -> Iterator[RenderableType]:
 def _summary(found: "DayReport") -> Iterator[RenderableType]:
     from anomaly_assets.views.day_report import usual_words
 
-    totals = found.totals
+    total = found.figures.total
     yield Text.assemble((f"{found.day}", "bold"), (f"  scores of revision {found.revision[:_DIGEST]}", "dim"))
     table = _table("", "transactions", "judged", "coverage", "flagged", "rate")
-    for name in found.detectors:
-        judged, flagged = found.judged_by(name), found.totals.flagged_by[name]
-        table.add_row(name, *_counts(totals.transactions, judged, flagged))
-    either = _counts(totals.transactions, totals.judged, totals.flagged)
-    table.add_row(*(Text(cell, "bold") for cell in ("any", *either)))
+    for name, counts in found.figures.by_detector.items():
+        table.add_row(name, *_counts(counts))
+    table.add_row(*(Text(cell, "bold") for cell in ("any", *_counts(total))))
     yield table
     told = usual_words(found)
-    known = totals.rate is not None and found.today.usual is not None
+    known = total.rate is not None and found.today.usual is not None
     yield Text(f"the rate is {told}" if known else told, style=_usual_style(found))
     for problem in found.problems:
         yield Text(f"problem: {shown(problem)}", style="red")
 
 
 def _usual_style(found: "DayReport") -> str:
-    rate, usual = found.totals.rate, found.today.usual
+    rate, usual = found.figures.total.rate, found.today.usual
     return "" if rate is None or usual is None or usual[0] <= rate <= usual[1] else "yellow"
 
 
@@ -127,7 +126,7 @@ def _not_judged(found: "DayReport") -> Iterator[RenderableType]:
         return
     table = _table("not judged", "by", "transactions", "share", left=2)
     for detector, status, count in found.not_judged:
-        table.add_row(status.replace("_", " "), detector, f"{count:,}", share_text(count / found.totals.transactions))
+        table.add_row(status.replace("_", " "), detector, f"{count:,}", share_text(count / found.figures.total.n_rows))
     yield Group("", table)
 
 
@@ -150,10 +149,10 @@ def _organisations(found: "DayReport") -> Iterator[RenderableType]:
 def _flags(found: "DayReport") -> Iterator[RenderableType]:
     from anomaly_assets.domain.detectors.wording import amount_text
 
-    if not found.totals.flagged:
+    if not found.figures.total.n_flagged:
         yield Text("\nnothing was flagged", "green")
         return
-    yield Text(f"\ntop {len(found.flags)} of {found.totals.flagged:,} flags", "bold")
+    yield Text(f"\ntop {len(found.flags)} of {found.figures.total.n_flagged:,} flags", "bold")
     for row in found.flags:
         where = "" if row["ORG_NAME"] is None else f" ({shown(row['ORG_NAME'])})"
         yield Text.assemble(
@@ -205,8 +204,8 @@ def _table(*names: str, left: int = 1) -> Table:
     return table
 
 
-def _counts(rows: int, judged: int, flagged: int) -> Sequence[str]:
+def _counts(found: "Counts") -> Sequence[str]:
     from anomaly_assets.domain.detectors.wording import share_text
 
-    coverage, rate = judged / rows if rows else None, flagged / judged if judged else None
-    return f"{rows:,}", f"{judged:,}", share_text(coverage), f"{flagged:,}", share_text(rate)
+    judged, flagged = f"{found.n_judged:,}", f"{found.n_flagged:,}"
+    return f"{found.n_rows:,}", judged, share_text(found.coverage), flagged, share_text(found.rate)

@@ -10,24 +10,25 @@ from anomaly_assets.dashboard.figures.style import readable
 from anomaly_assets.dashboard.key_figures import KeyFigure, key_figures
 from anomaly_assets.dashboard.shell import WALLET, go
 from anomaly_assets.dashboard.tables import Share, bar, day, listing, number, score, text
+from anomaly_assets.domain.day_figures import Figures
 from anomaly_assets.domain.detectors.wording import share_text
 from anomaly_assets.views.digests import Digests
-from anomaly_assets.views.overview import Totals, judgements, top
+from anomaly_assets.views.overview import judgements, top
 from anomaly_assets.views.selection import Selection
 from anomaly_assets.views.usual import USUAL_DAYS
 
 SHOWN_AT_TOP = 10
 
 
-def show_totals(found: Totals) -> None:
+def show_totals(found: Figures) -> None:
     """Counts of the period in large figures."""
     judged = "some detector could say something about them; the others are not normal, they are not judged"
     key_figures(
-        KeyFigure("Transactions", f"{found.transactions:,}"),
-        KeyFigure("Judged", share_text(found.coverage, 1), judged),
-        KeyFigure("Flagged", f"{found.flagged:,}", "by any detector"),
-        KeyFigure("Rate", share_text(found.rate, 2), "flagged / judged"),
-        *(KeyFigure(f"By {readable(name)}", f"{count:,}") for name, count in found.flagged_by.items()),
+        KeyFigure("Transactions", f"{found.total.n_rows:,}"),
+        KeyFigure("Judged", share_text(found.total.coverage, 1), judged),
+        KeyFigure("Flagged", f"{found.total.n_flagged:,}", "by any detector"),
+        KeyFigure("Rate", share_text(found.total.rate, 2), "flagged / judged"),
+        *(KeyFigure(f"By {readable(name)}", f"{counts.n_flagged:,}") for name, counts in found.by_detector.items()),
     )
 
 

@@ -5,6 +5,7 @@ import pyarrow.compute as pc
 import streamlit as st
 
 from anomaly_assets.dashboard.shell import FLAG, exports, go
+from anomaly_assets.domain.day_figures import MOST_STRIKING_FIRST
 from anomaly_assets.domain.published import anomaly_column
 
 SHOWN_AT_MOST = 1_000
@@ -22,8 +23,7 @@ def transactions(table: pa.Table, name: str, *, empty: str = "No transaction is 
     if not table.num_rows:
         st.info(empty, icon=":material/inbox:")
         return
-    order = [("anomaly_score", "descending"), ("day", "ascending"), ("TX_ID", "ascending")]
-    shown = table.take(pc.select_k_unstable(table, min(SHOWN_AT_MOST, table.num_rows), order))
+    shown = table.take(pc.select_k_unstable(table, min(SHOWN_AT_MOST, table.num_rows), MOST_STRIKING_FIRST))
     if table.num_rows > shown.num_rows:
         st.caption(f"The first {shown.num_rows:,} of {table.num_rows:,} rows; the files hold all.")
     else:

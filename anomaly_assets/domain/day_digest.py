@@ -53,13 +53,7 @@ HISTOGRAMS = pa.schema(
 
 def cells(scored: pa.Table, detectors: Sequence[str]) -> pa.Table:
     """``CELLS`` of published rows; at most eight detectors. Raises ``ValueError`` beyond."""
-    if len(detectors) > 8:
-        raise ValueError(f"{len(detectors)} detectors, 8 at most have a bit of their own")
-    judged, flagged = np.zeros(scored.num_rows, np.uint8), np.zeros(scored.num_rows, np.uint8)
-    for bit, detector in enumerate(detectors):
-        is_judged = pc.equal(scored.column(status_column(detector)), DetectorStatus.JUDGED.value).to_numpy()
-        judged |= is_judged.astype(np.uint8) << bit
-        flagged |= scored.column(anomaly_column(detector)).to_numpy().astype(np.uint8) << bit
+    judged, flagged = detector_bits(scored, detectors)
     keys = {
         "org_name": scored.column("ORG_NAME"),
         "hour": pc.cast(pc.hour(scored.column("TX_COMPLETED_AT")), pa.uint8()),
@@ -67,6 +61,21 @@ def cells(scored: pa.Table, detectors: Sequence[str]) -> pa.Table:
         "flagged": pa.array(flagged),
     }
     return _counted(keys, CELLS)
+
+
+def detector_bits(scored: pa.Table, detectors: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Which detectors judged, and which flagged, each published row: uint8 of shape (n_rows,), bit k the k-th detector.
+
+    At most eight detectors. Raises ``ValueError`` beyond.
+    """
+    if len(detectors) > 8:
+        raise ValueError(f"{len(detectors)} detectors, 8 at most have a bit of their own")
+    judged, flagged = np.zeros(scored.num_rows, np.uint8), np.zeros(scored.num_rows, np.uint8)
+    for bit, detector in enumerate(detectors):
+        is_judged = pc.equal(scored.column(status_column(detector)), DetectorStatus.JUDGED.value).to_numpy()
+        judged |= is_judged.astype(np.uint8) << bit
+        flagged |= scored.column(anomaly_column(detector)).to_numpy().astype(np.uint8) << bit
+    return judged, flagged
 
 
 def counts(scored: pa.Table, detectors: Sequence[str]) -> pa.Table:

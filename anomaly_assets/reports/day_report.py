@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from anomaly_assets.domain.day_figures import Counts
 from anomaly_assets.domain.detectors.wording import amount_text, share_text
 from anomaly_assets.domain.shell_words import command_for
 from anomaly_assets.reports.page import (
@@ -49,10 +50,10 @@ def day_page(found: DayReport, *, dagster_address: str | None = None, written_at
 
 
 def _lead(found: DayReport) -> Iterator[Html]:
-    totals = found.totals
+    totals = found.figures.total
     yield el(
         "p",
-        f"{totals.flagged:,} of {totals.judged:,} judged transactions were flagged: "
+        f"{totals.n_flagged:,} of {totals.n_judged:,} judged transactions were flagged: "
         if totals.rate is not None
         else "No transaction was judged: ",
         f"{totals.rate:.2%}, " if totals.rate is not None else "",
@@ -67,12 +68,12 @@ def _lead(found: DayReport) -> Iterator[Html]:
 
 
 def _figures(found: DayReport) -> Html:
-    totals = found.totals
+    totals = found.figures.total
     figures = [
-        ("transactions", f"{totals.transactions:,}"),
-        ("judged", f"{totals.judged:,}"),
+        ("transactions", f"{totals.n_rows:,}"),
+        ("judged", f"{totals.n_judged:,}"),
         ("coverage", share_text(totals.coverage)),
-        ("flagged", f"{totals.flagged:,}"),
+        ("flagged", f"{totals.n_flagged:,}"),
         ("rate", share_text(totals.rate)),
     ]
     return el(
@@ -83,12 +84,8 @@ def _figures(found: DayReport) -> Html:
 
 
 def _by_detector(found: DayReport) -> Html:
-    total = found.totals
-    rows = [
-        (words(name), *_counts(total.transactions, found.judged_by(name), total.flagged_by[name]))
-        for name in found.detectors
-    ]
-    rows.append(("any of them", *_counts(total.transactions, total.judged, total.flagged)))
+    rows = [(words(name), *_counts(counts)) for name, counts in found.figures.by_detector.items()]
+    rows.append(("any of them", *_counts(found.figures.total)))
     return table(("detector", "judged", "coverage", "flagged", "rate"), rows, numbers=range(1, 5))
 
 
@@ -111,7 +108,7 @@ def _not_judged(found: DayReport) -> list[Html]:
     if not found.not_judged:
         return []
     rows = [
-        (words(status), words(detector), f"{count:,}", share_text(count / found.totals.transactions))
+        (words(status), words(detector), f"{count:,}", share_text(count / found.figures.total.n_rows))
         for detector, status, count in found.not_judged
     ]
     header = ("why not", "by", "transactions", "share")
@@ -139,12 +136,12 @@ def _organisations(found: DayReport) -> Iterator[Html]:
 
 
 def _flags(found: DayReport) -> Iterator[Html]:
-    if not found.totals.flagged:
+    if not found.figures.total.n_flagged:
         yield el("p", "Nothing was flagged.")
         return
     yield el(
         "p",
-        f"{len(found.flags):,} of {found.totals.flagged:,}; each command shows what is behind a flag.",
+        f"{len(found.flags):,} of {found.figures.total.n_flagged:,}; each command shows what is behind a flag.",
         class_="soft",
     )
     rows = [
@@ -199,10 +196,5 @@ def _origin(found: DayReport, address: str | None) -> Iterator[Html]:
     yield facts([*pairs, ("head of the publication log", head)])
 
 
-def _counts(rows: int, judged: int, flagged: int) -> tuple[str, ...]:
-    return (
-        f"{judged:,}",
-        share_text(judged / rows if rows else None),
-        f"{flagged:,}",
-        share_text(flagged / judged if judged else None),
-    )
+def _counts(found: Counts) -> tuple[str, ...]:
+    return f"{found.n_judged:,}", share_text(found.coverage), f"{found.n_flagged:,}", share_text(found.rate)

@@ -14,16 +14,16 @@ from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.adapters.shards import map_shards
 from anomaly_assets.adapters.store_provider import StoreProvider
+from anomaly_assets.domain.day_figures import Figures
 from anomaly_assets.domain.days import require_finished
-from anomaly_assets.domain.detectors.base import Detector, DetectorStatus
+from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.errors import CorruptFile, NotSealed, StoreRefused, StoreUnavailable, Superseded
 from anomaly_assets.domain.identity import table_digest
 from anomaly_assets.domain.judging import ScoringShard, judge_shard, places_of
 from anomaly_assets.domain.layouts import LAYOUTS
 from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW, Edge
-from anomaly_assets.domain.metrics import ratio
 from anomaly_assets.domain.predicates import every_transaction_judged_once, unified_flag_is_the_or
-from anomaly_assets.domain.published import anomaly_column, model_id_column, status_column, with_provenance
+from anomaly_assets.domain.published import model_id_column, with_provenance
 from anomaly_assets.domain.raw_day import to_wallet_rows
 from anomaly_assets.domain.scoring import published_table
 from anomaly_assets.domain.verdict import DetectorVerdict, assemble_verdict
@@ -32,7 +32,6 @@ from anomaly_assets.settings import Detection
 from anomaly_assets.steps.run import Outcome, Run, data_version_of
 from anomaly_assets.steps.settings_record import record_settings
 
-_JUDGED = DetectorStatus.JUDGED.value
 WALLETS_AT_ONCE = 128
 """Wallets of a shard: their models are in memory together."""
 
@@ -256,15 +255,15 @@ def _publish_file(run: Run, seal: Seal) -> None:
 
 def score_figures(scored: pa.Table, detectors: Sequence[str], models: Seal) -> dict[str, float | int | str | None]:
     """What is shown of a scored day and of the ``models`` that judged it, as far as the files tell it."""
-    judged, flagged = _count(pc.is_valid(scored.column("anomaly_score"))), _count(scored.column("is_anomaly"))
+    found = Figures.of_published(scored, detectors)
     return {
-        "rows": scored.num_rows,
-        "judged": judged,
-        **{f"judged by {name}": _count(pc.equal(scored.column(status_column(name)), _JUDGED)) for name in detectors},
-        "coverage": ratio(judged, scored.num_rows),
-        **{f"flagged by {name}": _count(scored.column(anomaly_column(name))) for name in detectors},
-        "flagged": flagged,
-        "flag rate": ratio(flagged, judged),
+        "rows": found.total.n_rows,
+        "judged": found.total.n_judged,
+        **{f"judged by {name}": counts.n_judged for name, counts in found.by_detector.items()},
+        "coverage": found.total.coverage,
+        **{f"flagged by {name}": counts.n_flagged for name, counts in found.by_detector.items()},
+        "flagged": found.total.n_flagged,
+        "flag rate": found.total.rate,
         "models": sum(_wallets_with_model(scored, name) for name in detectors),
         "models seal": models.seal_id,
         "models data version": data_version_of(models),
@@ -274,7 +273,3 @@ def score_figures(scored: pa.Table, detectors: Sequence[str], models: Seal) -> d
 def _wallets_with_model(scored: pa.Table, detector: str) -> int:
     with_model = scored.filter(pc.is_valid(scored.column(model_id_column(detector))))
     return int(pc.count_distinct(with_model.column("WALLET_ID")).as_py())
-
-
-def _count(true: pa.ChunkedArray) -> int:
-    return int(pc.sum(true).as_py() or 0)

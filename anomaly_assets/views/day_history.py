@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from anomaly_assets.domain.day_figures import Counts
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
-from anomaly_assets.domain.metrics import ratio
 from anomaly_assets.views.counts import NUMBERS, counted
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.selection import Selection
@@ -16,25 +16,6 @@ from anomaly_assets.views.usual import USUAL_DAYS, usual
 
 SHOWN_DAYS = 28
 """Most scored days of a history."""
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Rows, rows some detector judged, rows some detector flagged."""
-
-    n_rows: int = 0
-    n_judged: int = 0
-    n_flagged: int = 0
-
-    @property
-    def rate(self) -> float | None:
-        """Flagged / judged."""
-        return ratio(self.n_flagged, self.n_judged)
-
-    @property
-    def coverage(self) -> float | None:
-        """Judged / rows."""
-        return ratio(self.n_judged, self.n_rows)
 
 
 @dataclass(frozen=True)
@@ -47,7 +28,7 @@ class DayCounts:
 
     def as_json(self) -> dict[str, Any]:
         """JSON form."""
-        return {"day": self.day.isoformat(), **_told(self.counts), "usual_rate": self.usual}
+        return {"day": self.day.isoformat(), **self.counts.as_json(), "usual_rate": self.usual}
 
 
 @dataclass(frozen=True)
@@ -60,7 +41,7 @@ class Organisation:
 
     def as_json(self) -> dict[str, Any]:
         """JSON form."""
-        return {"organisation": self.name, **_told(self.counts), "rates": list(self.rates)}
+        return {"organisation": self.name, **self.counts.as_json(), "rates": list(self.rates)}
 
 
 @dataclass(frozen=True)
@@ -111,7 +92,3 @@ def _sum(counts: Iterable[Counts]) -> Counts:
 def _most_flags_first(organisation: Organisation) -> tuple[int, float, int, str]:
     counts = organisation.counts
     return -counts.n_flagged, -(counts.rate or 0.0), -counts.n_rows, organisation.name or ""
-
-
-def _told(counts: Counts) -> dict[str, Any]:
-    return {**vars(counts), "rate": counts.rate, "coverage": counts.coverage}

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
+from anomaly_assets.domain.day_figures import MOST_STRIKING_FIRST, Figures
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.published import anomaly_column
@@ -19,7 +20,7 @@ from anomaly_assets.evidence.trace import runs_of
 from anomaly_assets.settings import Detection
 from anomaly_assets.views.day_history import DayCounts, History, Organisation, history
 from anomaly_assets.views.digests import Digests
-from anomaly_assets.views.overview import Totals, judgements, not_judged, totals
+from anomaly_assets.views.overview import judgements, not_judged, totals
 from anomaly_assets.views.selection import Selection
 from anomaly_assets.views.usual import USUAL_DAYS
 
@@ -45,8 +46,7 @@ class DayReport:
     Parameters
     ----------
     day, revision, settings_id : the scored day, which revision of it, and the settings it was scored with
-    detectors : names, in order of publication
-    totals : counts of the day
+    figures : counts of the day
     judgements : what each detector could say, as ``views.overview.judgements``
     history : the last up to 28 scored days, this one the last, and the organisations over them
     flags : the published rows that stand out most, first ones first
@@ -60,8 +60,7 @@ class DayReport:
     day: date
     revision: str
     settings_id: str | None
-    detectors: tuple[str, ...]
-    totals: Totals
+    figures: Figures
     judgements: pa.Table
     history: History
     flags: tuple[Mapping[str, Any], ...]
@@ -86,29 +85,26 @@ class DayReport:
         """Detector, why it did not judge, and how many rows; detectors in order, most rows first."""
         return [(row["detector"], row["status"], row["n_rows"]) for row in not_judged(self.judgements).to_pylist()]
 
-    def judged_by(self, detector: str) -> int:
-        """Rows that a detector judged."""
-        return self.totals.transactions - sum(count for name, _, count in self.not_judged if name == detector)
-
     def flagged_by(self, row: Mapping[str, Any]) -> list[str]:
         """Detectors that flagged a row."""
-        return [name for name in self.detectors if row[anomaly_column(name)]]
+        return [name for name in self.figures.by_detector if row[anomaly_column(name)]]
 
     def as_json(self) -> dict[str, Any]:
         """JSON form."""
-        found = self.totals
+        total = self.figures.total
         return {
             "day": self.day.isoformat(),
             "revision": self.revision,
             "settings_id": self.settings_id,
-            "transactions": found.transactions,
-            "judged": found.judged,
-            "flagged": found.flagged,
-            "coverage": found.coverage,
-            "rate": found.rate,
+            "transactions": total.n_rows,
+            "judged": total.n_judged,
+            "flagged": total.n_flagged,
+            "coverage": total.coverage,
+            "rate": total.rate,
             "usual_rate": self.today.usual,
             "detectors": {
-                name: {"judged": self.judged_by(name), "flagged": found.flagged_by[name]} for name in self.detectors
+                name: {"judged": counts.n_judged, "flagged": counts.n_flagged}
+                for name, counts in self.figures.by_detector.items()
             },
             "not_judged": [
                 {"detector": detector, "status": status, "transactions": count}
@@ -165,7 +161,7 @@ def day_report(digests: Digests, day: date, configured: Detection, *, n_flags: i
 
     Raises ``NotSealed`` or ``CorruptFile`` when the day's scores cannot be read; all else is told in ``problems``.
     """
-    scored, found = digests.scored(day), totals(digests, Selection((day,)))
+    scored, figures = digests.scored(day), totals(digests, Selection((day,)))
     before, problems = history(digests, day)
     seals, missing = _seals(digests.home, scored.seal)
     runs, head, log_problems = _log(digests.home, seals, key_prefix)
@@ -173,8 +169,7 @@ def day_report(digests: Digests, day: date, configured: Detection, *, n_flags: i
         day=day,
         revision=scored.seal.revision,
         settings_id=scored.seal.settings_id,
-        detectors=tuple(detector.name for detector in digests.detectors_of(scored)),
-        totals=found,
+        figures=figures,
         judgements=judgements(digests, Selection((day,))),
         history=before,
         flags=tuple(_top(digests.read("flags", [day]), n_flags)),
@@ -188,7 +183,7 @@ def day_report(digests: Digests, day: date, configured: Detection, *, n_flags: i
 
 def usual_words(report: DayReport) -> str:
     """How the day's rate compares with the days before, in words."""
-    rate, usual = report.totals.rate, report.today.usual
+    rate, usual = report.figures.total.rate, report.today.usual
     if rate is None or usual is None:
         return "no usual rate yet: fewer than three days before have one"
     low, high = usual
@@ -197,8 +192,7 @@ def usual_words(report: DayReport) -> str:
 
 
 def _top(flags: pa.Table, count: int) -> list[dict[str, Any]]:
-    order = [("anomaly_score", "descending"), ("TX_ID", "ascending")]
-    rows: list[dict[str, Any]] = flags.sort_by(order).slice(0, count).to_pylist()
+    rows: list[dict[str, Any]] = flags.sort_by(MOST_STRIKING_FIRST).slice(0, count).to_pylist()
     return rows
 
 

@@ -1,53 +1,24 @@
 """A period at a glance."""
 
-from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from anomaly_assets.domain.day_figures import Figures
 from anomaly_assets.domain.detectors.base import DetectorStatus
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
-from anomaly_assets.domain.metrics import ratio
-from anomaly_assets.views.counts import NUMBERS, counted, detector_names, flagged_column
+from anomaly_assets.views.counts import NUMBERS, counted, detector_names
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.selection import Selection
 from anomaly_assets.views.usual import USUAL_DAYS, usual
 
 
-@dataclass(frozen=True)
-class Totals:
-    """Counts of the period.
-
-    Parameters
-    ----------
-    transactions, judged, flagged : rows; rows some detector judged; rows some detector flagged
-    flagged_by : rows each detector flagged, in order of publication
-    """
-
-    transactions: int
-    judged: int
-    flagged: int
-    flagged_by: dict[str, int]
-
-    @property
-    def coverage(self) -> float | None:
-        """Judged rows / all rows."""
-        return ratio(self.judged, self.transactions)
-
-    @property
-    def rate(self) -> float | None:
-        """Flagged rows / judged rows."""
-        return ratio(self.flagged, self.judged)
-
-
-def totals(digests: Digests, selection: Selection) -> Totals:
-    """Counts of the selection. Raises ``NotSealed``, ``CorruptFile``."""
-    (row,) = counted(digests, selection, []).to_pylist()
-    names = detector_names(digests, selection.days)
-    by_detector = {name: row[flagged_column(name)] for name in names}
-    return Totals(row["n_rows"], row["n_judged"], row["n_flagged"], by_detector)
+def totals(digests: Digests, selection: Selection) -> Figures:
+    """Figures of the selection. Raises ``NotSealed``, ``CorruptFile``."""
+    counts = selection.of(digests.read("counts", selection.days))
+    return Figures.of_counts(counts, detector_names(digests, selection.days))
 
 
 def judgements(digests: Digests, selection: Selection) -> pa.Table:

@@ -84,9 +84,9 @@ def test_the_overview_shows_the_totals_of_the_period(home: Home, show: Open) -> 
     screen = show("overview", home, from_=str(DAYS[1]), to=str(DAYS[2]))
     assert not screen.exception
     found, shown = totals(Digests(home), Selection((DAYS[1], DAYS[2]))), metrics_of(screen)
-    assert shown["Transactions"] == f"{found.transactions:,}"
-    assert shown["Flagged"] == f"{found.flagged:,}"
-    assert shown["By isolation forest"] == f"{found.flagged_by['isolation_forest']:,}"
+    assert shown["Transactions"] == f"{found.total.n_rows:,}"
+    assert shown["Flagged"] == f"{found.total.n_flagged:,}"
+    assert shown["By isolation forest"] == f"{found.by_detector['isolation_forest'].n_flagged:,}"
     assert "serves no models now" in text_of(screen)
     assert "anomaly-assets store start" in text_of(screen)
     assert not home.store.exists()
@@ -99,7 +99,7 @@ def test_one_organisation_in_the_address_is_shown_in_detail(home: Home, show: Op
     assert not screen.exception
     assert [header.value for header in screen.header] == [shell.plain(name)]
     alone = totals(Digests(home), Selection(tuple(DAYS), (name,)))
-    assert metrics_of(screen)["Transactions"] == f"{alone.transactions:,}"
+    assert metrics_of(screen)["Transactions"] == f"{alone.total.n_rows:,}"
 
 
 def test_rows_without_an_organisation_are_one_in_the_address_too(home: Home, show: Open) -> None:

@@ -104,7 +104,7 @@ def test_the_rate_is_told_apart_from_the_usual_one(home: Home) -> None:
     found = reported(home)
     assert found.today.usual is not None
     low, high = found.today.usual
-    rate = found.totals.rate or 0.0
+    rate = found.figures.total.rate or 0.0
     place = "below" if rate < low else "above" if rate > high else "within"
     assert usual_words(found).startswith(f"{place} the usual {low:.2%} to {high:.2%}")
 
@@ -146,7 +146,7 @@ def test_a_damaged_link_or_log_is_told_and_the_day_is_shown(home: Home) -> None:
     content = home.log.path.read_bytes()
     home.log.path.write_bytes(content[:-2].replace(b'"run_id":"', b'"run_id":"x'))
     found = reported(home)
-    assert found.totals == whole.totals
+    assert found.figures == whole.figures
     assert (found.head, len(found.problems)) == (None, 2)
     assert "cannot be read" in harmless(day_page(found)).text
 
@@ -176,8 +176,8 @@ def test_equal_reports_are_equal_bytes_and_the_page_shows_the_figures(home: Home
     drawn = day_page(found, dagster_address="http://dagster.example", written_at=AT)
     assert drawn == day_page(reported(home), dagster_address="http://dagster.example", written_at=AT)
     page = harmless(drawn)
-    totals = found.totals
-    assert f"{totals.flagged:,} of {totals.judged:,} judged transactions were flagged" in page.text
+    totals = found.figures.total
+    assert f"{totals.n_flagged:,} of {totals.n_judged:,} judged transactions were flagged" in page.text
     assert "Written by anomaly-assets at 2024-02-01 08:30 UTC" in page.text
     for row in found.flags:
         assert row["reason"] in page.text
@@ -195,11 +195,11 @@ def test_the_command_prints_the_same_figures_and_writes_the_page(home: Home, she
     done = shell.run_apart(*arguments, "--html", "day.html", **EVIDENCE)
     assert done.returncode == 0, done.stderr
     told = " ".join(done.stdout.split())
-    totals = found.totals
-    counts = f"any {totals.transactions:,} {totals.judged:,} {totals.coverage:.2%} {totals.flagged:,} {totals.rate:.2%}"
+    totals = found.figures.total
+    counts = f"any {totals.n_rows:,} {totals.n_judged:,} {totals.coverage:.2%} {totals.n_flagged:,} {totals.rate:.2%}"
     assert counts in told
     assert spark([each.counts.rate for each in found.history.days]) in told
-    assert f"top 10 of {totals.flagged} flags" in told or totals.flagged < 10
+    assert f"top 10 of {totals.n_flagged} flags" in told or totals.n_flagged < 10
     assert f"publication log head: {found.head}" in told
     assert "nothing of it is stale" in told
     assert f"Transactions of {DAY}" in harmless((shell.folder / "day.html").read_text()).text

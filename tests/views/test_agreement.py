@@ -117,7 +117,7 @@ def test_examples_are_the_rows_that_exactly_these_flagged(untouched: Home) -> No
         for bit, name in enumerate(detectors):
             assert set(rows.column(f"{name}_anomaly").to_pylist()) <= {bool(mask >> bit & 1)}
         seen += rows.num_rows
-    assert seen == totals(digests, selection).flagged > 0
+    assert seen == totals(digests, selection).total.n_flagged > 0
     assert pc.sum(agreement_over_time(digests, selection).column("n_flagged")).as_py() == seen
     assert pc.sum(sets_over_time(digests, selection).column("n_rows")).as_py() == seen
 
@@ -126,7 +126,7 @@ def test_deciles_of_a_home_add_up_to_all_rows(untouched: Home) -> None:
     digests = Digests(untouched)
     selection = Selection(tuple(digests.days()))
     table, counts = by_decile(digests, selection), totals(digests, selection)
-    for name, expected in {UNIFIED: counts.flagged, **counts.flagged_by}.items():
+    for name, expected in {UNIFIED: counts.total, **counts.by_detector}.items():
         part = table.filter(pc.equal(table.column("detector"), name))
-        assert pc.sum(part.column("n_flagged")).as_py() == expected
-        assert pc.sum(part.column("n_rows")).as_py() == counts.transactions
+        assert pc.sum(part.column("n_flagged")).as_py() == expected.n_flagged
+        assert pc.sum(part.column("n_rows")).as_py() == expected.n_rows

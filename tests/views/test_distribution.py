@@ -104,16 +104,16 @@ def test_distributions_of_a_home_hold_all_its_rows(untouched: Home) -> None:
     selection = Selection(tuple(digests.days()))
     counts = totals(digests, selection)
     scores = score_columns(digests, selection)
-    assert list(scores.values()) == list(counts.flagged_by)
+    assert list(scores.values()) == list(counts.by_detector)
     rows = {
         name: pc.sum(distribution(digests, selection, name).column("n_rows")).as_py()
         for name in [*BESIDE_SCORES, *scores]
     }
-    assert rows[AMOUNT] == rows[HOUR] == counts.transactions
-    assert rows[ANOMALY_SCORE] == counts.judged
+    assert rows[AMOUNT] == rows[HOUR] == counts.total.n_rows
+    assert rows[ANOMALY_SCORE] == counts.total.n_judged
     why = not_judged(judgements(digests, selection)).to_pylist()
-    missing = {name: sum(row["n_rows"] for row in why if row["detector"] == name) for name in counts.flagged_by}
-    assert all(rows[score] == counts.transactions - missing[name] for score, name in scores.items())
+    missing = {name: sum(row["n_rows"] for row in why if row["detector"] == name) for name in counts.by_detector}
+    assert all(rows[score] == counts.total.n_rows - missing[name] for score, name in scores.items())
 
 
 def test_amounts_of_a_home_lie_in_their_bins(untouched: Home) -> None:

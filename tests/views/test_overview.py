@@ -9,6 +9,7 @@ import pytest
 from evidence.conftest import DAYS
 
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.domain.day_figures import Counts
 from anomaly_assets.domain.detectors.base import DetectorStatus
 from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.lineage import SCORED
@@ -45,18 +46,19 @@ def test_totals_are_those_of_the_rows(home: Home, all_of_them: bool) -> None:
     organisations = None if all_of_them else two_organisations(home)
     rows = rows_of(home, DAYS[1:], organisations)
     found = totals(Digests(home), Selection(tuple(DAYS[1:]), organisations))
-    assert found.transactions == len(rows) > 0
-    assert found.judged == sum(map(is_judged, rows))
-    assert found.flagged == sum(row["is_anomaly"] for row in rows)
-    assert found.flagged_by == {name: sum(row[f"{name}_anomaly"] for row in rows) for name in DETECTORS}
-    assert found.coverage == found.judged / len(rows)
-    assert found.rate == found.flagged / found.judged
+    judged, flagged = sum(map(is_judged, rows)), sum(row["is_anomaly"] for row in rows)
+    assert found.total == Counts(len(rows), judged, flagged)
+    assert list(found.by_detector) == list(DETECTORS)
+    for name, counts in found.by_detector.items():
+        by_it = (sum(row[f"{name}_status"] == "judged" for row in rows), sum(row[f"{name}_anomaly"] for row in rows))
+        assert counts == Counts(len(rows), *by_it)
+    assert (found.total.coverage, found.total.rate) == (judged / len(rows), flagged / judged)
 
 
 def test_nothing_of_an_organisation_that_is_not_there(home: Home) -> None:
     chosen = Selection(tuple(DAYS), ("nobody",))
     found = totals(Digests(home), chosen)
-    assert (found.transactions, found.coverage, found.rate) == (0, None, None)
+    assert (found.total.n_rows, found.total.coverage, found.total.rate) == (0, None, None)
     assert judgements(Digests(home), chosen).num_rows == 0
     assert top(Digests(home), chosen, "WALLET_ID", 5).num_rows == 0
     assert flags_of(Digests(home), chosen).num_rows == 0

@@ -96,7 +96,7 @@ def test_every_cell_and_every_day_of_a_home_counts_the_rows_behind_it(untouched:
     digests = Digests(untouched)
     selection = Selection(tuple(digests.days()))
     table = by_hour_and_weekday(digests, selection)
-    assert pc.sum(table.column("n_flagged")).as_py() == totals(digests, selection).flagged > 0
+    assert pc.sum(table.column("n_flagged")).as_py() == totals(digests, selection).total.n_flagged > 0
     for cell in table.filter(pc.greater(table.column("n_flagged"), 0)).to_pylist():
         focus = Focus(weekdays=frozenset({cell["weekday"]}), hours=frozenset({cell["hour"]}))
         assert flagged_rows(digests, selection, focus).num_rows == cell["n_flagged"]

@@ -145,7 +145,7 @@ def test_every_flag_of_a_home_is_in_the_upper_half_of_the_anomaly_score(untouche
     digests = Digests(untouched)
     selection = Selection(tuple(digests.days()))
     curve = rows_by_threshold(digests, selection, ANOMALY_SCORE)
-    assert rows_at(curve, 0.5) >= totals(digests, selection).flagged >= rows_at(curve, 0.51)
+    assert rows_at(curve, 0.5) >= totals(digests, selection).total.n_flagged >= rows_at(curve, 0.51)
 
 
 def row(tx_id: str) -> dict[str, object]:

@@ -170,11 +170,11 @@ def _threshold(chosen: Selection, measure: str, words: str) -> None:
     if curve.num_rows < 2:
         st.info("No row of the period has this score. Choose a longer period.", icon=":material/inbox:")
         return
-    counts, of = totals(digests, chosen), score_columns(digests, chosen).get(measure)
-    published = counts.flagged if of is None else counts.flagged_by[of]
+    found, of = totals(digests, chosen), score_columns(digests, chosen).get(measure)
+    published = (found.total if of is None else found.by_detector[of]).n_flagged
     low, high = float(curve.column("threshold")[0].as_py()), float(curve.column("threshold")[-1].as_py())
-    found = what_if.threshold_for(curve, published)
-    steps = Steps(low, high, high if found is None else found, what_if.threshold_step(curve, measure), measure)
+    usual = what_if.threshold_for(curve, published)
+    steps = Steps(low, high, high if usual is None else usual, what_if.threshold_step(curve, measure), measure)
     threshold = _slider(f"Threshold of {readable(measure)}", f"{measure}_from", steps)
     two_sided = what_if.two_sided_days(digests, chosen, measure)
     reach = "at or beyond" if two_sided else "at or above"
