@@ -1,18 +1,18 @@
 """The scored days up to a day: rows, rates and coverage, of all organisations together and of each."""
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
-
-import numpy as np
 
 from anomaly_assets.domain.day_figures import Counts
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.views.counts import NUMBERS, counted
 from anomaly_assets.views.digests import Digests
+from anomaly_assets.views.overview import rates
 from anomaly_assets.views.selection import Selection
-from anomaly_assets.views.usual import USUAL_DAYS, usual
+from anomaly_assets.views.usual import USUAL_DAYS
 
 SHOWN_DAYS = 28
 """Most scored days of a history."""
@@ -58,35 +58,33 @@ def history(digests: Digests, day: date) -> tuple[History, list[str]]:
     Raises ``NotSealed`` or ``CorruptFile`` when ``day`` itself cannot be read.
     """
     wanted = [each for each in digests.days() if each < day][-(SHOWN_DAYS + USUAL_DAYS - 1) :]
-    counted: dict[date, Mapping[str | None, Counts]] = {}
-    problems = []
+    known, problems = [], []
     for each in wanted:
         try:
-            counted[each] = _by_organisation(digests, each)
+            digests.read("counts", [each])
+            known.append(each)
         except (CorruptFile, NotSealed) as error:
             problems.append(f"{each} is left out of the days before: {error.found}")
-    counted[day] = _by_organisation(digests, day)
-    known = list(counted)
-    totals = [_sum(counted[each].values()) for each in known]
-    rates = np.array([np.nan if each.rate is None else each.rate for each in totals])
-    bands = [usual(rates[max(place - USUAL_DAYS, 0) : place]) for place in range(len(known))]
-    days = tuple(DayCounts(*each) for each in zip(known, totals, bands, strict=True))[-SHOWN_DAYS:]
-    shown = [each.day for each in days]
+    shown = Selection((*known, day)[-SHOWN_DAYS:])
+    per_day = rates(digests, shown).to_pylist()
+    by_organisation: dict[str | None, dict[date, Counts]] = defaultdict(dict)
+    for row in counted(digests, shown, ["day", "org_name"]).to_pylist():
+        by_organisation[row["org_name"]][row["day"]] = _counts(row)
     organisations = [
-        Organisation(name, of_day, tuple(counted[each].get(name, Counts()).rate for each in shown))
-        for name, of_day in counted[day].items()
+        Organisation(name, of[day], tuple(of.get(each, Counts()).rate for each in shown.days))
+        for name, of in by_organisation.items()
+        if day in of
     ]
+    days = tuple(DayCounts(row["day"], _counts(row), _band(row)) for row in per_day)
     return History(days, tuple(sorted(organisations, key=_most_flags_first))), problems
 
 
-def _by_organisation(digests: Digests, day: date) -> dict[str | None, Counts]:
-    rows = counted(digests, Selection((day,)), ["org_name"]).to_pylist()
-    return {row["org_name"]: Counts(*(row[name] for name in NUMBERS)) for row in rows}
+def _counts(row: Mapping[str, Any]) -> Counts:
+    return Counts(*(row[name] for name in NUMBERS))
 
 
-def _sum(counts: Iterable[Counts]) -> Counts:
-    parts = [(each.n_rows, each.n_judged, each.n_flagged) for each in counts]
-    return Counts(*(sum(column) for column in zip(*parts, strict=True))) if parts else Counts()
+def _band(row: Mapping[str, Any]) -> tuple[float, float] | None:
+    return None if row["usual_low"] is None else (row["usual_low"], row["usual_high"])
 
 
 def _most_flags_first(organisation: Organisation) -> tuple[int, float, int, str]:
