@@ -28,7 +28,7 @@ from anomaly_assets.evidence.lineage import Lineage
 from anomaly_assets.settings import Settings
 from anomaly_assets.steps.publish_scores import PUBLISHED, published_day, published_revision
 from anomaly_assets.steps.run import Outcome, data_version_of
-from anomaly_assets.steps.sealed import detectors_of, outcome_of, verdicts_of
+from anomaly_assets.steps.sealed import detectors_of, outcome_of
 from anomaly_assets.steps.settings_record import recorded_settings
 
 
@@ -117,7 +117,7 @@ class SealedDay:
 
     @property
     def checks(self) -> Mapping[str, Callable[[], Verdict]]:
-        of_files = {verdict.check: partial(_same, verdict) for verdict in verdicts_of(self.seal)}
+        of_files = {verdict.check: partial(_same, verdict) for verdict in self.seal.verdicts}
         return {**of_files, **self._checks_apart()}
 
     def code_version(self, configured: str) -> str:

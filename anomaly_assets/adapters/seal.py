@@ -12,6 +12,7 @@ from anomaly_assets.domain.errors import CorruptFile, NotSealed, require_known_f
 from anomaly_assets.domain.identity import ChangedContent, digest_of, opened_json, sealed_json
 from anomaly_assets.domain.layouts import require_known_layout
 from anomaly_assets.domain.lineage import Edge, edges_of
+from anomaly_assets.domain.verdicts import Verdict
 
 FORMAT_VERSION = 2
 """Newest format: *1* has no typed lineage and no layout, *2* may have both."""
@@ -102,6 +103,11 @@ class Seal:
     def seal_id(self) -> str:
         """Hex SHA-256 of the sealed content."""
         return digest_of(self.content)
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """What the checks said of the files when they were sealed."""
+        return tuple(Verdict.from_json(check, value) for check, value in self.checks.items())
 
     @property
     def edges(self) -> tuple[Edge, ...]:

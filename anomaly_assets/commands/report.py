@@ -165,11 +165,11 @@ def _flags(found: "DayReport") -> Iterator[RenderableType]:
 
 
 def _checks(found: "DayReport") -> Iterator[RenderableType]:
-    failed = [each for each in found.checks if not each.passed]
+    failed = [(asset, said) for asset, said in found.checks if not said.passed]
     passed = len(found.checks) - len(failed)
     yield Text(f"\nchecks of the seals: {passed} of {len(found.checks)} passed", "yellow" if failed else "green")
-    for each in failed:
-        told = f"{each.asset}, {each.check} ({each.severity}): {shown(each.message)}"
+    for asset, said in failed:
+        told = f"{asset}, {said.check} ({said.severity}): {shown(said.message)}"
         yield Padding(Text(told, "yellow"), (0, 0, 0, 2))
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from anomaly_assets.domain.day_figures import Counts
 from anomaly_assets.domain.detectors.wording import amount_text, share_text
 from anomaly_assets.domain.shell_words import command_for
+from anomaly_assets.domain.verdicts import Verdict
 from anomaly_assets.reports.page import (
     Html,
     badge,
@@ -23,7 +24,7 @@ from anomaly_assets.reports.page import (
     words,
 )
 from anomaly_assets.reports.sparks import chart, spark_svg
-from anomaly_assets.views.day_report import CheckVerdict, DayReport, usual_words
+from anomaly_assets.views.day_report import DayReport, usual_words
 
 ORGANISATIONS_SHOWN = 50
 
@@ -166,11 +167,11 @@ def _of(organisation: str | None) -> str:
 
 def _checks(found: DayReport) -> Iterator[Html]:
     yield el("p", "What was said of each partition when it was sealed.", class_="soft")
-    rows = [(_passed(each), each.asset, each.check, foreign(each.message)) for each in found.checks]
+    rows = [(_passed(said), asset, said.check, foreign(said.message)) for asset, said in found.checks]
     yield table(("", "asset", "check", "message"), rows)
 
 
-def _passed(verdict: CheckVerdict) -> Html:
+def _passed(verdict: Verdict) -> Html:
     return badge("passed", "good") if verdict.passed else badge(verdict.severity, "bad")
 
 

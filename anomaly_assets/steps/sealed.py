@@ -7,7 +7,6 @@ import pyarrow.compute as pc
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
-from anomaly_assets.domain.verdicts import Verdict
 from anomaly_assets.steps.measure import metric_figures
 from anomaly_assets.steps.run import Outcome
 from anomaly_assets.steps.score import score_figures
@@ -27,11 +26,6 @@ def outcome_of(home: Home, seal: Seal) -> Outcome:
     return _OUTCOMES[seal.asset](home, seal)
 
 
-def verdicts_of(seal: Seal) -> tuple[Verdict, ...]:
-    """What the checks said of the files when they were sealed."""
-    return tuple(Verdict.from_json(check, value) for check, value in seal.checks.items())
-
-
 def detectors_of(home: Home, seal: Seal) -> list[str]:
     """Names of the detectors that a detection partition was made with. Raises ``NotSealed``, ``CorruptFile``."""
     return [detector.name for detector in recorded_settings(home, str(seal.settings_id)).detectors]
@@ -40,28 +34,28 @@ def detectors_of(home: Home, seal: Seal) -> list[str]:
 def _raw_day(home: Home, seal: Seal) -> Outcome:
     tables = {"kept": home.lake.read(seal, "transactions"), "quarantine": home.lake.read(seal, "quarantine")}
     wallets = int(pc.count_distinct(tables["kept"].column("wallet_id")).as_py())
-    return Outcome(seal, False, verdicts_of(seal), tables, {**seal.counts, "wallets": wallets})
+    return Outcome(seal, False, seal.verdicts, tables, {**seal.counts, "wallets": wallets})
 
 
 def _window(home: Home, seal: Seal) -> Outcome:
-    return Outcome(seal, False, verdicts_of(seal), {"wallets": home.lake.read(seal, "wallets")}, window_figures(seal))
+    return Outcome(seal, False, seal.verdicts, {"wallets": home.lake.read(seal, "wallets")}, window_figures(seal))
 
 
 def _models(home: Home, seal: Seal) -> Outcome:
     models = home.lake.read(seal, "models")
-    return Outcome(seal, False, verdicts_of(seal), {"models": models}, model_figures(seal, models))
+    return Outcome(seal, False, seal.verdicts, {"models": models}, model_figures(seal, models))
 
 
 def _scores(home: Home, seal: Seal) -> Outcome:
     scored = home.lake.read(seal, "scored")
     models = home.lake.require(MODELS, seal.day, seal.inputs["models"])
     numbers = score_figures(scored, detectors_of(home, seal), models)
-    return Outcome(seal, False, verdicts_of(seal), {"scored": scored}, numbers)
+    return Outcome(seal, False, seal.verdicts, {"scored": scored}, numbers)
 
 
 def _metrics(home: Home, seal: Seal) -> Outcome:
     metrics = home.lake.read(seal, "metrics")
-    return Outcome(seal, False, verdicts_of(seal), {"metrics": metrics}, metric_figures(metrics))
+    return Outcome(seal, False, seal.verdicts, {"metrics": metrics}, metric_figures(metrics))
 
 
 _OUTCOMES: Mapping[str, Callable[[Home, Seal], Outcome]] = {

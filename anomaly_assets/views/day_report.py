@@ -14,6 +14,7 @@ from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.published import anomaly_column
 from anomaly_assets.domain.shell_words import command_for
+from anomaly_assets.domain.verdicts import Verdict
 from anomaly_assets.evidence.lineage import Lineage
 from anomaly_assets.evidence.stale import Stale, stale_of_day
 from anomaly_assets.evidence.trace import runs_of
@@ -28,17 +29,6 @@ _INPUTS = {RAW: "raw", WINDOW: "window", MODELS: "models"}
 """What scores are made from: asset to the key of its revision in their seal."""
 
 
-@dataclass(frozen=True)
-class CheckVerdict:
-    """What a check said when the partition was sealed; ``severity`` counts when it did not pass."""
-
-    asset: str
-    check: str
-    passed: bool
-    severity: str
-    message: str
-
-
 @dataclass(frozen=True, eq=False)
 class DayReport:
     """Everything a report of one day shows.
@@ -50,7 +40,7 @@ class DayReport:
     judgements : what each detector could say, as ``views.overview.judgements``
     history : the last up to 28 scored days, this one the last, and the organisations over them
     flags : the published rows that stand out most, first ones first
-    checks : verdicts of the seals that the scores are made from, and of their own
+    checks : what was said when the partitions that the scores are made from, and their own, were sealed: asset, verdict
     runs : run that first published each of these (see ``evidence.trace``); None where the log does not name it
     head : head of the publication log now; None when the log cannot be read
     stale : what of the day no longer follows from what is current
@@ -64,7 +54,7 @@ class DayReport:
     judgements: pa.Table
     history: History
     flags: tuple[Mapping[str, Any], ...]
-    checks: tuple[CheckVerdict, ...]
+    checks: tuple[tuple[str, Verdict], ...]
     runs: Mapping[str, Mapping[str, Any] | None]
     head: str | None
     stale: tuple[Stale, ...]
@@ -113,7 +103,10 @@ class DayReport:
             "history": [each.as_json() for each in self.history.days],
             "organisations": [each.as_json() for each in self.organisations],
             "flags": [self._flag(row) for row in self.flags],
-            "checks": [vars(each) for each in self.checks],
+            "checks": [
+                {"asset": asset, **{name: getattr(said, name) for name in ("check", "passed", "severity", "message")}}
+                for asset, said in self.checks
+            ],
             "runs": dict(self.runs),
             "publication_log_head": self.head,
             "stale": [each.as_json() for each in self.stale],
@@ -173,7 +166,7 @@ def day_report(digests: Digests, day: date, configured: Detection, *, n_flags: i
         judgements=judgements(digests, Selection((day,))),
         history=before,
         flags=tuple(_top(digests.read("flags", [day]), n_flags)),
-        checks=tuple(verdict for seal in seals.values() for verdict in _verdicts(seal)),
+        checks=tuple((asset, said) for asset, seal in seals.items() for said in seal.verdicts),
         runs=runs,
         head=head,
         stale=tuple(_stale(digests.home, day, configured)),
@@ -211,13 +204,6 @@ def _seals(home: Home, scored: Seal) -> tuple[dict[str, Seal], list[str]]:
     except (CorruptFile, NotSealed) as error:
         problems.append(error.found)
     return seals, problems
-
-
-def _verdicts(seal: Seal) -> list[CheckVerdict]:
-    return [
-        CheckVerdict(seal.asset, name, bool(said["passed"]), str(said["severity"]), str(said["message"]))
-        for name, said in seal.checks.items()
-    ]
 
 
 def _log(home: Home, seals: Mapping[str, Seal], key_prefix: str) -> tuple[dict[str, Any], str | None, list[str]]:

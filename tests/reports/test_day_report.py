@@ -117,7 +117,7 @@ def test_checks_runs_and_the_head_are_those_of_the_seals_and_the_log(home: Home)
         (entry,) = [each for each in entries if (each["asset"], each["day"]) == (asset, str(DAY))]
         assert run is not None
         assert (run["run_id"], run["log_entry"]) == (entry["run_id"], entry["hash"])
-    said = {(each.asset, each.check): each.passed for each in found.checks}
+    said = {(asset, verdict.check): verdict.passed for asset, verdict in found.checks}
     for asset in (RAW, SCORED):
         for check, verdict in home.lake.require(asset, DAY).checks.items():
             assert said[asset, check] == verdict["passed"]

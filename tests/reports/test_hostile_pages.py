@@ -10,6 +10,7 @@ from rich.console import Console
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.commands.report import _parts
+from anomaly_assets.domain.verdicts import Severity, Verdict
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.explain import explain
 from anomaly_assets.evidence.proof import Grade, Link, Outcome, Proof
@@ -19,7 +20,7 @@ from anomaly_assets.reports.flag_report import flag_page
 from anomaly_assets.reports.page import POLICY, el, link, page
 from anomaly_assets.settings import load_settings
 from anomaly_assets.views.day_history import Organisation
-from anomaly_assets.views.day_report import CheckVerdict, DayReport, day_report
+from anomaly_assets.views.day_report import DayReport, day_report
 from anomaly_assets.views.digests import Digests
 from reports.conftest import HOSTILE_DAY, UNSEEN, VISIBLE
 from reports.parsed import harmless
@@ -44,7 +45,7 @@ def unseen(found: DayReport) -> DayReport:
         found.history,
         organisations=tuple(Organisation(text, organisation.counts, organisation.rates) for text in HOSTILE),
     )
-    checks = tuple(CheckVerdict("scored_transactions", "check", False, "WARN", text) for text in HOSTILE)
+    checks = tuple(("scored_transactions", Verdict("check", False, text, Severity.WARN)) for text in HOSTILE)
     runs = {"scored_transactions": {**(found.runs["scored_transactions"] or {}), "run_id": UNSEEN[1]}}
     return replace(found, flags=tuple(flags), history=history, checks=checks, runs=runs, problems=tuple(HOSTILE))
 
