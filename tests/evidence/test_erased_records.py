@@ -139,6 +139,7 @@ def keep_records(kept: Kept, home: Home, said: str) -> None:
     @dg.asset(name="flags", check_specs=[dg.AssetCheckSpec("sane", asset="flags")])
     def flags(context: dg.AssetExecutionContext) -> Iterator[Any]:
         context.log.info(said)
+        context.log_event(dg.AssetObservation("flags", metadata={"flags added": dg.MetadataValue.md(said)}))
         print(said)  # noqa: T201
         yield dg.MaterializeResult(metadata={"preview": dg.MetadataValue.md(f"| x |\n| {said} |")})
         yield dg.AssetCheckResult(check_name="sane", passed=True, description=said)
