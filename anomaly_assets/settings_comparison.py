@@ -30,6 +30,9 @@ DESCRIPTION = """What other detection settings would have flagged on a scored da
 CHANGED = ["tx_completed_at", "tx_id", "wallet_id", "total_amount", "reason"]
 """Shown of a transaction whose flag differs."""
 HOW = ("added", "removed")
+COUNTED = ("rows", "flagged_then", "flagged_now", *HOW, "recall_then", "recall_now", "precision_then", "precision_now")
+SAID = "compared: "
+"""Before every name: the day's page shows observations among what its materialization says, and in place of it."""
 
 
 def settings_comparison_job(days: dg.DailyPartitionsDefinition, names: DagsterNames) -> dg.JobDefinition:
@@ -44,7 +47,8 @@ def settings_comparison_job(days: dg.DailyPartitionsDefinition, names: DagsterNa
         except (PermanentError, TransientError) as error:
             raise failure(error) from error
         said = describe_comparison(settings, found)
-        context.log_event(dg.AssetObservation(names.key(SCORED), partition=day.isoformat(), metadata=said))
+        metadata = {f"{SAID}{name}": value for name, value in said.items()}
+        context.log_event(dg.AssetObservation(names.key(SCORED), partition=day.isoformat(), metadata=metadata))
 
     @dg.job(name=names.of(COMPARE), description=DESCRIPTION, partitions_def=days)
     def compare_settings() -> None:
@@ -56,16 +60,20 @@ def settings_comparison_job(days: dg.DailyPartitionsDefinition, names: DagsterNa
 def describe_comparison(settings: Mapping[str, tuple[Any, Any]], found: ComparedDay) -> Mapping[str, Any]:
     """What the page of the day shows: counts of then (as published) and now (with the other settings), and the rows."""
     comparison = Comparison([found])
-    total, rows = comparison.total, {how: changed(comparison, how) for how in HOW}
+    counts, rows = comparison.total.as_json(), {how: changed(comparison, how) for how in HOW}
     both = pa.concat_tables(rows.values())
-    numbers = {"flagged then": total.flagged_then, "flagged now": total.flagged_now, **{n: len(rows[n]) for n in HOW}}
+    numbers = {name.replace("_", " "): counts[name] for name in COUNTED}
     return {
         "settings": _settings_table(settings),
-        **figures({name.replace("_", " "): value for name, value in total.as_json().items()}),
+        **figures(numbers),
         "by organisation": markdown_table(organisations(comparison)),
         **{f"flags {how}": markdown_table(rows[how], CHANGED) for how in HOW},
         "picture": plots.picture(
-            plots.bars(numbers, title="flags then and now", of="transactions"),
+            plots.bars(
+                {name: numbers[name] for name in ("flagged then", "flagged now", *HOW)},
+                title="flags then and now",
+                of="transactions",
+            ),
             plots.by_hour_and_amount(
                 (both.column("tx_completed_at").cast("int64").to_numpy() / 3_600_000_000) % 24,
                 both.column("total_amount").to_numpy(),

@@ -23,7 +23,8 @@ def transactions(table: pa.Table, name: str, *, empty: str = "No transaction is 
     if not table.num_rows:
         st.info(empty, icon=":material/inbox:")
         return
-    shown = table.take(pc.select_k_unstable(table, min(SHOWN_AT_MOST, table.num_rows), MOST_STRIKING_FIRST))
+    order = [*MOST_STRIKING_FIRST, ("day", "ascending")]
+    shown = table.take(pc.select_k_unstable(table, min(SHOWN_AT_MOST, table.num_rows), order))
     if table.num_rows > shown.num_rows:
         st.caption(f"The first {shown.num_rows:,} of {table.num_rows:,} rows; the files hold all.")
     else:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from anomaly_assets.domain.verdict import DetectorVerdict, assemble_verdict, jud
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.settings import Detection
-from anomaly_assets.settings_reading import explain, put
+from anomaly_assets.settings_reading import explain, keys_of, put
 
 WALLETS_AT_ONCE = 1024
 """Wallets whose models are in memory together."""
@@ -107,16 +108,12 @@ def other_settings(detection: Detection, changes: Mapping[str, str]) -> Detectio
 
 def changed_settings(case: Case, other: Detection) -> dict[str, tuple[Any, Any]]:
     """Settings that ``other`` has otherwise than the day was scored with, by dotted key: then and now."""
-    then, now = (dict(_flat(each.model_dump())) for each in (Detection.of_record(case.settings), other))
-    return {key: (then.get(key), value) for key, value in now.items() if then.get(key) != value}
-
-
-def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{name}.")
-        else:
-            yield f"{before}{name}", value
+    published, changed = Detection.of_record(case.settings), {}
+    for key, _ in keys_of(Detection):
+        then, now = (reduce(getattr, key.split("."), each) for each in (published, other))
+        if then != now:
+            changed[key] = then, now
+    return changed
 
 
 def _require_comparable(keys: Iterable[str]) -> None:

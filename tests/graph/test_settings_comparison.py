@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from anomaly_assets.evidence.compare import Comparison, compare_day
-from anomaly_assets.settings_comparison import COMPARE
+from anomaly_assets.settings_comparison import COMPARE, SAID
 from graph.deployment import Deployment, error_of
 from graph.invented import DAY
 
@@ -39,12 +39,14 @@ def test_the_page_says_what_the_command_says(
     assert result.success, error_of(result)
     said, total = observed(detected), Comparison([compare_day(detected.home, DAY, changes)]).total
     assert total.added
-    names = ("rows", "judged_then", "judged_now", "flagged_then", "flagged_now", "added", "removed")
-    assert {name: said[name.replace("_", " ")] for name in names} == {name: getattr(total, name) for name in names}
+    names = ("rows", "flagged_then", "flagged_now", "added", "removed")
+    assert {name: said[SAID + name.replace("_", " ")] for name in names} == {
+        name: getattr(total, name) for name in names
+    }
     ((key, value),) = changes.items()
-    assert key in said["settings"]
-    assert value in said["settings"]
-    assert said["picture"].startswith("![plot](data:image/png;base64,")
+    assert key in said[f"{SAID}settings"]
+    assert value in said[f"{SAID}settings"]
+    assert said[f"{SAID}picture"].startswith("![plot](data:image/png;base64,")
 
 
 def test_nothing_is_stored_served_or_published(detected: Deployment) -> None:
@@ -59,11 +61,20 @@ def test_nothing_is_stored_served_or_published(detected: Deployment) -> None:
     assert [len(detected.materializations(asset, DAY)) for asset in ("wallet_models", "scored_transactions")] == events
 
 
+def test_what_was_published_stays_to_be_seen_on_the_page_of_the_day(detected: Deployment) -> None:
+    """Dagster shows an observation among the metadata of the materialization, and instead of what has the same name."""
+    assert detected.run(COMPARE, DAY, config=launchpad(zscore_threshold=0.5)).success
+    (published,) = detected.materializations("scored_transactions", DAY)
+    said = observed(detected).keys()
+    assert all(name.startswith(SAID) for name in said)
+    assert not said & published.metadata.keys()
+
+
 def test_the_settings_of_the_day_change_nothing(detected: Deployment) -> None:
     assert detected.run(COMPARE, DAY).success
     said = observed(detected)
-    assert (said["added"], said["removed"], said["flags added"]) == (0, 0, "no rows")
-    assert "change some in the launchpad" in said["settings"]
+    assert [said[f"{SAID}{name}"] for name in ("added", "removed", "flags added")] == [0, 0, "no rows"]
+    assert "change some in the launchpad" in said[f"{SAID}settings"]
 
 
 @pytest.mark.parametrize("typed", [{"amount_scale": "none"}, {"window_days": 3}])
