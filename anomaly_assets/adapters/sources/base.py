@@ -75,3 +75,26 @@ class HasColumns(Protocol):
     def columns_found(self) -> Mapping[str, str]:
         """Name and type of every column, in the source's words. Raises as ``TransactionSource`` does."""
         ...
+
+
+@dataclass(frozen=True)
+class NewestDay:
+    """The last UTC day with rows, as far as it can be told in a moment.
+
+    Parameters
+    ----------
+    day : the last one; None when no row that was looked at has a day
+    unread : files that would have to be read for it; the last day may be in one of them
+    """
+
+    day: date | None
+    unread: int = 0
+
+
+@runtime_checkable
+class HasNewestDay(Protocol):
+    """A source whose coverage takes long to tell, and that can say in a moment how far it reaches."""
+
+    def newest_day(self) -> NewestDay:
+        """The last day with rows; makes nothing. Raises as ``TransactionSource`` does."""
+        ...

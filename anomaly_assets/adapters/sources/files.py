@@ -8,12 +8,13 @@ from typing import Any
 import pyarrow as pa
 
 from anomaly_assets.adapters.object_path import path_of
-from anomaly_assets.adapters.sources.base import Coverage, Probe
+from anomaly_assets.adapters.sources.base import Coverage, NewestDay, Probe
 from anomaly_assets.adapters.sources.column_names import all_columns
 from anomaly_assets.adapters.sources.csv_text import encoding_named
 from anomaly_assets.adapters.sources.data_files import DataFile, EpochUnit, Reading, data_files
 from anomaly_assets.adapters.sources.day_index import DayIndexes, rows_between
 from anomaly_assets.adapters.sources.file_rows import columns_of
+from anomaly_assets.adapters.sources.newest_day import newest_day
 from anomaly_assets.domain.border_rules import AmbiguousTimes, zone_named
 from anomaly_assets.domain.days import ONE_DAY, DayRange
 from anomaly_assets.domain.errors import OutsideCoverage, SettingsError, SourceError
@@ -144,6 +145,13 @@ class FilesSource:
         Raises ``SourceError`` and ``SourceUnavailable`` when it cannot be read.
         """
         return columns_of(self._files()[0], self._reading)
+
+    def newest_day(self) -> NewestDay:
+        """Last day with rows, as far as statistics, copies in order of day and a look into small files tell it.
+
+        Raises ``SourceError`` and ``SourceUnavailable`` when a file cannot be read.
+        """
+        return newest_day(self._files(), self._reading, self._spools)
 
     def _files(self) -> list[DataFile]:
         return data_files(self._path, self._reading.names)

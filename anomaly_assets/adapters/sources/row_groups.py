@@ -13,7 +13,13 @@ _UNITS = {"milliseconds": "ms", "microseconds": "us", "nanoseconds": "ns"}
 
 
 def day_of_row_group(parquet: pq.ParquetFile, group: int, column: str, reading: Reading) -> int | None:
-    """The one UTC day (days since 1970) of all rows of a row group; None when its times must be read to know.
+    """The one UTC day (days since 1970) of all rows of a row group; None when its times must be read to know."""
+    told = days_told(parquet, group, column, reading)
+    return told[0] if told is not None and told[0] == told[1] else None
+
+
+def days_told(parquet: pq.ParquetFile, group: int, column: str, reading: Reading) -> tuple[int, int] | None:
+    """First and last UTC day (days since 1970) of the rows of a row group; None when its times must be read to know.
 
     Only times that are instants are believed: local ones may lie in an hour that never was.
     """
@@ -30,4 +36,4 @@ def day_of_row_group(parquet: pq.ParquetFile, group: int, column: str, reading: 
     bounds = pa.array([told.min_raw, told.max_raw], pa.int64()).cast(pa.timestamp(unit, tz="UTC"))
     times = utc_times(pa.chunked_array([bounds]), "UTC")
     first, last = times.days.tolist()
-    return int(first) if first == last and (times.codes == FINE).all() else None
+    return (int(first), int(last)) if (times.codes == FINE).all() else None
