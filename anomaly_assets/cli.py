@@ -22,6 +22,7 @@ from rich.text import Text
 from anomaly_assets.commands.compare import compare
 from anomaly_assets.commands.dagster_restore import dagster_restore
 from anomaly_assets.commands.dashboard import dashboard
+from anomaly_assets.commands.doctor import doctor
 from anomaly_assets.commands.erase import erase
 from anomaly_assets.commands.erasures import erasures
 from anomaly_assets.commands.explain import explain
@@ -35,7 +36,7 @@ from anomaly_assets.commands.trace import trace
 from anomaly_assets.commands.ui import ui
 from anomaly_assets.commands.verify import verify
 from anomaly_assets.domain.days import ONE_DAY, DayRange
-from anomaly_assets.domain.errors import AnomalyAssetsError, NoHome
+from anomaly_assets.domain.errors import AnomalyAssetsError
 from anomaly_assets.exit_codes import ExitCode, code_of
 from anomaly_assets.loading import look_seldom
 from anomaly_assets.settings import Settings
@@ -236,33 +237,6 @@ def dagster_home(settings: Settings) -> None:
     click.echo(prepare_instance(settings, say=err.print, record_again=True))
 
 
-@main.command()
-@configured
-@as_json
-def doctor(settings: Settings, as_json: bool) -> None:
-    """What this deployment runs on, and what is wrong with it."""
-    from anomaly_assets.doctor import examine
-
-    examination = examine(settings)
-    try:
-        require_home(settings)
-    except NoHome as error:
-        examination.refusals.insert(0, str(error))
-    if as_json:
-        click.echo(json.dumps(asdict(examination), default=str))
-    else:
-        for topic, facts in examination.facts.items():
-            out.print(f"[bold]{topic}[/]")
-            for name, value in facts.items():
-                out.print(Text(f"  {name}: {value}"), soft_wrap=True)
-        for text, style in [(t, "red") for t in examination.refusals] + [(t, "yellow") for t in examination.warnings]:
-            out.print(Text(f"problem: {text}", style=style), soft_wrap=True)
-        if not examination.refusals and not examination.warnings:
-            out.print("[green]no problems found[/]")
-    if examination.refusals:
-        raise click.exceptions.Exit(ExitCode.FINDING)
-
-
 @main.group()
 def store() -> None:
     """The model store of a home."""
@@ -327,6 +301,7 @@ def _embedded(settings: Settings) -> Any:
     return StoreProvider.from_settings(settings.redis).embedded(Home(settings.home))
 
 
+main.add_command(doctor)
 main.add_command(dagster_restore)
 main.add_command(ui)
 main.add_command(dashboard)

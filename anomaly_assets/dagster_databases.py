@@ -43,10 +43,15 @@ def mend_databases(folder: Path) -> list[str]:
     return said
 
 
-def _versions(path: Path) -> list[str]:
+def opened_for_reading(path: Path) -> sqlite3.Connection:
+    """A connection that makes and changes nothing, to a database that others may write meanwhile."""
     # a reader of a database that nobody has open would leave two files beside it, unless it says that nothing changes
     how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
-    with closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True)) as database:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True)
+
+
+def _versions(path: Path) -> list[str]:
+    with closing(opened_for_reading(path)) as database:
         if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone():
             return []
         return [version for (version,) in database.execute("SELECT version_num FROM alembic_version")]

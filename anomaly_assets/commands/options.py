@@ -106,7 +106,7 @@ def require_home(settings: Settings) -> "Home":
     """
     from anomaly_assets.adapters.home import Home
 
-    home = Home(settings.home, settings_folder=settings.folder)
+    home = Home(settings.home, settings_folder=settings.folder, output_readers=settings.files.output_readers)
     if home.record() is None:
         lacks = "has no home.json" if settings.home.exists() else "does not exist"
         raise NoHome(

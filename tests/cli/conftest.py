@@ -87,6 +87,13 @@ class Shell:
         """What the installed command prints for programs."""
         return _printed(self.run_apart(*arguments, "--json", **environment))
 
+    def findings(self, *arguments: str, **environment: str) -> list[dict[str, str]]:
+        """What the doctor finds, however it ends."""
+        found: list[dict[str, str]] = json.loads(self.run("doctor", *arguments, "--json", **environment).stdout)[
+            "findings"
+        ]
+        return found
+
     def results(self) -> dict[str, str]:
         """Digest of every file of results below the home."""
         files = [path for part in ("lake", "output", "models", "truth") for path in (self.home / part).rglob("*")]

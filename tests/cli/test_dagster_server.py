@@ -68,10 +68,12 @@ def test_every_command_says_which_server_does_not_answer_and_what_to_do(ingested
         assert f"@127.0.0.1:{nobody}/records, as {folder / 'dagster.yaml'} says" in said
         assert "What to do: start it or correct storage in" in said
         assert SECRET not in said
-    report = json.loads(ingested.run("doctor", "--json", **SMALL).stdout)
-    assert any("records cannot be reached" in refusal for refusal in report["refusals"])
-    assert report["facts"]["Dagster"]["records"].endswith(f"@127.0.0.1:{nobody}/records")
-    assert report["facts"]["store"], "the rest is looked at all the same"
+    report = ingested.findings(**SMALL)
+    told = [each for each in report if each["topic"] == "dagster" and each["level"] == "failed"]
+    assert [each["about"] for each in told] == ["records"], "it is said once"
+    assert "records cannot be reached" in told[0]["found"]
+    assert f"@127.0.0.1:{nobody}/records" in told[0]["expected"]
+    assert any(each["topic"] == "machine" for each in report), "the rest is looked at all the same"
     assert SECRET not in json.dumps(report)
 
 

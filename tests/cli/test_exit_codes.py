@@ -117,6 +117,7 @@ def test_commands_that_read_change_nothing_and_start_no_store(scored: Shell) -> 
         ("gc", "--dry-run"),
         ("source", "check"),
         ("doctor",),
+        ("doctor", "--quick"),
     ):
         done = scored.run(*words, **SMALL)
         assert done.returncode == 0, (words, done.stdout + done.stderr)

@@ -66,9 +66,12 @@ def moves(shell: Shell) -> list[dict[str, Any]]:
 
 
 def refusals(shell: Shell) -> list[str]:
-    """What the doctor says must be mended first."""
-    told: list[str] = json.loads(shell.run("doctor", "--json").stdout)["refusals"]
-    return told
+    """Why the home cannot take the source, as the doctor says."""
+    return [
+        f"{each['found']}\nExpected: {each['expected']}\nWhat to do: {each['remedy']}"
+        for each in shell.findings()
+        if (each["topic"], each["level"]) == ("home", "failed")
+    ]
 
 
 def goes_on(shell: Shell) -> None:

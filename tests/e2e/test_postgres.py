@@ -123,9 +123,10 @@ def test_two_processes_score_a_week_at_once_and_every_record_is_in_the_server(sh
         known = instance.get_materialized_partitions(dg.AssetKey(SCORED))
     assert known == {str(day) for day in WEEK}
     assert not any((place / name).exists() for place in (shared.instance, shared.first.home) for name in DATABASES)
-    examined = shared.first.json("doctor")
-    assert examined["refusals"] == []
-    assert examined["facts"]["Dagster"]["records"].startswith("postgresql+psycopg2://")
+    of_dagster = {each["about"]: each for each in shared.first.findings() if each["topic"] == "dagster"}
+    assert "records in postgresql+psycopg2://" in of_dagster["records"]["found"]
+    assert {each["about"] for each in of_dagster.values() if each["level"] == "failed"} <= {"daemon"}, "none runs here"
+    assert of_dagster["hanging runs"]["level"] == "ok"
 
 
 def test_a_corrected_day_is_ingested_and_what_follows_from_it_is_scored_again(shared: Shared) -> None:
