@@ -134,3 +134,12 @@ def test_the_cost_of_a_day_is_told_beside_another_version(tmp_path: Path) -> Non
             assert_is_spread(figures[kind], figures["runs"])
             assert_is_spread(figures[f"{kind}_before"], figures["runs"])
             assert_is_spread(figures[f"{kind}_ratio"], figures["runs"])
+
+
+def test_a_probe_is_measured_beside_the_help_of_the_command(tmp_path: Path) -> None:
+    printed, written = run_quickly("doctor_probe", tmp_path)
+    seconds = written["processor_seconds"]
+    for name in ("--help", "doctor --quick"):
+        assert_is_spread(seconds[name], 2)
+        assert name in printed
+    assert len(seconds["beyond --help"]["rounds"]) == 2
