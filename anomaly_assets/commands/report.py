@@ -21,6 +21,7 @@ from anomaly_assets.settings import Settings
 if TYPE_CHECKING:
     from anomaly_assets.domain.day_figures import Counts
     from anomaly_assets.views.day_report import DayReport
+    from anomaly_assets.views.freshness import Freshness
 
 ORGANISATIONS_SHOWN, FLAGS_SHOWN = 10, 10
 _LONGEST_NAME, _DIGEST = 48, 16
@@ -37,13 +38,15 @@ class _Line(Text):
 @configured
 @as_json
 def report(settings: Settings, day: date | None, flags: int, html: Path | None, as_json: bool) -> None:
-    """One scored day: counts, rates, organisations, top flags, checks, runs, and what is stale.
+    """One scored day: counts, rates, organisations, top flags, checks, runs, what is stale, and how new the scores are.
 
     Exit code 2: the day is not scored; 70: it cannot be read.
     """
     from anomaly_assets.views.day_report import day_report, scored_day
     from anomaly_assets.views.digests import Digests
+    from anomaly_assets.views.freshness import Freshness
 
+    now = datetime.now(UTC)
     digests = Digests(require_home(settings))
     with err.status("reading the days"):
         found = day_report(
@@ -53,24 +56,25 @@ def report(settings: Settings, day: date | None, flags: int, html: Path | None, 
             n_flags=flags,
             key_prefix=settings.dagster.key_prefix,
         )
+        scores = Freshness(digests.days()[-1], settings.due(now), settings.first_day)
     if html:
         from anomaly_assets.reports.day_report import day_page
 
         html.write_text(
-            day_page(found, dagster_address=settings.dashboard.dagster_address, written_at=datetime.now(UTC)),
+            day_page(found, scores=scores, dagster_address=settings.dashboard.dagster_address, written_at=now),
             encoding="utf-8",
         )
     if as_json:
-        click.echo(json.dumps(found.as_json()))
+        click.echo(json.dumps({**found.as_json(), "freshness": scores.as_json()}))
         return
-    for part in _parts(found):
+    for part in _parts(found, scores):
         out.print(part, soft_wrap=isinstance(part, _Line))
     if html:
         err.print(Text(f"page: {html}"), soft_wrap=True)
 
 
-def _parts(found: "DayReport") -> Iterator[RenderableType]:
-    yield from _summary(found)
+def _parts(found: "DayReport", scores: "Freshness") -> Iterator[RenderableType]:
+    yield from _summary(found, scores)
     yield _history(found)
     yield from _not_judged(found)
     yield from _organisations(found)
@@ -80,11 +84,14 @@ def _parts(found: "DayReport") -> Iterator[RenderableType]:
     yield from _stale(found)
 
 
-def _summary(found: "DayReport") -> Iterator[RenderableType]:
+def _summary(found: "DayReport", scores: "Freshness") -> Iterator[RenderableType]:
     from anomaly_assets.views.day_report import usual_words
 
     total = found.figures.total
     yield Text.assemble((f"{found.day}", "bold"), (f"  scores of revision {found.revision[:_DIGEST]}", "dim"))
+    yield Text(f"scored up to {scores.newest}; {scores.told}", "red" if scores.is_overdue else "")
+    if scores.is_overdue:
+        yield _Line(f"  {scores.command}", "cyan")
     table = _table("", "transactions", "judged", "coverage", "flagged", "rate")
     for name, counts in found.figures.by_detector.items():
         table.add_row(name, *_counts(counts))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from anomaly_assets.dashboard.overdue import show_overdue
 from anomaly_assets.dashboard.screens import SCREENS
 from anomaly_assets.dashboard.shell import deep_link, guarded
 
@@ -27,6 +28,7 @@ def main() -> None:
     current = st.navigation(list(pages.values()))
     deep_link(pages, current)
     with guarded():
+        show_overdue()
         current.run()
 
 

@@ -1,6 +1,6 @@
 """Looks at what changes by itself (the store, the lake's days), kept for some seconds for everybody who looks."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 import streamlit as st
@@ -8,6 +8,8 @@ import streamlit as st
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.dashboard.shell import deployment
 from anomaly_assets.domain.days import DayRange
+from anomaly_assets.domain.lineage import SCORED
+from anomaly_assets.views.freshness import Freshness, freshness, newest_day, newest_elsewhere
 from anomaly_assets.views.partitions import partition_states
 from anomaly_assets.views.store import StoreState, store_state
 
@@ -20,6 +22,22 @@ def store_now() -> StoreState:
     """The model store as it is now."""
     deployed = deployment()
     return store_state(deployed.home, StoreProvider.from_settings(deployed.settings.redis))
+
+
+@st.cache_resource(ttl=STORE_SECONDS, show_spinner=False)
+def scores_now() -> Freshness:
+    """The newest scored day against the day that is due now."""
+    deployed = deployment()
+    settings = deployed.settings
+    return Freshness(newest_day(deployed.home.lake, SCORED), settings.due(datetime.now(UTC)), settings.first_day)
+
+
+def newest_now() -> pa.Table:
+    """The newest days of everything, against the day that is due now."""
+    deployed, due = deployment(), scores_now().due
+    settings, home = deployed.settings, deployed.home
+    elsewhere = newest_elsewhere(home, settings.published_scores.table)
+    return freshness(home.lake, store_now(), due, settings.first_day, elsewhere=elsewhere)
 
 
 @st.cache_resource(ttl=DAYS_SECONDS, show_spinner="looking at the seals of these days")

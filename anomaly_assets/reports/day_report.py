@@ -25,20 +25,28 @@ from anomaly_assets.reports.page import (
 )
 from anomaly_assets.reports.sparks import chart, spark_svg
 from anomaly_assets.views.day_report import DayReport, usual_words
+from anomaly_assets.views.freshness import Freshness
 
 ORGANISATIONS_SHOWN = 50
 
 
-def day_page(found: DayReport, *, dagster_address: str | None = None, written_at: datetime | None = None) -> str:
+def day_page(
+    found: DayReport,
+    *,
+    scores: Freshness | None = None,
+    dagster_address: str | None = None,
+    written_at: datetime | None = None,
+) -> str:
     """The page of a scored day, which loads nothing: equal for equal arguments.
 
     Parameters
     ----------
+    scores : the newest scored day against the day that was due when the page was written; None: not told
     dagster_address : where Dagster's pages are, for links to runs and partitions; None: no links
     written_at : shown at the foot
     """
     body = [
-        el("header", el("h1", f"Transactions of {found.day}"), *_lead(found)),
+        el("header", el("h1", f"Transactions of {found.day}"), *_lead(found), *_freshness(scores, written_at)),
         section("The day", _figures(found), _by_detector(found)),
         section(f"The last {len(found.history.days)} scored days", _charts(found)),
         *_not_judged(found),
@@ -66,6 +74,15 @@ def _lead(found: DayReport) -> Iterator[Html]:
     if found.problems:
         yield el("p", badge("not all could be read", "bad"))
         yield listed(found.problems)
+
+
+def _freshness(scores: Freshness | None, at: datetime | None) -> Iterator[Html]:
+    """A page that is kept says of which moment this is."""
+    if scores is None:
+        return
+    when = f" at {at:%Y-%m-%d %H:%M} UTC" if at else ""
+    mark = [badge("day missing", "bad"), " "] if scores.is_overdue else []
+    yield el("p", *mark, f"Scored up to {scores.newest}{when}; {scores.told}.")
 
 
 def _figures(found: DayReport) -> Html:

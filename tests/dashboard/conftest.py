@@ -7,6 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 import anomaly_assets
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.dashboard.looks import scores_now
 from anomaly_assets.dashboard.shell import deployment
 
 APP = Path(anomaly_assets.__file__).parent / "dashboard" / "app.py"
@@ -19,10 +20,15 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shown]:
 
     def run(home: Home, **parameters: str) -> AppTest:  # noqa: F811
         monkeypatch.setenv("ANOMALY_HOME", str(home.root))
-        deployment.clear()
+        _forget_looks()
         test = AppTest.from_file(str(APP), default_timeout=60)
         test.query_params.update(parameters)
         return test.run()
 
     yield run
+    _forget_looks()
+
+
+def _forget_looks() -> None:
     deployment.clear()
+    scores_now.clear()

@@ -1,5 +1,6 @@
 """What the dashboard says when there is nothing to show, or when something is wrong: what it is and what to do."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from evidence.conftest import DAYS
 from streamlit.testing.v1 import AppTest
 
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.dashboard.screens import SCREENS
 from anomaly_assets.dashboard.shell import plain
 from anomaly_assets.domain.lineage import SCORED
 
@@ -107,3 +109,36 @@ def test_the_day_of_a_wallet_s_models_is_the_one_chosen_last(shown: Shown, home:
 )
 def test_no_address_ends_in_an_exception(shown: Shown, home: Home, parameters: dict[str, str]) -> None:
     assert not shown(home, **parameters).exception
+
+
+def test_a_day_that_is_due_and_missing_is_the_first_thing_that_every_screen_says(
+    shown: Shown, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due = DAYS[-1] + timedelta(days=731)
+    monkeypatch.setenv("ANOMALY_SOURCE__COMPLETE_UNTIL", str(due))
+    for name in SCREENS:
+        test = shown(home, page=name)
+        assert not test.exception
+        told = plain(f"Scored up to {DAYS[-1]}, 731 days behind {due}: the data is complete until {due}.")
+        assert test.error[0].value == told, name
+        assert f"anomaly-assets backfill --from {DAYS[-1] + timedelta(days=1)} --to {due}" in said(test)
+    behind = next(table.value for table in shown(home).dataframe if "days_behind" in table.value)
+    assert set(behind["days_behind"].dropna()) == {731}
+
+
+def test_where_no_day_is_due_no_screen_says_fresh_or_behind(shown: Shown, home: Home) -> None:
+    test = shown(home)
+    assert not test.error
+    assert "No day is due: no schedule brings days." in said(test)
+    table = next(table.value for table in test.dataframe if "days_behind" in table.value)
+    assert table["days_behind"].isna().all()
+    assert plain("no day is due: no schedule brings days") in said(shown(home, page="operations"))
+
+
+def test_the_due_day_that_is_there_is_said_and_nothing_is_red(
+    shown: Shown, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANOMALY_SOURCE__COMPLETE_UNTIL", str(DAYS[-1]))
+    test = shown(home)
+    assert not test.error
+    assert f"{DAYS[-1]} was due, and is there." in said(test)

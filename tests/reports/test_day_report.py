@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from cli.conftest import Shell
 from evidence.conftest import DAYS, EVIDENCE
 
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.domain.due_days import Due
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.domain.lineage import RAW, SCORED
 from anomaly_assets.reports.day_report import day_page
@@ -19,6 +20,7 @@ from anomaly_assets.reports.sparks import spark
 from anomaly_assets.settings import load_settings
 from anomaly_assets.views.day_report import DayReport, day_report, scored_day, usual_words
 from anomaly_assets.views.digests import Digests
+from anomaly_assets.views.freshness import Freshness
 from anomaly_assets.views.overview import rates
 from anomaly_assets.views.selection import Selection
 from reports.parsed import harmless
@@ -203,9 +205,49 @@ def test_the_command_prints_the_same_figures_and_writes_the_page(home: Home, she
     assert f"publication log head: {found.head}" in told
     assert "nothing of it is stale" in told
     assert f"Transactions of {DAY}" in harmless((shell.folder / "day.html").read_text()).text
-    assert shell.json(*arguments, "--day", str(DAYS[0]), **EVIDENCE) == json.loads(
-        json.dumps(reported(home, DAYS[0]).as_json())
-    )
+    answer = shell.json(*arguments, "--day", str(DAYS[0]), **EVIDENCE)
+    assert answer.pop("freshness")["newest"] == str(DAY)
+    assert answer == json.loads(json.dumps(reported(home, DAYS[0]).as_json()))
     refused = shell.run(*arguments, "--day", "2030-01-01", **EVIDENCE)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "2030-01-01 is not scored" in refused.stderr
+
+
+COMPLETE_UNTIL = "ANOMALY_SOURCE__COMPLETE_UNTIL"
+
+
+def test_a_day_that_is_due_and_missing_is_told_by_the_clock_of_the_command(home: Home, shell: Shell) -> None:
+    """In the terminal, as JSON and on the page, whichever day is reported."""
+    due = DAY + timedelta(days=2)
+    arguments = ("report", "--home", str(home.root), "--day", str(DAYS[0]))
+    environment = {**EVIDENCE, COMPLETE_UNTIL: str(due)}
+    told = shell.run_apart(*arguments, "--html", "day.html", **environment).stdout
+    late = f"scored up to {DAY}; 2 days behind {due}: the data is complete until {due}"
+    assert late in " ".join(told.split())
+    assert f"  anomaly-assets backfill --from {DAY + timedelta(days=1)} --to {due}" in told.splitlines()
+    page = harmless((shell.folder / "day.html").read_text()).text
+    assert "day missing" in page
+    assert f"UTC; {late.split('; ')[1]}." in page
+    assert shell.json(*arguments, **environment)["freshness"] == {
+        "newest": str(DAY),
+        "due": str(due),
+        "because": f"the data is complete until {due}",
+        "days_behind": 2,
+    }
+
+
+def test_the_due_day_that_is_there_and_no_due_day_are_told_apart(home: Home, shell: Shell) -> None:
+    arguments = ("report", "--home", str(home.root))
+    there = shell.run(*arguments, **EVIDENCE, **{COMPLETE_UNTIL: str(DAY)})
+    assert f"scored up to {DAY}; {DAY} was due, and is there" in there.stdout
+    assert "backfill" not in there.stdout
+    none = shell.run(*arguments, **EVIDENCE)  # of an invented source
+    assert f"scored up to {DAY}; no day is due: no schedule brings days" in none.stdout
+    found = shell.json(*arguments, **EVIDENCE)["freshness"]
+    assert (found["due"], found["days_behind"]) == (None, None)
+
+
+def test_a_page_keeps_the_moment_of_which_it_told_how_new_the_scores_are(home: Home) -> None:
+    behind = Freshness(DAY, Due(DAY + timedelta(days=1), "a night"), DAYS[0])
+    drawn = harmless(day_page(reported(home), scores=behind, written_at=AT)).text
+    assert f"Scored up to {DAY} at 2024-02-01 08:30 UTC; 1 day behind {DAY + timedelta(days=1)}: a night." in drawn

@@ -1,10 +1,12 @@
 """What operations shows: days and their states, refused rows, proofs, the store without starting it."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -18,11 +20,13 @@ from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.adapters.verification_log import Verification
 from anomaly_assets.domain.border import BorderRules, clean_day
 from anomaly_assets.domain.days import DayRange
+from anomaly_assets.domain.due_days import Due
 from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.raw_day import content_digest
 from anomaly_assets.settings import Detection, RedisSettings, load_settings
-from anomaly_assets.views.freshness import SERVED, freshness
+from anomaly_assets.steps.publish_scores import PUBLISHED
+from anomaly_assets.views.freshness import SERVED, Freshness, freshness, newest_elsewhere
 from anomaly_assets.views.partitions import State, counts_by_state, not_in_order, partition_states, remedies, span
 from anomaly_assets.views.quarantine import ledger, refusals, refused
 from anomaly_assets.views.store import StoreState, served_models, store_state
@@ -228,7 +232,7 @@ def test_a_store_that_runs_tells_what_it_serves(running: Home) -> None:
     assert sum(by_detector.column("n_models").to_pylist()) == state.n_models
     rows = running.lake.read(models, "models").to_pylist()
     assert sum(by_detector.column("n_bytes").to_pylist()) == sum(row["n_bytes"] for row in rows)
-    newest = {row["what"]: row for row in freshness(running.lake, state).to_pylist()}
+    newest = {row["what"]: row for row in freshness(running.lake, state, until(DAYS[-1]), FIRST_RAW).to_pylist()}
     assert (newest[SERVED]["newest"], newest[SERVED]["days_behind"]) == (DAYS[-1], 0)
 
 
@@ -253,7 +257,7 @@ def test_a_store_that_is_being_filled_serves_nobody(running: Home) -> None:
     assert f"--from {after}" in state.remedy
     assert state.published is not None
     assert served_models(running, state.published) is None
-    newest = {row["what"]: row for row in freshness(running.lake, state).to_pylist()}
+    newest = {row["what"]: row for row in freshness(running.lake, state, until(DAYS[-1]), FIRST_RAW).to_pylist()}
     assert newest[SERVED]["newest"] is None
     assert newest[SERVED]["state"] == state.found
 
@@ -285,16 +289,80 @@ def test_models_that_cannot_be_read_are_an_error_and_no_other_training(home: Hom
     assert error.value.remedy
 
 
-def test_age_is_counted_against_the_newest_raw_day(home: Home) -> None:
+OFF = StoreState("embedded", "off")
+NONE_DUE = Due(None, "no schedule brings days")
+
+
+def until(day: date) -> Due:
+    """What is due of data that is complete until ``day``."""
+    return Due(day, f"the data is complete until {day}")
+
+
+def rows_by_name(home: Home, due: Due, **elsewhere: date | None) -> dict[str, dict[str, Any]]:
+    found = freshness(home.lake, OFF, due, FIRST_RAW, elsewhere=elsewhere)
+    return {row["what"]: row for row in found.to_pylist()}
+
+
+def test_age_is_counted_against_the_day_that_is_due(home: Home) -> None:
     for asset in (SCORED, METRICS):
         shutil.rmtree(home.lake.local_folder(asset, DAYS[-1]))
-    found = {row["what"]: row for row in freshness(home.lake, StoreState("embedded", "off")).to_pylist()}
-    assert (found[RAW]["newest"], found[RAW]["days_behind"]) == (DAYS[-1], 0)
-    assert (found[SCORED]["newest"], found[SCORED]["days_behind"]) == (DAYS[-2], 1)
+    found = rows_by_name(home, until(DAYS[-1] + timedelta(days=731)))
+    assert (found[RAW]["newest"], found[RAW]["days_behind"]) == (DAYS[-1], 731)
+    assert (found[SCORED]["newest"], found[SCORED]["days_behind"]) == (DAYS[-2], 732)
+    due = DAYS[-1] + timedelta(days=731)
+    assert found[SCORED]["state"] == f"732 days behind {due}: the data is complete until {due}"
     assert found[SERVED] == {"what": SERVED, "newest": None, "days_behind": None, "state": "off"}
 
 
+def test_the_due_day_is_no_day_behind(home: Home) -> None:
+    found = rows_by_name(home, until(DAYS[-1]))
+    assert {row["days_behind"] for what, row in found.items() if what != SERVED} == {0}
+    assert {row["state"] for what, row in found.items() if what != SERVED} == {""}
+
+
+def test_one_day_is_told_as_one(home: Home) -> None:
+    due = until(DAYS[-1] + timedelta(days=1))
+    assert rows_by_name(home, due)[RAW]["state"] == f"1 day behind {due.day}: {due.because}"
+
+
+def test_where_no_day_is_due_nothing_is_fresh_and_nothing_is_behind(home: Home) -> None:
+    found = rows_by_name(home, NONE_DUE)
+    assert {row["days_behind"] for row in found.values()} == {None}
+    assert {row["state"] for what, row in found.items() if what != SERVED} == {"no day is due"}
+    assert Freshness(DAYS[-1], NONE_DUE, FIRST_RAW).told == "no day is due: no schedule brings days"
+
+
+def test_models_that_are_served_are_measured_too(running: Home) -> None:
+    state = store_state(running, EMBEDDED)
+    due = until(DAYS[-1] + timedelta(days=3))
+    served = freshness(running.lake, state, due, FIRST_RAW).to_pylist()[-1]
+    assert (served["days_behind"], served["state"].split("; ")[1]) == (3, f"3 days behind {due.day}: {due.because}")
+    none = freshness(running.lake, state, NONE_DUE, FIRST_RAW).to_pylist()[-1]
+    assert (none["days_behind"], none["state"].split("; ")[1]) == (None, "no day is due")
+
+
+def test_a_table_elsewhere_is_as_new_as_the_last_day_it_was_given(home: Home) -> None:
+    assert newest_elsewhere(home, None) == {}
+    assert newest_elsewhere(home, "A.B.C") == {PUBLISHED: None}
+    for day, table in ((DAYS[0], "A.B.C"), (DAYS[1], "A.B.C"), (DAYS[2], "A.B.OTHER")):
+        receipt = home.scores_receipt(day)
+        receipt.parent.mkdir(exist_ok=True)
+        receipt.write_text(json.dumps({"table": table, "revision": "r"}))
+    found = rows_by_name(home, until(DAYS[-1]), **newest_elsewhere(home, "a.b.c"))
+    assert (found[PUBLISHED]["newest"], found[PUBLISHED]["days_behind"]) == (DAYS[1], 2)
+
+
+def test_what_is_missing_is_named_with_the_command_that_makes_it(home: Home) -> None:
+    behind = Freshness(DAYS[1], until(DAYS[-1]), FIRST_RAW)
+    assert behind.command == f"anomaly-assets backfill --from {DAYS[2]} --to {DAYS[-1]}"
+    assert Freshness(None, until(DAYS[-1]), DAYS[0]).missing == (DAYS[0], DAYS[-1])
+    for fine in (Freshness(DAYS[-1], until(DAYS[-1]), FIRST_RAW), Freshness(None, NONE_DUE, FIRST_RAW)):
+        assert (fine.missing, fine.command) == (None, "")
+
+
 def test_an_empty_home_has_nothing_new(tmp_path: Path) -> None:
-    found = freshness(Home(tmp_path).lake, StoreState("embedded", "off")).to_pylist()
+    found = freshness(Home(tmp_path).lake, OFF, NONE_DUE, FIRST_RAW).to_pylist()
     assert [row["newest"] for row in found] == [None] * 6
-    assert {row["state"] for row in found[:-1]} == {"no day yet"}
+    assert {row["state"] for row in found[:-1]} == {"no day yet; no day is due"}
+    behind = freshness(Home(tmp_path).lake, OFF, until(FIRST_RAW), FIRST_RAW).to_pylist()
+    assert [row["days_behind"] for row in behind] == [*[1] * 5, None]

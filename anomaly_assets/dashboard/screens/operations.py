@@ -8,7 +8,7 @@ from anomaly_assets.adapters.verification_log import read_log
 from anomaly_assets.dashboard.figures.operations import calendar, pass_rate_over_time, proofs_over_time, refused_rows
 from anomaly_assets.dashboard.figures.style import readable
 from anomaly_assets.dashboard.key_figures import KeyFigure, key_figures
-from anomaly_assets.dashboard.looks import days_now, store_now
+from anomaly_assets.dashboard.looks import days_now, scores_now, store_now
 from anomaly_assets.dashboard.shell import deployment, guarded, nothing, period, plain
 from anomaly_assets.dashboard.tables import day as day_column
 from anomaly_assets.dashboard.tables import listing, number, text
@@ -55,6 +55,8 @@ def show_days(first: date, last: date) -> None:
         "One field is a day of an asset. Sealed: there and whole. Stale: something it was made from is not current any "
         "more. Missing: an earlier day is there, and raw data up to here. Damaged: its seal or a file cannot be read."
     )
+    scores = scores_now()
+    st.markdown(plain(f"By the clock: scored up to {scores.newest or 'no day'}; {scores.told}."))
     bad = not_in_order(states)
     if not bad.num_rows:
         st.success("Every day of the period is there and follows from what is current.", icon=":material/check:")

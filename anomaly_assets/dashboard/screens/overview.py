@@ -4,7 +4,7 @@ import pyarrow as pa
 import streamlit as st
 
 from anomaly_assets.dashboard.figures.overview import rows_over_time
-from anomaly_assets.dashboard.looks import store_now
+from anomaly_assets.dashboard.looks import newest_now, scores_now, store_now
 from anomaly_assets.dashboard.sections import (
     SHOWN_AT_TOP,
     ranking,
@@ -18,7 +18,7 @@ from anomaly_assets.dashboard.tables import day, listing, named, number, text
 from anomaly_assets.dashboard.transactions import transactions
 from anomaly_assets.domain.lineage import RAW, SCORED
 from anomaly_assets.views.digests import Digests
-from anomaly_assets.views.freshness import SERVED, freshness
+from anomaly_assets.views.freshness import SERVED
 from anomaly_assets.views.overview import flags_of, rates, top, totals
 from anomaly_assets.views.selection import Selection
 
@@ -29,7 +29,7 @@ def show() -> None:
     """The screen."""
     st.title(TITLE)
     chosen, digests = selection(), deployment().digests
-    newest = freshness(deployment().home.lake, store_now())
+    newest = newest_now()
     st.caption(_newest(newest))
     show_totals(totals(digests, chosen))
     per_day = rates(digests, chosen)
@@ -67,7 +67,8 @@ def _newest(newest: pa.Table) -> str:
     days = dict(zip(newest.column("what").to_pylist(), newest.column("newest").to_pylist(), strict=True))
     served = days[SERVED]
     told = f"the model store serves models of {served}" if served else "the model store serves no models now"
-    return f"Scored up to {days[SCORED]}, raw data up to {days[RAW] or 'no day'}; {told}."
+    due = scores_now().told
+    return f"Scored up to {days[SCORED]}, raw data up to {days[RAW] or 'no day'}; {told}. {due[0].upper()}{due[1:]}."
 
 
 def show_freshness(newest: pa.Table) -> None:
@@ -76,10 +77,14 @@ def show_freshness(newest: pa.Table) -> None:
     columns = {
         "what": text("what"),
         "newest": day("newest day"),
-        "days_behind": number("days behind", "the newest raw day"),
+        "days_behind": number("days behind", "the day that is due; empty: no day is due"),
         "state": st.column_config.TextColumn("state", width="large"),
     }
     listing(newest, "freshness", columns)
+    st.caption(
+        "Days are counted by the clock, up to the one that should be there by now (nightly.cron, "
+        "nightly.due_after_hours, source.complete_until), not up to the newest that happens to be here."
+    )
     store = store_now()
     if store.remedy:
         st.warning(plain(f"{store.found} Scores do not depend on it: they are made from the archive then."))
