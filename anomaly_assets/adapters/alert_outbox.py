@@ -5,10 +5,11 @@ from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from anomaly_assets.adapters.alerts import AlertTargets
+from anomaly_assets.adapters.alerts import AlertTargets, key_of
 from anomaly_assets.adapters.atomic_files import write_atomically
 from anomaly_assets.adapters.locks import Lease, exclusive
 from anomaly_assets.domain.errors import AnomalyAssetsError
@@ -51,6 +52,15 @@ class _Letter:
         values = json.loads(path.read_bytes())
         return cls(path, values["alert"], datetime.fromisoformat(values["since"]), tuple(values["to"]))
 
+    @property
+    def event(self) -> str:
+        """What it tells of."""
+        return str(self.alert["event"])
+
+    def waits_for(self, receiver: str, event: str) -> bool:
+        """Whether a receiver of such events has not got it."""
+        return self.event == event and receiver in self.to
+
     def to_some(self, receivers: Collection[str]) -> "_Letter":
         return replace(self, to=tuple(name for name in self.to if name in receivers))
 
@@ -60,7 +70,7 @@ class _Letter:
 
 
 class AlertOutbox:
-    """The folder of alerts that wait, one file for each failed run."""
+    """The folder of alerts that wait, one file for each failed run and each missing day."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -72,7 +82,7 @@ class AlertOutbox:
 
     def put(self, alert: Mapping[str, Any], targets: AlertTargets, *, at: datetime) -> None:
         """Let an alert wait for every receiver; one that waits already goes on waiting."""
-        path = self.folder / f"{alert['run_id']}.json"
+        path = self.folder / f"{key_of(alert)}.json"
         if not path.exists():
             _Letter(path, alert, at, targets.receivers).write()
 
@@ -86,15 +96,18 @@ class AlertOutbox:
             waiting = [letter.to_some(targets.receivers) for letter in before]
             self._keep(before, waiting)
             problems = []
-            for receiver in targets.receivers:
-                due = [letter.alert for letter in waiting if receiver in letter.to]
+            for receiver, event in product(targets.receivers, dict.fromkeys(letter.event for letter in before)):
+                due = [letter.alert for letter in waiting if letter.waits_for(receiver, event)]
                 try:
                     if due:
                         targets.send(receiver, due)
                 except (AnomalyAssetsError, OSError) as error:
                     problems.append(str(error))
                     continue
-                sent = [letter.to_some(set(letter.to) - {receiver}) for letter in waiting]
+                sent = [
+                    letter.to_some(set(letter.to) - {receiver}) if letter.event == event else letter
+                    for letter in waiting
+                ]
                 self._keep(waiting, sent)  # before the next one is asked: who has it is not sent it again
                 waiting = sent
             late = [letter for letter in waiting if letter.to and at - letter.since >= GIVE_UP_AFTER]
@@ -102,7 +115,7 @@ class AlertOutbox:
                 replace(letter, path=self.given_up / letter.path.name).write()
                 letter.path.unlink()
         left = sum(1 for letter in waiting if letter.to) - len(late)
-        return Delivery(len(before) - left - len(late), left, len(late), "; ".join(problems))
+        return Delivery(len(before) - left - len(late), left, len(late), "; ".join(dict.fromkeys(problems)))
 
     def forget(self, forgotten: Forgotten) -> int:
         """Take an erased wallet out of alerts that wait or were given up; returns how many changed."""

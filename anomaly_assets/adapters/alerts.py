@@ -12,6 +12,8 @@ from anomaly_assets.domain.errors import PermanentError, TransientError
 from anomaly_assets.domain.identity import digest_of
 
 FILE, WEBHOOK = "file", "webhook"
+DAY_OVERDUE = "day_overdue"
+"""The event of a day that is due and not there; all others are failed runs."""
 MOST_IN_FULL = 20
 """Alerts of one message that are told in full; of the others it holds the run ids."""
 _TIMEOUT_SECONDS = 10
@@ -33,7 +35,7 @@ class AlertTargets:
         return tuple(name for name in (FILE, WEBHOOK) if getattr(self, name) is not None)
 
     def send(self, receiver: str, alerts: Sequence[Mapping[str, Any]]) -> None:
-        """Deliver alerts to one of ``receivers``: to the file a line each, to the webhook all in one message.
+        """Deliver alerts of one event to one of ``receivers``: to the file a line each, to the webhook in one message.
 
         Raises ``TransientError`` when the webhook does not answer or is overloaded, ``PermanentError`` when it refuses
         or its address is not one, ``OSError`` when the file cannot be written.
@@ -69,18 +71,24 @@ class AlertTargets:
 
 
 def message_of(alerts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What the webhook is sent: an alert as it is, or one message about those that waited, each under its run id.
+    """What the webhook is sent: an alert as it is, or one message about those of its event that waited.
 
-    ``key`` is the same whenever the same is sent again: the run id, or a digest of all of them.
+    ``key`` is the same whenever the same is sent again: that of the alert, or a digest of all of them.
     """
     if len(alerts) == 1:
-        return {**alerts[0], "key": alerts[0]["run_id"]}
-    run_ids = [str(alert["run_id"]) for alert in alerts]
+        return {**alerts[0], "key": key_of(alerts[0])}
+    is_of_days = alerts[0]["event"] == DAY_OVERDUE
+    keys = [key_of(alert) for alert in alerts]
     return {
-        "event": "runs_failed",
+        "event": "days_overdue" if is_of_days else "runs_failed",
         "severity": "critical" if any(alert["severity"] == "critical" for alert in alerts) else "warning",
-        "key": digest_of(run_ids),
+        "key": digest_of(keys),
         "count": len(alerts),
-        "run_ids": run_ids,
+        **({"days": [alert["day"] for alert in alerts]} if is_of_days else {"run_ids": keys}),
         "alerts": [dict(alert) for alert in alerts[:MOST_IN_FULL]],
     }
+
+
+def key_of(alert: Mapping[str, Any]) -> str:
+    """What an alert is known by: its run id, or its own key where it is of no run."""
+    return str(alert.get("key") or alert["run_id"])

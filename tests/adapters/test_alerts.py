@@ -62,6 +62,21 @@ def test_one_alert_is_posted_as_it_is_and_more_of_them_in_one_message() -> None:
     assert (all_of_them["count"], all_of_them["severity"], all_of_them["event"]) == (50, "critical", "runs_failed")
 
 
+def test_missing_days_are_told_under_keys_of_their_own() -> None:
+    days = [
+        {"event": "day_overdue", "key": f"day_overdue-2024-03-0{number}-home", "severity": "critical", "day": number}
+        for number in (1, 2)
+    ]
+    with webhook(204) as (url, bodies):
+        for alerts in (days[:1], days, days):
+            AlertTargets(webhook=url).send(WEBHOOK, alerts)
+    one, both, again = (json.loads(body) for body in bodies)
+    assert one == days[0]
+    assert (both["event"], both["days"], both["count"], both["alerts"]) == ("days_overdue", [1, 2], 2, days)
+    assert "run_ids" not in both
+    assert again["key"] == both["key"]
+
+
 def test_without_receivers_there_is_nothing_to_do() -> None:
     assert not AlertTargets()
     assert AlertTargets(file=Path("alerts"))

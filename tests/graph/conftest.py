@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from snowflake_stand_in import snowflake_port, stand_in
 from graph.apart import RunsApart
 from graph.deployment import Deploy, Deployment, source_of
 from graph.invented import DAY, FIRST, WINDOW_DAYS, days_from, deliver_ordinary
+from graph.receiver import Receiver
 
 __all__ = ["snowflake_port", "stand_in"]  # fixtures
 
@@ -122,3 +124,13 @@ def apart() -> Iterator[RunsApart]:
     """Runs in other processes."""
     with RunsApart() as runs:
         yield runs
+
+
+@pytest.fixture
+def webhook() -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        thread = threading.Thread(target=receiver.serve_forever)
+        thread.start()
+        yield receiver
+        receiver.shutdown()
+        thread.join()

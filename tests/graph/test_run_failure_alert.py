@@ -1,13 +1,8 @@
 """run_failure_alert: a run that really failed becomes a line in a file and a message to a webhook."""
 
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
@@ -21,45 +16,9 @@ from anomaly_assets.run_tags import HOME_TAG, RUN_TAG
 from anomaly_assets.sensors.run_failure_alert import alert_of
 from graph.deployment import Deploy, Deployment, source_of
 from graph.invented import DAY
+from graph.receiver import SECRET, Receiver, prepared_tick
 
-SECRET = "canary-7f3a"  # noqa: S105  a made-up one that must not be shown
 UNCOVERED = DAY + timedelta(days=1)
-
-
-class Receiver(HTTPServer):
-    """A webhook on a free port of this machine; answers with ``status``."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.status, self.received = 200, list[tuple[str, dict[str, Any]]]()
-
-    @property
-    def url(self) -> str:
-        """Its address, with a secret as real ones have."""
-        return f"http://127.0.0.1:{self.server_port}/hooks/{SECRET}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Receiver
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.received.append((self.path, json.loads(body)))
-        self.send_response(self.server.status)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Nothing on the console."""
-
-
-@pytest.fixture
-def webhook() -> Iterator[Receiver]:
-    with Receiver() as receiver:
-        thread = threading.Thread(target=receiver.serve_forever)
-        thread.start()
-        yield receiver
-        receiver.shutdown()
-        thread.join()
 
 
 def tick(deployment: Deployment, cursor: str | None = None) -> tuple[str | None, str]:
@@ -77,24 +36,6 @@ def send_again(deployment: Deployment) -> str:
             return sensor.evaluate_tick(context).skip_message or ""
         except TransientError as error:
             return str(error)
-
-
-@contextmanager
-def prepared_tick(
-    deployment: Deployment, name: str, cursor: str | None = None
-) -> Iterator[tuple[dg.SensorDefinition, dg.SensorEvaluationContext]]:
-    """A sensor with all that the daemon would give it."""
-    definitions = deployment.definitions
-    sensor = definitions.resolve_sensor_def(name)
-    resources = {key: (definitions.resources or {})[key] for key in ("home", "clock")}
-    with dg.build_sensor_context(
-        instance=deployment.instance,
-        definitions=definitions,
-        cursor=cursor,
-        sensor_name=sensor.name,
-        resources=resources,
-    ) as context:
-        yield sensor, context
 
 
 def test_a_failed_run_becomes_a_line_and_a_message(deploy: Deploy, deliveries: Path, webhook: Receiver) -> None:
