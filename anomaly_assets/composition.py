@@ -15,6 +15,7 @@ from anomaly_assets.assets.raw_transactions import raw_transactions_asset
 from anomaly_assets.assets.scored_transactions import scored_transactions_asset
 from anomaly_assets.assets.training_window import training_window_asset
 from anomaly_assets.assets.wallet_models import wallet_models_asset
+from anomaly_assets.checks.due_day import Watched, due_day_checks
 from anomaly_assets.checks.published_models_match import published_models_match_check
 from anomaly_assets.checks.sampled_flags_verify import sampled_flags_verify_check
 from anomaly_assets.checks.score_bounds import anomaly_rate_within_bounds_check, coverage_within_bounds_check
@@ -31,6 +32,7 @@ from anomaly_assets.resources.source import source_resource
 from anomaly_assets.schedules import nightly_schedule
 from anomaly_assets.sensors.dead_runs import dead_runs_sensor
 from anomaly_assets.sensors.finish_corrections import finish_corrections_sensor
+from anomaly_assets.sensors.freshness import freshness_sensor
 from anomaly_assets.sensors.late_arrivals import late_arrivals_sensor
 from anomaly_assets.sensors.run_failure_alert import run_failure_alert, waiting_alerts
 from anomaly_assets.settings import Settings
@@ -48,6 +50,7 @@ def build_definitions(settings: Settings, *, runs_at_once: int | None = None) ->
     models, scored = names.key(MODELS), names.key(SCORED)
     ingest, detect, nightly = build_jobs(names, publishes=publishes)
     real = settings.source.kind != "synthetic"
+    watched = Watched(settings.due, settings.first_day, settings.published_scores.table)
     return dg.Definitions(
         assets=with_code_references(
             [
@@ -65,6 +68,7 @@ def build_definitions(settings: Settings, *, runs_at_once: int | None = None) ->
             anomaly_rate_within_bounds_check(scored, days),
             scores_follow_from_current_days_check(scored, days),
             sampled_flags_verify_check(scored, days),
+            *due_day_checks(watched, names),
         ],
         jobs=[ingest, detect, nightly, settings_comparison_job(days, names)],
         schedules=_schedules(settings, nightly, names, switched_on=real),
@@ -77,6 +81,7 @@ def build_definitions(settings: Settings, *, runs_at_once: int | None = None) ->
             ),
             dead_runs_sensor(nightly, names),
             finish_corrections_sensor(detect, names),
+            freshness_sensor(watched, _alert_targets(settings), names, switched_on=real),
             run_failure_alert(_alert_targets(settings), names),
             waiting_alerts(_alert_targets(settings), names),
         ],

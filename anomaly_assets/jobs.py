@@ -6,6 +6,7 @@ import dagster as dg
 
 from anomaly_assets.checks.sampled_flags_verify import NAME as PROOF_CHECK
 from anomaly_assets.dagster_names import DagsterNames
+from anomaly_assets.domain.due_days import DUE_DAY_IS_THERE
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.steps.publish_scores import PUBLISHED
 
@@ -19,7 +20,8 @@ WHICH_BUTTON = "Press Materialize on this page and choose the dates: one run per
 
 def build_jobs(names: DagsterNames, *, publishes: bool = False) -> list[AssetJob]:
     """Ingest, detect and nightly, all partitioned by day; ``publishes`` when scored days go to a table elsewhere."""
-    detection = [WINDOW, MODELS, SCORED, METRICS, *([PUBLISHED] if publishes else [])]
+    elsewhere = [PUBLISHED] if publishes else []
+    detection = [WINDOW, MODELS, SCORED, METRICS, *elsewhere]
     described = {
         INGEST: (
             [RAW],
@@ -39,10 +41,15 @@ def build_jobs(names: DagsterNames, *, publishes: bool = False) -> list[AssetJob
     }
     # proving flags of all times belongs to the night; backfills from Dagster's pages evaluate every check all the same
     proofs = dg.AssetSelection.checks(dg.AssetCheckKey(names.key(SCORED), PROOF_CHECK))
+    # the clock's answer is no day's: the sensor reports it, and no run of a day is asked
+    by_the_clock = dg.AssetSelection.checks(
+        *(dg.AssetCheckKey(names.key(asset), DUE_DAY_IS_THERE) for asset in (RAW, SCORED, *elsewhere))
+    )
     return [
         dg.define_asset_job(
             names.of(name),
             selection=dg.AssetSelection.assets(*map(names.key, assets))
+            - by_the_clock
             - (proofs if name == DETECT else dg.AssetSelection.assets()),
             description=text,
         )

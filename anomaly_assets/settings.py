@@ -320,10 +320,14 @@ class DashboardSettings(Section):
 
 
 class AlertSettings(Section):
-    """Where failed runs are reported."""
+    """Where failed runs and missing days are reported."""
 
-    webhook: SecretStr | None = Field(None, description="URL that receives a JSON POST per failed run.")
-    file: Location | None = Field(None, description="File that receives a JSON line per failed run.")
+    webhook: SecretStr | None = Field(
+        None, description="URL that receives a JSON POST per failed run and per missing day."
+    )
+    file: Location | None = Field(
+        None, description="File that receives a JSON line per failed run and per missing day."
+    )
 
 
 class Settings(Section):

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from anomaly_assets.domain.due_days import DUE_DAY_IS_THERE
+
 ELIGIBILITY = "_eligibility"
 """How the names of the checks end that each detector has one of."""
 
@@ -97,6 +99,13 @@ TEXTS = {
         "The scores follow from the raw days, window, models and settings that are current.",
         "What was corrected since could change what is flagged.",
         "run detect_anomalies for this day, or anomaly-assets stale --rematerialize for all such days.",
+    ),
+    DUE_DAY_IS_THERE: CheckText(
+        "The day that should be there by now is there (nightly.cron, nightly.due_after_hours, source.complete_until). "
+        "It warns for one missing day and is an error for more; where no day is due it passes and says so.",
+        "A pipeline that stopped fails no run: whoever looks at its last good day takes it for a fresh one.",
+        "see whether the schedule nightly is on and what its newest run says; nights that never ran are made up while "
+        "the daemon runs, and anomaly-assets backfill makes the named days at once.",
     ),
     "sampled_flags_verify": CheckText(
         "Flags picked at random from all days scored so far are intact, score the same and train to the same model "

@@ -8,6 +8,9 @@ from croniter import croniter
 from anomaly_assets.domain.days import ONE_DAY
 from anomaly_assets.domain.errors import SettingsError
 
+DUE_DAY_IS_THERE = "due_day_is_there"
+"""The check of it in Dagster, the only one that looks at no single day."""
+
 
 @dataclass(frozen=True)
 class Due:

@@ -9,6 +9,7 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
+from anomaly_assets.domain.due_days import DUE_DAY_IS_THERE
 from anomaly_assets.domain.errors import NotOneDay
 
 REMEDY = (
@@ -21,17 +22,22 @@ _RANGE, _DAY = "--partition-range", "--partition"
 
 
 def require_one_day(instance: dg.DagsterInstance | None, run: dg.DagsterRun) -> None:
-    """Raise ``NotOneDay`` unless the run's tags name one partition.
+    """Raise ``NotOneDay`` unless the run's tags name one partition, or it only looks which day is due.
 
     A run of a range ends as canceled and not as failed: Dagster shows every day of a range that failed as failed, also
     those that were good before.
     """
     found = _several_or_none(run.tags)
-    if found is None:
+    if found is None or _is_of_no_day(run):
         return
     if ASSET_PARTITION_RANGE_START_TAG in run.tags and instance is not None:
         instance.report_run_canceling(run, f"refused: {found}")
     raise NotOneDay(found, expected="one day for each run", remedy=REMEDY)
+
+
+def _is_of_no_day(run: dg.DagsterRun) -> bool:
+    checks = {key.name for key in run.asset_check_selection or ()}
+    return not run.asset_selection and checks == {DUE_DAY_IS_THERE}
 
 
 def _several_or_none(tags: Mapping[str, str]) -> str | None:

@@ -18,6 +18,7 @@ FLAGGED = "**Flagged**: "
 @pytest.fixture(autouse=True)
 def _of_this_home(frozen: Frozen, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("ANOMALY_CONFIG", str(frozen.folder / "anomaly.yaml"))
+    monkeypatch.setenv("ANOMALY_SOURCE__COMPLETE_UNTIL", str(max(frozen.days("scored"))))  # no later day is due
     forget()
     yield
     forget()
@@ -25,7 +26,7 @@ def _of_this_home(frozen: Frozen, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
 
 def forget() -> None:
     """What screens keep of the deployment that they were opened over."""
-    for kept in (shell.deployment, looks.store_now, looks.days_now):
+    for kept in (shell.deployment, looks.store_now, looks.scores_now, looks.days_now):
         kept.clear()
 
 

@@ -185,6 +185,7 @@ def test_a_day_with_a_third_detector_lies_beside_days_without_and_outlives_it(
     assert [each.name for each in digests.detectors_of(digests.scored(day))][2] == "third"
     proven(home, changing.days("scored"))
     monkeypatch.setenv("ANOMALY_CONFIG", str(changing.folder / "anomaly.yaml"))
+    monkeypatch.setenv("ANOMALY_SOURCE__COMPLETE_UNTIL", str(day))  # no later day is due
     forget()
     for page in ("overview", "distributions", "comparison", "timeline", "organisations", "operations"):
         opened(page=page, **{"from": str(changing.days("scored")[0]), "to": str(day)})

@@ -67,7 +67,7 @@ def show(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
 
 
 def _forget() -> None:
-    for kept in (shell.deployment, looks.store_now, looks.days_now):
+    for kept in (shell.deployment, looks.store_now, looks.scores_now, looks.days_now):
         kept.clear()
 
 

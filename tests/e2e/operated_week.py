@@ -81,6 +81,7 @@ def week(place: Place, receiver: Receiver, wallet: str) -> set[date]:
     assert not receiver.taken
     receiver.up()
     until("alerts of the dead runs are sent", lambda: died <= receiver.runs())
+    until("the day that was missing is told of", lambda: bool(receiver.days()))
 
     corrected = days[-NIGHTS]
     deliver(place.folder / "deliveries", corrected, [*ordinary_day(corrected), extra(corrected, wallet, 9.0)])
@@ -130,6 +131,7 @@ def assert_all_is_well(place: Place, receiver: Receiver, nights: Collection[date
     assert not place.runs(GOING_ON, instances=place.instances), "no run goes on"
     failed = {run.run_id for run in place.runs([dg.DagsterRunStatus.FAILURE], instances=place.instances)}
     assert failed <= receiver.runs(), "every alert was sent"
+    assert len(set(receiver.days())) == len(receiver.days()), "a missing day is told of once, whatever died meanwhile"
     assert not list((place.home / "alerts").rglob("*.json")), "no alert waits, none was given up"
 
 

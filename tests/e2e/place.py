@@ -54,7 +54,13 @@ class Receiver:
 
     def runs(self) -> set[str]:
         """Runs that were told of, alone or together."""
-        return {run for each in self.taken for run in ([each["run_id"]] if "run_id" in each else each["run_ids"])}
+        told = [each for each in self.taken if each["event"] in {"run_failed", "runs_failed"}]
+        return {run for each in told for run in ([each["run_id"]] if "run_id" in each else each["run_ids"])}
+
+    def days(self) -> list[str]:
+        """Days that were told of as missing, alone or together."""
+        told = [each for each in self.taken if each["event"] in {"day_overdue", "days_overdue"}]
+        return [day for each in told for day in ([each["day"]] if "day" in each else each["days"])]
 
 
 class Place:

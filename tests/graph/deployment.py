@@ -58,6 +58,8 @@ CHECKS = {
 """Every check by its asset, as each run of a day evaluates them."""
 NIGHTLY_CHECKS = {"scored_transactions": ("sampled_flags_verify",)}
 """What runs of detect_anomalies leave out."""
+CLOCK_CHECKS = {"raw_transactions": ("due_day_is_there",), "scored_transactions": ("due_day_is_there",)}
+"""What the sensor freshness reports, and no run of a day evaluates."""
 
 Files = dict[str, tuple[str, int]]
 Deploy = Callable[..., "Deployment"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from anomaly_assets.composition import build_definitions
 from anomaly_assets.settings import Settings, load_settings
-from graph.deployment import CHECKS, NIGHTLY_CHECKS
+from graph.deployment import CHECKS, CLOCK_CHECKS, NIGHTLY_CHECKS
 from graph.snapshot import snapshot_of
 
 SNAPSHOT = Path(__file__).parent / "graph_snapshot.json"
@@ -61,12 +62,17 @@ def test_the_snapshot_sees_an_edge_that_became_shorter(tmp_path: Path, shipped: 
 
 
 def test_every_check_of_the_design_exists_and_is_partitioned_by_day(shipped: Settings) -> None:
+    """But for those by the clock."""
     checks = snapshot_of(build_definitions(shipped))["checks"]
-    assert set(checks) == {
-        f"{asset}:{name}" for part in (CHECKS, NIGHTLY_CHECKS) for asset, names in part.items() for name in names
-    }
+    by_the_clock = {key: checks.pop(key) for key in named(CLOCK_CHECKS)}
+    assert {check["partitions"] for check in by_the_clock.values()} == {None}
+    assert set(checks) == named(CHECKS, NIGHTLY_CHECKS)
     days = snapshot_of(build_definitions(shipped))["assets"]["raw_transactions"]["partitions"]
     assert all(check["partitions"] == days and check["described"] for check in checks.values())
+
+
+def named(*parts: Mapping[str, Sequence[str]]) -> set[str]:
+    return {f"{asset}:{name}" for part in parts for asset, names in part.items() for name in names}
 
 
 def test_no_asset_has_a_backfill_policy_because_partitioned_checks_would_lose_their_date(shipped: Settings) -> None:
