@@ -99,14 +99,9 @@ def _summary(found: "DayReport", scores: "Freshness") -> Iterator[RenderableType
     yield table
     told = usual_words(found)
     known = total.rate is not None and found.today.usual is not None
-    yield Text(f"the rate is {told}" if known else told, style=_usual_style(found))
+    yield Text(f"the rate is {told}" if known else told, style="yellow" if found.today.is_unusual else "")
     for problem in found.problems:
         yield Text(f"problem: {shown(problem)}", style="red")
-
-
-def _usual_style(found: "DayReport") -> str:
-    rate, usual = found.figures.total.rate, found.today.usual
-    return "" if rate is None or usual is None or usual[0] <= rate <= usual[1] else "yellow"
 
 
 def _history(found: "DayReport") -> RenderableType:

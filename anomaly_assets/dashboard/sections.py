@@ -15,7 +15,7 @@ from anomaly_assets.domain.detectors.wording import share_text
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.overview import judgements, top
 from anomaly_assets.views.selection import Selection
-from anomaly_assets.views.usual import USUAL_DAYS
+from anomaly_assets.views.usual import FEWEST_DAYS, USUAL_DAYS
 
 SHOWN_AT_TOP = 10
 
@@ -38,7 +38,8 @@ def show_rate(per_day: pa.Table) -> None:
     st.plotly_chart(rate_over_time(per_day), key="rate")
     st.caption(
         f"Of 100 judged transactions so many are flagged. The band holds 8 of 10 of the up to {USUAL_DAYS} scored "
-        "days before each day, without those that cannot be read; a red dot lies above it."
+        "days before each day, without those that cannot be read; a red dot lies outside it. With fewer than "
+        f"{FEWEST_DAYS} days before there is neither."
     )
 
 

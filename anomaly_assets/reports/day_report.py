@@ -113,13 +113,17 @@ def _charts(found: DayReport) -> Html:
     bands = [each.usual for each in days]
     coverage = [each.counts.coverage for each in days]
     rate = "rate of flags, over its usual range" if any(bands) else "rate of flags"
-    return el(
+    charts = el(
         "div",
         chart("transactions", dates, [float(each.counts.n_rows) for each in days]),
         chart(rate, dates, [each.counts.rate for each in days], unit="{:.2%}", band=bands),
         chart("coverage, judged of all", dates, coverage, unit="{:.0%}", top=1.0),
         class_="charts",
     )
+    told = "The last bar, which is darker, is this day."
+    if any(bands):
+        told += " A red one lies outside the usual range of the days before it, which is drawn behind it."
+    return join(charts, el("p", told, class_="soft"))
 
 
 def _not_judged(found: DayReport) -> list[Html]:

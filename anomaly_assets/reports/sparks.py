@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from anomaly_assets.reports.page import Html, el, join
+from anomaly_assets.views.usual import Band, is_marked
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 """From the lowest value of a series to its highest."""
@@ -33,13 +34,13 @@ def spark(values: Sequence[float | None]) -> str:
 
 
 def spark_svg(values: Sequence[float | None]) -> Html:
-    """Bars from 0 to the highest value, the last one marked."""
+    """Bars from 0 to the highest value, the last one darker."""
     top = max((value for value in values if value is not None), default=0.0) or 1.0
     room = min(SPARK_WIDTH / max(len(values), 1), WIDEST_SPARK)
     left = SPARK_WIDTH - room * len(values)
     heights = [None if value is None else value / top * (SPARK_HEIGHT - 1) + 1 for value in values]
     bars = [
-        _bar(left + place * room, room, height, SPARK_HEIGHT, last=place == len(values) - 1)
+        _bar(left + place * room, room, height, SPARK_HEIGHT, colour=_colour(last=place == len(values) - 1))
         for place, height in enumerate(heights)
         if height is not None
     ]
@@ -52,10 +53,10 @@ def chart(
     values: Sequence[float | None],
     *,
     unit: str = "{:,.0f}",
-    band: Sequence[tuple[float, float] | None] = (),
+    band: Sequence[Band | None] = (),
     top: float = 0.0,
 ) -> Html:
-    """A figure with a bar a day, the last one marked.
+    """A figure with a bar a day, the last one darker; red are those that lie outside their band.
 
     Parameters
     ----------
@@ -91,10 +92,10 @@ def chart(
             room,
             max(HEIGHT - BOTTOM - y(value), 1.0),
             HEIGHT - BOTTOM,
-            last=place == len(values) - 1,
+            colour=_colour(last=place == len(values) - 1, marked=is_marked(value, usual)),
             told=f"{day}: {unit.format(value)}",
         )
-        for place, (day, value) in enumerate(zip(days, values, strict=True))
+        for place, (day, value, usual) in enumerate(zip(days, values, band or [None] * len(days), strict=True))
         if value is not None
     ]
     foot = HEIGHT - BOTTOM
@@ -116,7 +117,11 @@ def _labels(days: Sequence[date], left: float, bottom: str, top: str) -> list[Ht
     return found
 
 
-def _bar(left: float, room: float, height: float, foot: float, *, last: bool, told: str = "") -> Html:
+def _colour(*, last: bool, marked: bool = False) -> str:
+    return "var(--flag)" if marked else "var(--day)" if last else "var(--bar)"
+
+
+def _bar(left: float, room: float, height: float, foot: float, *, colour: str, told: str = "") -> Html:
     width = room * BAR_SHARE
     return el(
         "rect",
@@ -125,7 +130,7 @@ def _bar(left: float, room: float, height: float, foot: float, *, last: bool, to
         y=_n(foot - height),
         width=_n(width),
         height=_n(height),
-        fill="var(--flag)" if last else "var(--bar)",
+        fill=colour,
     )
 
 

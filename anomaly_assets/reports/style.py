@@ -2,9 +2,9 @@
 
 CSS = """
 :root{color-scheme:light dark;--ground:#fbfbfa;--card:#fff;--ink:#1d2329;--soft:#5c6670;--line:#dfe3e6;
---bar:#5b7fb0;--band:#dbe5f1;--flag:#c43c4f;--good:#2b7a4b;--bad:#c0293e;--doubtful:#96650a;--plain:#5c6670}
+--bar:#5b7fb0;--day:#2c4a76;--band:#dbe5f1;--flag:#c43c4f;--good:#2b7a4b;--bad:#c0293e;--doubtful:#96650a;--plain:#5c6670}
 @media (prefers-color-scheme:dark){:root{--ground:#14181c;--card:#1c2227;--ink:#e4e8eb;--soft:#9aa5af;--line:#323a41;
---bar:#7fa6d9;--band:#26384d;--flag:#f0788a;--good:#6cc892;--bad:#ff7a8c;--doubtful:#e3b04f;--plain:#9aa5af}}
+--bar:#7fa6d9;--day:#c9def7;--band:#26384d;--flag:#f0788a;--good:#6cc892;--bad:#ff7a8c;--doubtful:#e3b04f;--plain:#9aa5af}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--ground);color:var(--ink);font:15px/1.5 system-ui,"Segoe UI",Roboto,"Helvetica Neue",
 Arial,sans-serif}
@@ -54,7 +54,7 @@ td svg{min-width:8rem}
 footer{max-width:62rem;margin:0 auto;padding:0 1.25rem 2rem;color:var(--soft);font-size:.85rem}
 @media (max-width:40rem){dl{grid-template-columns:1fr}dd{margin-bottom:.4rem}}
 @media print{:root{color-scheme:light;--ground:#fff;--card:#fff;--ink:#000;--soft:#444;--line:#bbb;--bar:#355d94;
---band:#dbe5f1;--flag:#a81f33;--good:#1f6b3d;--bad:#a81f33;--doubtful:#7a5206;--plain:#444}
+--day:#16315a;--band:#dbe5f1;--flag:#a81f33;--good:#1f6b3d;--bad:#a81f33;--doubtful:#7a5206;--plain:#444}
 html{font-size:12px}body{font-size:1rem}main{max-width:none;padding:0}section{border:0;padding:0;border-top:1px solid
 var(--line);border-radius:0;padding-top:.6rem}h2,h3{break-after:avoid}tr,img,figure{break-inside:avoid}.wide{overflow:visible}}
 """

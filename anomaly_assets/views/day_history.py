@@ -12,7 +12,7 @@ from anomaly_assets.views.counts import NUMBERS, counted
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.overview import rates
 from anomaly_assets.views.selection import Selection
-from anomaly_assets.views.usual import USUAL_DAYS
+from anomaly_assets.views.usual import USUAL_DAYS, Band, is_marked
 
 SHOWN_DAYS = 28
 """Most scored days of a history."""
@@ -20,15 +20,24 @@ SHOWN_DAYS = 28
 
 @dataclass(frozen=True)
 class DayCounts:
-    """A day of a history; ``usual`` is the band of rates of the days before, None with fewer than three of them."""
+    """A day of a history; ``usual`` is the band of rates of the days before, None with too few of them.
+
+    ``usual_for_programs`` is the same of three days already.
+    """
 
     day: date
     counts: Counts
-    usual: tuple[float, float] | None
+    usual: Band | None
+    usual_for_programs: Band | None
+
+    @property
+    def is_unusual(self) -> bool:
+        """Whether the rate lies outside its usual band, so that figures and words mark it."""
+        return is_marked(self.counts.rate, self.usual)
 
     def as_json(self) -> dict[str, Any]:
         """JSON form."""
-        return {"day": self.day.isoformat(), **self.counts.as_json(), "usual_rate": self.usual}
+        return {"day": self.day.isoformat(), **self.counts.as_json(), "usual_rate": self.usual_for_programs}
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,7 @@ def history(digests: Digests, day: date) -> tuple[History, list[str]]:
         for name, of in by_organisation.items()
         if day in of
     ]
-    days = tuple(DayCounts(row["day"], _counts(row), _band(row)) for row in per_day)
+    days = tuple(DayCounts(row["day"], _counts(row), _band(row), _band(row, "_for_programs")) for row in per_day)
     return History(days, tuple(sorted(organisations, key=_most_flags_first))), problems
 
 
@@ -83,8 +92,9 @@ def _counts(row: Mapping[str, Any]) -> Counts:
     return Counts(*(row[name] for name in NUMBERS))
 
 
-def _band(row: Mapping[str, Any]) -> tuple[float, float] | None:
-    return None if row["usual_low"] is None else (row["usual_low"], row["usual_high"])
+def _band(row: Mapping[str, Any], which: str = "") -> Band | None:
+    low, high = row[f"usual_low{which}"], row[f"usual_high{which}"]
+    return None if low is None else (low, high)
 
 
 def _most_flags_first(organisation: Organisation) -> tuple[int, float, int, str]:

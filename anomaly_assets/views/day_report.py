@@ -23,7 +23,7 @@ from anomaly_assets.views.day_history import DayCounts, History, Organisation, h
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.overview import judgements, not_judged, totals
 from anomaly_assets.views.selection import Selection
-from anomaly_assets.views.usual import USUAL_DAYS
+from anomaly_assets.views.usual import FEWEST_DAYS, USUAL_DAYS, place
 
 _INPUTS = {RAW: "raw", WINDOW: "window", MODELS: "models"}
 """What scores are made from: asset to the key of its revision in their seal."""
@@ -91,7 +91,7 @@ class DayReport:
             "flagged": total.n_flagged,
             "coverage": total.coverage,
             "rate": total.rate,
-            "usual_rate": self.today.usual,
+            "usual_rate": self.today.usual_for_programs,
             "detectors": {
                 name: {"judged": counts.n_judged, "flagged": counts.n_flagged}
                 for name, counts in self.figures.by_detector.items()
@@ -176,12 +176,12 @@ def day_report(digests: Digests, day: date, configured: Detection, *, n_flags: i
 
 def usual_words(report: DayReport) -> str:
     """How the day's rate compares with the days before, in words."""
-    rate, usual = report.figures.total.rate, report.today.usual
-    if rate is None or usual is None:
-        return "no usual rate yet: fewer than three days before have one"
+    usual = report.today.usual
+    found = place(report.figures.total.rate, usual)
+    if found is None or usual is None:
+        return f"no usual rate yet: fewer than {FEWEST_DAYS} days before have one"
     low, high = usual
-    place = "below" if rate < low else "above" if rate > high else "within"
-    return f"{place} the usual {low:.2%} to {high:.2%} of the scored days before ({USUAL_DAYS} at most)"
+    return f"{found} the usual {low:.2%} to {high:.2%} of the scored days before ({USUAL_DAYS} at most)"
 
 
 def _top(flags: pa.Table, count: int) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """A period at a glance."""
 
+from collections.abc import Sequence
 from datetime import date
 
 import numpy as np
@@ -12,7 +13,7 @@ from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.views.counts import NUMBERS, counted, detector_names
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.selection import Selection
-from anomaly_assets.views.usual import USUAL_DAYS, usual
+from anomaly_assets.views.usual import FEWEST_DAYS_FOR_PROGRAMS, USUAL_DAYS, Band, usual
 
 
 def totals(digests: Digests, selection: Selection) -> Figures:
@@ -45,7 +46,7 @@ def not_judged(judged: pa.Table) -> pa.Table:
 
 
 def rates(digests: Digests, selection: Selection) -> pa.Table:
-    """Per day: ``day, n_rows, n_judged, n_flagged, rate, coverage, usual_low, usual_high``.
+    """Per day: ``day, n_rows, n_judged, n_flagged, rate, coverage, usual_low, usual_high``, and both ``_for_programs``.
 
     The usual band of a day is :func:`~anomaly_assets.views.usual.usual` of the rates of up to ``USUAL_DAYS`` scored
     days before it, in the selection or not; null with too few. Days before the selection that cannot be read are left
@@ -60,10 +61,12 @@ def rates(digests: Digests, selection: Selection) -> pa.Table:
     counts = {name: pc.fill_null(table.column(name).take(place), 0).to_numpy() for name in NUMBERS}
     with np.errstate(invalid="ignore"):
         rate, coverage = counts["n_flagged"] / counts["n_judged"], counts["n_judged"] / counts["n_rows"]
-    found = [usual(rate[max(end - USUAL_DAYS, 0) : end]) for end in range(len(before), len(known))]
-    bands = np.array([(np.nan, np.nan) if band is None else band for band in found])
+    rates_before = [rate[max(end - USUAL_DAYS, 0) : end] for end in range(len(before), len(known))]
+    bands = _bands([usual(each) for each in rates_before])
+    for_programs = _bands([usual(each, FEWEST_DAYS_FOR_PROGRAMS) for each in rates_before])
     shown = {name: values[len(before) :] for name, values in {**counts, "rate": rate, "coverage": coverage}.items()}
     shown |= {"usual_low": bands[:, 0], "usual_high": bands[:, 1]}
+    shown |= {"usual_low_for_programs": for_programs[:, 0], "usual_high_for_programs": for_programs[:, 1]}
     columns = {name: pa.array(values, mask=np.isnan(values)) for name, values in shown.items()}
     return pa.table({"day": pa.array(selection.days, pa.date32()), **columns})
 
@@ -84,6 +87,11 @@ def top(digests: Digests, selection: Selection, column: str, count: int) -> pa.T
 def flags_of(digests: Digests, selection: Selection) -> pa.Table:
     """The flagged rows of the selection, published columns and ``day``."""
     return selection.of(digests.read("flags", selection.days), "ORG_NAME")
+
+
+def _bands(found: Sequence[Band | None]) -> np.ndarray:
+    """Both ends of each band, float64 of shape (n_days, 2), NaN where there is none."""
+    return np.array([(np.nan, np.nan) if band is None else band for band in found]).reshape(-1, 2)
 
 
 def _can_be_read(digests: Digests, day: date) -> bool:

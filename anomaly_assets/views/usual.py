@@ -1,23 +1,42 @@
-"""Which rates are usual: told by the scored days before."""
+"""Which rates are usual: told by the scored days before. And when one is marked: where it lies outside its band."""
 
 import numpy as np
 
 USUAL_DAYS = 28
 """Scored days before a day whose rates make its usual band."""
 USUAL_QUANTILES = (0.1, 0.9)
-FEWEST_DAYS = 3
-"""With fewer of them no band is told."""
+FEWEST_DAYS = 4
+"""With fewer of them no band is told: one of three days would hardly ever lie within the band of the two others."""
+FEWEST_DAYS_FOR_PROGRAMS = 3
+"""The same in ``report --json``: what programs were given once, they are given still."""
+BELOW, WITHIN, ABOVE = "below", "within", "above"
+Band = tuple[float, float]
+"""Lowest and highest usual value, both included."""
 
 
-def usual(rates: np.ndarray) -> tuple[float, float] | None:
-    """Both quantiles ``USUAL_QUANTILES`` of the rates that are known, None with fewer than ``FEWEST_DAYS``.
+def usual(rates: np.ndarray, fewest: int | None = None) -> Band | None:
+    """Both quantiles ``USUAL_QUANTILES`` of the rates that are known, None with too few of them.
 
     Parameters
     ----------
     rates : float64 of shape (n_days,), NaN where nothing was judged
+    fewest : days that make a band [default: ``FEWEST_DAYS``]
     """
     known = rates[~np.isnan(rates)]
-    if len(known) < FEWEST_DAYS:
+    if len(known) < (fewest or FEWEST_DAYS):
         return None
     low, high = np.quantile(known, USUAL_QUANTILES).tolist()
     return low, high
+
+
+def place(value: float | None, band: Band | None) -> str | None:
+    """Where a value lies: ``BELOW``, ``WITHIN`` or ``ABOVE`` its band; None without a value or a band."""
+    if value is None or band is None:
+        return None
+    low, high = band
+    return BELOW if value < low else ABOVE if value > high else WITHIN
+
+
+def is_marked(value: float | None, band: Band | None) -> bool:
+    """Whether a value is marked in figures and words: only where it lies outside the band that is drawn behind it."""
+    return place(value, band) in {BELOW, ABOVE}

@@ -26,7 +26,7 @@ from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED
 from anomaly_assets.settings import load_settings
 from anomaly_assets.views.digests import Digests
-from anomaly_assets.views.organisations import ABOVE, ALIKE, BELOW, UNKNOWN, limits, peers
+from anomaly_assets.views.organisations import UNKNOWN, limits, peers
 from anomaly_assets.views.overview import judgements, rates, totals
 from anomaly_assets.views.partitions import partition_states
 from anomaly_assets.views.quarantine import REASONS
@@ -235,7 +235,7 @@ def test_a_field_of_the_calendar_stands_in_the_trace_of_its_state() -> None:
 
 
 def test_an_only_organisation_is_drawn_and_compared_with_nobody() -> None:
-    """Its dot is no grey one of those that are like the others, and no rate of others is told."""
+    """Its dot is no grey one of those within a band, and no rate of others is told."""
     found = pa.table(
         {
             "org_name": ["A", "B"],
@@ -247,7 +247,7 @@ def test_an_only_organisation_is_drawn_and_compared_with_nobody() -> None:
         }
     )
     dots = {trace.name: list(trace.x) for trace in funnel(found, limits(found), []).data if trace.mode == "markers"}
-    assert dots == {ABOVE: [], ALIKE: [], BELOW: [], UNKNOWN: [10]}
+    assert dots == {UNKNOWN: [10]}
     (details,) = funnel(found, limits(found), []).data[-1].customdata
     assert details[-1] == "unknown"
 

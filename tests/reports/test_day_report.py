@@ -18,6 +18,7 @@ from anomaly_assets.domain.lineage import RAW, SCORED
 from anomaly_assets.reports.day_report import day_page
 from anomaly_assets.reports.sparks import spark
 from anomaly_assets.settings import load_settings
+from anomaly_assets.views import usual
 from anomaly_assets.views.day_report import DayReport, day_report, scored_day, usual_words
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.freshness import Freshness
@@ -90,8 +91,9 @@ def test_the_top_flags_are_the_flagged_rows_with_the_highest_scores(home: Home) 
     assert reported(home, n_flags=0).flags == ()
 
 
-def test_rates_and_the_usual_band_are_those_of_the_dashboard(home: Home) -> None:
-    """The band of a day is made of the days before it, and there is none with fewer than three."""
+def test_rates_and_the_usual_band_are_those_of_the_dashboard(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The band of a day is made of the days before it, here of three."""
+    monkeypatch.setattr(usual, "FEWEST_DAYS", 3)
     found = reported(home).history.days
     shown = rates(Digests(home), Selection(tuple(DAYS))).to_pylist()
     assert [each.counts.rate for each in found] == [row["rate"] for row in shown]
@@ -101,13 +103,23 @@ def test_rates_and_the_usual_band_are_those_of_the_dashboard(home: Home) -> None
     assert found[3].usual == pytest.approx(tuple(np.quantile(before, [0.1, 0.9])))
 
 
-def test_the_rate_is_told_apart_from_the_usual_one(home: Home) -> None:
-    assert "fewer than three days" in usual_words(reported(home, DAYS[0]))
+def test_with_three_days_before_nothing_is_usual_yet(home: Home) -> None:
+    found = reported(home, DAYS[3])
+    assert found.today.usual is None
+    assert not found.today.is_unusual
+    assert found.as_json()["usual_rate"] == found.as_json()["history"][3]["usual_rate"]
+    assert found.as_json()["usual_rate"] is not None, "programs are given what they were given before"
+    assert "fewer than 4 days before" in usual_words(found)
+
+
+def test_the_rate_is_told_apart_from_the_usual_one(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usual, "FEWEST_DAYS", 3)
     found = reported(home)
     assert found.today.usual is not None
     low, high = found.today.usual
     rate = found.figures.total.rate or 0.0
     place = "below" if rate < low else "above" if rate > high else "within"
+    assert found.today.is_unusual is (place != "within")
     assert usual_words(found).startswith(f"{place} the usual {low:.2%} to {high:.2%}")
 
 

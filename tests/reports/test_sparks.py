@@ -33,13 +33,13 @@ def test_a_spark_line_has_a_block_for_every_value_from_lowest_to_highest(
 
 def heights(svg: str) -> list[float]:
     """Heights of the bars, in order."""
-    return [float(height) for height in re.findall(r'height="([\d.]+)" fill="var\(--(?:bar|flag)\)"', svg)]
+    return [float(height) for height in re.findall(r'height="([\d.]+)" fill="var\(--(?:bar|day|flag)\)"', svg)]
 
 
-def test_bars_of_a_small_chart_are_as_high_as_their_values_and_the_last_is_marked() -> None:
+def test_bars_of_a_small_chart_are_as_high_as_their_values_and_the_last_is_darker() -> None:
     drawn = spark_svg([0.0, 1.0, 2.0])
     assert heights(drawn) == [1.0, 11.5, 22.0]
-    assert re.findall(r"var\(--(\w+)\)", drawn) == ["bar", "bar", "flag"]
+    assert re.findall(r"var\(--(\w+)\)", drawn) == ["bar", "bar", "day"]
     assert heights(spark_svg([])) == []
     assert heights(spark_svg([None, 0.0])) == [1.0]
 

@@ -14,11 +14,12 @@ from anomaly_assets.domain.detectors.base import DetectorStatus
 from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.lineage import SCORED
 from anomaly_assets.views import overview
+from anomaly_assets.views import usual as rules
 from anomaly_assets.views.counts import counted
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.overview import flags_of, judgements, not_judged, rates, top, totals
 from anomaly_assets.views.selection import Selection
-from anomaly_assets.views.usual import FEWEST_DAYS, USUAL_DAYS, usual
+from anomaly_assets.views.usual import USUAL_DAYS, usual
 
 DETECTORS = ("statistical", "isolation_forest")
 
@@ -90,8 +91,11 @@ def test_a_day_has_its_rate_and_its_coverage(home: Home) -> None:
         assert (row["rate"], row["coverage"]) == (flagged / judged, judged / len(rows))
 
 
-def test_the_usual_band_knows_days_before_the_selection_and_not_its_own(home: Home) -> None:
-    """Three days make a band, two make none."""
+def test_the_usual_band_knows_days_before_the_selection_and_not_its_own(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were three days enough for a band: the home has four."""
+    monkeypatch.setattr(rules, "FEWEST_DAYS", 3)
     all_days = rates(Digests(home), Selection(tuple(DAYS)))
     assert all_days.column("usual_high").to_pylist()[:3] == [None] * 3
     (last,) = rates(Digests(home), Selection((DAYS[3],))).to_pylist()
@@ -106,8 +110,11 @@ def damage(home: Home, day: date) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 
 
-def test_a_day_before_the_period_that_cannot_be_read_is_left_out_of_the_band(home: Home) -> None:
-    """Its file is cut, or its seal is no seal; the day itself is shown as it is."""
+def test_a_day_before_the_period_that_cannot_be_read_is_left_out_of_the_band(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file is cut, or its seal is no seal; the day itself is shown as it is. Three days make a band here."""
+    monkeypatch.setattr(rules, "FEWEST_DAYS", 3)
     chosen = Selection((DAYS[3],))
     (whole,) = rates(Digests(home), chosen).to_pylist()
     for path in home.digests.rglob("*.parquet"):
@@ -115,6 +122,7 @@ def test_a_day_before_the_period_that_cannot_be_read_is_left_out_of_the_band(hom
     damage(home, DAYS[0])
     (home.lake.local_folder(SCORED, DAYS[1]) / "seal.json").write_bytes(b"damaged")
     (found,) = rates(Digests(home), chosen).to_pylist()
+    assert whole["usual_low"] is not None
     assert found == {**whole, "usual_low": None, "usual_high": None}, "one day makes no band"
 
 
@@ -128,8 +136,8 @@ def test_a_day_of_the_period_that_cannot_be_read_stays_an_error_with_its_remedy(
 def test_the_usual_band_is_between_the_tenths_of_the_known_rates() -> None:
     known = np.array([0.0, 0.1, np.nan, 0.2, 0.3, 0.4])
     assert usual(known) == pytest.approx((0.04, 0.36))
-    assert FEWEST_DAYS == 3
-    assert usual(known[:3]) is None
+    assert usual(known[:4]) is None, "three days before make no band"
+    assert usual(known[:5]) is not None
     assert usual(np.array([])) is None
 
 

@@ -11,9 +11,12 @@ from anomaly_assets.dashboard.figures.style import (
     MUTED,
     NORMAL,
     UNIFIED_COLOUR,
+    by_day,
+    counted,
     detector_colour,
     figure,
     foreign,
+    line_of_days,
     readable,
 )
 from anomaly_assets.domain.metrics import UNIFIED
@@ -50,20 +53,24 @@ def sets_over_time(table: pa.Table, detectors: Sequence[str], masks: Sequence[in
                 marker_color=set_colour(detectors, mask),
             )
         )
-    return figure(*bars, x="day (UTC)", y="flagged transactions", barmode="stack")
+    drawn = figure(*bars, x="day (UTC)", y="flagged transactions", barmode="stack")
+    by_days = table.group_by(["day"], use_threads=False).aggregate([("n_rows", "sum")])
+    highest = max(by_days.column("n_rows_sum").to_pylist(), default=0)
+    return counted(by_day(drawn, table.column("day").to_pylist()), highest)
 
 
 def agreement_over_time(table: pa.Table) -> go.Figure:
     """Agreement per day; days without flags are gaps."""
+    days = table.column("day").to_pylist()
     line = go.Scatter(
-        x=table.column("day").to_pylist(),
+        x=days,
         y=table.column("agreement").to_pylist(),
         customdata=table.column("n_flagged").to_pylist(),
         hovertemplate="%{y:.0%} of %{customdata:,} flagged rows<extra></extra>",
-        mode="lines+markers",
+        mode=line_of_days(len(days)),
         line={"color": UNIFIED_COLOUR},
     )
-    return _of_shares(figure(line, x="day (UTC)", y="agreement (share)"))
+    return by_day(_of_shares(figure(line, x="day (UTC)", y="agreement (share)")), days)
 
 
 def rate_by_decile(table: pa.Table, detectors: Sequence[str]) -> go.Figure:
@@ -168,12 +175,13 @@ def flags_then_and_now(days: pa.Table) -> go.Figure:
     both = pc.subtract(days.column("flagged_then"), days.column("removed")).to_pylist()
     bars = [(both, "then and now", NORMAL), (days["added"].to_pylist(), "added", FLAGGED)]
     bars.append((days["removed"].to_pylist(), "removed", MUTED))
-    return figure(
+    drawn = figure(
         *(go.Bar(x=x, y=counts, name=name, marker_color=colour) for counts, name, colour in bars),
         x="day (UTC)",
         y="flagged transactions",
         barmode="group",
     ).update_xaxes(type="category")
+    return counted(drawn, max(count for counts, _, _ in bars for count in (0, *counts)))
 
 
 def _of_shares(drawn: go.Figure) -> go.Figure:

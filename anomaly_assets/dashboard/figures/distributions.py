@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from plotly.subplots import make_subplots
 
-from anomaly_assets.dashboard.figures.style import FLAGGED, HEIGHT, NORMAL, figure, foreign
+from anomaly_assets.dashboard.figures.style import FLAGGED, HEIGHT, NORMAL, figure, foreign, whole_ticks
 from anomaly_assets.domain.day_digest import AMOUNT, amount_at, amount_position
 from anomaly_assets.views.distribution import HOUR
 
@@ -107,7 +107,8 @@ def _told(low: np.ndarray, high: np.ndarray, look: Look) -> list[str]:
 
 
 def _axes(drawn: go.Figure, look: Look, table: pa.Table) -> None:
-    drawn.update_yaxes(tickformat="~%" if look.share else "~s", rangemode="tozero")
+    few = None if look.share else whole_ticks(max(table.column("n_rows").to_pylist(), default=0))
+    drawn.update_yaxes(tickformat="~%" if look.share else ",d" if few else "~s", rangemode="tozero", dtick=few)
     if look.logarithmic:
         drawn.update_yaxes(type="log", dtick=1, tickformat=".1~%" if look.share else "~s")
     if look.measure == AMOUNT and table.num_rows:

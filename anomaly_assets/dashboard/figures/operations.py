@@ -1,6 +1,6 @@
 """Figures of operations: days present, refused rows, proofs."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import date
 
 import plotly.graph_objects as go
 import pyarrow as pa
@@ -12,8 +12,12 @@ from anomaly_assets.dashboard.figures.style import (
     MUTED,
     NORMAL,
     UNIFIED_COLOUR,
+    by_day,
+    counted,
     figure,
     foreign,
+    line_of_days,
+    noon,
     readable,
 )
 from anomaly_assets.views.partitions import State
@@ -42,7 +46,7 @@ def calendar(states: pa.Table) -> go.Figure:
         yaxis={"autorange": "reversed", "automargin": True, "showgrid": False},
         xaxis={"showgrid": False},
     )
-    return drawn
+    return by_day(drawn, days)
 
 
 def refused_rows(refusals: pa.Table, first: date, last: date) -> go.Figure:
@@ -62,26 +66,24 @@ def refused_rows(refusals: pa.Table, first: date, last: date) -> go.Figure:
             )
         )
     drawn = figure(*bars, x="day (UTC)", y="refused rows", barmode="stack")
-    half_a_day = timedelta(hours=12)
-    ends = [datetime.combine(first, time()) - half_a_day, datetime.combine(last, time()) + half_a_day]
-    drawn.update_layout(xaxis={"type": "date", "range": ends}, yaxis=_whole_numbers(_highest(refusals)))
-    return drawn
+    return counted(by_day(drawn, [first, last]), _highest(refusals))
 
 
 def pass_rate_over_time(pass_rates: pa.Table) -> go.Figure:
     """Share of proofs that passed, per day on which something was verified."""
+    days = pass_rates.column("date").to_pylist()
     rate = go.Scatter(
-        x=pass_rates.column("date").to_pylist(),
+        x=days,
         y=pass_rates.column("rate").to_pylist(),
-        mode="lines+markers",
+        mode=line_of_days(len(days)),
         line={"color": NORMAL},
         customdata=pass_rates.column("n_proofs").to_pylist(),
         hovertemplate="%{y:.0%} of %{customdata:,}",
         name="pass rate",
     )
     drawn = figure(rate, x="verified on (UTC day)", y="pass rate (% of proofs)")
-    drawn.update_layout(yaxis={"range": [0, 1.05], "tickformat": ".0%"}, xaxis_type="date")
-    return drawn
+    drawn.update_layout(yaxis={"range": [0, 1.05], "tickformat": ".0%"})
+    return by_day(drawn, days)
 
 
 def proofs_over_time(pass_rates: pa.Table) -> go.Figure:
@@ -98,8 +100,7 @@ def proofs_over_time(pass_rates: pa.Table) -> go.Figure:
     ]
     drawn = figure(*bars, x="verified on (UTC day)", y="proofs", barmode="stack")
     highest = max(pass_rates.column("n_proofs").to_pylist(), default=0)
-    drawn.update_layout(yaxis=_whole_numbers(highest), xaxis_type="date")
-    return drawn
+    return counted(by_day(drawn, pass_rates.column("date").to_pylist()), highest)
 
 
 def _highest(refusals: pa.Table) -> int:
@@ -108,20 +109,15 @@ def _highest(refusals: pa.Table) -> int:
     return max(totals.column("n_rows_sum").to_pylist(), default=0)
 
 
-def _whole_numbers(highest: int) -> dict[str, object]:
-    """An axis of counts: few of them get no fractions between."""
-    return {"tickformat": ",d", "dtick": 1 if highest <= 6 else None}
-
-
 def _field(
-    state: State, colour: str, assets: list[str], days: list[object], cells: dict[tuple[str, object], dict[str, str]]
+    state: State, colour: str, assets: list[str], days: list[date], cells: dict[tuple[str, date], dict[str, str]]
 ) -> go.Heatmap | None:
     """The fields of one state as a trace of its own, so that the legend names it; None when there are none."""
     here = [[cells[asset, day]["state"] == state for day in days] for asset in assets]
     if not any(map(any, here)):
         return None
     return go.Heatmap(
-        x=days,
+        x=days if len(days) > 1 else [noon(days[0], -1), noon(days[0], 0)],  # one alone would have no width
         y=assets,
         z=[[1 if is_here else None for is_here in row] for row in here],
         text=[[foreign(cells[asset, day]["because"]) for day in days] for asset in assets],

@@ -7,10 +7,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from anomaly_assets.dashboard.figures.style import FLAGGED, MUTED, NORMAL, UNIFIED_COLOUR, figure, foreign
-from anomaly_assets.views.organisations import ABOVE, ALIKE, BELOW, UNKNOWN
+from anomaly_assets.views.organisations import ABOVE, ALIKE, BELOW, UNKNOWN, score_band
+from anomaly_assets.views.usual import place
 
 BAND = "rgba(138,148,160,0.22)"
 COLOURS = {ABOVE: FLAGGED, ALIKE: MUTED, BELOW: NORMAL, UNKNOWN: UNIFIED_COLOUR}
+PLACES = {"above the band": FLAGGED, "within the band": MUTED, "below the band": NORMAL}
+"""Colours of dots before a band: none of another colour than grey lies within it."""
 _ROW_HEIGHT, _FRAME_HEIGHT = 22, 110
 """Pixels of a line with its gap, and of all around lines."""
 _HOVER = (
@@ -40,10 +43,10 @@ def funnel(peers: pa.Table, limits: pa.Table, chosen: Collection[str]) -> go.Fig
         name="all together",
     )
     known = peers.filter(pc.is_valid(peers.column("rate")))
+    places = _places(known, limits)
     dots = [
-        _dots(of_standing(known, standing), standing, colour, chosen)
-        for standing, colour in COLOURS.items()
-        if standing != UNKNOWN or UNKNOWN in known.column("standing").to_pylist()
+        _dots(known.filter(pc.equal(places, name)), name, colour, chosen)
+        for name, colour in (PLACES if limits.num_rows else {UNKNOWN: COLOURS[UNKNOWN]}).items()
     ]
     drawn = figure(low, high, middle, *dots, x="judged transactions", y="rate (% of judged rows)", hovermode="closest")
     highest = max([*peers.column("rate").drop_null().to_pylist(), *limits.column("rate").to_pylist()], default=1.0)
@@ -92,9 +95,14 @@ def intervals(peers: pa.Table) -> go.Figure:
     return drawn
 
 
-def of_standing(peers: pa.Table, standing: str) -> pa.Table:
-    """Organisations of one standing."""
-    return peers.filter(pc.equal(peers.column("standing"), standing))
+def _places(known: pa.Table, limits: pa.Table) -> pa.Array:
+    """Where each organisation with a rate lies against the band that is drawn, a key of ``PLACES``."""
+    if not limits.num_rows:
+        return pa.array([UNKNOWN] * known.num_rows, pa.string())
+    low, high = score_band(limits.column("rate")[0].as_py(), known.column("n_judged").to_numpy())
+    bands = zip(low.tolist(), high.tolist(), strict=True)
+    rates = known.column("rate").to_pylist()
+    return pa.array([f"{place(rate, band)} the band" for rate, band in zip(rates, bands, strict=True)], pa.string())
 
 
 def _dots(peers: pa.Table, name: str, colour: str, chosen: Collection[str]) -> go.Scatter:

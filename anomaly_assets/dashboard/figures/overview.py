@@ -6,15 +6,20 @@ import plotly.graph_objects as go
 import pyarrow as pa
 
 from anomaly_assets.dashboard.figures.style import (
+    A_DAY,
     DETECTOR_COLOURS,
     FLAGGED,
     MUTED,
     NORMAL,
     UNIFIED_COLOUR,
+    by_day,
+    counted,
     figure,
+    line_of_days,
     readable,
 )
 from anomaly_assets.domain.detectors.base import DetectorStatus
+from anomaly_assets.views.usual import is_marked
 
 REASON_COLOURS = (MUTED, DETECTOR_COLOURS[1], DETECTOR_COLOURS[0], DETECTOR_COLOURS[3])
 """Of statuses that are reasons not to judge, in their order."""
@@ -26,28 +31,40 @@ _ROW_HEIGHT, _FRAME_HEIGHT = 46, 130
 
 
 def rate_over_time(rates: pa.Table) -> go.Figure:
-    """Share of judged rows that are flagged per day, before the band of what was usual; days above it are marked."""
+    """Share of judged rows that are flagged per day, before the band of what was usual; days outside it are marked.
+
+    The band is as wide as its day: a line from one day to the next would lie over marks between them.
+    """
     days, rate = rates.column("day").to_pylist(), rates.column("rate").to_pylist()
-    highest = rates.column("usual_high").to_pylist()
-    line = {"x": days, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
-    low = go.Scatter(**line, y=rates.column("usual_low").to_pylist(), showlegend=False)
-    high = go.Scatter(**line, y=highest, fill="tonexty", fillcolor=BAND, name="usual")
-    above = [r is not None and top is not None and r > top for r, top in zip(rate, highest, strict=True)]
+    lowest, highest = (rates.column(name).to_pylist() for name in ("usual_low", "usual_high"))
+    bands = [None if low is None else (low, high) for low, high in zip(lowest, highest, strict=True)]
+    usual = {day: band for day, band in zip(days, bands, strict=True) if band}
+    band = go.Bar(
+        x=list(usual),
+        base=[low for low, _ in usual.values()],
+        y=[high - low for low, high in usual.values()],
+        width=A_DAY,
+        marker={"color": BAND, "line": {"width": 0}},
+        customdata=list(usual.values()),
+        hovertemplate="%{customdata[0]:.2%} to %{customdata[1]:.2%}",
+        name="usual",
+    )
+    marked = [is_marked(*each) for each in zip(rate, bands, strict=True)]
     shown = go.Scatter(
         x=days,
         y=rate,
-        mode="lines+markers" if len(days) <= 100 else "lines",
+        mode=line_of_days(len(days)),
         line={"color": UNIFIED_COLOUR},
         marker={
-            "color": [FLAGGED if is_above else UNIFIED_COLOUR for is_above in above],
-            "size": [10 if is_above else 6 for is_above in above],
+            "color": [FLAGGED if each else UNIFIED_COLOUR for each in marked],
+            "size": [10 if each else 6 for each in marked],
         },
         customdata=list(zip(rates.column("n_flagged").to_pylist(), rates.column("n_judged").to_pylist(), strict=True)),
         hovertemplate="%{y:.2%}: %{customdata[0]:,} of %{customdata[1]:,}",
         name="flagged / judged",
     )
-    drawn = figure(low, high, shown, x="day (UTC)", y="rate (% of judged rows)")
-    drawn.update_layout(yaxis_tickformat=".2%")
+    drawn = by_day(figure(band, shown, x="day (UTC)", y="rate (% of judged rows)"), days)
+    drawn.update_layout(yaxis_tickformat=".2%", barmode="overlay")
     if not any(rate) and not any(highest):
         drawn.update_layout(yaxis_range=[0, NO_RATE_UP_TO])
     return drawn
@@ -57,14 +74,14 @@ def rows_over_time(rates: pa.Table) -> go.Figure:
     """Transactions per day, judged and not."""
     days = rates.column("day").to_pylist()
     judged, rows = rates.column("n_judged").to_numpy(), rates.column("n_rows").to_numpy()
-    return figure(
+    drawn = figure(
         go.Bar(x=days, y=judged, name="judged", marker={"color": NORMAL, "line": {"width": 0}}),
         go.Bar(x=days, y=rows - judged, name="not judged", marker={"color": MUTED, "line": {"width": 0}}),
         x="day (UTC)",
         y="transactions",
         barmode="stack",
-        bargap=0.15 if len(days) <= 100 else 0,
     )
+    return counted(by_day(drawn, days), max(rows.tolist(), default=0))
 
 
 def judged_or_why_not(judgements: pa.Table) -> go.Figure:

@@ -1,6 +1,8 @@
 """Colours and layout of all figures; they are read on light and on dark ground."""
 
 import html
+from collections.abc import Iterable
+from datetime import date, timedelta
 from typing import Any
 
 import plotly.graph_objects as go
@@ -15,8 +17,16 @@ HEIGHT = 320
 """Pixels."""
 SEQUENCE = [[0.0, "rgba(91,127,176,0.08)"], [0.5, "#5b7fb0"], [1.0, "#d1495b"]]
 """Of heat maps."""
-FEW = 5
+FEW = 6
 """Counts up to which each has its tick."""
+FEW_DAYS = 10
+"""Days up to which each has its tick, and its dot on a line."""
+MANY_DAYS = 100
+"""Days above which a line has no dots, and bars no gaps."""
+A_DAY = 86_400_000
+"""Milliseconds: a distance on an axis of dates."""
+BAR_SHARE = 0.85
+"""Of the room of a day's bar, the rest lies between bars."""
 
 
 def detector_colour(detectors: list[str] | tuple[str, ...], name: str) -> str:
@@ -44,6 +54,36 @@ def figure(*traces: Any, x: str, y: str, title: str = "", **layout: Any) -> go.F
 def whole_ticks(highest: float) -> int | None:
     """Distance of the ticks on an axis of counts: 1 where Plotly would choose fractions, else its choice."""
     return 1 if highest <= FEW else None
+
+
+def counted(drawn: go.Figure, highest: float) -> go.Figure:
+    """The figure, its upright axis being one of counts up to ``highest``."""
+    return drawn.update_yaxes(dtick=whole_ticks(highest), tickformat=",d" if highest <= FEW else None)
+
+
+def by_day(drawn: go.Figure, days: Iterable[date]) -> go.Figure:
+    """The figure, its axis across being one of these days: whole days, each with its date where they are few.
+
+    Left to itself, Plotly shows the milliseconds around midnight when there is one day, and a bar as wide as one.
+    """
+    known = sorted(set(days))
+    drawn.update_xaxes(type="date")
+    if known:
+        drawn.update_xaxes(range=[noon(known[0], -1), noon(known[-1], 0)])
+        if (known[-1] - known[0]).days < FEW_DAYS:
+            drawn.update_xaxes(dtick=A_DAY, tick0=str(known[0]))
+    width = A_DAY * (BAR_SHARE if len(known) <= MANY_DAYS else 1)
+    return drawn.for_each_trace(lambda bar: bar.update(width=bar.width or width), selector={"type": "bar"})
+
+
+def noon(day: date, days: int) -> str:
+    """Noon of a day so many days later: the edge between the marks of days, which stand at midnight."""
+    return f"{day + timedelta(days=days)} 12:00"
+
+
+def line_of_days(days: int) -> str:
+    """How a line over so many days is drawn: with dots, where they can be told apart."""
+    return "lines+markers" if days <= MANY_DAYS else "lines"
 
 
 def readable(name: str) -> str:

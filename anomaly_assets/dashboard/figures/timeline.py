@@ -1,34 +1,39 @@
 """Figures of the timeline. Marks carry in ``customdata`` what they stand for."""
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import plotly.graph_objects as go
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from anomaly_assets.dashboard.figures.style import SEQUENCE, detector_colour, figure, readable, whole_ticks
+from anomaly_assets.dashboard.figures.style import (
+    SEQUENCE,
+    by_day,
+    counted,
+    detector_colour,
+    figure,
+    line_of_days,
+    noon,
+    readable,
+    whole_ticks,
+)
 from anomaly_assets.domain.metrics import UNIFIED
 from anomaly_assets.views.timeline import HOURS, WEEKDAYS
 
 DAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 CHOSEN = {"line": {"color": "#e08e45", "width": 2}}
 """Outline of what is looked at closer."""
-FEW_DAYS = 10
-"""Days up to which each has its tick."""
 
 
 def flags_by_day(table: pa.Table, detectors: Sequence[str], *, chosen: tuple[date, date] | None) -> go.Figure:
     """Flags per day: all together as bars, each detector as a line; ``chosen`` days have an outline."""
-    drawn = _flags(table, detectors, x="day (UTC)", written="%Y-%m-%d", mode="lines+markers")
-    drawn.update_layout(dragmode="select", selectdirection="h")
-    days = sorted(set(table.column("at").to_pylist()))
-    drawn.update_xaxes(range=[_noon(days[0], -1), _noon(days[-1], 0)])
-    if len(days) <= FEW_DAYS:
-        drawn.update_xaxes(dtick=86_400_000, tickformat="%b %-d")
+    days = set(table.column("at").to_pylist())
+    drawn = _flags(table, detectors, x="day (UTC)", written="%Y-%m-%d", mode=line_of_days(len(days)))
+    by_day(drawn, days).update_layout(dragmode="select", selectdirection="h")
     if chosen:
-        drawn.add_vrect(x0=_noon(chosen[0], -1), x1=_noon(chosen[1], 0), fillcolor="rgba(224,142,69,0.12)", **CHOSEN)
+        drawn.add_vrect(x0=noon(chosen[0], -1), x1=noon(chosen[1], 0), fillcolor="rgba(224,142,69,0.12)", **CHOSEN)
     return drawn
 
 
@@ -118,9 +123,4 @@ def _flags(table: pa.Table, detectors: Sequence[str], *, x: str, written: str, m
             colour = {"color": detector_colour(list(detectors), name)}
             traces.append(go.Scatter(**line, name=readable(name), mode=mode, line=colour, marker=colour))
     drawn = figure(*traces, x=x, y="flagged transactions", bargap=0.1)
-    return drawn.update_yaxes(dtick=whole_ticks(max(table.column("n_flagged").to_pylist(), default=0)))
-
-
-def _noon(day: date, days: int) -> str:
-    """Noon of a day so many days later: the edge between the bars of days, which stand at midnight."""
-    return f"{day + timedelta(days=days)} 12:00"
+    return counted(drawn, max(table.column("n_flagged").to_pylist(), default=0))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 import pyarrow as pa
+import pyarrow.compute as pc
 from plotly.subplots import make_subplots
 
 from anomaly_assets.dashboard.figures.style import (
@@ -15,9 +16,11 @@ from anomaly_assets.dashboard.figures.style import (
     HEIGHT,
     MUTED,
     NORMAL,
+    by_day,
     detector_colour,
     figure,
     foreign,
+    line_of_days,
     readable,
 )
 from anomaly_assets.domain.detectors.amount_bands import AmountBand
@@ -89,6 +92,10 @@ def history(rows: pa.Table, flagged: pa.Table, normal: Sequence[NormalOfDay], ho
     )
     _amount_axis(drawn, low, high)
     drawn.update_layout(height=420)
+    days = [each.day for each in normal]
+    days += pc.min_max(rows.column("day")).as_py().values() if known else []
+    if days:  # whole days: around one transaction alone Plotly would count milliseconds
+        drawn.update_xaxes(type="date", range=[str(min(days)), str(max(days) + timedelta(days=1))])
     return drawn
 
 
@@ -226,7 +233,7 @@ def numbers_over_time(models: Sequence[ModelOfDay], detector: str, detectors: Se
             go.Scatter(
                 x=[each.day for each in own],
                 y=[each.numbers.get(name) for each in own],
-                mode="lines",
+                mode=line_of_days(len(own)),
                 line={"color": detector_colour(list(detectors), detector)},
                 name=readable(name),
                 showlegend=False,
@@ -237,7 +244,7 @@ def numbers_over_time(models: Sequence[ModelOfDay], detector: str, detectors: Se
     drawn.update_layout(
         height=max(HEIGHT, 170 * rows), margin={"l": 60, "r": 20, "t": 40, "b": 40}, hovermode="x unified"
     )
-    return drawn
+    return by_day(drawn, [each.day for each in own])
 
 
 def _bands_by_day(drawn: go.Figure, normal: Sequence[NormalOfDay], low: float, high: float, name: str) -> None:

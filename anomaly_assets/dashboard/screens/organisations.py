@@ -55,7 +55,7 @@ def show_peers(found: pa.Table, picked: Sequence[str]) -> None:
     st.caption(
         "A dot is an organisation, the larger ones to the right. Of 100 that are like all the others about 5 lie "
         "outside the band by chance (small ones more or less often: they have few rates to choose from), and some more "
-        "because flags of a wallet come in bursts. Colours compare each with all others."
+        "because flags of a wallet come in bursts. A red dot lies above the band, a blue one below it."
     )
     far = furthest(found, FURTHEST)
     with st.expander(f"The {far.num_rows} furthest from the others, with intervals", expanded=not picked):
