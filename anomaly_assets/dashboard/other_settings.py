@@ -10,13 +10,14 @@ import streamlit as st
 
 from anomaly_assets.dashboard.address import remember
 from anomaly_assets.dashboard.figures.style import readable
-from anomaly_assets.dashboard.shell import deployment
+from anomaly_assets.dashboard.shell import deployment, misread
 from anomaly_assets.evidence.compare import Comparison, compare_day, other_settings
 from anomaly_assets.settings import Detection
 
 SET = "set"
 """Name in the address of changes: ``detector.setting=value``."""
 _FOUND = "compared"
+_TRUE = {"true", "yes", "1"}
 
 
 def asked(detection: Detection) -> dict[str, str]:
@@ -34,8 +35,20 @@ def asked(detection: Detection) -> dict[str, str]:
                     st.caption("These shape models, which are fitted again: it takes longer.")
                 for name in names:
                     changes |= _control(f"{detector.name}.{name}", section, name, wanted)
+    _say_what_is_unknown(wanted, detection)
     remember(SET, [f"{key}={value}" for key, value in changes.items()])
     return changes
+
+
+def _say_what_is_unknown(wanted: Mapping[str, str], detection: Detection) -> None:
+    """Settings of the address that there are not, or whose value is none; told once, as the address loses them."""
+    for key, text in wanted.items():
+        detector, _, name = key.partition(".")
+        section = getattr(detection, detector, None) if detector in {d.name for d in detection.detectors()} else None
+        if section is None or name not in type(section).model_fields:
+            misread(f"The address changes {key!r}, which is no setting of these detectors", "what is without it")
+        elif not _is_value(text, now := getattr(section, name)):
+            misread(f"The address gives {key!r} the value {text!r}, which it cannot have", str(now))
 
 
 def compared(days: Sequence[date], changes: Mapping[str, str]) -> Comparison | None:
@@ -94,12 +107,20 @@ def _read(text: str | None, now: Any) -> Any:
     """The value that the address names, or the one of now."""
     if text is None:
         return now
-    if isinstance(now, bool):
-        return text.lower() in {"true", "yes", "1"}
-    try:
-        return type(now)(text)
-    except ValueError:
+    if not _is_value(text, now):
         return now
+    return text.lower() in _TRUE if isinstance(now, bool) else type(now)(text)
+
+
+def _is_value(text: str, now: Any) -> bool:
+    """Whether a text is a value of the kind of ``now``."""
+    if isinstance(now, bool):
+        return text.lower() in {*_TRUE, "false", "no", "0"}
+    try:
+        type(now)(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _bounds(metadata: Sequence[Any], now: float) -> dict[str, Any]:

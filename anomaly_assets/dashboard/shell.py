@@ -95,8 +95,15 @@ def deep_link(pages: Mapping[str, Any], current: Any) -> None:
     st.session_state["pages"] = pages
     asked = st.query_params
     named = next((name for parameter, name in _LEADS.items() if parameter in asked), asked.get("page", ""))
+    if "page" in asked and asked["page"] not in pages:
+        misread(f"There is no page {asked['page']!r}", f"{current.title}; the pages are {', '.join(pages)}")
     if named in pages and ("page" in asked or pages[named] is not current):
         st.switch_page(pages[named], query_params={name: asked.get_all(name) for name in asked if name != "page"})
+
+
+def misread(what: str, shown_instead: str) -> None:
+    """Say what an address asks for and cannot have, and what is shown instead."""
+    st.warning(plain(f"{what}. Shown is {shown_instead}."), icon=":material/link_off:")
 
 
 def page_of(name: str) -> Any:
@@ -188,6 +195,7 @@ def period(days: Sequence[date]) -> tuple[date, date]:
     if any(asked) and asked != state.get("period-told"):  # a link led here, not a choice of this screen
         named = [day_named(text or "") or kept for text, kept in zip(asked, known, strict=True)]
         state["period"] = (_near(min(named), days), _near(max(named), days))
+        _say_what_is_wrong(asked, state["period"])
     elif "period" not in state:
         state["period"] = known
     low, high = min(days[0], *state["period"]), max(days[-1], *state["period"])
@@ -196,6 +204,19 @@ def period(days: Sequence[date]) -> tuple[date, date]:
     state["period-kept"], state["period-told"] = (first, last), (str(first), str(last))
     st.query_params.update({"from": str(first), "to": str(last)})
     return first, last
+
+
+def _say_what_is_wrong(asked: Sequence[str | None], taken: tuple[date, date]) -> None:
+    """Of the ``from`` and ``to`` of an address, when they are not what is taken."""
+    shown_instead, named = f"{taken[0]} to {taken[1]}", [day_named(text or "") for text in asked]
+    no_dates = [text for text, day in zip(asked, named, strict=True) if text and day is None]
+    if no_dates:
+        said = " and ".join(map(repr, no_dates))
+        misread(f"The address says {said}, which is no day such as 2024-07-01", shown_instead)
+    elif named[0] and named[1] and named[0] > named[1]:
+        misread(f"The period of the address begins ({named[0]}) after its end ({named[1]})", shown_instead)
+    elif any(day is not None and day not in taken for day in named):
+        misread("The period of the address lies far from all days that are scored", shown_instead)
 
 
 def _near(day: date, days: Sequence[date]) -> date:
@@ -207,6 +228,12 @@ def _organisations(days: Sequence[date]) -> tuple[str | None, ...] | None:
     names, state, asked = _organisation_names(days), st.session_state, st.query_params.get_all("org")
     if asked and asked != state.get("organisations-told"):
         state["organisations"] = asked
+        if unknown := [name for name in asked if name not in names]:
+            left = [name for name in asked if name in names]
+            misread(
+                f"No transaction of these days is of {', '.join(map(repr, unknown))}, which the address asks for",
+                ", ".join(left) if left else "every organisation",
+            )
     known = state.get("organisations", state.get("organisations-kept", []))
     state["organisations"] = [name for name in known if name in names]
     chosen = st.sidebar.multiselect("Organisations", names, key="organisations", placeholder="all")

@@ -19,11 +19,11 @@ from anomaly_assets.evidence.lineage import Lineage
 from anomaly_assets.evidence.stale import Stale, stale_of_day
 from anomaly_assets.evidence.trace import runs_of
 from anomaly_assets.settings import Detection
+from anomaly_assets.views import usual
 from anomaly_assets.views.day_history import DayCounts, History, Organisation, history
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.overview import judgements, not_judged, totals
 from anomaly_assets.views.selection import Selection
-from anomaly_assets.views.usual import FEWEST_DAYS, USUAL_DAYS, place
 
 _INPUTS = {RAW: "raw", WINDOW: "window", MODELS: "models"}
 """What scores are made from: asset to the key of its revision in their seal."""
@@ -176,12 +176,7 @@ def day_report(digests: Digests, day: date, configured: Detection, *, n_flags: i
 
 def usual_words(report: DayReport) -> str:
     """How the day's rate compares with the days before, in words."""
-    usual = report.today.usual
-    found = place(report.figures.total.rate, usual)
-    if found is None or usual is None:
-        return f"no usual rate yet: fewer than {FEWEST_DAYS} days before have one"
-    low, high = usual
-    return f"{found} the usual {low:.2%} to {high:.2%} of the scored days before ({USUAL_DAYS} at most)"
+    return usual.usual_words(report.figures.total.rate, report.today.usual)
 
 
 def _top(flags: pa.Table, count: int) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from anomaly_assets.domain.day_figures import Figures
+from anomaly_assets.domain.day_figures import MOST_STRIKING_FIRST, Figures
 from anomaly_assets.domain.detectors.base import DetectorStatus
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.views.counts import NUMBERS, counted, detector_names
@@ -87,6 +87,12 @@ def top(digests: Digests, selection: Selection, column: str, count: int) -> pa.T
 def flags_of(digests: Digests, selection: Selection) -> pa.Table:
     """The flagged rows of the selection, published columns and ``day``."""
     return selection.of(digests.read("flags", selection.days), "ORG_NAME")
+
+
+def newest_flags(flags: pa.Table, count: int) -> pa.Table:
+    """Of :func:`flags_of` those of the newest day that has some, the furthest out first, at most ``count``."""
+    newest = flags.filter(pc.equal(flags.column("day"), pc.max(flags.column("day"))))
+    return newest.sort_by(MOST_STRIKING_FIRST).slice(0, count)
 
 
 def _bands(found: Sequence[Band | None]) -> np.ndarray:

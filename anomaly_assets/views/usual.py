@@ -37,6 +37,15 @@ def place(value: float | None, band: Band | None) -> str | None:
     return BELOW if value < low else ABOVE if value > high else WITHIN
 
 
+def usual_words(value: float | None, band: Band | None) -> str:
+    """How the rate of a day compares with the days before, in words."""
+    found = place(value, band)
+    if found is None or band is None:
+        return f"no usual rate yet: fewer than {FEWEST_DAYS} days before have one"
+    low, high = band
+    return f"{found} the usual {low:.2%} to {high:.2%} of the scored days before ({USUAL_DAYS} at most)"
+
+
 def is_marked(value: float | None, band: Band | None) -> bool:
     """Whether a value is marked in figures and words: only where it lies outside the band that is drawn behind it."""
     return place(value, band) in {BELOW, ABOVE}

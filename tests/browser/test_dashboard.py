@@ -111,6 +111,44 @@ def test_a_screen_about_all_sixty_days_is_drawn_without_an_error(
     assert f"to={LAST}" in page.url
 
 
+@pytest.mark.parametrize(("width", "height"), [(1366, 768), (1920, 1080)])
+def test_the_first_thing_in_sight_is_the_newest_flags_with_their_reasons(
+    page: Page, looked: Looked, shoot: Shoot, width: int, height: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto(looked.url)
+    ready(page, "Overview")
+    shoot(page, f"dashboard_overview_{width}")
+    flag = top_flags(looked.home, DayRange(LAST, LAST + timedelta(days=1)), 1)[0]
+    link = page.get_by_role("link", name=str(flag["TX_ID"])[:17])
+    reason = page.get_by_test_id("stMain").get_by_text(str(flag["reason"])).first
+    for part in (link, reason):
+        box = part.bounding_box()
+        assert box is not None
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= height
+        assert box["x"] + box["width"] <= width
+    assert not link.locator("p").evaluate(CUT_OFF), "the id is told in full"
+    link.click()
+    ready(page, "One transaction")
+    expect(page.get_by_text("Flagged: amount")).to_be_visible()
+
+
+def test_a_page_that_is_not_there_is_said_so_and_the_overview_is_shown(
+    page: Page, looked: Looked, context: BrowserContext
+) -> None:
+    """Of a path Streamlit says so, over the overview, and complains to the browser; of the parameter we do."""
+    assert context.browser
+    with context.browser.new_context() as apart:
+        path = apart.new_page()
+        path.goto(f"{looked.url}/nosuch")
+        expect(path.get_by_role("dialog")).to_contain_text("Page not found")
+        expect(path.get_by_role("heading", name="Overview", exact=True)).to_be_visible()
+    page.goto(f"{looked.url}/?page=nosuch")
+    ready(page, "Overview")
+    expect(page.get_by_text("There is no page 'nosuch'. Shown is Overview")).to_be_visible()
+
+
 def test_a_reviewer_goes_from_the_overview_to_the_proof_of_a_flag_by_clicking(
     page: Page, looked: Looked, shoot: Shoot
 ) -> None:

@@ -18,16 +18,17 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.publication import PublicationState, Published
 from anomaly_assets.adapters.verification_log import verifications
 from anomaly_assets.dashboard import looks, shell
+from anomaly_assets.dashboard import newest_flags as newest
 from anomaly_assets.dashboard.figures.operations import calendar, pass_rate_over_time, proofs_over_time, refused_rows
 from anomaly_assets.dashboard.figures.organisations import funnel, intervals
 from anomaly_assets.dashboard.figures.overview import judged_or_why_not, rate_over_time, rows_over_time
-from anomaly_assets.dashboard.screens import operations
+from anomaly_assets.dashboard.screens import operations, overview
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED
 from anomaly_assets.settings import load_settings
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.organisations import UNKNOWN, limits, peers
-from anomaly_assets.views.overview import judgements, rates, totals
+from anomaly_assets.views.overview import flags_of, judgements, newest_flags, rates, totals
 from anomaly_assets.views.partitions import partition_states
 from anomaly_assets.views.quarantine import REASONS
 from anomaly_assets.views.selection import Selection
@@ -90,6 +91,33 @@ def test_the_overview_shows_the_totals_of_the_period(home: Home, show: Open) -> 
     assert "serves no models now" in text_of(screen)
     assert "anomaly-assets store start" in text_of(screen)
     assert not home.store.exists()
+
+
+def test_the_overview_begins_with_the_flags_of_the_newest_day_and_their_reasons(home: Home, show: Open) -> None:
+    screen = show("overview", home, from_=str(DAYS[1]), to=str(DAYS[2]))
+    assert not screen.exception
+    assert [header.value for header in screen.subheader][:2] == [f"Flags of {DAYS[2]}", "The period"]
+    flags = newest_flags(flags_of(Digests(home), Selection((DAYS[1], DAYS[2]))), newest.SHOWN).to_pylist()
+    assert flags
+    assert {row["day"] for row in flags} == {DAYS[2]}
+    shown = [each.value for each in screen.markdown]
+    places = [shown.index(f":small[{shell.plain(row['reason'])}]") for row in flags]
+    assert places == sorted(places)
+
+
+def test_a_newest_day_without_flags_says_so_and_shows_the_day_before(
+    home: Home, show: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything = flags_of(Digests(home), Selection(tuple(DAYS)))
+    before = everything.filter(pc.less(everything.column("day"), DAYS[-1]))
+    monkeypatch.setattr(overview, "flags_of", lambda *_: before)
+    screen = show("overview", home)
+    assert not screen.exception
+    assert next(header.value for header in screen.subheader) == f"Flags of {DAYS[-1]}"
+    day = max(before.column("day").to_pylist())
+    assert f"The newest flags of the period are of {day}:" in text_of(screen)
+    monkeypatch.setattr(overview, "flags_of", lambda *_: everything.slice(0, 0))
+    assert "Nothing was flagged in this period." in text_of(show("overview", home))
 
 
 def test_one_organisation_in_the_address_is_shown_in_detail(home: Home, show: Open) -> None:

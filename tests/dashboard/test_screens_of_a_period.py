@@ -1,5 +1,6 @@
 """Screens show what the address asks for, keep choices in it, and say what to do when there is nothing."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -69,10 +70,63 @@ def test_screens_are_drawn_and_keep_what_the_address_asks_for(name: str, address
         ("timeline", {"days": "x..y", "hour": ["77", "-1", "x"], "weekday": "9", "by": "nobody"}),
     ],
 )
-def test_what_an_address_names_wrongly_is_left_out(name: str, address: dict[str, Any]) -> None:
+def test_what_an_address_names_wrongly_is_left_out_and_told(name: str, address: dict[str, Any]) -> None:
     test = shown(name, **address)
     assert not test.exception
     assert not test.error
+    assert [each.value for each in test.warning if "Shown is" in each.value]
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "told"),
+    [
+        ("nosuch", {}, "There is no page 'nosuch'. Shown is Overview; the pages are overview, comparison,"),
+        (
+            "overview",
+            {"from": "2024-01-18", "to": "2024-01-15"},
+            "begins (2024-01-18) after its end (2024-01-15). Shown is 2024-01-15 to 2024-01-18.",
+        ),
+        (
+            "overview",
+            {"from": "yesterday"},
+            "The address says 'yesterday', which is no day such as 2024-07-01.",
+        ),
+        ("overview", {"from": "1999-01-01"}, "The period of the address lies far from all days that are scored."),
+        ("overview", {"org": "Nobody & Sons"}, "is of 'Nobody & Sons', which the address asks for. Shown is every org"),
+        ("distributions", {"bars": "x"}, "The address asks for 'x' under 'Bars show', where there is no such choice."),
+        ("timeline", {"hour": ["77", "3"]}, "The address asks for the hour '77', of 0 to 23. Shown is 3."),
+        ("timeline", {"days": "a..b"}, "The address looks closer at 'a..b', which are no two days."),
+        (
+            "wallet",
+            {"wallet": "W000001", "day": "2024-13-01"},
+            "asks for '2024-13-01' under 'Day whose models are sh",
+        ),
+        (
+            "comparison",
+            {"part": "other settings", "set": "statistical.zscore_treshold=4"},
+            "changes 'statistical.zscore_treshold', which is no setting of these detectors.",
+        ),
+    ],
+)
+def test_a_wrong_address_is_said_once_with_what_is_shown_instead(name: str, address: dict[str, Any], told: str) -> None:
+    test = shown(name, **address)
+    assert not test.exception
+    said = [unmarked(each.value) for each in test.warning]
+    assert any(told in each for each in said), said
+    test.run()
+    kept = {"nosuch"} & {name} or {"hour", "days"} & address.keys()  # stay in the address, so they are still wrong
+    assert any(told in unmarked(each.value) for each in test.warning) is bool(kept)
+
+
+@pytest.mark.parametrize("name", ["overview", "comparison", "distributions", "timeline", "organisations", "operations"])
+def test_of_an_address_in_order_nothing_is_said(name: str) -> None:
+    said = [each.value for each in shown(name).warning]
+    assert [each for each in said if "address" in each or "Shown is" in each] == []
+
+
+def unmarked(text: str) -> str:
+    """Without the backslashes that make marks plain, and without parting spaces."""
+    return re.sub(r"\\(.)", r"\1", text).replace("\u200b", "")
 
 
 def test_days_that_are_not_in_the_period_are_told() -> None:

@@ -14,7 +14,7 @@ from anomaly_assets.dashboard.figures import comparison as figures
 from anomaly_assets.dashboard.figures.distributions import Look, histogram
 from anomaly_assets.dashboard.figures.style import readable
 from anomaly_assets.dashboard.other_settings import asked, checked, compare, compared
-from anomaly_assets.dashboard.shell import FLAG, WITHOUT_ORGANISATION, deployment, exports, go, selection
+from anomaly_assets.dashboard.shell import FLAG, WITHOUT_ORGANISATION, deployment, exports, go, misread, selection
 from anomaly_assets.dashboard.transactions import SHOWN_AT_MOST, transactions
 from anomaly_assets.domain.day_digest import bin_width
 from anomaly_assets.domain.days import day_named
@@ -232,21 +232,29 @@ class Steps:
 
     def asked(self, text: str | None) -> float:
         """The edge nearest to what an address asks for; the usual one when that is no number."""
-        try:
-            number = float(text or "nan")
-        except ValueError:
+        if text is None or not is_number(text):
             return self.usual
-        if math.isnan(number):
-            return self.usual
+        number = float(text)
         width = bin_width(self.measure)
         return round(min(max(number, self.low), self.high) / width) * width
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is one that can be compared."""
+    try:
+        return not math.isnan(float(text))
+    except ValueError:
+        return False
 
 
 def _slider(label: str, name: str, steps: Steps) -> float:
     """A threshold, in the address unless it is the usual one."""
     key = f"address-{name}"
     if not steps.low <= st.session_state.get(key, steps.low - 1.0) <= steps.last:
-        st.session_state[key] = min(max(steps.asked(st.query_params.get(name)), steps.low), steps.last)
+        text = st.query_params.get(name)
+        st.session_state[key] = min(max(steps.asked(text), steps.low), steps.last)
+        if text is not None and not is_number(text):
+            misread(f"The address asks for the threshold {text!r}, which is no number", f"{steps.usual:.6g}")
     value: float = st.slider(label, steps.low, steps.last, key=key, step=steps.step)
     remember(name, [] if abs(value - steps.usual) < 1e-9 else [f"{value:.6g}"])
     return value

@@ -12,7 +12,7 @@ from anomaly_assets.dashboard.evidence_tree import evidence_tree
 from anomaly_assets.dashboard.figures.style import readable
 from anomaly_assets.dashboard.figures.wallet import amounts_and_line, dots_drawn, normal_map
 from anomaly_assets.dashboard.key_figures import KeyFigure, key_figures
-from anomaly_assets.dashboard.shell import FLAG, Deployment, deployment, file_name, go, link, nothing, plain
+from anomaly_assets.dashboard.shell import FLAG, Deployment, deployment, file_name, go, link, misread, nothing, plain
 from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.detectors.wording import amount_text
 from anomaly_assets.domain.errors import NeedsRelease
@@ -82,6 +82,8 @@ def _transaction(found: Deployment) -> tuple[str, date]:
     newest = next((place.day for place in reversed(places) if place.in_scores), days[-1])
     named = day_named(st.query_params.get("day", ""))
     day = named if named is not None and named in days else newest
+    if (asked_day := st.query_params.get("day")) and day != named:
+        misread(f"The day {asked_day!r} of the address does not hold this transaction", f"{day}, which does")
     if len(days) > 1:
         day = address.day("Day (several hold this id)", "day", days, default=day, about=typed)
     st.query_params.update({"tx": typed, "day": str(day)})

@@ -5,6 +5,7 @@ import streamlit as st
 
 from anomaly_assets.dashboard.figures.overview import rows_over_time
 from anomaly_assets.dashboard.looks import newest_now, scores_now, store_now
+from anomaly_assets.dashboard.newest_flags import show_newest_flags
 from anomaly_assets.dashboard.sections import (
     SHOWN_AT_TOP,
     ranking,
@@ -17,6 +18,7 @@ from anomaly_assets.dashboard.shell import deployment, go, link, plain, selectio
 from anomaly_assets.dashboard.tables import day, listing, named, number, text
 from anomaly_assets.dashboard.transactions import transactions
 from anomaly_assets.domain.lineage import RAW, SCORED
+from anomaly_assets.views.counts import detector_names
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.freshness import SERVED
 from anomaly_assets.views.overview import flags_of, rates, top, totals
@@ -29,10 +31,13 @@ def show() -> None:
     """The screen."""
     st.title(TITLE)
     chosen, digests = selection(), deployment().digests
-    newest = newest_now()
+    newest, per_day = newest_now(), rates(digests, chosen)
+    flags = flags_of(digests, chosen)
     st.caption(_newest(newest))
+    show_newest_flags(flags, per_day, detector_names(digests, chosen.days))
+    st.subheader("The period")
     show_totals(totals(digests, chosen))
-    per_day = rates(digests, chosen)
+    show_freshness(newest)
     show_rate(per_day)
     left, right = st.columns(2)
     with left:
@@ -47,9 +52,8 @@ def show() -> None:
         _organisations(digests, chosen)
     with right:
         show_wallets(digests, chosen)
-    show_freshness(newest)
     st.subheader("Flags that stand out most")
-    transactions(flags_of(digests, chosen), "flags")
+    transactions(flags, "flags")
 
 
 def _organisations(digests: Digests, chosen: Selection) -> None:

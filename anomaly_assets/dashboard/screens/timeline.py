@@ -9,7 +9,7 @@ import streamlit as st
 from anomaly_assets.dashboard.address import choice, remember
 from anomaly_assets.dashboard.figures.style import readable
 from anomaly_assets.dashboard.figures.timeline import DAY_NAMES, flags_by_day, flags_by_hour, heat_map
-from anomaly_assets.dashboard.shell import deployment, exports, selection
+from anomaly_assets.dashboard.shell import deployment, exports, misread, selection
 from anomaly_assets.dashboard.transactions import transactions
 from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.metrics import UNIFIED
@@ -159,7 +159,10 @@ def _as_period(first: date, last: date) -> None:
 
 def _focus(by: str, shown: Selection) -> Focus:
     """What the address names; what it names wrongly is left out."""
-    first, last = map(day_named, st.query_params.get(DAYS, "").partition("..")[::2])
+    text = st.query_params.get(DAYS, "")
+    first, last = map(day_named, text.partition("..")[::2])
+    if text and not (first and last):
+        misread(f"The address looks closer at {text!r}, which are no two days", "the whole period")
     return Focus(
         days=(max(min(first, last), shown.days[0]), min(max(first, last), shown.days[-1])) if first and last else None,
         weekdays=_numbers(WEEKDAY, WEEKDAYS),
@@ -170,4 +173,9 @@ def _focus(by: str, shown: Selection) -> Focus:
 
 def _numbers(name: str, count: int) -> frozenset[int] | None:
     known = {str(number): number for number in range(count)}
-    return frozenset(known[text] for text in st.query_params.get_all(name) if text in known) or None
+    asked = st.query_params.get_all(name)
+    found = frozenset(known[text] for text in asked if text in known) or None
+    if unknown := [text for text in asked if text not in known]:
+        taken = ", ".join(map(str, sorted(found))) if found else f"every {name}"
+        misread(f"The address asks for the {name} {', '.join(map(repr, unknown))}, of 0 to {count - 1}", taken)
+    return found
