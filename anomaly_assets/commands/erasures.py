@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich import box
@@ -12,6 +12,9 @@ from rich.text import Text
 from anomaly_assets.commands.options import as_json, configured, err, out, require_home
 from anomaly_assets.exit_codes import ExitCode
 from anomaly_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from anomaly_assets.adapters.home import Home
 
 
 @click.command()
@@ -34,6 +37,14 @@ def erasures(settings: Settings, as_json: bool) -> None:
         told = f"{len(open_ones)} of them are open: erase the wallet again, or restore its record from a copy"
         err.print(Text(told, style="yellow"), soft_wrap=True)
         raise click.exceptions.Exit(ExitCode.FINDING)
+
+
+def print_erasures(home: "Home", tx_id: str) -> None:
+    """Say on standard error when, by whom and why the wallet of a transaction was erased."""
+    from anomaly_assets.evidence.erasures import erasure_sentences
+
+    for sentence in erasure_sentences(home, tx_id):
+        err.print(Text(sentence, style="yellow"), soft_wrap=True)
 
 
 def _print(found: Sequence[Any]) -> None:

@@ -11,6 +11,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from anomaly_assets.commands.erasures import print_erasures
 from anomaly_assets.commands.options import Day, as_json, configured, err, out, require_home
 from anomaly_assets.commands.verify import COLOURS, EXIT_CODES
 from anomaly_assets.domain.shown_text import shown
@@ -64,6 +65,8 @@ def explain(
         if html and (isinstance(error, CorruptFile | Erased) or days_told_of(home, tx_id)):
             # what is erased or damaged has a page too, which says so
             _write_page(html, settings, tx_id, day, None, proving=proving)
+        if isinstance(error, Erased) and not as_json:
+            print_erasures(home, tx_id)
         raise
     if png:
         from anomaly_assets.evidence.explain_picture import picture

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.text import Text
 from rich.tree import Tree
 
+from anomaly_assets.commands.erasures import print_erasures
 from anomaly_assets.commands.options import Day, as_json, configured, err, out, require_home
 from anomaly_assets.domain.errors import Erased, NotSealed
 from anomaly_assets.domain.shell_words import command_for
@@ -50,6 +51,8 @@ def trace(settings: Settings, tx_id: str, day: date | None, revision: str | None
     except NotSealed as error:
         what = "erased" if isinstance(error, Erased) else "missing"
         err.print(Text(f"{what}: {error}", style="yellow"), soft_wrap=True)
+        if isinstance(error, Erased) and not as_json:
+            print_erasures(home, tx_id)
         raise click.exceptions.Exit(ExitCode.MISSING) from None
     if as_json:
         click.echo(json.dumps(found))

@@ -7,6 +7,7 @@ from typing import Any
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.publication_log import ERASURE, FIRST_RELEASE, kind_of
+from anomaly_assets.domain.errors import CorruptFile
 
 NOT_RECORDED = "not recorded"
 """What releases that did not ask left of who asked and why."""
@@ -101,6 +102,26 @@ def erasures_of(home: Home) -> list[ListedErasure]:
             told = ErasureEntry(None, None, None, None, mark, wallet.record_id, *_asked(wallet.request))
             found.append(ListedErasure(told, ErasureState.UNFINISHED, wallet.n_transactions))
     return found
+
+
+def erasures_naming_transaction(home: Home, tx_id: str) -> list[ErasureEntry]:
+    """Entries of the erasures by which a transaction went, oldest first; also those that were only begun.
+
+    Whether the log is whole is what ``verify`` shows. Raises ``CorruptFile``.
+    """
+    wallets = {wallet.mark: wallet.record_id for wallet, _ in home.erasures.with_transaction(tx_id)}
+    named = [each.told for each in erasures_of(home) if each.told.wallet in wallets]
+    current = [entry for entry in named if entry.record == wallets[entry.wallet]]
+    # the same record is named again by an erasure that found nothing more
+    return list({entry.wallet: entry for entry in reversed(current)}.values())[::-1]
+
+
+def erasure_sentences(home: Home, tx_id: str) -> list[str]:
+    """What these entries say, for people; none when the log or a record cannot be read, which ``verify`` tells."""
+    try:
+        return [f"erased: {entry.sentence}" for entry in erasures_naming_transaction(home, tx_id)]
+    except CorruptFile:
+        return []
 
 
 def _asked(request: Any) -> tuple[str | None, str | None, str | None]:

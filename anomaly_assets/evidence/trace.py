@@ -11,13 +11,14 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.publication_log import FIRST_RELEASE
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.detectors.base import Model
-from anomaly_assets.domain.errors import CorruptFile, NeedsRelease, NotSealed
+from anomaly_assets.domain.errors import CorruptFile, Erased, NeedsRelease, NotSealed
 from anomaly_assets.domain.identity import file_digest
 from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.page_links import partition_page
 from anomaly_assets.domain.published import anomaly_column, model_id_column, status_column
 from anomaly_assets.domain.settings_record import RecordedDetector
 from anomaly_assets.evidence.case import Case, alone
+from anomaly_assets.evidence.erasures import erasure_sentences
 from anomaly_assets.evidence.lookup import Place, require_places_of
 from anomaly_assets.evidence.since import since
 from anomaly_assets.settings import Detection
@@ -52,9 +53,14 @@ def trace(
 def trace_or_why_not(
     home: Home, tx_id: str, *, day: date | None = None, configured: Detection | None = None, key_prefix: str = ""
 ) -> dict[str, Any]:
-    """Like :func:`trace`; of what cannot be traced (erased, damaged, not there), no days and why not as ``error``."""
+    """Like :func:`trace`; of what cannot be traced (erased, damaged, not there), no days and why not as ``error``.
+
+    Of what was erased also ``erasures``: what the log says of it, as sentences.
+    """
     try:
         return trace(home, tx_id, day=day, configured=configured, key_prefix=key_prefix)
+    except Erased as error:
+        return {"tx_id": tx_id, "days": [], "error": str(error), "erasures": erasure_sentences(home, tx_id)}
     except (CorruptFile, NotSealed) as error:
         return {"tx_id": tx_id, "days": [], "error": str(error)}
 

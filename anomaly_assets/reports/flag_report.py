@@ -20,6 +20,7 @@ from anomaly_assets.reports.page import (
     image,
     join,
     lines,
+    listed,
     moment,
     page,
     section,
@@ -44,7 +45,7 @@ def flag_page(
     Parameters
     ----------
     found_trace : what ``evidence.trace.trace`` found; for an erased or unreadable transaction
-        ``{"tx_id": ..., "days": [], "error": why}``
+        ``{"tx_id": ..., "days": [], "error": why}``, with ``erasures`` (sentences) when it was erased
     explanation : of the day that is meant, which is else that of the proof, else the last scored one; None: no pictures
     proof : what was shown of it; None: it was not proved for this page
     dagster_address : where Dagster's pages are, for links to runs and partitions; None: no links
@@ -52,7 +53,7 @@ def flag_page(
     """
     tx_id, days = str(found_trace["tx_id"]), list(found_trace["days"])
     day = _meant(days, explanation, proof)
-    verdict, tone, sentence = _verdict(day, proof)
+    verdict, tone, sentence = _verdict(day, proof, was_erased="erasures" in found_trace)
     body: list[str] = [
         el(
             "header",
@@ -60,6 +61,7 @@ def flag_page(
             el("p", badge(verdict, tone), " ", _proof_badge(proof)),
             el("p", sentence, class_="lead"),
             *([el("p", lines(str(found_trace["error"])))] if found_trace.get("error") else []),
+            *([listed(map(foreign, found_trace["erasures"]))] if found_trace.get("erasures") else []),
         )
     ]
     if explanation is not None:
@@ -81,10 +83,10 @@ def _meant(days: list[Mapping[str, Any]], explanation: Explanation | None, proof
     return next(iter(of_day), (scored or days or [ABSENT])[-1])
 
 
-def _verdict(day: Mapping[str, Any], proof: Proof | None) -> tuple[str, str, str]:
+def _verdict(day: Mapping[str, Any], proof: Proof | None, *, was_erased: bool) -> tuple[str, str, str]:
     """The verdict in a word, its tone, and in a sentence."""
     if not day["scored"]:
-        if proof is not None and proof.outcome is Outcome.ERASED:
+        if was_erased or (proof is not None and proof.outcome is Outcome.ERASED):
             told = "Its wallet was erased, so nothing of the transaction itself is kept."
             return "erased", "plain", told
         if day is ABSENT:

@@ -19,12 +19,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from cli.conftest import ASKED, Shell, empty_folder
+from dashboard.conftest import APP
+from streamlit.testing.v1 import AppTest
 
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.failpoints import armed
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.checks.sampled_flags_verify import verify_sample
+from anomaly_assets.dashboard.shell import deployment
 from anomaly_assets.domain.erasure_request import ErasureRequest
 from anomaly_assets.domain.errors import Erased, SettingsError
 from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
@@ -454,6 +457,40 @@ def test_an_erased_transaction_names_the_entry_of_its_erasure(erasure: ErasedHom
     assert f"{where}: asked by: a clerk; reason: a contract ended; ticket: T-1" in said.stdout
     proven = shell.json("verify", "--day", str(DAYS[-1]), "--strict", **EVIDENCE)
     assert proven["proofs"][0]["erasures"] == []
+
+
+def test_everything_that_is_asked_of_an_erased_transaction_names_the_entry(
+    erasure: ErasedHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trace, explanation, the page for an auditor, with or without a proof, and the dashboard."""
+    shell, before, _ = erasure
+    line, *_ = [entry for entry in Home(shell.home).log.entries() if entry["kind"] == "erasure"]
+    said = (
+        f"entry {line['sequence']} of the log, {line['at']}: asked by: a clerk; reason: a contract ended; ticket: T-1"
+    )
+    for command in ("trace", "explain"):
+        done = shell.run(command, before.tx_id, **EVIDENCE)
+        assert (done.returncode, said in done.stderr) == (2, True), command
+    for more in ((), ("--verify",)):
+        path = shell.folder / "flag.html"
+        shell.run("explain", before.tx_id, "--html", str(path), *more, **EVIDENCE)
+        page = path.read_text(encoding="utf-8")
+        assert said in page
+        assert ">erased</span>" in page
+        path.unlink()
+    monkeypatch.setenv("ANOMALY_HOME", str(shell.home))
+    deployment.clear()
+    screen = AppTest.from_file(str(APP), default_timeout=60)
+    screen.query_params["tx"] = before.tx_id
+    told = [each.value.replace("\\", "") for each in screen.run().info]
+    deployment.clear()
+    assert any(said in each for each in told), told
+
+
+def test_a_log_that_cannot_be_read_keeps_nobody_from_the_answer(changeable: Home, erasure: ErasedHome) -> None:
+    changeable.log.path.write_bytes(b"damaged\n" + changeable.log.path.read_bytes())
+    done = Shell(changeable.root.parent).run("trace", erasure.before.tx_id, **EVIDENCE)
+    assert (done.returncode, "was erased with its wallet" in done.stderr) == (2, True)
 
 
 def test_strictly_what_was_erased_is_a_finding(erasure: ErasedHome) -> None:

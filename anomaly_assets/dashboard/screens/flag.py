@@ -15,9 +15,10 @@ from anomaly_assets.dashboard.key_figures import KeyFigure, key_figures
 from anomaly_assets.dashboard.shell import FLAG, Deployment, deployment, file_name, go, link, misread, nothing, plain
 from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.detectors.wording import amount_text
-from anomaly_assets.domain.errors import NeedsRelease
+from anomaly_assets.domain.errors import Erased, NeedsRelease
 from anomaly_assets.domain.shell_words import command_for
 from anomaly_assets.evidence.case import Case
+from anomaly_assets.evidence.erasures import erasure_sentences
 from anomaly_assets.evidence.explain import DetectorExplanation, Explanation, explain
 from anomaly_assets.evidence.explain_words import change_text, room_text
 from anomaly_assets.evidence.lookup import places_of
@@ -78,7 +79,7 @@ def _transaction(found: Deployment) -> tuple[str, date]:
     places = places_of(found.home, typed)
     days = [place.day for place in places]
     if not days:
-        trace(found.home, typed)  # says whether it was erased, or never was
+        _say_why_not(found, typed)
     newest = next((place.day for place in reversed(places) if place.in_scores), days[-1])
     named = day_named(st.query_params.get("day", ""))
     day = named if named is not None and named in days else newest
@@ -88,6 +89,16 @@ def _transaction(found: Deployment) -> tuple[str, date]:
         day = address.day("Day (several hold this id)", "day", days, default=day, about=typed)
     st.query_params.update({"tx": typed, "day": str(day)})
     return typed, day
+
+
+def _say_why_not(found: Deployment, tx_id: str) -> None:
+    """Raise ``NotSealed``: it never was, or it was erased; then its entry is told first."""
+    try:
+        trace(found.home, tx_id)
+    except Erased:
+        for sentence in erasure_sentences(found.home, tx_id):
+            st.info(plain(sentence), icon=":material/ink_eraser:")
+        raise
 
 
 def _trace(found: Deployment, tx_id: str, day: date) -> Mapping[str, Any]:
