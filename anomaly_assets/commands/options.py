@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from anomaly_assets.adapters.private_files import enter
 from anomaly_assets.adapters.terminal import own_stderr
+from anomaly_assets.commands.console import CommandConsole
 from anomaly_assets.domain.errors import NoHome
 from anomaly_assets.settings import SETTINGS_FILE, Settings, load_settings
 
@@ -22,17 +22,7 @@ if TYPE_CHECKING:
     from anomaly_assets.backfill import Progress as Receiver
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-class _Printed(Console):
-    """What commands print on; whoever stops reading is met in one place, where commands end."""
-
-    def on_broken_pipe(self) -> None:
-        """Let the error through that is being handled."""
-        raise  # noqa: PLE0704 - rich calls this while it handles it
-
-
-out, err = _Printed(highlight=False), _Printed(stderr=True, highlight=False)
+out, err = CommandConsole(highlight=False), CommandConsole(stderr=True, highlight=False)
 """Where results and messages go; programs read ``--json`` instead."""
 
 
@@ -47,7 +37,7 @@ def progress_bars(*, quiet: bool) -> Iterator[Progress]:
         own_stderr() as terminal,
         Progress(
             *columns,
-            console=Console(file=terminal, highlight=False),
+            console=CommandConsole(file=terminal, highlight=False),
             disable=quiet,
             redirect_stdout=False,
             redirect_stderr=False,

@@ -162,7 +162,7 @@ def _flags(found: "DayReport") -> Iterator[RenderableType]:
             f"  {row['TX_COMPLETED_AT']:%H:%M} UTC  {amount_text(row['TOTAL_AMOUNT'])}  "
             f"wallet {shown(row['WALLET_ID'])}{where}",
         )
-        yield Padding(Text(shown(row["reason"])), (0, 0, 0, 2))
+        yield Padding(Text(shown(row["reason"])), (0, 0, 0, 2), expand=False)
         yield _Line(f"  {command_for('trace', row['TX_ID'])}", "cyan")
 
 
@@ -172,7 +172,7 @@ def _checks(found: "DayReport") -> Iterator[RenderableType]:
     yield Text(f"\nchecks of the seals: {passed} of {len(found.checks)} passed", "yellow" if failed else "green")
     for asset, said in failed:
         told = f"{asset}, {said.check} ({said.severity}): {shown(said.message)}"
-        yield Padding(Text(told, "yellow"), (0, 0, 0, 2))
+        yield Padding(Text(told, "yellow"), (0, 0, 0, 2), expand=False)
 
 
 def _runs(found: "DayReport") -> Iterator[RenderableType]:
