@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Protocol
 
 import dagster as dg
+import pyarrow as pa
 
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.assets import plots
@@ -15,6 +16,7 @@ from anomaly_assets.assets.graph import DETECTION, Graph
 from anomaly_assets.assets.metadata import column_schema, markdown_table
 from anomaly_assets.assets.publishing import Events, publish
 from anomaly_assets.checks.partitioned import evaluated_by_asset
+from anomaly_assets.domain.detectors import in_order
 from anomaly_assets.domain.lineage import MODELS, RAW, WINDOW
 from anomaly_assets.domain.recipes import MODELS as MODEL_COLUMNS
 from anomaly_assets.resources.clock import ClockResource
@@ -25,6 +27,8 @@ from anomaly_assets.steps.run import Outcome
 from anomaly_assets.steps.train import train_models
 
 PREVIEW = ("wallet_id", "detector", "model_id", "recipe_id", "n_transactions", "n_bytes")
+HEAD = 100
+"""Rows, more than a preview has."""
 """What fits into a dialog."""
 OF_THE_RUN = {
     "fitted now": "fitted",
@@ -92,7 +96,8 @@ def code_version_of(detectors: Iterable[HasAlgorithm]) -> str:
 def describe_models(graph: Graph, outcome: Outcome) -> Mapping[str, Any]:
     """What the page of a day's models shows; what only a run knows is there when it was told."""
     models, day = outcome.tables["models"], outcome.seal.day
-    by_detector = dict(sorted(Counter(models.column("detector").to_pylist()).items()))
+    counts = Counter(models.column("detector").to_pylist())
+    by_detector = {name: counts[name] for name in in_order(counts)}
     return {
         "dagster/partition_row_count": models.num_rows,
         "models": outcome.numbers["models"],
@@ -101,7 +106,7 @@ def describe_models(graph: Graph, outcome: Outcome) -> Mapping[str, Any]:
         **{shown: outcome.numbers[name] for shown, name in OF_THE_RUN.items() if name in outcome.numbers},
         "generation": outcome.numbers["generation"],
         "window manifest": outcome.seal.inputs["manifest_id"],
-        "preview": markdown_table(models, PREVIEW),
+        "preview": markdown_table(_detectors_in_order(models), PREVIEW),
         "distributions": plots.picture(
             plots.bars(by_detector, title="models by detector", of="models"),
             plots.histogram(
@@ -113,3 +118,12 @@ def describe_models(graph: Graph, outcome: Outcome) -> Mapping[str, Any]:
         ),
         **graph.links(MODELS, day),
     }
+
+
+def _detectors_in_order(models: pa.Table) -> pa.Table:
+    """The models, those of the first wallets in the order of published columns: files have them by name."""
+    head, tail = models.slice(0, HEAD), models.slice(HEAD)
+    order = in_order(head.column("detector").to_pylist())
+    keys = enumerate(zip(head.column("wallet_id").to_pylist(), head.column("detector").to_pylist(), strict=True))
+    places = [place for place, _ in sorted(keys, key=lambda each: (each[1][0], order.index(each[1][1])))]
+    return pa.concat_tables([head.take(pa.array(places, pa.int64())), tail])

@@ -108,10 +108,11 @@ def _add_where(tree: Tree, found: Mapping[str, Any]) -> None:
 
 
 def _add_detector(tree: Tree, detector: Mapping[str, Any]) -> None:
-    shown = f"{detector['detector']}: {detector['status']}"
+    said = detector["status"]
     if detector["score"] is not None:
         line = "" if detector["flag_line"] is None else f", flag line {detector['flag_line']:.4f}"
-        shown += f", score {detector['score']:.4f}{line}{', [red]flagged[/]' if detector['flagged'] else ''}"
+        said = f"{'[red]flagged[/]' if detector['flagged'] else 'not flagged'}, score {detector['score']:.4f}{line}"
+    shown = f"{detector['detector']}: {said}"
     branch, model = tree.add(shown), detector["model"]
     if model is None:
         return

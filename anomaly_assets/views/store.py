@@ -3,11 +3,13 @@
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.model_store import Published
 from anomaly_assets.adapters.store_health import StoreHealth
 from anomaly_assets.adapters.store_provider import StoreProvider
+from anomaly_assets.domain.detectors import in_order
 from anomaly_assets.domain.errors import AnomalyAssetsError
 from anomaly_assets.domain.lineage import MODELS
 
@@ -71,7 +73,9 @@ def served_models(home: Home, published: Published) -> pa.Table | None:
     models = home.lake.read(seal, "models", ["detector", "n_bytes"])
     grouped = models.group_by(["detector"], use_threads=False)
     summed = grouped.aggregate([([], "count_all"), ("n_bytes", "sum"), ("n_bytes", "mean")])
-    return summed.rename_columns(["detector", "n_models", "n_bytes", "mean_bytes"]).sort_by("detector")
+    named = summed.rename_columns(["detector", "n_models", "n_bytes", "mean_bytes"])
+    order = in_order(named.column("detector").to_pylist())
+    return named.take(pc.index_in(pa.array(order, pa.string()), named.column("detector").combine_chunks()))
 
 
 def _told(published: Published | None, n_models: int) -> str:

@@ -14,6 +14,7 @@ from cachetools import LRUCache
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.model_store import ModelStore
+from anomaly_assets.domain.detectors import in_order
 from anomaly_assets.domain.detectors.amount_bands import AmountBand
 from anomaly_assets.domain.detectors.base import Detector, Model
 from anomaly_assets.domain.explaining import N_HOURS, intersection
@@ -124,11 +125,12 @@ class ModelOfDay:
 
 
 def models(reader: WalletReader, wallet: str, days: Sequence[date]) -> list[ModelOfDay]:
-    """The wallet's models of these days, by day and detector."""
+    """The wallet's models of these days, by day, detectors in their order."""
     columns = ("detector", "model_id", "n_transactions", "n_bytes", "summary")
     rows = reader.rows(MODELS, "models", wallet, days, columns=columns).to_pylist()
     found = [ModelOfDay(**{key: row[key] for key in row if key != "summary"}, numbers=_numbers(row)) for row in rows]
-    return sorted(found, key=lambda each: (each.day, each.detector))
+    order = in_order(each.detector for each in found)
+    return sorted(found, key=lambda each: (each.day, order.index(each.detector)))
 
 
 def payloads(home: Home, listed: Sequence[ModelOfDay]) -> Mapping[str, Model]:

@@ -19,6 +19,15 @@ FORMER: Mapping[tuple[str, int], DetectorClass] = {}
 """Classes of earlier algorithm versions, by name and version, that are kept to prove what they fitted."""
 
 
+def in_order(names: Iterable[str]) -> list[str]:
+    """Names of detectors in the order of published columns, in which every page and list has them.
+
+    Those that this release does not know come last, by name.
+    """
+    place = {name: number for number, name in enumerate(DETECTORS)}
+    return sorted(set(names), key=lambda name: (place.get(name, len(place)), name))
+
+
 def known_detectors(recorded: Iterable[RecordedDetector]) -> list[Detector]:
     """Those of them that this release has."""
     found = []
