@@ -98,7 +98,8 @@ TEXTS = {
     "scores_follow_from_current_days": CheckText(
         "The scores follow from the raw days, window, models and settings that are current.",
         "What was corrected since could change what is flagged.",
-        "run detect_anomalies for this day, or anomaly-assets stale --rematerialize for all such days.",
+        "run detect_anomalies for this day (Jobs > detect_anomalies > Materialize all). Which other days are stale is "
+        "shown on the dashboard's page Operations, under Days.",
     ),
     DUE_DAY_IS_THERE: CheckText(
         "The day that should be there by now is there (nightly.cron, nightly.due_after_hours, source.complete_until). "
@@ -111,8 +112,8 @@ TEXTS = {
         "Flags picked at random from all days scored so far are intact, score the same and train to the same model "
         "bytes (checks.verified_flags; the nightly run does this).",
         "A flag that cannot be shown to be true is an opinion.",
-        "something was changed after it was published: anomaly-assets verify names the first broken link. What is "
-        "only missing (a warning) is brought back by running its day again.",
+        "something was changed after it was published: Verify on the dashboard's page of the flag names the first "
+        "broken link. What is only missing (a warning) is brought back by running its day again.",
     ),
 }
 """By the name of the check."""

@@ -37,6 +37,8 @@ WITHOUT_ORGANISATION = "(none)"
 _MARKS = re.compile(r"[!-/:-@\[-`{-~]")
 """What may mean something in Markdown: all punctuation of ASCII, which a backslash makes plain."""
 _MADE_SOMETHING_OF = re.compile(r":/|[wW][.]|.@|-(?=-)-|->|<-|=>|<=", re.DOTALL)
+IN_DAGSTER = "Jobs > detect_anomalies > Materialize all, after ingest_transactions of these days and their window"
+"""Where days are scored by clicking."""
 FLAG, WALLET = "flag", "wallet"
 """Screens of one transaction and of one wallet."""
 _LEADS = {"tx": FLAG, "wallet": WALLET}
@@ -161,14 +163,15 @@ def selection() -> Selection:
     days = digests.days()
     if not days:
         nothing(
-            "No day is scored yet. Score some, then look again.",
+            f"No day is scored yet. Score some in Dagster ({IN_DAGSTER}) or so, then look again.",
             "make demo\nanomaly-assets backfill --from ... --to ...",
         )
     first, last = period(days)
     chosen = within(days, first, last)
     if not chosen:
         nothing(
-            f"No day from {first} to {last} is scored; the scored days are {days[0]} to {days[-1]}.",
+            f"No day from {first} to {last} is scored; the scored days are {days[0]} to {days[-1]}. Choose another "
+            f"period in the sidebar, or score these days in Dagster ({IN_DAGSTER}) or so:",
             f"anomaly-assets backfill --from {first} --to {last}",
         )
     prepare(chosen)

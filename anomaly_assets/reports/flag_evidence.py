@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from anomaly_assets.evidence.not_scored import why_not_scored
 from anomaly_assets.evidence.since import since_words
 from anomaly_assets.reports.page import (
     Html,
@@ -40,7 +41,7 @@ def other_days(days: Sequence[Mapping[str, Any]]) -> list[Html]:
     rows = []
     for day in days:
         verdict = day["verdict"] if day["scored"] else None
-        told = day["remedy"] if verdict is None else "flagged" if verdict["is_anomaly"] else "not flagged"
+        told = why_not_scored(day) if verdict is None else "flagged" if verdict["is_anomaly"] else "not flagged"
         rows.append((day["day"], "scored" if day["scored"] else "not scored", told))
     return [section("Other days that hold this id", table(("day", "", "verdict"), rows))]
 

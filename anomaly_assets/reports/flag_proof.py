@@ -5,6 +5,7 @@ from typing import Any
 
 from anomaly_assets.domain.lineage import SCORED
 from anomaly_assets.domain.shell_words import command_for
+from anomaly_assets.evidence.not_scored import command_of_earlier_scores
 from anomaly_assets.evidence.proof import Outcome, Proof
 from anomaly_assets.reports.page import Html, badge, code, el, facts, join, lines, listed, section, table
 
@@ -57,7 +58,7 @@ def _commands(tx_id: str, day: Mapping[str, Any], proof: Proof | None) -> Iterat
     if not day["scored"]:
         options = f" --day {proof.day}" if proof is not None else ""
         yield "What can be shown of it:", command_for(f"verify{options}", tx_id)
-        yield "Where it is:", command_for("trace", tx_id)
+        yield "Where it is:", command_of_earlier_scores(tx_id, day) or command_for("trace", tx_id)
         return
     chosen = f" --day {day['day']}"
     older = f" --revision {day['revision']}" if SCORED in day["since"]["newer"] else ""

@@ -8,6 +8,7 @@ from anomaly_assets.domain.detectors.wording import amount_text, hour_text
 from anomaly_assets.evidence.explain import Explanation
 from anomaly_assets.evidence.explain_picture import picture
 from anomaly_assets.evidence.explain_words import bands_text, change_text, hours_alike, room_text
+from anomaly_assets.evidence.not_scored import why_not_scored
 from anomaly_assets.evidence.proof import Outcome, Proof
 from anomaly_assets.reports.flag_detectors import detector_section
 from anomaly_assets.reports.flag_evidence import evidence_sections, other_days
@@ -91,7 +92,7 @@ def _verdict(day: Mapping[str, Any], proof: Proof | None, *, was_erased: bool) -
             return "erased", "plain", told
         if day is ABSENT:
             return "not available", "doubtful", "Nothing could be read of this transaction."
-        return "not scored", "doubtful", f"{day['day']} is not scored with it: {day['remedy']}."
+        return "not scored", "doubtful", f"{day['day']} is not scored with it: {why_not_scored(day)}."
     row, verdict = day["transaction"], day["verdict"]
     name = row["organisation"]
     organisation = join(" (organisation ", foreign(name), ")") if name is not None else ""

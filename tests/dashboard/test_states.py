@@ -4,14 +4,16 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cli.conftest import Shell
 from dashboard.conftest import Shown
-from evidence.conftest import DAYS
+from evidence.conftest import DAYS, EVIDENCE
 from streamlit.testing.v1 import AppTest
 
 from anomaly_assets.adapters.home import Home
-from anomaly_assets.dashboard.screens import SCREENS
+from anomaly_assets.dashboard.screens import SCREENS, flag
 from anomaly_assets.dashboard.shell import plain
 from anomaly_assets.domain.lineage import SCORED
+from anomaly_assets.reports.flag_report import flag_page
 
 
 def said(test: AppTest) -> str:
@@ -68,7 +70,49 @@ def test_a_store_that_does_not_run_is_a_state_with_its_remedy_and_is_not_started
 def test_a_transaction_that_was_removed_or_never_was_is_told_so(shown: Shown, home: Home) -> None:
     test = shown(home, tx="no-such-id")
     assert not test.exception
-    assert "holds a transaction" in said(test)
+    told = said(test)
+    assert "holds a transaction" in told
+    assert "*Refused rows* on the page *Operations*" in told
+    assert "--" not in told, "an option of a command answers nothing on a page"
+
+
+def test_a_transaction_that_a_correction_removed_is_told_with_the_whole_command_that_follows_it(
+    shown: Shown, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the trace tells it, whose remedy names options."""
+    traced = {
+        "scored": False,
+        "day": str(DAYS[0]),
+        "remedy": "a correction removed it; trace it with --day",
+        "held_by": {"current_raw": False, "current_scores": False, "earlier_raw_revisions": ["cd34"]},
+        "earlier_scores": ["ab12"],
+    }
+    tx_id = home.lake.read(home.lake.require(SCORED, DAYS[0]), "scored").column("TX_ID")[0].as_py()
+    monkeypatch.setattr(flag, "trace", lambda *_, **__: {"days": [traced]})
+    test = shown(home, tx=tx_id)
+    assert not test.exception
+    [warning] = [each.value.replace("\\", "") for each in test.warning]
+    assert warning.endswith("a correction of the raw day removed it, and scores that hold it are kept")
+    commands = [each.value for each in test.code]
+    assert f"anomaly-assets trace --day {DAYS[0]} --revision ab12 {tx_id}" in commands
+    page = flag_page({"tx_id": tx_id, "days": [traced]}, None, None)
+    assert "trace it with" not in page
+    assert f"anomaly-assets trace --day {DAYS[0]} --revision ab12" in page
+
+
+def test_a_detector_that_looked_and_did_not_flag_is_called_so_beside_one_that_did(shown: Shown, home: Home) -> None:
+    """On the page, in the trace and in the file for an auditor; the status that is recorded is no verdict."""
+    rows = home.lake.read(home.lake.require(SCORED, DAYS[-1]), "scored").to_pylist()
+    judged = [row for row in rows if {row["statistical_status"], row["isolation_forest_status"]} == {"judged"}]
+    row = next(row for row in judged if row["isolation_forest_anomaly"] and not row["statistical_anomaly"])
+    test = shown(home, tx=row["TX_ID"])
+    assert not test.exception
+    words = [each.value for each in test.markdown if each.value.startswith(("**statist", "**isolat"))]
+    assert words == ["**statistical**: not flagged", "**isolation forest**: :red[flagged]"]
+    traced = Shell(home.root.parent).run("trace", row["TX_ID"], **EVIDENCE).stdout
+    assert "statistical: not flagged, score" in traced
+    assert "isolation_forest: flagged, score" in traced
+    assert "judged" not in traced
 
 
 def test_every_one_of_several_choices_in_a_row_is_taken(shown: Shown, home: Home) -> None:

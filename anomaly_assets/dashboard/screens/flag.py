@@ -14,14 +14,16 @@ from anomaly_assets.dashboard.figures.wallet import amounts_and_line, dots_drawn
 from anomaly_assets.dashboard.key_figures import KeyFigure, key_figures
 from anomaly_assets.dashboard.shell import FLAG, Deployment, deployment, file_name, go, link, misread, nothing, plain
 from anomaly_assets.domain.days import day_named
+from anomaly_assets.domain.detectors.base import DetectorStatus
 from anomaly_assets.domain.detectors.wording import amount_text
-from anomaly_assets.domain.errors import Erased, NeedsRelease
+from anomaly_assets.domain.errors import Erased, NeedsRelease, NotSealed
 from anomaly_assets.domain.shell_words import command_for
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.erasures import erasure_sentences
 from anomaly_assets.evidence.explain import DetectorExplanation, Explanation, explain
 from anomaly_assets.evidence.explain_words import change_text, room_text
 from anomaly_assets.evidence.lookup import places_of
+from anomaly_assets.evidence.not_scored import command_of_earlier_scores, why_not_scored
 from anomaly_assets.evidence.proof import Outcome, Proof
 from anomaly_assets.evidence.trace import trace
 from anomaly_assets.evidence.verify import Verifier
@@ -46,7 +48,9 @@ def show() -> None:
     tx_id, day = _transaction(found)
     traced = _trace(found, tx_id, day)
     if not traced["scored"]:
-        st.warning(plain(f"{tx_id} is not scored on {day}: {traced['remedy']}"), icon=":material/help:")
+        st.warning(plain(f"{tx_id} is not scored on {day}: {why_not_scored(traced)}"), icon=":material/help:")
+        if command := command_of_earlier_scores(tx_id, traced):
+            st.code(command, language="sh")
         evidence_tree(traced, found.settings.dashboard.dagster_address)
         return
     revision = traced["revision"]
@@ -99,6 +103,14 @@ def _say_why_not(found: Deployment, tx_id: str) -> None:
         for sentence in erasure_sentences(found.home, tx_id):
             st.info(plain(sentence), icon=":material/ink_eraser:")
         raise
+    except NotSealed as error:
+        st.error(plain(error.found), icon=":material/error:")
+        st.markdown(
+            "**What to do:** compare the id with `TX_ID` of the published files. A row that was refused when its day "
+            "was ingested has no verdict: see *Refused rows* on the page *Operations*."
+        )
+        link("Operations", "operations")
+        st.stop()
 
 
 def _trace(found: Deployment, tx_id: str, day: date) -> Mapping[str, Any]:
@@ -157,7 +169,9 @@ def _pictures(found: Explanation) -> None:
 
 
 def _detector(found: Explanation, said: DetectorExplanation) -> None:
-    st.markdown(f"**{readable(said.detector)}**: " + (":red[flagged]" if said.flagged else readable(said.status)))
+    is_judged = said.status == DetectorStatus.JUDGED
+    verdict = ":red[flagged]" if said.flagged else "not flagged" if is_judged else readable(said.status)
+    st.markdown(f"**{readable(said.detector)}**: {verdict}")
     if said.value is None or said.threshold is None or said.normal_by_hour is None:
         st.text(said.sentence or "")
         return

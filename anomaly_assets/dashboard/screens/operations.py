@@ -29,7 +29,10 @@ def show() -> None:
     home = deployment().home
     known = span(home)
     if known is None:
-        nothing("No day is here yet. Ingest some, then look again.", "anomaly-assets backfill --from ... --to ...")
+        nothing(
+            "No day is here yet. Ingest some in Dagster (Jobs > ingest_transactions > Materialize…) or so:",
+            "anomaly-assets backfill --from ... --to ...",
+        )
     first, last = period(list(known))
     with guarded():  # what is wrong with one section hides no other
         show_days(first, last)
@@ -61,7 +64,10 @@ def show_days(first: date, last: date) -> None:
     if not bad.num_rows:
         st.success("Every day of the period is there and follows from what is current.", icon=":material/check:")
         return
-    st.markdown("**What to do:**")
+    st.markdown(
+        "**What to do:** materialize these days again in Dagster (*Jobs > ingest_transactions* for raw days, *Jobs > "
+        "detect_anomalies* for all others), or run:"
+    )
     st.code("\n".join(remedies(states)), language="sh")
     columns = {
         "day": day_column("day"),
@@ -139,7 +145,10 @@ def show_proofs() -> None:
     if unreadable:
         st.warning(f"{unreadable:,} lines of the log of verifications cannot be read.", icon=":material/warning:")
     if not entries:
-        st.info("Nothing was verified yet. The nightly run verifies some flags; so does:", icon=":material/inbox:")
+        st.info(
+            "Nothing was verified yet. The nightly run verifies some flags; so do *Verify* on the page *Flag*, and:",
+            icon=":material/inbox:",
+        )
         st.code("anomaly-assets verify --sample 20", language="sh")
         return
     by_day = pass_rates(entries)
@@ -155,7 +164,7 @@ def show_proofs() -> None:
     right.plotly_chart(proofs_over_time(by_day), key="proofs")
     st.caption(
         "Left the share of proofs that passed on the day they were tried, right how many there were. A mismatch means "
-        "that something was changed after it was published: anomaly-assets verify names the first broken link."
+        "that something was changed after it was published: *Verify* on the page *Flag* names the first broken link."
     )
     shown = {
         "at": st.column_config.DatetimeColumn("at (UTC)", format="YYYY-MM-DD HH:mm", timezone="UTC"),
