@@ -27,7 +27,7 @@ from anomaly_assets.adapters.publication import (
     shown,
 )
 from anomaly_assets.adapters.store_connection import Patience, StoreConnection
-from anomaly_assets.domain.errors import ModelConflict, StoreRefused, StoreUnavailable, Superseded
+from anomaly_assets.domain.errors import ModelConflict, NotServable, StoreRefused, StoreUnavailable, Superseded
 
 BATCH_MODELS = 200
 BATCH_BYTES = 8 * 1024 * 1024
@@ -130,7 +130,7 @@ class _Writer:
         if word == b"HOME":
             raise home_mismatch(self._connection.address, rest[0], self._home_id)
         if word == b"FOREIGN":
-            raise StoreRefused(
+            raise NotServable(
                 f"key {shown(rest[0])} at {self._connection.address} does not hold what this project stores there",
                 remedy="another application uses it: set redis.key_prefix to a prefix of your own",
             )

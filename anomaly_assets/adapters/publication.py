@@ -6,7 +6,7 @@ from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
 
-from anomaly_assets.domain.errors import HomeMismatch, StoreRefused
+from anomaly_assets.domain.errors import HomeMismatch, NotServable, StoreRefused
 
 MODELS_FORMAT = 1
 """How models lie in the store; ``models:format`` names it, and 1 where there is no such key."""
@@ -141,7 +141,7 @@ class KeySpace:
 
     def __init__(self, prefix: str) -> None:
         if prefix.startswith("model"):
-            raise StoreRefused(
+            raise NotServable(
                 f"redis.key_prefix {prefix!r} begins like the keys of homes that have no prefix",
                 remedy="choose another redis.key_prefix",
             )
@@ -206,9 +206,9 @@ def require_known_models(address: str, found: bytes | None, *, newest: int = MOD
 
 
 def require_storable(key: ModelKey, n_bytes: int, max_payload_bytes: int) -> None:
-    """Raise ``StoreRefused`` when a payload is larger than the settings allow."""
+    """Raise ``NotServable`` when a payload is larger than the settings allow."""
     if n_bytes > max_payload_bytes:
-        raise StoreRefused(
+        raise NotServable(
             f"the {key.model_type} model of wallet {key.wallet_id!r} has {n_bytes:,} bytes",
             expected=f"at most {max_payload_bytes:,} bytes (redis.max_payload_bytes)",
             remedy="raise redis.max_payload_bytes, or lower isolation_forest.n_estimators or max_samples",

@@ -17,6 +17,7 @@ AnomalyAssetsError
 │   ├── BlockedByCheck        a blocking check failed on the staged result
 │   ├── ModelConflict         one recipe gave two models
 │   ├── StoreRefused          the model store must not be used as it is configured
+│   │   └── NotServable        what is to be served, or its place, is wrong whatever the server does
 │   ├── TakenForDead          nothing was heard of the run for too long
 │   └── TargetError           the table that scores go to is not what its settings promise
 └── TransientError            a rerun may help
@@ -133,6 +134,10 @@ class ModelConflict(PermanentError):
 
 class StoreRefused(PermanentError):
     """The model store must not be used as it is configured."""
+
+
+class NotServable(StoreRefused):
+    """What is to be served, or the place it should go to, is wrong: no other state of the server would help."""
 
 
 class TakenForDead(PermanentError):
