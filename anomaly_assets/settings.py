@@ -199,6 +199,11 @@ class RedisSettings(Section):
         16 * 1024 * 1024, description="Largest model payload, bytes; a larger one is refused before the socket."
     )
     embedded_max_memory_mb: Annotated[int, Ge(16)] = Field(4096, description="Memory limit of the embedded store, MB.")
+    publication: Literal["best_effort", "compulsory"] = Field(
+        "best_effort",
+        description="When models cannot be served: `best_effort` scores the day and serves them later, `compulsory` "
+        "fails the run.",
+    )
 
 
 class StorageSettings(Section):

@@ -13,12 +13,14 @@ from redis.backoff import NoBackoff
 from redis.connection import ConnectionPool
 from redis.retry import Retry
 
-from anomaly_assets.domain.errors import AnomalyAssetsError, StoreRefused, StoreUnavailable
+from anomaly_assets.domain.errors import AnomalyAssetsError, NotServable, StoreRefused, StoreUnavailable
 
 RETRIES = 5
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 1.0
 LOST_TIMEOUTS = 3
-"""One operation gives up once its failed attempts and pauses took this many socket time-outs."""
+"""One operation gives up once its failed attempts, pauses and slow answers took this many socket time-outs."""
+PROMPT_SECONDS, PROMPT_SHARE, BYTES_PER_TIMEOUT = 0.1, 0.1, 8 * 1024 * 1024
+"""A prompt answer takes a tenth of a second or of a time-out, and a whole time-out more for so many bytes to send."""
 
 _Answer = TypeVar("_Answer")
 
@@ -38,9 +40,9 @@ _DENIED = (
 
 @dataclass
 class Patience:
-    """What one operation may still lose to failures: a number of retries and a time.
+    """What one operation may still lose to a bad server: a number of retries and a time.
 
-    Time spent in attempts that succeed, however slow, is not lost.
+    Of attempts that succeed, the time beyond that of a prompt answer is lost.
     """
 
     seconds_left: float
@@ -66,14 +68,14 @@ class StoreConnection:
     url : ``redis://``, ``rediss://`` or ``unix://`` address
     socket_timeout : seconds before one call is given up
 
-    Raises ``StoreRefused`` for an address that is none.
+    Raises ``NotServable`` for an address that is none.
     """
 
     def __init__(self, url: str, *, socket_timeout: float) -> None:
         try:
             pool = ConnectionPool.from_url(url)
         except (ValueError, TypeError):
-            raise StoreRefused(  # the parser's own words can hold a part of the password
+            raise NotServable(  # the parser's own words can hold a part of the password
                 "the model store's address cannot be read",
                 expected="redis://[user:password@]host:port/db, rediss://..., or unix:///path",
                 remedy="correct REDIS_URL or redis.url; special characters of a password are written percent-encoded",
@@ -107,24 +109,37 @@ class StoreConnection:
         """Fresh patience for one operation of any number of calls."""
         return Patience(seconds_left=LOST_TIMEOUTS * self._socket_timeout)
 
-    def ask(self, question: Callable[[Redis], _Answer], patience: Patience) -> _Answer:
+    def ask(self, question: Callable[[Redis], _Answer], patience: Patience, *, n_bytes: int = 0) -> _Answer:
         """The answer to ``question``, which must be safe to ask twice: an attempt that failed may have been obeyed.
 
-        Raises ``StoreUnavailable`` when patience runs out and ``StoreRefused`` for what trying again cannot mend.
+        ``n_bytes`` is about how much has to be sent. Raises ``StoreUnavailable`` when patience runs out and
+        ``StoreRefused`` for what trying again cannot mend.
         """
+        prompt = max(PROMPT_SECONDS, PROMPT_SHARE * self._socket_timeout)
+        if patience.seconds_left <= 0:
+            raise StoreUnavailable(
+                f"model store {self.address}: its answers are too slow",
+                expected=f"answers within {prompt:g} s, or few slower ones",
+                remedy="see what the server and the network do; a slow network needs a larger redis.socket_timeout",
+            )
+        prompt += self._socket_timeout * n_bytes / BYTES_PER_TIMEOUT
         while True:
             started = time.monotonic()
             try:
-                return question(self._client)
+                answer = question(self._client)
             except RedisError as error:
                 pause = patience.pause(time.monotonic() - started) if _is_passing(error) else None
                 if pause is None:
                     raise self._translated(error) from error
+            else:
+                patience.seconds_left -= max(0.0, time.monotonic() - started - prompt)
+                return answer
             time.sleep(pause)
 
     def command(self, words: Sequence[bytes | str | float], patience: Patience) -> Any:
         """The answer to one command that may be given twice; raises as ``ask`` does."""
-        return self.ask(lambda client: call(client, *words), patience)
+        n_bytes = sum(len(word) for word in words if isinstance(word, bytes))
+        return self.ask(lambda client: call(client, *words), patience, n_bytes=n_bytes)
 
     def close(self) -> None:
         """Close every socket; the next question opens a new one."""

@@ -1,13 +1,14 @@
 """Which model store a deployment uses: the server at a URL, or the embedded one of its home."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from anomaly_assets.adapters.embedded_store import EmbeddedStore
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.model_store import ModelStore
+from anomaly_assets.adapters.store_absence import Absence
 from anomaly_assets.settings import RedisSettings
 
 
@@ -18,6 +19,8 @@ class StoreProvider:
     Parameters
     ----------
     url : address of a server (may hold a password, so it is never shown); None: the embedded store
+    compulsory : a day whose models cannot be served fails, and each attempt waits for the store anew
+    absence : what this process knows of a store that does not answer
     """
 
     url: str | None
@@ -25,6 +28,8 @@ class StoreProvider:
     socket_timeout: float
     max_payload_bytes: int
     embedded_max_memory_mb: int
+    compulsory: bool = False
+    absence: Absence = field(default_factory=Absence, compare=False)
 
     @classmethod
     def from_settings(cls, redis: RedisSettings) -> "StoreProvider":
@@ -35,6 +40,7 @@ class StoreProvider:
             socket_timeout=redis.socket_timeout,
             max_payload_bytes=redis.max_payload_bytes,
             embedded_max_memory_mb=redis.embedded_max_memory_mb,
+            compulsory=redis.publication == "compulsory",
         )
 
     def __repr__(self) -> str:
@@ -60,15 +66,19 @@ class StoreProvider:
 
     @contextmanager
     def open(self, home: Home, address: str | None = None) -> Iterator[ModelStore]:
-        """A connected store, closed at the end; at ``address`` when :meth:`running` told it."""
-        store = ModelStore.connect(
-            self.resolve(home) if address is None else address,
-            key_prefix=self.key_prefix,
-            home_id=home.home_id,
-            socket_timeout=self.socket_timeout,
-            max_payload_bytes=self.max_payload_bytes,
-        )
-        try:
-            yield store
-        finally:
-            store.close()
+        """A connected store, closed at the end; at ``address`` when :meth:`running` told it.
+
+        Raises ``StoreUnavailable`` at once, without asking, when the store was found away a moment ago.
+        """
+        with nullcontext() if self.compulsory else self.absence.minded():
+            store = ModelStore.connect(
+                self.resolve(home) if address is None else address,
+                key_prefix=self.key_prefix,
+                home_id=home.home_id,
+                socket_timeout=self.socket_timeout,
+                max_payload_bytes=self.max_payload_bytes,
+            )
+            try:
+                yield store
+            finally:
+                store.close()
