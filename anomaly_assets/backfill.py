@@ -7,9 +7,10 @@ interrupted goes on where it stopped.
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.dagster_runs import DagsterRuns, RunResult, unheard
 from anomaly_assets.domain.days import ONE_DAY, DayRange, require_finished, trailing_window
 from anomaly_assets.domain.errors import CorruptFile, NeedsRelease, NotSealed, SettingsError
@@ -20,7 +21,9 @@ from anomaly_assets.evidence.lineage import Lineage
 from anomaly_assets.evidence.stale import ASSETS, stale_of_day
 from anomaly_assets.jobs import DETECT, INGEST
 from anomaly_assets.settings import Settings
+from anomaly_assets.steps.publish_models import make_up
 from anomaly_assets.steps.publish_scores import is_published
+from anomaly_assets.steps.run import Run
 from anomaly_assets.steps.window import manifest_of
 
 KERNELS = "prepare kernels"
@@ -45,12 +48,14 @@ class Report:
     ingested, detected : days that were run successfully
     up_to_date : days whose scores were current already
     failed : (job, day) to the error's text
+    store_waits : what the model store is still to be told, as sentences
     """
 
     ingested: list[date] = field(default_factory=list)
     detected: list[date] = field(default_factory=list)
     up_to_date: list[date] = field(default_factory=list)
     failed: dict[tuple[str, date], str] = field(default_factory=dict)
+    store_waits: list[str] = field(default_factory=list)
 
 
 def backfill(
@@ -74,6 +79,9 @@ def backfill(
             warm_up(settings.detection.detectors())
             progress.advance(KERNELS, days.first, True)
         report.detected.extend(_record(DETECT, stale, runs.each(DETECT, stale), progress, report))
+    if not report.detected and home.store_pending.sentences():
+        _serve(home, settings, say)
+    report.store_waits.extend(home.store_pending.sentences())
     return report
 
 
@@ -112,6 +120,12 @@ def _is_ingested(lineage: Lineage, day: date) -> bool:
         raise current.error  # no run would replace it
     seal = current.seal
     return seal is not None and all(each.follows for each in lineage.compared(seal))
+
+
+def _serve(home: Home, settings: Settings, say: Callable[[str], None]) -> None:
+    """Make up what the store was not told, as no run did."""
+    run = Run(home, f"backfill {secrets.token_hex(4)}", lambda: datetime.now(UTC), say, settings.lock_timeout_seconds)
+    make_up(run, StoreProvider.from_settings(settings.redis))
 
 
 def _elsewhere(home: Home, settings: Settings, day: date, revision: str) -> bool:

@@ -165,6 +165,7 @@ def _backfill_and_show(settings: Settings, days: DayRange, *, as_json: bool) -> 
             "detected": [str(day) for day in report.detected],
             "up_to_date": [str(day) for day in report.up_to_date],
             "failed": failed,
+            "store_waits": report.store_waits,
             "flags": flags,
             "publication_log_head": home.log.head(),
         }
@@ -179,6 +180,9 @@ def _backfill_and_show(settings: Settings, days: DayRange, *, as_json: bool) -> 
             out.print(Text(f"  {flag['reason']}"))
         for (job, day), text in report.failed.items():
             err.print(Text(f"{job} of {day} failed: {text}", style="red"))
+    for waiting in report.store_waits:
+        told = f"the model store is behind: {waiting}. It is told by the next run, or by anomaly-assets store publish"
+        err.print(Text(told, style="yellow"), soft_wrap=True)
     if report.failed:
         raise click.exceptions.Exit(ExitCode.FAILED)
 
@@ -260,15 +264,33 @@ def stop(settings: Settings) -> None:
 @configured
 @as_json
 def status(settings: Settings, as_json: bool) -> None:
-    """Whether the embedded store runs; exit code 3 when it does not."""
-    found = asdict(_embedded(settings).status())
+    """Whether the store runs, and what it is still to be told.
+
+    Exit code 3 when it does not run or answer, 1 when it is behind: models are not served, or an erased wallet waits.
+    """
+    from anomaly_assets.adapters.home import Home
+    from anomaly_assets.adapters.store_provider import StoreProvider
+    from anomaly_assets.views.store import store_state
+
+    home, provider = Home(settings.home), StoreProvider.from_settings(settings.redis)
+    if settings.redis.url is None:
+        found = asdict(provider.embedded(home).status())
+        runs, waiting = found["running"], home.store_pending.sentences()
+    else:
+        state = store_state(home, provider)
+        found, runs = {"kind": state.kind, "found": state.found, "remedy": state.remedy}, state.answers
+        waiting = list(state.pending)
     if as_json:
-        click.echo(json.dumps(found, default=str))
+        click.echo(json.dumps({**found, "waiting": waiting}, default=str))
     else:
         for name, value in found.items():
             out.print(Text(f"{name}: {value}"), soft_wrap=True)
-    if not found["running"]:
+        for sentence in waiting:
+            out.print(Text(f"not told yet: {sentence}", style="yellow"), soft_wrap=True)
+    if not runs:
         raise click.exceptions.Exit(ExitCode.STOPPED)
+    if waiting:
+        raise click.exceptions.Exit(ExitCode.FINDING)
 
 
 @store.command("publish")

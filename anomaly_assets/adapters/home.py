@@ -36,6 +36,7 @@ from anomaly_assets.adapters.model_archive import ModelArchive
 from anomaly_assets.adapters.object_path import AnyPath, ObjectPath, listed
 from anomaly_assets.adapters.private_files import open_to_readers
 from anomaly_assets.adapters.publication_log import MOVE, PublicationLog
+from anomaly_assets.adapters.store_pending import StorePending
 from anomaly_assets.domain.errors import CorruptFile, HomeMismatch, require_known_format
 from anomaly_assets.domain.identity import canonical_json, digest_of
 from anomaly_assets.domain.source_identity import differences, differs_in_place_only, place_of
@@ -124,6 +125,11 @@ class Home:
     def store(self) -> Path:
         """Data folder of the embedded store."""
         return self.root / "store"
+
+    @property
+    def store_pending(self) -> StorePending:
+        """What the model store is still to be told."""
+        return StorePending(self.root / "store_pending")
 
     @property
     def lake(self) -> Lake:

@@ -76,7 +76,7 @@ class ModelPublisher:
         return PublishOutcome.PUBLISHED if changed else PublishOutcome.UNCHANGED
 
     def erase(self, keys: Sequence[ModelKey]) -> int:
-        """See ``ModelStore.erase``."""
+        """Delete these models; see ``ModelStore.erase_wallets``."""
         members = [self._keys.member(key) for key in keys]
         names = [self._keys.published, self._keys.updates, *(self._keys.key_of(member) for member in members)]
         script = (Path(__file__).parent / "publication_erase.lua").read_bytes()
@@ -157,13 +157,8 @@ class _Writer:
 
     def strays(self, wanted: set[bytes]) -> Iterator[bytes]:
         """Members of models in the store, by key or by listing, that are not ``wanted``."""
-        for found in scan_members(self._connection, self._keys, self._patience):
+        for found in scan_members(self._connection, self._keys, self._patience, listed=True):
             yield from (member for member in found if member not in wanted)
-        cursor = -1
-        while cursor != 0:
-            words = ("ZSCAN", self._keys.updates, max(cursor, 0), "COUNT", SCAN_COUNT)
-            cursor, listed = self._connection.command(words, self._patience)
-            yield from (member for member, _ in listed if member not in wanted)
 
     def delete(self, members: Sequence[bytes]) -> bool:
         """Delete these models; whether there were any."""
@@ -204,13 +199,23 @@ class _Writer:
         )
 
 
-def scan_members(connection: StoreConnection, keys: KeySpace, patience: Patience) -> Iterator[list[bytes]]:
-    """Members of every model's key in the store, in lists; a member may come twice."""
+def scan_members(
+    connection: StoreConnection, keys: KeySpace, patience: Patience, *, listed: bool = False
+) -> Iterator[list[bytes]]:
+    """Members of every model's key in the store, in lists; a member may come twice.
+
+    ``listed``: also those that are listed in ``model_updates`` without a key.
+    """
     cursor = -1
     while cursor != 0:
         words = ("SCAN", max(cursor, 0), "MATCH", keys.pattern, "COUNT", SCAN_COUNT)
         cursor, found = connection.command(words, patience)
         yield [keys.member_of(key) for key in found]
+    cursor = -1 if listed else 0
+    while cursor != 0:
+        listing = ("ZSCAN", keys.updates, max(cursor, 0), "COUNT", SCAN_COUNT)
+        cursor, scored = connection.command(listing, patience)
+        yield [member for member, _ in scored]
 
 
 @cache

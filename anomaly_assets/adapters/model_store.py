@@ -119,14 +119,21 @@ class ModelStore:
         self._require_publishable()
         return self._publisher.publish(publication, models, now=now, checkpoint=checkpoint)
 
-    def erase(self, keys: Sequence[ModelKey]) -> int:
-        """Delete models of an erased wallet, whatever publication they belong to; returns how many there were.
+    def erase_wallets(self, is_erased: Callable[[str], bool]) -> int:
+        """Delete every model of the wallets whose id ``is_erased`` names, whatever publication it belongs to.
 
-        A server of its own forgets them on disk as well; another one does so when it next rewrites its files.
+        Looks through all keys; returns how many models there were. A server of its own forgets them on disk as well;
+        another one does so when it next rewrites its files.
         """
-        if not self._published(self._connection.patience()):
-            return 0
-        return self._publisher.erase(keys)
+        patience = self._connection.patience()
+        self._published(patience)  # keys of another home are left alone
+        members = {
+            member
+            for some in scan_members(self._connection, self._keys, patience, listed=True)
+            for member in some
+            if is_erased(KeySpace.model_key(member).wallet_id)
+        }
+        return self._publisher.erase(sorted(map(KeySpace.model_key, members)))
 
     def published(self) -> Published | None:
         """The publication the store holds, complete or being written; None when it holds none."""

@@ -3,7 +3,8 @@
 -- KEYS[3] models:home, KEYS[4] models:format. ARGV[3..7] home id, count, manifest, settings id, format of the models.
 -- Format 1 is that of a store without the key. What lies there in another format is written again, unless it is newer.
 -- Answers BEGUN, RESUMED (it was being written), COMPLETE (it is already served), SUPERSEDED as_of generation,
--- CONFLICT (the same generation with another content), HOME id (another home's keys), FOREIGN key (not our keys).
+-- CONFLICT (the same generation with another content; while it is written the count may change, as a wallet may be
+-- erased), HOME id (another home's keys), FOREIGN key (not our keys).
 
 local HOME, FORMAT = KEYS[3], KEYS[4]
 local home_id, count, manifest, settings_id, format = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
@@ -31,7 +32,8 @@ end
 if compared > 0 then
   return {'SUPERSEDED', held[1], held[2]}
 end
-if compared == 0 and (held[4] ~= count or held[5] ~= manifest or held[6] ~= settings_id) then
+local recounted = compared == 0 and held[4] ~= count
+if compared == 0 and (held[5] ~= manifest or held[6] ~= settings_id) or recounted and held[3] == 'complete' then
   return {'CONFLICT'}
 end
 
@@ -41,8 +43,8 @@ local other_format = (redis.call('GET', FORMAT) or '1') ~= format
 if compared < 0 then
   redis.call('HSET', PUBLISHED, 'as_of', AS_OF, 'generation', GENERATION, 'state', 'writing', 'count', count,
     'manifest', manifest, 'settings_id', settings_id)
-elseif other_format then
-  redis.call('HSET', PUBLISHED, 'state', 'writing')
+elseif other_format or recounted then
+  redis.call('HSET', PUBLISHED, 'state', 'writing', 'count', count)
   held[3] = 'writing'
 end
 if not owner then

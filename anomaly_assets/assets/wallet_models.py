@@ -44,7 +44,8 @@ DESCRIPTION = """What every wallet is judged by on day D, fitted on exactly the 
 made from). One recipe gives one model: a second, different one stops the run.
 
 **How to read a day.** *fitted now* and *reused* are its models: a wallet whose window did not change keeps its model
-and is not fitted again. *store* says what became of them: published, or superseded because a newer day is served.
+and is not fitted again. *store* says what became of them: published, superseded because a newer day is trained or
+served, or not published and why: the day is scored all the same, and serving is made up when the store is back.
 
 **Where they are.** Payloads lie in the archive, once per model id, and are served from Redis under
 `model:{detector}:{wallet}`. An older day than the served one never replaces it, so a backfill of the past is safe.

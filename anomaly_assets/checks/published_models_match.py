@@ -1,5 +1,6 @@
 """published_models_match: the store serves exactly the day's models, or a newer day's."""
 
+from dataclasses import replace
 from datetime import date
 
 import dagster as dg
@@ -8,10 +9,10 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.model_store import ModelStore
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.checks.partitioned import evaluated_apart, result_of
-from anomaly_assets.domain.errors import AnomalyAssetsError
+from anomaly_assets.domain.errors import AnomalyAssetsError, NotServable, StoreRefused, StoreUnavailable
 from anomaly_assets.domain.lineage import MODELS
 from anomaly_assets.domain.predicates import published_models_match
-from anomaly_assets.domain.verdicts import Verdict
+from anomaly_assets.domain.verdicts import Severity, Verdict
 from anomaly_assets.resources.home import HomeResource
 
 NAME = "published_models_match"
@@ -32,12 +33,21 @@ def published_models_match_check(asset: dg.AssetKey, days: dg.DailyPartitionsDef
 
 
 def compare(home: Home, store: StoreProvider, day: date) -> Verdict:
-    """What the store serves against what the lake holds."""
+    """What the store serves against what the lake holds.
+
+    A server that is away or refuses is no more than a warning: nothing was judged by what it serves.
+    """
     try:
         with store.open(home) as server:
-            return compare_served(home, server, day)
+            verdict = compare_served(home, server, day)
     except AnomalyAssetsError as error:
-        return Verdict(NAME, False, f"could not be compared: {error}")
+        blameless = isinstance(error, StoreUnavailable | StoreRefused) and not isinstance(error, NotServable)
+        severity = Severity.WARN if blameless else Severity.ERROR
+        return Verdict(NAME, False, f"could not be compared: {error}", severity)
+    unserved = home.store_pending.models()
+    if verdict.passed or unserved is None or unserved.day != day:
+        return verdict
+    return replace(verdict, severity=Severity.WARN, message=f"{verdict.message}; {unserved.sentence}")
 
 
 def compare_served(home: Home, server: ModelStore, day: date) -> Verdict:

@@ -38,11 +38,12 @@ def erase(settings: Settings, wallet_id: str, yes: bool, as_json: bool, **asked:
     them), so they must not name the wallet or its transactions. What is not given is asked for at a terminal; elsewhere
     all three have to be given.
 
-    Exit code 2: the home holds nothing of this wallet.
+    Exit code 1: everything but the model store has forgotten it, which does so with the next publication. Exit code 2:
+    the home holds nothing of this wallet.
     """
     from anomaly_assets.adapters.store_provider import StoreProvider
     from anomaly_assets.dagster_erasure import erase_from_dagster
-    from anomaly_assets.steps.erase import erase_wallet
+    from anomaly_assets.steps.erase import WAITS, erase_wallet
     from anomaly_assets.steps.run import Run
 
     home = require_home(settings)
@@ -58,9 +59,8 @@ def erase(settings: Settings, wallet_id: str, yes: bool, as_json: bool, **asked:
         lock_timeout_seconds=settings.lock_timeout_seconds,
     )
     store = StoreProvider.from_settings(settings.redis)
-    names = [detector.name for detector in settings.detection.detectors()]
     try:
-        done = erase_wallet(run, store, wallet_id, request=request, detectors=names)
+        done = erase_wallet(run, store, wallet_id, request=request)
     except NotSealed as error:
         err.print(Text(str(error), style="yellow"))
         raise click.exceptions.Exit(ExitCode.MISSING) from None
@@ -83,12 +83,17 @@ def erase(settings: Settings, wallet_id: str, yes: bool, as_json: bool, **asked:
         "served": done.served,
         "dagster_records": records,
         "head": done.head,
+        "store_waits": done.store_waits,
         **request.as_json(),
     }
     if as_json:
         click.echo(json.dumps(shown))
     else:
         _print(shown)
+    if done.store_waits:
+        told = f"the model store has not forgotten the wallet yet ({done.store_waits}). {WAITS}"
+        err.print(Text(told, style="yellow"), soft_wrap=True)
+        raise click.exceptions.Exit(ExitCode.FINDING)
 
 
 QUESTIONS = {"by": "who has it erased", "reason": "why (no ids: it stays)", "ticket": "ticket"}

@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 def erasures(settings: Settings, as_json: bool) -> None:
     """List the erasures of a home: when, by whom, why, under which ticket; wallets by digests alone.
 
-    Exit code 1: one is not finished, or its record is gone.
+    Exit code 1: one is not finished, its record is gone, or the model store has still to forget it.
     """
-    from anomaly_assets.evidence.erasures import ErasureState, erasures_of
+    from anomaly_assets.evidence.erasures import erasures_of, remedies
 
     found = erasures_of(require_home(settings))
     if as_json:
         click.echo(json.dumps({"erasures": [each.as_json() for each in found]}))
     else:
         _print(found)
-    open_ones = [each for each in found if each.state is not ErasureState.DONE]
-    if open_ones:
-        told = f"{len(open_ones)} of them are open: erase the wallet again, or restore its record from a copy"
-        err.print(Text(told, style="yellow"), soft_wrap=True)
+    told = remedies(found)
+    for remedy in told:
+        err.print(Text(remedy, style="yellow"), soft_wrap=True)
+    if told:
         raise click.exceptions.Exit(ExitCode.FINDING)
 
 

@@ -1,12 +1,14 @@
 """The erasures of a home: who had a wallet erased, when, why and under which ticket, as the publication log tells."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.publication_log import ERASURE, FIRST_RELEASE, kind_of
+from anomaly_assets.adapters.store_pending import begin_of
 from anomaly_assets.domain.errors import CorruptFile
 
 NOT_RECORDED = "not recorded"
@@ -21,6 +23,8 @@ class ErasureState(StrEnum):
     """Its record is not as the log names it: it was begun, and has to be run again."""
     RECORD_GONE = "record gone"
     """The log names a record that is not there: rows of the wallet would be let in again."""
+    STORE_WAITS = "store waits"
+    """Done but for the model store, which could not be told: the next publication does that."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ def erasures_of(home: Home) -> list[ListedErasure]:
     lines = home.log.mentioning([f'"asset":"{ERASURE}"'])
     named = [ErasureEntry.of(entry) for entry in lines if kind_of(entry) == ERASURE]
     last = {each.wallet: each.record for each in named}
+    waiting = home.store_pending.erasures()
     found = []
     for each in named:
         wallet = wallets.get(each.wallet)
@@ -96,6 +101,8 @@ def erasures_of(home: Home) -> list[ListedErasure]:
             state = ErasureState.RECORD_GONE
         elif wallet.record_id != last[each.wallet]:
             state = ErasureState.UNFINISHED
+        elif begin_of(each.wallet) in waiting:
+            state = ErasureState.STORE_WAITS
         found.append(ListedErasure(each, state, None if wallet is None else wallet.n_transactions))
     for mark, wallet in wallets.items():
         if mark not in last:
@@ -122,6 +129,20 @@ def erasure_sentences(home: Home, tx_id: str) -> list[str]:
         return [f"erased: {entry.sentence}" for entry in erasures_naming_transaction(home, tx_id)]
     except CorruptFile:
         return []
+def remedies(found: Iterable[ListedErasure]) -> list[str]:
+    """What to do about erasures that are open; empty when all are done."""
+    states = Counter(each.state for each in found)
+    waiting = states[ErasureState.STORE_WAITS]
+    unfinished = states.total() - states[ErasureState.DONE] - waiting
+    told = []
+    if unfinished:
+        told.append(f"{unfinished:,} of them are open: erase the wallet again, or restore its record from a copy")
+    if waiting:
+        told.append(
+            f"{waiting:,} of them wait for the model store, which forgets them with the next publication: "
+            "anomaly-assets store publish"
+        )
+    return told
 
 
 def _asked(request: Any) -> tuple[str | None, str | None, str | None]:

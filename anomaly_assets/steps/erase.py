@@ -9,6 +9,7 @@ before its files are replaced.
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import date
 
@@ -27,17 +28,23 @@ from anomaly_assets.adapters.locks import exclusive
 from anomaly_assets.adapters.object_path import AnyPath, listed
 from anomaly_assets.adapters.parquet_bytes import table_from_bytes, table_to_bytes
 from anomaly_assets.adapters.partition_files import role_of
-from anomaly_assets.adapters.publication import ModelKey
 from anomaly_assets.adapters.publication_log import ERASURE
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.erasure_request import ErasureRequest
-from anomaly_assets.domain.errors import NotSealed
+from anomaly_assets.domain.errors import NotSealed, StoreRefused, StoreUnavailable
 from anomaly_assets.domain.forgetting import Forgotten
 from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
+from anomaly_assets.steps.publish_models import forget_erased
 from anomaly_assets.steps.run import Run
 
 ASSETS = (RAW, WINDOW, MODELS, SCORED)
 """Assets whose files name wallets, in the order in which runs read them."""
+
+
+WAITS = (
+    "The next publication takes the wallet out of it: a run, the sensor serve_newest_models, or "
+    "anomaly-assets store publish"
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,7 @@ class Erasure:
     payloads : archived models that were dropped
     served : models that the store served
     head : head of the publication log
+    store_waits : why the store was not told yet, else empty: the next publication takes the wallet out of it
     """
 
     record: ErasedWallet
@@ -62,22 +70,20 @@ class Erasure:
     payloads: int
     served: int
     head: str
+    store_waits: str = ""
 
 
-def erase_wallet(
-    run: Run, store: StoreProvider, wallet_id: str, *, request: ErasureRequest, detectors: Iterable[str]
-) -> Erasure:
+def erase_wallet(run: Run, store: StoreProvider, wallet_id: str, *, request: ErasureRequest) -> Erasure:
     """Take a wallet out of raw days, windows, models, scores, published files, the archive and the store.
 
     Parameters
     ----------
     request : who has it erased and why: the record keeps that of the erasure that began, the log that of each
-    detectors : names of the configured detectors, whose models the store may serve
 
     Raises ``SettingsError`` when the request names the wallet or one of its transactions, before anything is written,
     ``NotSealed`` when the home holds nothing of the wallet, ``CorruptFile`` when a file that might hold it
     cannot be read, ``Busy`` when a run holds a day for longer than the lock's timeout. What was done by then stays
-    done; run again.
+    done; run again. A store that is away or refuses is no error: its part waits in the home.
     """
     home = run.home
     with exclusive(home.root / "locks" / "erasure.lock", timeout_seconds=run.lock_timeout_seconds):
@@ -89,13 +95,15 @@ def erase_wallet(
         _erase_copies(home)
         payloads = erasing.payloads()
         record = erasing.record
+        if home.lake.days_begun(MODELS):  # else nothing was ever published, so no server is started for it
+            home.store_pending.keep_erasure(record.mark)
         # before the store, which may not answer: until the log names what is gone, each of these days is a mismatch
         what = {"wallet": record.mark, "record": record.record_id, "partitions": records, "request": request.as_json()}
         head = home.log.append({"asset": ERASURE, **what}, run_id=run.run_id, at=run.now())
         failpoint(f"{ERASURE}.logged")
-        served = _erase_from_store(run, store, wallet_id, {*detectors, *erasing.detectors})
+        served, waits = _erase_from_store(run, store)
     gone, files = frozenset(erasing.tx_ids), dict(erasing.files)
-    return Erasure(record, gone, record.n_transactions, files, payloads, served, head)
+    return Erasure(record, gone, record.n_transactions, files, payloads, served, head, waits)
 
 
 def _begin(run: Run, wallet_id: str, request: ErasureRequest) -> ErasedWallet:
@@ -143,7 +151,6 @@ class _Erasing:
     wallet_id: str
     record: ErasedWallet
     tx_ids: set[str] = field(default_factory=set)
-    detectors: set[str] = field(default_factory=set)
     files: Counter[str] = field(default_factory=Counter)
 
     def lakes(self) -> dict[str, str]:
@@ -184,7 +191,6 @@ class _Erasing:
                 tx_ids.update(each.rows.column("TX_ID").to_pylist())
             elif asset == MODELS:
                 model_ids.update(each.rows.column("model_id").to_pylist())
-                self.detectors.update(each.rows.column("detector").to_pylist())
         self.tx_ids |= tx_ids
         marks = {self.run.home.erasures.mark_of("transaction", tx_id) for tx_id in tx_ids}
         self._keep(self.record.and_also({day: marks} if marks else {}, model_ids))
@@ -250,13 +256,17 @@ def _erase_copies(home: Home) -> None:
         shutil.rmtree(gone, ignore_errors=True)
 
 
-def _erase_from_store(run: Run, store: StoreProvider, wallet_id: str, detectors: set[str]) -> int:
-    if not run.home.lake.days_begun(MODELS):
-        return 0  # nothing was ever published, so no server is started for it
-    with store.open(run.home) as server:
-        published = server.published()
-        if published is None:
-            return 0
-        keys = [ModelKey(detector, wallet_id) for detector in sorted(detectors)]
-        with run.writing(run.home.lake, MODELS, published.as_of):  # nobody publishes meanwhile
-            return server.erase(keys)
+def _erase_from_store(run: Run, store: StoreProvider) -> tuple[int, str]:
+    """How many models the store had of wallets that it is to forget, and why it was not told: that waits then."""
+    home = run.home
+    if not home.store_pending.erasures():
+        return 0, ""
+    try:
+        with store.open(home) as server:
+            published = server.published()
+            # nobody publishes meanwhile
+            with run.writing(home.lake, MODELS, published.as_of) if published else nullcontext():
+                return forget_erased(home, server), ""
+    except (StoreUnavailable, StoreRefused) as error:
+        run.say(f"NOT ERASED from the model store yet: {error.found}. {WAITS}")
+        return 0, error.found

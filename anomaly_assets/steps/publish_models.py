@@ -1,12 +1,20 @@
-"""Serving a day's models: from the training that made them, or again from the files that hold them."""
+"""Serving a day's models: from the training that made them, or again from the files that hold them.
 
-from collections.abc import Iterator, Mapping, Sequence
+What serves does not decide: a server that is away or refuses keeps nothing else from going on. What it was to be told
+waits in the home (``adapters.store_pending``) for the next run, the sensor or the command that serves models.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
 from itertools import chain
 from typing import NamedTuple
 
 import pyarrow as pa
 
 from anomaly_assets.adapters.failpoints import failpoint
+from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.model_store import ModelStore
 from anomaly_assets.adapters.publication import (
     ModelKey,
     Publication,
@@ -15,8 +23,17 @@ from anomaly_assets.adapters.publication import (
     require_storable,
 )
 from anomaly_assets.adapters.seal import Seal
+from anomaly_assets.adapters.store_pending import UnservedModels, begin_of
 from anomaly_assets.adapters.store_provider import StoreProvider
-from anomaly_assets.domain.errors import MissingFile, NotSealed
+from anomaly_assets.domain.errors import (
+    Busy,
+    CorruptFile,
+    MissingFile,
+    NotSealed,
+    NotServable,
+    StoreRefused,
+    StoreUnavailable,
+)
 from anomaly_assets.domain.lineage import MODELS, WINDOW
 from anomaly_assets.domain.manifest import WindowManifest
 from anomaly_assets.domain.model_codec import FORMAT_VERSION
@@ -49,7 +66,7 @@ def publish_models(
     listed: Sequence[Listed],
     fresh: Mapping[str, bytes],
 ) -> PublishOutcome:
-    """Serve the day's models, unless a newer day is served already.
+    """Serve the day's models, unless a newer day is served already; models of erased wallets go first.
 
     Payloads come from ``fresh`` where they are, else from the archive, a pack at a time.
     """
@@ -66,12 +83,91 @@ def publish_models(
     for item in listed:  # nothing is begun that cannot be finished
         require_storable(ModelKey(item.detector, item.wallet_id), item.n_bytes, store.max_payload_bytes)
     with store.open(run.home) as server:
-        return server.publish(
+        forget_erased(run.home, server)
+        outcome = server.publish(
             publication,
             _published(run, seal, listed, fresh),
             now=run.now().timestamp(),
             checkpoint=lambda point: failpoint(f"{MODELS}.store_{point}"),
         )
+    run.home.store_pending.models_are_served(seal.day)
+    return outcome
+
+
+def forget_erased(home: Home, server: ModelStore) -> int:
+    """Take wallets out of the store that it is to forget yet; returns how many models there were."""
+    begins = home.store_pending.erasures()
+    if not begins:
+        return 0
+    erasures = home.erasures
+    deleted = server.erase_wallets(lambda wallet_id: begin_of(erasures.mark_of("wallet", wallet_id)) in begins)
+    home.store_pending.erasures_are_done(begins)
+    return deleted
+
+
+def is_newest(home: Home, day: date) -> bool:
+    """Whether no later day has models: only the newest trained day is ever served."""
+    return day >= home.lake.days(MODELS)[-1]
+
+
+def served_or_told(run: Run, store: StoreProvider, seal: Seal, publish: Callable[[], PublishOutcome]) -> str:
+    """What became of a publication; one that the server did not take is said, recorded, and made up later.
+
+    Raises what ``publish`` raises when the server is not to blame, or publishing is compulsory.
+    """
+    try:
+        return publish().value
+    except (StoreUnavailable, StoreRefused) as error:
+        if store.compulsory or isinstance(error, NotServable):
+            raise
+        at = run.now().isoformat()
+        run.home.store_pending.keep_models(UnservedModels(seal.day, seal.generation or 0, error.found, at))
+        run.say(
+            f"NOT SERVED: the models of {seal.day} are sealed, and the model store did not take them ({error.found}). "
+            "The day is scored all the same; serving is made up by the next run, the sensor serve_newest_models or "
+            f"anomaly-assets store publish. {error.remedy}"
+        )
+        return f"not published: {error.found}"
+
+
+def make_up(run: Run, store: StoreProvider) -> PublishOutcome | None:
+    """Serve the newest trained day when the store serves neither it nor a newer one: after a run of an older day.
+
+    None when nothing had to be done, or could be: that is said and recorded, as by :func:`served_or_told`.
+    """
+    home = run.home
+    newest = home.lake.days(MODELS)[-1]
+    try:
+        seal = home.lake.require(MODELS, newest)
+        if not home.store_pending.erasures() and _serves(home, store, seal):
+            home.store_pending.models_are_served(newest)
+            return None
+        at_once = replace(run, lock_timeout_seconds=0.0)
+        outcome: list[PublishOutcome] = []
+
+        def publish() -> PublishOutcome:
+            outcome.append(publish_again(at_once, store)[1])
+            return outcome[0]
+
+        told = served_or_told(run, store, seal, publish)
+        run.say(f"the models of {newest}, the newest trained day, were not served: {told}")
+    except Busy:
+        return None  # whoever holds the day serves it
+    except (CorruptFile, NotSealed) as error:  # of another day than the run's
+        run.say(f"the models of {newest}, the newest trained day, cannot be served: {error}")
+        return None
+    return outcome[0] if outcome else None
+
+
+def _serves(home: Home, store: StoreProvider, seal: Seal) -> bool:
+    """Whether the store serves these models, or newer ones; False as well when it cannot say so."""
+    try:
+        with store.open(home) as server:
+            published = server.published()
+    except (StoreUnavailable, StoreRefused):
+        return False
+    wanted = (seal.day, seal.generation or 0)
+    return published is not None and published.state == "complete" and (published.as_of, published.generation) >= wanted
 
 
 def publish_again(run: Run, store: StoreProvider) -> tuple[Seal, PublishOutcome]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pyarrow.compute as pc
 
 from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.lake import PartitionWriter
+from anomaly_assets.adapters.publication import PublishOutcome
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.adapters.shards import map_shards
 from anomaly_assets.adapters.store_provider import StoreProvider
@@ -25,7 +27,7 @@ from anomaly_assets.domain.recipes import Recipe, models_table, recipes_of
 from anomaly_assets.domain.training import fit_shard, shards_of, warm_up
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.settings import Detection
-from anomaly_assets.steps.publish_models import listed_models, publish_models
+from anomaly_assets.steps.publish_models import is_newest, listed_models, make_up, publish_models, served_or_told
 from anomaly_assets.steps.run import Outcome, Run
 from anomaly_assets.steps.window import manifest_of
 
@@ -47,7 +49,10 @@ class Made:
 
 
 def train_models(run: Run, store: StoreProvider, detection: Detection, day: date) -> Outcome:
-    """Fit what the day's window has no model for yet; archive, check, seal and publish all its models."""
+    """Fit what the day's window has no model for yet; archive, check and seal all its models, and serve them.
+
+    Of an older day than the newest trained one no models are served: those of the newest are, if they are not yet.
+    """
     detectors = detection.detectors()
     with run.writing(run.home.lake, MODELS, day) as writer:
         window_seal = run.home.lake.require(WINDOW, day)
@@ -75,9 +80,14 @@ def train_models(run: Run, store: StoreProvider, detection: Detection, day: date
             settings_id=detection.settings_id,
             generation=window_seal.generation,
         )
-        published = publish_models(run, store, seal, manifest, listed_models(models), fresh)
+        is_served, published = is_newest(run.home, day), PublishOutcome.SUPERSEDED.value
+        if is_served:
+            serve = partial(publish_models, run, store, seal, manifest, listed_models(models), fresh)
+            published = served_or_told(run, store, seal, serve)
         head = run.log(seal)
         failpoint(f"{MODELS}.logged")
+    if not is_served:
+        make_up(run, store)
     numbers = {
         **model_figures(seal, models),
         "fitted": sum(item.fitted for item in made),

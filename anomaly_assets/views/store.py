@@ -10,12 +10,13 @@ from anomaly_assets.adapters.model_store import Published
 from anomaly_assets.adapters.store_health import StoreHealth
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.detectors import in_order
-from anomaly_assets.domain.errors import AnomalyAssetsError
+from anomaly_assets.domain.errors import AnomalyAssetsError, CorruptFile
 from anomaly_assets.domain.lineage import MODELS
 
 PATIENCE_SECONDS = 2.0
 """Longest wait for one answer: somebody looks at a page."""
 START = "anomaly-assets store start"
+PUBLISH = "anomaly-assets store publish"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class StoreState:
     published : what it says it holds; None: nothing yet
     n_models : models it lists
     health : what it says about itself
+    pending : what it is still to be told, as sentences
     """
 
     kind: str
@@ -40,10 +42,19 @@ class StoreState:
     published: Published | None = None
     n_models: int | None = None
     health: StoreHealth | None = None
+    pending: tuple[str, ...] = ()
 
 
 def store_state(home: Home, provider: StoreProvider) -> StoreState:
-    """Look at the store; whatever is wrong with it is part of the answer."""
+    """Look at the store; whatever is wrong with it, and what waits for it, is part of the answer."""
+    try:
+        pending = tuple(home.store_pending.sentences())
+    except CorruptFile as error:
+        pending = (str(error),)
+    return replace(_looked(home, provider), pending=pending)
+
+
+def _looked(home: Home, provider: StoreProvider) -> StoreState:
     kind = "embedded" if provider.url is None else "server"
     try:
         if home.record() is None:
@@ -93,4 +104,4 @@ def _to_do(published: Published | None) -> str:
         return "anomaly-assets backfill --from ... --to ...   # the newest day publishes its models"
     if published.state == "complete":
         return ""
-    return f"anomaly-assets backfill --from {published.as_of} --to {published.as_of}   # when no run is under way"
+    return f"{PUBLISH}   # when no run is under way"

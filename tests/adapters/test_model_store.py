@@ -468,9 +468,8 @@ def test_a_generation_the_server_cannot_compare_exactly_is_no_generation(generat
 def test_erased_models_are_gone_and_the_others_are_served_as_before(store: ModelStore, server: Redis) -> None:
     kept, gone = models(0, 3), [model("w:gone", "statistical"), model("w:gone", "isolation_forest")]
     publish(store, [*kept, *gone])
-    keys = [ModelKey("statistical", "w:gone"), ModelKey("isolation_forest", "w:gone"), ModelKey("other", "w:gone")]
-    assert store.erase(keys) == 2
-    assert store.erase(keys) == 0
+    assert store.erase_wallets("w:gone".__eq__) == 2
+    assert store.erase_wallets("w:gone".__eq__) == 0
     assert store.published_model_ids(as_of=DAY, generation=1) == {each.key: each.model_id for each in kept}
     published = store.published()
     assert published is not None
@@ -480,10 +479,25 @@ def test_erased_models_are_gone_and_the_others_are_served_as_before(store: Model
     assert publish(store, kept) is PublishOutcome.UNCHANGED
 
 
+def test_a_publication_goes_on_without_a_wallet_that_was_erased_while_it_was_written(
+    store: ModelStore, server: Redis
+) -> None:
+    """Its count changes then; that of one that is served does not."""
+    kept, gone = models(0, 3), [model("w:gone", "statistical"), model("w:gone", "isolation_forest")]
+    publish(store, [*kept, *gone])
+    server.hset("models:published", "state", "writing")
+    server.delete("model:isolation_forest:w:gone")
+    assert store.erase_wallets("w:gone".__eq__) == 2
+    assert publish(store, kept) is PublishOutcome.PUBLISHED
+    assert store.published_model_ids(as_of=DAY, generation=1) == {each.key: each.model_id for each in kept}
+    with pytest.raises(ModelConflict):
+        publish(store, kept[:-1])
+
+
 def test_nothing_is_erased_from_a_store_of_another_home(store: ModelStore, store_url: str) -> None:
     publish(store, [model("w", "statistical")])
     with ModelStore.connect(store_url, home_id="another") as other, pytest.raises(HomeMismatch):
-        other.erase([ModelKey("statistical", "w")])
+        other.erase_wallets("w".__eq__)
     assert store.count() == 1
 
 

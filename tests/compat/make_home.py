@@ -238,10 +238,9 @@ def _erase(maker: Maker, scored: Sequence[date]) -> dict[str, str]:
     lake = maker.home.lake
     rows = lake.read(lake.require(SCORED, scored[1]), "scored").sort_by([("anomaly_score", "descending")]).to_pylist()
     wallet, tx_id = rows[0]["WALLET_ID"], rows[0]["TX_ID"]
-    detectors = [detector.name for detector in maker.settings.detection.detectors()]
     store = StoreProvider.from_settings(maker.settings.redis)
     request = ErasureRequest("a clerk", "a contract ended", "T-1")
-    erase_wallet(maker.run(), store, wallet, request=request, detectors=detectors)
+    erase_wallet(maker.run(), store, wallet, request=request)
     return {"wallet_id": wallet, "tx_id": tx_id}
 
 

@@ -130,7 +130,7 @@ def whole(proved: Path) -> Iterator[Home]:
 def erase(home: Home, wallet: str, request: ErasureRequest = REQUEST) -> Erasure:
     """The step by itself."""
     store = StoreProvider.from_settings(RedisSettings())
-    return erase_wallet(run_in(home), store, wallet, request=request, detectors=DETECTORS)
+    return erase_wallet(run_in(home), store, wallet, request=request)
 
 
 def files_naming(folder: Path, texts: list[str]) -> list[str]:
@@ -589,3 +589,29 @@ def test_flags_are_picked_from_what_an_erasure_left(erasure: ErasedHome) -> None
     assert sample.unread == []
     assert set(sample.picked[DAYS[-1]]).isdisjoint(erasure.before.tx_ids)
     assert verify_sample(home, DAYS[-1], 5, Compute()).passed
+
+
+def test_an_erasure_while_the_store_is_away_is_ended_by_the_next_publication(proved: Path) -> None:
+    """Files, log and Dagster's records forget at once; the store's part stays visible, and no exit code is 0."""
+    with empty_folder() as folder:
+        shutil.copytree(proved / "home", folder / "home")
+        shell, before = Shell(folder), Before.of(Home(folder / "home"))
+        away = {**EVIDENCE, "REDIS_URL": "redis://127.0.0.1:1/0"}
+        done = shell.run_apart("erase", before.wallet, *ASKED, "--yes", "--json", **away)
+        assert done.returncode == 1, done.stderr
+        told = json.loads(done.stdout)
+        assert (told["served"], "127.0.0.1:1" in told["store_waits"]) == (0, True)
+        assert told["dagster_records"] > 0
+        left = files_naming(shell.home, [before.wallet, *before.tx_ids])
+        assert {Path(path).parts[0] for path in left} == {"store"}
+
+        listed = shell.run("erasures", **EVIDENCE)
+        assert (listed.returncode, "store waits" in listed.stdout) == (1, True)
+        assert "anomaly-assets store publish" in listed.stderr
+        status = shell.run("store", "status", **away)
+        assert (status.returncode, "1 erased wallets are to be taken out" in status.stdout) == (3, True)
+
+        assert shell.run_apart("store", "publish", **EVIDENCE).returncode == 0
+        assert files_naming(shell.home, [before.wallet, *before.tx_ids]) == []
+        assert shell.run("erasures", **EVIDENCE).returncode == 0
+        assert shell.run("store", "status", **EVIDENCE).returncode == 0

@@ -174,7 +174,7 @@ def test_an_erased_transaction_has_a_page_that_says_so(home: Home) -> None:
     store = StoreProvider.from_settings(settings.redis)
     try:
         request = ErasureRequest("a clerk", "a contract ended", "T-1")
-        erase_wallet(run, store, row["WALLET_ID"], request=request, detectors=["statistical", "isolation_forest"])
+        erase_wallet(run, store, row["WALLET_ID"], request=request)
     finally:
         store.embedded(home).stop()
     proof = Verifier(home).verify(DAY, [row["TX_ID"]])

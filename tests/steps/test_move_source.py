@@ -157,7 +157,7 @@ def test_a_source_of_other_days_is_another_one(home: Home, tmp_path: Path) -> No
 
 def test_an_erased_wallet_is_no_difference_whether_the_source_still_has_it(home: Home, tmp_path: Path) -> None:
     run, store = run_in(home), StoreProvider.from_settings(RedisSettings())
-    erase_wallet(run, store, "busy-2", request=ErasureRequest("a clerk", "a contract ended", "T-1"), detectors=())
+    erase_wallet(run, store, "busy-2", request=ErasureRequest("a clerk", "a contract ended", "T-1"))
 
     def without(_: date, rows: list[Row]) -> list[Row]:
         return [row for row in rows if row.wallet_id != "busy-2"]

@@ -254,7 +254,7 @@ def test_a_store_that_is_being_filled_serves_nobody(running: Home) -> None:
     state = store_state(running, EMBEDDED)
     assert state.answers
     assert "is being filled" in state.found
-    assert f"--from {after}" in state.remedy
+    assert "anomaly-assets store publish" in state.remedy
     assert state.published is not None
     assert served_models(running, state.published) is None
     newest = {row["what"]: row for row in freshness(running.lake, state, until(DAYS[-1]), FIRST_RAW).to_pylist()}

@@ -12,11 +12,12 @@ from anomaly_assets.dashboard.looks import days_now, scores_now, store_now
 from anomaly_assets.dashboard.shell import deployment, guarded, nothing, period, plain
 from anomaly_assets.dashboard.tables import day as day_column
 from anomaly_assets.dashboard.tables import listing, number, text
-from anomaly_assets.evidence.erasures import ErasureState, erasures_of
+from anomaly_assets.evidence.erasures import erasures_of
+from anomaly_assets.evidence.erasures import remedies as erasure_remedies
 from anomaly_assets.views.erasures import erasures_table
 from anomaly_assets.views.partitions import State, counts_by_state, not_in_order, remedies, span
 from anomaly_assets.views.quarantine import ledger, refusals, refused
-from anomaly_assets.views.store import StoreState, served_models
+from anomaly_assets.views.store import PUBLISH, StoreState, served_models
 from anomaly_assets.views.verified import entries_table, pass_rates
 
 TITLE, ICON = "Operations", ":material/settings_heart:"
@@ -82,6 +83,10 @@ def show_store() -> None:
     """What the store serves, and its memory."""
     st.subheader("Model store")
     store = store_now()
+    for waiting in store.pending:
+        st.warning(plain(f"Not told yet: {waiting}."), icon=":material/pending:")
+    if store.pending:
+        st.code(PUBLISH, language="sh")
     if not store.answers:
         st.warning(plain(store.found), icon=":material/power_off:")
         st.caption("Nothing is started by looking. Scores do not depend on it: they are made from the archive then.")
@@ -184,11 +189,8 @@ def show_erasures() -> None:
     if not found:
         st.info("No wallet was erased from this home.", icon=":material/inbox:")
         return
-    if unfinished := sum(each.state is not ErasureState.DONE for each in found):
-        st.warning(
-            f"{unfinished:,} of {len(found):,} are open: erase the wallet again, or restore its record from a copy.",
-            icon=":material/warning:",
-        )
+    for remedy in erasure_remedies(found):
+        st.warning(f"{remedy}.", icon=":material/warning:")
     columns = {
         "entry": number("entry", "of the publication log; empty: none (yet)"),
         "at": text("at"),

@@ -27,7 +27,7 @@ class FaultyLink:
     """
 
     def __init__(self, target: Path, *, lose_answer: Judge = never, hang_up: Judge = never, delay: float = 0.0) -> None:
-        self._target, self._lose_answer, self._hang_up, self._delay = target, lose_answer, hang_up, delay
+        self._target, self._lose_answer, self._hang_up, self.delay = target, lose_answer, hang_up, delay
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.connections = 0
@@ -86,7 +86,7 @@ class FaultyLink:
         with suppress(OSError):
             while answer := server.recv(1 << 20):
                 if not losing.is_set():
-                    time.sleep(self._delay)
+                    time.sleep(self.delay)
                     client.sendall(answer)
         self._end(client, server)
 
