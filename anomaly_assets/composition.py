@@ -22,7 +22,7 @@ from anomaly_assets.checks.score_bounds import anomaly_rate_within_bounds_check,
 from anomaly_assets.checks.scores_follow import scores_follow_from_current_days_check
 from anomaly_assets.dagster_names import DagsterNames
 from anomaly_assets.domain.lineage import MODELS, SCORED
-from anomaly_assets.jobs import AssetJob, build_jobs
+from anomaly_assets.jobs import AssetJob, build_jobs, serve_models_job
 from anomaly_assets.partitions import daily_partitions, trailing_window_mapping
 from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.detection import BoundsResource, DetectionResource
@@ -35,6 +35,7 @@ from anomaly_assets.sensors.finish_corrections import finish_corrections_sensor
 from anomaly_assets.sensors.freshness import freshness_sensor
 from anomaly_assets.sensors.late_arrivals import late_arrivals_sensor
 from anomaly_assets.sensors.run_failure_alert import run_failure_alert, waiting_alerts
+from anomaly_assets.sensors.serve_newest_models import serve_newest_models_sensor
 from anomaly_assets.settings import Settings
 from anomaly_assets.settings_comparison import settings_comparison_job
 
@@ -70,7 +71,7 @@ def build_definitions(settings: Settings, *, runs_at_once: int | None = None) ->
             sampled_flags_verify_check(scored, days),
             *due_day_checks(watched, names),
         ],
-        jobs=[ingest, detect, nightly, settings_comparison_job(days, names)],
+        jobs=[ingest, detect, nightly, serve_models_job(days, names), settings_comparison_job(days, names)],
         schedules=_schedules(settings, nightly, names, switched_on=real),
         sensors=[
             late_arrivals_sensor(
@@ -82,6 +83,7 @@ def build_definitions(settings: Settings, *, runs_at_once: int | None = None) ->
             dead_runs_sensor(nightly, names),
             finish_corrections_sensor(detect, names),
             freshness_sensor(watched, _alert_targets(settings), names, switched_on=real),
+            serve_newest_models_sensor(names),
             run_failure_alert(_alert_targets(settings), names),
             waiting_alerts(_alert_targets(settings), names),
         ],

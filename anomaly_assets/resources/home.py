@@ -83,7 +83,7 @@ class HomeResource(dg.ConfigurableResource):
         """What of the machine a run may use."""
         return Compute(self.threads, self.window_cache_mb * 1024 * 1024)
 
-    def run(self, context: dg.AssetExecutionContext, now: Callable[[], datetime]) -> Run:
+    def run(self, context: dg.AssetExecutionContext | dg.OpExecutionContext, now: Callable[[], datetime]) -> Run:
         """What steps need to know of the Dagster run they are part of."""
         instance, run_id = context.instance, context.run.run_id
 
