@@ -605,8 +605,9 @@ def test_an_erasure_while_the_store_is_away_is_ended_by_the_next_publication(pro
         left = files_naming(shell.home, [before.wallet, *before.tx_ids])
         assert {Path(path).parts[0] for path in left} == {"store"}
 
-        listed = shell.run("erasures", **EVIDENCE)
-        assert (listed.returncode, "store waits" in listed.stdout) == (1, True)
+        listed = shell.run("erasures", "--json", **EVIDENCE)
+        states = [each["state"] for each in json.loads(listed.stdout)["erasures"]]
+        assert (listed.returncode, states) == (1, ["store waits"])
         assert "anomaly-assets store publish" in listed.stderr
         status = shell.run("store", "status", **away)
         assert (status.returncode, "1 erased wallets are to be taken out" in status.stdout) == (3, True)

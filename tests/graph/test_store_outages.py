@@ -10,7 +10,7 @@ import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,9 +38,9 @@ from graph.invented import BUSY, FIRST, days_from, deliver_ordinary
 
 pytestmark = pytest.mark.xdist_group("store outages")
 
-SERVED, *WEEK = days_from(FIRST + timedelta(days=1), 8)
-"""A day that is served before the outage, and the days of it."""
-NOBODY = "redis://127.0.0.1:1/0"
+DAYS = days_from(FIRST, 11)
+SERVED, *WEEK = DAYS[3:]
+"""A day that is served before the outage, with models of both kinds, and the days of it."""
 ARMED_AT = "wallet_models.store_batch"
 
 
@@ -93,13 +93,12 @@ class Server:
 def base() -> Iterator[Base]:
     """Nothing happens to its store."""
     folder = Path(tempfile.mkdtemp(prefix="aag-", dir=short_base()))
-    days = days_from(FIRST, 9)
-    deliver_ordinary(folder / "files", days)
+    deliver_ordinary(folder / "files", DAYS)
     server = Server(folder / "server")
     settings: dict[str, Any] = {**source_of(folder / "files"), "redis.url": server.url}
     deployment = Deployment(folder, dg.DagsterInstance.ephemeral(), **settings)
     try:
-        deployment.ingest(*days)
+        deployment.ingest(*DAYS)
         deployment.detect(SERVED)
         shutil.copytree(folder / "home", folder / "copy")
         undisturbed = {}
@@ -283,7 +282,11 @@ WRONG: dict[str, tuple[Callable[[Any], object], dict[str, Any], str]] = {
         {},
         "does not hold what this project stores",
     ),
-    "a model that is too large": (lambda _: None, {"redis.max_payload_bytes": 1024}, "redis.max_payload_bytes"),
+    "a model that is too large": (
+        lambda _: None,
+        {"redis.max_payload_bytes": 1024, "isolation_forest.n_estimators": 64},
+        "redis.max_payload_bytes",
+    ),
 }
 
 
@@ -299,7 +302,7 @@ def test_what_no_server_could_mend_stays_an_error(deploy: Deploy, base: Base, se
     assert says in error_of(result)
 
 
-@pytest.mark.parametrize("outage", [down, full, killed], ids=lambda outage: outage.__name__)
+@pytest.mark.parametrize("outage", [down, wrong_password, killed], ids=lambda outage: outage.__name__)
 def test_an_erasure_in_an_outage_reaches_the_files_and_the_next_publication_ends_it(
     deploy: Deploy, base: Base, server: Server, outage: Outage
 ) -> None:
