@@ -80,6 +80,10 @@ class Published:
         """Whether readers may have the publication (as_of, generation)."""
         return self.state is PublicationState.COMPLETE and (self.as_of, self.generation) == (as_of, generation)
 
+    def serves_at_least(self, as_of: date, generation: int) -> bool:
+        """Whether readers may have that publication or a newer one."""
+        return self.state is PublicationState.COMPLETE and (self.as_of, self.generation) >= (as_of, generation)
+
     @classmethod
     def from_fields(cls, fields: Mapping[bytes, bytes], key: bytes) -> "Published":
         """The record in hash ``key``; raises ``StoreRefused`` when it is not one."""

@@ -115,11 +115,7 @@ def look_at(home: Home, store: StoreProvider, seal: Seal) -> Look:
     patient = replace(store, socket_timeout=min(store.socket_timeout, PATIENCE_SECONDS), absence=Absence())
     with patient.open(home, address) as server:
         published = server.published()
-        serves = (
-            published is not None
-            and published.state == "complete"
-            and (published.as_of, published.generation) >= (seal.day, seal.generation or 0)
-        )
+        serves = published is not None and published.serves_at_least(seal.day, seal.generation or 0)
         if serves and not home.store_pending.erasures():
             return Look(None, True, False, f"{models} or newer ones are served")
         server.health().require_publishable()

@@ -130,10 +130,10 @@ def served_or_told(run: Run, store: StoreProvider, seal: Seal, publish: Callable
         return f"not published: {error.found}"
 
 
-def make_up(run: Run, store: StoreProvider) -> PublishOutcome | None:
+def make_up(run: Run, store: StoreProvider) -> None:
     """Serve the newest trained day when the store serves neither it nor a newer one: after a run of an older day.
 
-    None when nothing had to be done, or could be: that is said and recorded, as by :func:`served_or_told`.
+    What cannot be done is said and recorded, as by :func:`served_or_told`.
     """
     home = run.home
     newest = home.lake.days(MODELS)[-1]
@@ -141,22 +141,14 @@ def make_up(run: Run, store: StoreProvider) -> PublishOutcome | None:
         seal = home.lake.require(MODELS, newest)
         if not home.store_pending.erasures() and _serves(home, store, seal):
             home.store_pending.models_are_served(newest)
-            return None
+            return
         at_once = replace(run, lock_timeout_seconds=0.0)
-        outcome: list[PublishOutcome] = []
-
-        def publish() -> PublishOutcome:
-            outcome.append(publish_again(at_once, store)[1])
-            return outcome[0]
-
-        told = served_or_told(run, store, seal, publish)
-        run.say(f"the models of {newest}, the newest trained day, were not served: {told}")
+        told = served_or_told(run, store, seal, lambda: publish_again(at_once, store)[1])
+        run.say(f"the store did not serve the models of {newest}, the newest trained day; now they are {told}")
     except Busy:
-        return None  # whoever holds the day serves it
+        run.say(f"another run holds {newest}, the newest trained day, and serves it")
     except (CorruptFile, NotSealed) as error:  # of another day than the run's
         run.say(f"the models of {newest}, the newest trained day, cannot be served: {error}")
-        return None
-    return outcome[0] if outcome else None
 
 
 def _serves(home: Home, store: StoreProvider, seal: Seal) -> bool:
@@ -166,8 +158,7 @@ def _serves(home: Home, store: StoreProvider, seal: Seal) -> bool:
             published = server.published()
     except (StoreUnavailable, StoreRefused):
         return False
-    wanted = (seal.day, seal.generation or 0)
-    return published is not None and published.state == "complete" and (published.as_of, published.generation) >= wanted
+    return published is not None and published.serves_at_least(seal.day, seal.generation or 0)
 
 
 def publish_again(run: Run, store: StoreProvider) -> tuple[Seal, PublishOutcome]:
