@@ -136,10 +136,12 @@ def remedies(found: Iterable[ListedErasure]) -> list[str]:
     unfinished = states.total() - states[ErasureState.DONE] - waiting
     told = []
     if unfinished:
-        told.append(f"{unfinished:,} of them are open: erase the wallet again, or restore its record from a copy")
+        which = f"{unfinished:,} of {states.total():,}"
+        told.append(f"{which} are open: erase the wallet again, or restore its record from a copy")
     if waiting:
+        which = f"{waiting:,} of {states.total():,}"
         told.append(
-            f"{waiting:,} of them wait for the model store, which forgets them with the next publication: "
+            f"{which} wait for the model store, which forgets them with the next publication: "
             "anomaly-assets store publish"
         )
     return told

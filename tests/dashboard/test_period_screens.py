@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 from anomaly_assets.adapters.erasures import ErasedWallet
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.publication import PublicationState, Published
+from anomaly_assets.adapters.store_pending import UnservedModels
 from anomaly_assets.adapters.verification_log import verifications
 from anomaly_assets.dashboard import looks, shell
 from anomaly_assets.dashboard import newest_flags as newest
@@ -170,6 +171,15 @@ def test_operations_list_the_erasures_with_who_asked_and_why(home: Home, show: O
         ["second", "<b>", "T-1", "unfinished"],
         ["first", "<b>", "T-1", "done"],
     ]
+
+
+def test_operations_show_what_the_model_store_is_still_to_be_told(home: Home, show: Open) -> None:
+    home.store_pending.keep_models(UnservedModels(DAYS[-1], 1, "no answer", "2024-02-01T00:00:00+00:00"))
+    home.store_pending.keep_erasure("a" * 64)
+    told = text_of(show("operations", home, from_=str(DAYS[0]), to=str(DAYS[-1])))
+    assert "could not be served" in told
+    assert "1 erased wallets are to be taken out of it yet" in told
+    assert "anomaly-assets store publish" in told
 
 
 def test_operations_show_what_is_wrong_and_what_to_do(home: Home, show: Open) -> None:
