@@ -129,6 +129,8 @@ def erasure_sentences(home: Home, tx_id: str) -> list[str]:
         return [f"erased: {entry.sentence}" for entry in erasures_naming_transaction(home, tx_id)]
     except CorruptFile:
         return []
+
+
 def remedies(found: Iterable[ListedErasure]) -> list[str]:
     """What to do about erasures that are open; empty when all are done."""
     states = Counter(each.state for each in found)

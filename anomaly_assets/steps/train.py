@@ -92,7 +92,7 @@ def train_models(run: Run, store: StoreProvider, detection: Detection, day: date
         **model_figures(seal, models),
         "fitted": sum(item.fitted for item in made),
         "reused": sum(not item.fitted for item in made),
-        "store": published.value,
+        "store": published,
         "threads": run.compute.threads,
         "peak_memory_mb": run.compute.peak_memory_mb(),
     }

@@ -29,6 +29,7 @@ from redis import Redis
 
 from anomaly_assets.adapters.embedded_store import EmbeddedStore
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.store_pending import UnservedModels
 from anomaly_assets.dagster_runs import code_location
 from anomaly_assets.doctor import machine
 from anomaly_assets.doctor.deployment import Deployment
@@ -411,6 +412,19 @@ def test_of_a_server_is_told_what_it_serves_and_how_it_may_lose_it(
         client.config_set("maxmemory-policy", "allkeys-lru")
         told = failures(well, *how, REDIS_URL=server)["store: models served"]
         assert "CONFIG SET maxmemory-policy noeviction" in told
+
+
+@QUICKLY_AND_IN_FULL
+def test_what_waits_for_a_server_is_told_until_it_is_there(well: Shell, how: tuple[str, ...], server: str) -> None:
+    pending = Home(well.home).store_pending
+    pending.keep_models(UnservedModels(LAST, 1, "it does not answer", "2024-01-09T02:00:00+00:00"))
+    pending.keep_erasure("0123456789abcdef")
+    told = warnings(well, *how)["store: models served"]
+    assert f"the models of {LAST}" in told
+    assert "1 erased wallet" in told
+    assert "anomaly-assets store publish" in told
+    assert well.run("store", "publish", REDIS_URL=server).returncode == 0
+    assert well.run("doctor", *how, REDIS_URL=server).returncode == 0
 
 
 def test_a_wrong_password_has_failed_and_is_not_told(well: Shell, server: str) -> None:
