@@ -45,4 +45,5 @@ def days_now(first: date, last: date) -> pa.Table:
     """The states of all partitions from ``first`` to ``last``, both included."""
     deployed = deployment()
     days = DayRange(first, last + timedelta(days=1))
-    return partition_states(deployed.home, days, deployed.settings.detection, deployed.current)
+    due = scores_now().due.day
+    return partition_states(deployed.home, days, deployed.settings.detection, deployed.current, due=due)

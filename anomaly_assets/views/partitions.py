@@ -59,18 +59,23 @@ class ReadOnce(Lake):
         return found
 
 
-def span(home: Home) -> DayRange | None:
-    """From the first day of any asset to the last; None when there is no day."""
+def span(home: Home, due: date | None = None) -> DayRange | None:
+    """From the first day of any asset to the last, or to the one that is ``due``; None when there is no day."""
     days = [day for asset in ALL_ASSETS for day in home.lake.days_begun(asset)]
-    return DayRange(min(days), max(days) + timedelta(days=1)) if days else None
+    return DayRange(min(days), max([*days, *([due] if due else [])]) + timedelta(days=1)) if days else None
 
 
 def partition_states(
-    home: Home, days: DayRange, detection: Detection, current: CurrentPartitions | None = None
+    home: Home,
+    days: DayRange,
+    detection: Detection,
+    current: CurrentPartitions | None = None,
+    *,
+    due: date | None = None,
 ) -> pa.Table:
     """One row per day and asset: ``day, asset, state, because``, by asset in order of the graph, then by day.
 
-    - *missing*: no seal, though an earlier day of the asset is there, and a raw day as late or later
+    - *missing*: no seal, though an earlier day of the asset is there, and a raw day as late or later is there or due
     - *damaged*: the seal cannot be read, or a file of it is gone or has another size (its bytes are ``verify``'s to
       compare; files in an object store are not asked for)
     - *stale*: it no longer follows from the raw days and settings that are current
@@ -79,11 +84,12 @@ def partition_states(
     ----------
     detection : the configured settings
     current : what knows the home's partitions from looks before
+    due : the last day that should be there by the clock; None: none is due
     """
     lake = ReadOnce(home.lake.root, home.lake.locks, current=current or CurrentPartitions(home.lake))
     lineage = Lineage(lake, detection.settings_id)
     stale = {(found.asset, found.day): found.because for day in days for found in stale_of_day(lineage, day)}
-    last = max(lake.days(RAW), default=days.first)
+    last = max([*lake.days(RAW), *([due] if due else [])], default=days.first)
     rows = [row for asset in ALL_ASSETS for row in _of_asset(lake, asset, days, last, stale)]
     kinds = {"day": pa.date32(), "asset": pa.string(), "state": pa.string(), "because": pa.string()}
     return pa.Table.from_pylist(rows, schema=pa.schema(list(kinds.items())))

@@ -168,6 +168,9 @@ def test_a_day_that_is_due_and_missing_is_the_first_thing_that_every_screen_says
         assert f"anomaly-assets backfill --from {DAYS[-1] + timedelta(days=1)} --to {due}" in said(test)
     behind = next(table.value for table in shown(home).dataframe if "days_behind" in table.value)
     assert set(behind["days_behind"].dropna()) == {731}
+    everything = shown(home, page="operations")
+    assert not [each.value for each in everything.success if "Every day" in each.value]
+    assert next(each.value for each in everything.metric if each.label == "Missing") != "0"
 
 
 def test_where_no_day_is_due_no_screen_says_fresh_or_behind(shown: Shown, home: Home) -> None:

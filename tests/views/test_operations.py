@@ -27,7 +27,15 @@ from anomaly_assets.domain.raw_day import content_digest
 from anomaly_assets.settings import Detection, RedisSettings, load_settings
 from anomaly_assets.steps.publish_scores import PUBLISHED
 from anomaly_assets.views.freshness import SERVED, Freshness, freshness, newest_elsewhere
-from anomaly_assets.views.partitions import State, counts_by_state, not_in_order, partition_states, remedies, span
+from anomaly_assets.views.partitions import (
+    ALL_ASSETS,
+    State,
+    counts_by_state,
+    not_in_order,
+    partition_states,
+    remedies,
+    span,
+)
 from anomaly_assets.views.quarantine import ledger, refusals, refused
 from anomaly_assets.views.store import StoreState, served_models, store_state
 from anomaly_assets.views.verified import entries_table, pass_rates
@@ -69,6 +77,18 @@ def test_days_before_the_first_of_an_asset_are_not_expected(untouched: Home, det
 def test_days_behind_the_last_raw_day_are_not_expected(untouched: Home, detection: Detection) -> None:
     tomorrow = DayRange.of(PERIOD.end)
     assert {state for state, _ in states_of(untouched, detection, tomorrow).values()} == {"not expected"}
+
+
+def test_days_that_are_due_are_missing_until_they_are_there(untouched: Home, detection: Detection) -> None:
+    due = PERIOD.end + timedelta(days=1)
+    whole = span(untouched, due)
+    assert whole == DayRange(FIRST_RAW, due + timedelta(days=1))
+    states = partition_states(untouched, whole, detection, due=due)
+    missing = [row["day"] for row in not_in_order(states).to_pylist()]
+    assert sorted(set(missing)) == [PERIOD.end, due]
+    assert len(missing) == 2 * len(ALL_ASSETS)
+    assert remedies(states) == [f"anomaly-assets backfill --from {PERIOD.end} --to {due}"]
+    assert span(untouched, DAYS[0]) == DayRange(FIRST_RAW, PERIOD.end)
 
 
 def test_a_day_that_is_gone_is_missing_and_what_came_of_it_is_stale(home: Home, detection: Detection) -> None:

@@ -27,8 +27,7 @@ MEGABYTE = 1024**2
 def show() -> None:
     """The screen."""
     st.title(TITLE)
-    home = deployment().home
-    known = span(home)
+    known = span(deployment().home, scores_now().due.day)
     if known is None:
         nothing(
             "No day is here yet. Ingest some in Dagster (Jobs > ingest_transactions > Materialize…) or so:",
@@ -57,7 +56,8 @@ def show_days(first: date, last: date) -> None:
     st.plotly_chart(calendar(states), key="calendar")
     st.caption(
         "One field is a day of an asset. Sealed: there and whole. Stale: something it was made from is not current any "
-        "more. Missing: an earlier day is there, and raw data up to here. Damaged: its seal or a file cannot be read."
+        "more. Missing: an earlier day is there, and raw data up to here is there or due. Damaged: its seal or a file "
+        "cannot be read."
     )
     scores = scores_now()
     st.markdown(plain(f"By the clock: scored up to {scores.newest or 'no day'}; {scores.told}."))
