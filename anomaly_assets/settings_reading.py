@@ -41,11 +41,10 @@ def read_file(path: Path) -> dict[str, Any]:
     Raises ``SettingsError`` naming file and line; the text of the line is not shown, it may hold a password.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path} is not YAML{_place(error)}", remedy="correct it there") from None
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} cannot be read: {type(error).__name__}: {error}") from None
+    values = _parsed(text, str(path))
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -123,10 +122,16 @@ def _without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
 def _value(name: str, text: str) -> Any:
     if text[0] not in "{[":
         return text
+    return _parsed(text, f"the environment variable {name}")
+
+
+def _parsed(text: str, where: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise SettingsError(f"the environment variable {name} is not YAML{_place(error)}") from None
+        raise SettingsError(f"{where} is not YAML{_place(error)}", remedy="correct it there") from None
+    except ValueError as error:  # YAML makes dates of what looks like one
+        raise SettingsError(f"{where} holds a date that there is not: {error}", remedy="correct it there") from None
 
 
 def _place(error: yaml.YAMLError) -> str:

@@ -274,6 +274,13 @@ def test_a_variable_that_is_not_yaml_is_named(folder: Path) -> None:
         load(folder, "", {"ANOMALY_SOURCE__FILES__COLUMNS": "{a: "})
 
 
+def test_a_day_that_no_calendar_has_is_a_wrong_setting(folder: Path) -> None:
+    with pytest.raises(SettingsError, match="ANOMALY_SOURCE holds a date that there is not: month must be"):
+        load(folder, "", {"ANOMALY_SOURCE": "{complete_until: 2024-13-01}"})
+    with pytest.raises(SettingsError, match=r"anomaly\.yaml holds a date that there is not: day is out of"):
+        load(folder, "source: {complete_until: 2024-02-30}")
+
+
 def test_a_value_where_a_section_belongs_is_named(folder: Path) -> None:
     with pytest.raises(SettingsError, match=r"setting window is a int\n.*section"):
         load(folder, "window: 3", {"ANOMALY_WINDOW__DAYS": "3"})
