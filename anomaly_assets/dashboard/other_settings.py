@@ -17,12 +17,14 @@ from anomaly_assets.settings import Detection
 SET = "set"
 """Name in the address of changes: ``detector.setting=value``."""
 _FOUND = "compared"
-_TRUE = {"true", "yes", "1"}
+_TRUE, _FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
+_GREATEST = 2**53 - 1
+"""The greatest number of a control without a bound of its own."""
 
 
 def asked(detection: Detection) -> dict[str, str]:
     """Settings that are wanted otherwise than ``detection`` has them, by dotted key; one control for each setting."""
-    wanted = dict(pair.split("=", 1) for pair in st.query_params.get_all(SET) if "=" in pair)
+    wanted = {key: text for key, _, text in (pair.partition("=") for pair in st.query_params.get_all(SET))}
     changes: dict[str, str] = {}
     detectors = detection.detectors()
     for column, detector in zip(st.columns(len(detectors)), detectors, strict=True):
@@ -47,8 +49,8 @@ def _say_what_is_unknown(wanted: Mapping[str, str], detection: Detection) -> Non
         section = getattr(detection, detector, None) if detector in {d.name for d in detection.detectors()} else None
         if section is None or name not in type(section).model_fields:
             misread(f"The address changes {key!r}, which is no setting of these detectors", "what is without it")
-        elif not _is_value(text, now := getattr(section, name)):
-            misread(f"The address gives {key!r} the value {text!r}, which it cannot have", str(now))
+        elif _value(text, section, name) is None:
+            misread(f"The address gives {key!r} the value {text!r}, which it cannot have", str(getattr(section, name)))
 
 
 def compared(days: Sequence[date], changes: Mapping[str, str]) -> Comparison | None:
@@ -93,7 +95,8 @@ def _control(key: str, section: Any, name: str, wanted: Mapping[str, str]) -> di
         "key": f"other-{key}",
     }
     if told["key"] not in st.session_state:
-        st.session_state[told["key"]] = _read(wanted.get(key), now)
+        asked_for = _value(wanted[key], section, name) if key in wanted else None
+        st.session_state[told["key"]] = now if asked_for is None else asked_for
     if isinstance(now, bool):
         value: Any = st.toggle(**told)
     elif isinstance(now, int | float):
@@ -103,24 +106,23 @@ def _control(key: str, section: Any, name: str, wanted: Mapping[str, str]) -> di
     return {} if value is None or value == now else {key: str(value)}
 
 
-def _read(text: str | None, now: Any) -> Any:
-    """The value that the address names, or the one of now."""
-    if text is None:
-        return now
-    if not _is_value(text, now):
-        return now
-    return text.lower() in _TRUE if isinstance(now, bool) else type(now)(text)
+def _value(text: str, section: Any, name: str) -> Any:
+    """What a text of the address says of a setting; None when its control cannot say so.
 
-
-def _is_value(text: str, now: Any) -> bool:
-    """Whether a text is a value of the kind of ``now``."""
+    Streamlit itself would show the least number where one lies beyond the bounds, and tell nobody.
+    """
+    now = getattr(section, name)
     if isinstance(now, bool):
-        return text.lower() in {*_TRUE, "false", "no", "0"}
+        return {**dict.fromkeys(_TRUE, True), **dict.fromkeys(_FALSE, False)}.get(text.lower())
     try:
-        type(now)(text)
+        value = type(now)(text)
     except ValueError:
-        return False
-    return True
+        return None
+    if isinstance(value, int | float):
+        limits = _bounds(type(section).model_fields[name].metadata, now)
+        low, high = limits.get("min_value", -_GREATEST), limits.get("max_value", _GREATEST)
+        return value if low <= value <= high else None
+    return value
 
 
 def _bounds(metadata: Sequence[Any], now: float) -> dict[str, Any]:

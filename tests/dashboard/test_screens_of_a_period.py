@@ -106,6 +106,28 @@ def test_what_an_address_names_wrongly_is_left_out_and_told(name: str, address: 
             {"part": "other settings", "set": "statistical.zscore_treshold=4"},
             "changes 'statistical.zscore_treshold', which is no setting of these detectors.",
         ),
+        ("comparison", {"part": "other settings", "set": "stricter"}, "changes 'stricter', which is no setting of"),
+        *(
+            (
+                "comparison",
+                {"part": "other settings", "set": f"{key}={text}"},
+                f"gives '{key}' the value '{text}', which it cannot have.",
+            )
+            for key, text in (
+                ("isolation_forest.contamination", "5"),
+                ("isolation_forest.n_estimators", "0"),
+                ("isolation_forest.n_estimators", "9" * 20),
+                ("statistical.zscore_threshold", "-1"),
+                ("statistical.zscore_threshold", "nan"),
+                ("statistical.zscore_threshold", "inf"),
+                ("statistical.two_sided", "perhaps"),
+            )
+        ),
+        (
+            "comparison",
+            {"part": "scores and thresholds", "zscore_from": "99999"},
+            "asks for the threshold 99999, and scores lie from ",
+        ),
     ],
 )
 def test_a_wrong_address_is_said_once_with_what_is_shown_instead(name: str, address: dict[str, Any], told: str) -> None:

@@ -255,6 +255,11 @@ def _slider(label: str, name: str, steps: Steps) -> float:
         st.session_state[key] = min(max(steps.asked(text), steps.low), steps.last)
         if text is not None and not is_number(text):
             misread(f"The address asks for the threshold {text!r}, which is no number", f"{steps.usual:.6g}")
+        elif text is not None and not steps.low <= float(text) <= steps.last:
+            beyond = (
+                f"The address asks for the threshold {text}, and scores lie from {steps.low:.6g} to {steps.last:.6g}"
+            )
+            misread(beyond, f"{st.session_state[key]:.6g}")
     value: float = st.slider(label, steps.low, steps.last, key=key, step=steps.step)
     remember(name, [] if abs(value - steps.usual) < 1e-9 else [f"{value:.6g}"])
     return value
