@@ -14,6 +14,7 @@ from rich.text import Text
 
 from anomaly_assets.commands.options import Day, as_json, configured, err, out, require_home
 from anomaly_assets.domain.days import ONE_DAY, DayRange
+from anomaly_assets.domain.shown_text import shown
 from anomaly_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -83,9 +84,10 @@ def _show(found: "Comparison", unscored: Sequence[date]) -> None:
     for name in ("organisation", "rows", "then", "now", "added", "removed", *(["recall", "precision"] * with_truth)):
         table.add_column(name, justify="left" if name == "organisation" else "right")
     for organisation, counts in found.by_organisation.items():
-        table.add_row(*_line("(none)" if organisation is None else organisation, counts, with_truth=with_truth))
+        named = Text("(none)" if organisation is None else shown(organisation))
+        table.add_row(named, *_numbers(counts, with_truth=with_truth))
     table.add_section()
-    table.add_row(*_line("all", found.total, with_truth=with_truth), style="bold")
+    table.add_row("all", *_numbers(found.total, with_truth=with_truth), style="bold")
     days = [day.day for day in found.days]
     period = str(days[0]) if len(days) == 1 else f"{len(days)} days from {days[0]} to {days[-1]}"
     out.print(f"flagged then (as published) and now (with the other settings), {period}")
@@ -95,19 +97,20 @@ def _show(found: "Comparison", unscored: Sequence[date]) -> None:
         if count:
             out.print(f"\n{how}: {count:,}" + (f", the first {LISTED}" if count > LISTED else ""))
         for row in islice(found.changed(how), LISTED):
-            out.print(Text(f"  {row['tx_completed_at']:%Y-%m-%d %H:%M} UTC  {row['tx_id']}  wallet {row['wallet_id']}"))
-            out.print(Text(f"    {row['reason']}"), soft_wrap=True)
+            ids = f"{shown(row['tx_id'])}  wallet {shown(row['wallet_id'])}"
+            out.print(Text(f"  {row['tx_completed_at']:%Y-%m-%d %H:%M} UTC  {ids}"))
+            out.print(Text(f"    {shown(row['reason'])}"), soft_wrap=True)
     if unscored:
         err.print(f"{len(unscored)} days of the period are not scored, the first is {unscored[0]}", style="yellow")
 
 
-def _line(name: str, counts: "Counts", *, with_truth: bool) -> list[str]:
+def _numbers(counts: "Counts", *, with_truth: bool) -> list[str]:
     numbers = (counts.rows, counts.flagged_then, counts.flagged_now, counts.added, counts.removed)
-    shown = [name, *(f"{number:,}" for number in numbers)]
+    cells = [f"{number:,}" for number in numbers]
     if with_truth:
         rates = counts.as_json()
-        shown += [f"{_rate(rates[f'{of}_then'])} → {_rate(rates[f'{of}_now'])}" for of in ("recall", "precision")]
-    return shown
+        cells += [f"{_rate(rates[f'{of}_then'])} → {_rate(rates[f'{of}_now'])}" for of in ("recall", "precision")]
+    return cells
 
 
 def _rate(value: Any) -> str:

@@ -13,7 +13,7 @@ import pytest
 from cli.conftest import Shell, empty_folder
 
 LONG = "wallet-" + "0123456789" * 20
-ORGANISATION = "An organisation with a name of " + "very " * 30 + "many words"
+ORGANISATION = "An organisation [/named] with [red]a name of " + "very " * 30 + "many words"
 SETTINGS = """
 home: home
 first_day: 2024-01-01
