@@ -147,15 +147,26 @@ def too_open(home: "Home") -> list[Path]:
     A home that nobody else can enter has none. At most 2,000 paths are looked at. Published days that are meant for
     other readers are left out.
     """
-    root = home.root
+    if home.output_readers:
+        return too_open_below(home.root, skipped=home.output, may_enter=True)
+    return too_open_below(home.root)
+
+
+def too_open_below(root: Path, *, skipped: object = None, may_enter: bool = False) -> list[Path]:
+    """The same of any folder.
+
+    Parameters
+    ----------
+    skipped : a path below it that is left out
+    may_enter : whether others may go through ``root`` itself
+    """
     try:
         above = root.stat()
     except FileNotFoundError:
         return []
     if not above.st_mode & (_OTHERS if _is_of_group(root) else _GROUP_AND_OTHERS):
         return []
-    skipped = home.output if home.output_readers else None
-    found = [root] if _is_too_open(root, above.st_mode & ~(_ENTER if home.output_readers else 0)) else []
+    found = [root] if _is_too_open(root, above.st_mode & ~(_ENTER if may_enter else 0)) else []
     for looked_at, (path, mode) in enumerate(_below(root, skipped)):
         if len(found) == _LISTED or looked_at == _LOOKED_AT:
             break

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from anomaly_assets.adapters.private_files import too_open
+from anomaly_assets.adapters.private_files import too_open, too_open_below
 from anomaly_assets.doctor.deployment import Deployment
 from anomaly_assets.doctor.findings import Finding, failed, ok, warning
 
@@ -60,7 +60,10 @@ def disk(deployment: Deployment, usage: Callable[[Path], Usage] = shutil.disk_us
 
 
 def permissions(deployment: Deployment) -> Iterator[Finding]:
-    """Whether this user may write the home, and nobody may read more of it than the settings say."""
+    """Whether this user may write the home, and nobody may read more of it than the settings say.
+
+    Dagster's records tell of transactions, too, wherever they lie.
+    """
     home = deployment.home
     folders = [home.root, *(folder for folder in (home.lake.root, home.output) if isinstance(folder, Path))]
     closed = [folder for folder in folders if folder.exists() and not os.access(folder, os.W_OK | os.X_OK)]
@@ -70,14 +73,17 @@ def permissions(deployment: Deployment) -> Iterator[Finding]:
             expected="a home that its runs can write",
             remedy="run as the user of the home, or mount it for writing",
         )
-    found = too_open(home)
-    if found:
-        yield warning(
-            f"others may read {len(found)} or more of the home's files: {', '.join(map(str, found[:3]))}",
-            expected="files that only those can read whom files.group and files.output_readers name",
-            remedy=f"chmod -R go= {home.root}, or as docs/operating.md says for a group",
-        )
-    if not closed and not found:
+    instance, found = deployment.settings.instance_folder, {home.root: too_open(home)}
+    if not instance.is_relative_to(home.root):
+        found[instance] = too_open_below(instance)
+    for root, paths in found.items():
+        if paths:
+            yield warning(
+                f"others may read {len(paths)} or more files of {root}: {', '.join(map(str, paths[:3]))}",
+                expected="files that only those can read whom files.group and files.output_readers name",
+                remedy=f"chmod -R go= {root}, or as docs/operating.md says for a group",
+            )
+    if not closed and not any(found.values()):
         yield ok("this user may write the home, and nobody else may read more of it than the settings say")
 
 

@@ -297,6 +297,18 @@ def test_files_that_others_may_read_are_a_warning(well: Shell) -> None:
     assert f"chmod -R go= {well.home}" in told
 
 
+def test_records_of_dagster_elsewhere_that_others_may_read_are_a_warning(well: Shell) -> None:
+    records = well.folder / "records"
+    shutil.copytree(well.home / "dagster", records)
+    records.chmod(0o755)
+    (records / "history" / "runs.db").chmod(0o644)
+    settings = settings_of(well).model_copy(update={"dagster_home": records})
+    home = Home(well.home)
+    [told] = machine.permissions(Deployment(settings, home, home.record() or {}, datetime.now(UTC)))
+    assert (told.level, told.remedy.partition(",")[0]) == (Level.WARNING, f"chmod -R go= {records}")
+    assert str(records) in told.found
+
+
 class Room(NamedTuple):
     """A disk."""
 
