@@ -42,7 +42,13 @@ def listing(
     key = f"table-{name}-{state}"
     height = HEADER + NARROW_ROW * min(table.num_rows, rows)
     configured = {name: kind.config if isinstance(kind, Share) else kind for name, kind in columns.items()}
-    options: dict[str, Any] = {"hide_index": True, "column_config": configured, "height": height, "key": key}
+    options: dict[str, Any] = {
+        "hide_index": True,
+        "column_config": configured,
+        "height": height,
+        "key": key,
+        "placeholder": "",
+    }
     shown = table.select(list(columns))
     for place, kind in enumerate(columns.values()):
         if isinstance(kind, Share):

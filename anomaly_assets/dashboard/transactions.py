@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import streamlit as st
 
-from anomaly_assets.dashboard.shell import FLAG, exports, go
+from anomaly_assets.dashboard.shell import FLAG, WITHOUT_ORGANISATION, exports, go
 from anomaly_assets.domain.day_figures import MOST_STRIKING_FIRST
 from anomaly_assets.domain.published import anomaly_column
 
@@ -30,7 +30,12 @@ def transactions(table: pa.Table, name: str, *, empty: str = "No transaction is 
     else:
         st.caption(f"{table.num_rows:,} rows. Choose one to see why.")
     state = st.dataframe(
-        _readable(shown), hide_index=True, on_select="rerun", selection_mode="single-row", key=f"table-{name}"
+        _readable(shown),
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        key=f"table-{name}",
+        placeholder="",
     )
     if rows := state["selection"]["rows"]:
         row = shown.slice(rows[0], 1).to_pylist()[0]
@@ -46,7 +51,7 @@ def _readable(table: pa.Table) -> pa.Table:
         "wallet": table.column("WALLET_ID"),
         "completed at (UTC)": pc.strftime(table.column("TX_COMPLETED_AT"), "%Y-%m-%d %H:%M"),
         "amount": pc.round(table.column("TOTAL_AMOUNT"), 2),
-        "organisation": table.column("ORG_NAME"),
+        "organisation": pc.fill_null(table.column("ORG_NAME"), WITHOUT_ORGANISATION),
         "anomaly score": pc.round(table.column("anomaly_score"), 4),
         **{name.removesuffix(anomaly_column("")).replace("_", " "): table.column(name) for name in flags},
         "reason": table.column("reason"),

@@ -211,3 +211,21 @@ def test_a_choice_is_put_into_the_address_and_the_usual_one_is_not() -> None:
 def _all(test: AppTest, name: str) -> list[str]:
     found = test.query_params[name]
     return found if isinstance(found, list) else [found]
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("overview", {}),
+        ("operations", {}),
+        ("organisations", {}),
+        ("comparison", {"part": "examples"}),
+    ],
+)
+def test_a_cell_without_a_value_is_empty(name: str, address: dict[str, str]) -> None:
+    """Streamlit writes None there; rows without an organisation are called as in the sidebar."""
+    tables = shown(name, **address).dataframe
+    assert tables
+    assert {(each.proto.HasField("placeholder"), each.proto.placeholder) for each in tables} == {(True, "")}
+    named = [each.value["organisation"] for each in tables if "organisation" in each.value.columns]
+    assert all(column.notna().all() for column in named)

@@ -301,7 +301,7 @@ def _found(found: Comparison) -> None:
     exports(by_day, "flags-then-and-now")
     st.subheader("By organisation")
     table = what_if.organisations(found)
-    st.dataframe(_readable(table), hide_index=True, key="by-organisation")
+    st.dataframe(_readable(table), hide_index=True, key="by-organisation", placeholder="")
     exports(table, "flags-then-and-now-by-organisation")
     for how in ("added", "removed"):
         st.subheader(f"Flags {how}")
@@ -320,6 +320,7 @@ def _changed(table: pa.Table, how: str) -> None:
         on_select="rerun",
         selection_mode="single-row",
         key=f"changed-{how}",
+        placeholder="",
     )
     if rows := state["selection"]["rows"]:
         row = shown.slice(rows[0], 1).to_pylist()[0]

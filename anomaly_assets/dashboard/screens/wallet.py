@@ -80,7 +80,9 @@ def _wallet(found: Deployment) -> str:
                 "transactions in the window": pa.array([count for _, count in matching], pa.int64()),
             }
         )
-        state = st.dataframe(table, hide_index=True, on_select="rerun", selection_mode="single-row", key="search")
+        state = st.dataframe(
+            table, hide_index=True, on_select="rerun", selection_mode="single-row", key="search", placeholder=""
+        )
         exports(table, "wallets")
         if chosen := state["selection"]["rows"]:
             go(WALLET, wallet=matching[chosen[0]][0])
@@ -143,7 +145,7 @@ def _difference(found: Deployment, wallet: str, days: Sequence[date]) -> None:
     with right:
         last = address.day("Another day", "another", days, default=days[-1], about=wallet)
     table = views.difference(found.wallets, wallet, first, last)
-    st.dataframe(table, hide_index=True)
+    st.dataframe(table, hide_index=True, placeholder="")
     exports(table, "wallet-difference")
 
 
@@ -164,5 +166,5 @@ def _served(asked: Future[list[views.ServedModel]]) -> None:
         "generation": [each.generation for each in served],
         "bytes": [each.n_bytes for each in served],
     }
-    st.dataframe(pa.table(columns), hide_index=True)
+    st.dataframe(pa.table(columns), hide_index=True, placeholder="")
     exports(pa.table(columns), "wallet-served")
