@@ -9,17 +9,19 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.lake import Lake
 from anomaly_assets.adapters.partition_files import digest_in_place
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.adapters.verification_log import verifications
-from anomaly_assets.doctor.days import ASSETS, named, newest_sealed
+from anomaly_assets.doctor.days import ASSETS, is_sealed, named, newest_sealed
 from anomaly_assets.doctor.deployment import Deployment
 from anomaly_assets.doctor.findings import Finding, failed, failed_with, ok, warning
 from anomaly_assets.domain.errors import AnomalyAssetsError, CorruptFile, MissingFile
-from anomaly_assets.domain.lineage import SCORED
+from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.evidence.checked_log import CheckedLog
 from anomaly_assets.evidence.erasures import ErasureState, erasures_of
+from anomaly_assets.steps.settings_record import recorded_settings
 
 SEALS_SAMPLED = 200
 """Partitions of each asset whose seals are read."""
@@ -39,7 +41,7 @@ def newest_seals(deployment: Deployment) -> Iterator[Finding]:
     if newest is None:
         yield ok("no day is scored yet")
         return
-    faults = list(_faults(lake, ((asset, newest) for asset in ASSETS)))
+    faults = [*_faults(lake, ((asset, newest) for asset in ASSETS)), *_gone(deployment.home, [newest])]
     yield from _told(faults) if faults else [ok(f"the seals of {newest} are whole, their files there")]
 
 
@@ -48,6 +50,7 @@ def sampled_seals(deployment: Deployment) -> Iterator[Finding]:
     lake = deployment.home.lake
     chosen = {asset: sample(lake.days(asset), SEALS_SAMPLED, deployment.today) for asset in ASSETS}
     faults = list(_faults(lake, ((asset, day) for asset, days in chosen.items() for day in days)))
+    faults += _gone(deployment.home, chosen[SCORED])
     if faults:
         yield from _told(faults)
     else:
@@ -82,20 +85,25 @@ def sampled_published_files(deployment: Deployment) -> Iterator[Finding]:
 
 def tail_of_the_log(deployment: Deployment) -> Iterator[Finding]:
     """Whether the last line of the publication log is the one that was written."""
-    log = deployment.home.log
-    if not log.path.exists():
+    home = deployment.home
+    log = home.log
+    if log.last() is not None:
+        yield ok(f"its last line is whole; head {log.head()}")
+    elif any(newest_sealed(home.lake, asset) for asset in ASSETS):
         yield failed(
-            f"{log.path.name} is gone",
+            f"{log.path.name} is {'empty' if log.path.exists() else 'gone'}, and there are days",
             expected="the record of every publication of this home",
             remedy="restore it from a copy; without it nothing tells what was published by a run",
         )
-        return
-    yield ok(f"its last line is whole; head {log.head()}")
+    else:
+        yield ok("nothing is committed yet")
 
 
 def chain_of_the_log(deployment: Deployment) -> Iterator[Finding]:
     """Whether the publication log is one chain, holds the head that was seen before, and names what is current."""
     home = deployment.home
+    if home.log.last() is None:
+        return  # told with its tail
     log = CheckedLog(home.log)
     heads = [entry.head for entry in verifications(home) if entry.head]
     log.require(heads[-1] if heads else None)
@@ -153,6 +161,30 @@ def _faults(lake: Lake, partitions: Iterable[tuple[str, date]]) -> Iterator[Find
         except AnomalyAssetsError as error:
             fault = failed_with(error)
             yield fault if str(day) in fault.found else replace(fault, found=f"{asset} of {day}: {fault.found}")
+
+
+def _gone(home: Home, scored: Iterable[date]) -> Iterator[Finding]:
+    """What scored days stand on and is gone: without it nothing proves their flags."""
+    settings: dict[str, date] = {}
+    for day in scored:
+        for asset in (RAW, WINDOW, MODELS):
+            if not is_sealed(home.lake, asset, day):
+                yield failed(
+                    f"{asset} of {day} has no seal, though the day is scored",
+                    expected="a seal of all that a scored day was made from",
+                    remedy=f"restore it from a copy, or: anomaly-assets backfill --from {day} --to {day}",
+                )
+        try:
+            seal = home.lake.find(SCORED, day)
+        except AnomalyAssetsError:
+            continue  # told with the seals
+        if seal is not None and seal.settings_id:
+            settings.setdefault(seal.settings_id, day)
+    for settings_id in settings:
+        try:
+            recorded_settings(home, settings_id)
+        except AnomalyAssetsError as error:
+            yield failed_with(error)
 
 
 def _require_there(lake: Lake, seal: Seal) -> None:

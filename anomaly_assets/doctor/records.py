@@ -60,8 +60,8 @@ class Records:
 
     @property
     def are_known(self) -> bool:
-        """Whether they are in a storage that is known here; every answer is empty where they are not."""
-        return server_of(self._folder) is not None or bool(_files(self._folder))
+        """Whether they are in a storage that is known here, or there are none; every answer is empty otherwise."""
+        return not self._folder.exists() or server_of(self._folder) is not None or bool(_files(self._folder))
 
     def heartbeats(self) -> Mapping[str, DaemonHeartbeat]:
         """The last heartbeat of each kind of daemon."""
@@ -138,6 +138,8 @@ _COLUMNS = tuple(
 
 def _files(folder: Path) -> dict[str, Path]:
     """The SQLite files of runs and of schedules; empty when ``dagster.yaml`` names a storage that is not known here."""
+    if not folder.exists():
+        return {}
     ref = InstanceRef.from_dir(str(folder))
     storage, runs = ref.storage_data, ref.run_storage_data
     if storage is not None and storage.class_name == DagsterSqliteStorage.__name__:

@@ -206,6 +206,23 @@ def test_a_sealed_file_that_is_gone_or_cut_has_failed(well: Shell, how: tuple[st
     assert "is missing" in " ".join(failures(well, *how).values())
 
 
+@pytest.mark.parametrize("asset", [RAW, WINDOW, MODELS])
+@QUICKLY_AND_IN_FULL
+def test_what_a_scored_day_was_made_from_and_is_gone_has_failed(well: Shell, how: tuple[str, ...], asset: str) -> None:
+    """Nothing proves its flags then."""
+    shutil.rmtree(well.home / "lake" / asset / str(LAST))
+    told = str(failures(well, *how))
+    assert f"{asset} of {LAST} has no seal, though the day is scored" in told
+    assert f"backfill --from {LAST} --to {LAST}" in told
+
+
+@QUICKLY_AND_IN_FULL
+def test_settings_of_a_scored_day_that_are_gone_have_failed(well: Shell, how: tuple[str, ...]) -> None:
+    (path,) = (well.home / "settings").iterdir()
+    path.unlink()
+    assert path.name in str(failures(well, *how))
+
+
 @pytest.mark.parametrize(("how", "day"), [(("--quick",), LAST), ((), LAST), ((), DAY)])
 def test_a_published_file_that_was_changed_has_failed(well: Shell, how: tuple[str, ...], day: Any) -> None:
     path = Home(well.home).published_path(day)
@@ -253,6 +270,21 @@ def test_a_line_of_the_log_that_was_changed_has_failed(well: Shell) -> None:
 def test_a_log_that_is_gone_has_failed(well: Shell, how: tuple[str, ...]) -> None:
     (well.home / "publication_log.jsonl").unlink()
     assert "publication_log.jsonl is gone" in " ".join(failures(well, *how).values())
+
+
+@QUICKLY_AND_IN_FULL
+def test_a_log_that_is_empty_has_failed(well: Shell, how: tuple[str, ...]) -> None:
+    put_log(well, [])
+    assert "publication_log.jsonl is empty, and there are days" in " ".join(failures(well, *how).values())
+
+
+@QUICKLY_AND_IN_FULL
+def test_a_home_without_days_lacks_no_log_and_no_records_of_dagster(well: Shell, how: tuple[str, ...]) -> None:
+    """A first ingest that failed leaves it so, or a copy of some of its files."""
+    for path in well.home.iterdir():
+        if path.name not in {"home.json", "store"}:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert list(failures(well, *how)) == ["days: due day"]
 
 
 def test_a_log_that_was_cut_names_not_everything_and_lacks_the_head_that_was_seen(well: Shell) -> None:
