@@ -139,15 +139,20 @@ class ModelStore:
         """The publication the store holds, complete or being written; None when it holds none."""
         return self._published(self._connection.patience())
 
+    def patience(self) -> Patience:
+        """Fresh patience for an operation of many reads."""
+        return self._connection.patience()
+
     def read(
-        self, keys: Sequence[tuple[str, str]], *, as_of: date, generation: int
+        self, keys: Sequence[tuple[str, str]], *, as_of: date, generation: int, patience: Patience | None = None
     ) -> dict[ModelKey, StoredModel] | None:
         """The models of ``keys``, (model_type, wallet_id), that the publication (as_of, generation) has.
 
         None when the store does not serve that publication, or stopped serving it meanwhile: the archive has it then.
         A key without a model in the publication is absent from the answer. Payloads come as stored, not validated.
+        ``patience`` is that of an operation of many reads; by default each has its own.
         """
-        patience = self._connection.patience()
+        patience = patience or self._connection.patience()
         return self._while_served(as_of, generation, patience, partial(self._read_all, keys, as_of, generation))
 
     def published_model_ids(self, *, as_of: date, generation: int) -> dict[ModelKey, str] | None:

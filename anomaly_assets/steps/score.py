@@ -175,10 +175,11 @@ def _served(
     wallets = [wallet for wallet, model_id in enumerate(model_ids) if model_id is not None]
     try:
         with store.open(run.home) as server:
+            patience = server.patience()  # of all reads together: a slow server is given up, however many wallets wait
             for begin in range(0, len(wallets), WALLETS_AT_ONCE):
                 chosen = wallets[begin : begin + WALLETS_AT_ONCE]
                 keys = {(detector.name, rows.wallet_ids[wallet]): wallet for wallet in chosen}
-                found = server.read(list(keys), as_of=models.day, generation=models.generation or 0)
+                found = server.read(list(keys), as_of=models.day, generation=models.generation or 0, patience=patience)
                 if found is None:
                     run.say(f"the store does not serve the models of {models.day}; scoring from the archive")
                     return

@@ -30,6 +30,7 @@ from anomaly_assets.domain.erasure_request import ErasureRequest
 from anomaly_assets.domain.lineage import MODELS
 from anomaly_assets.evidence.erasures import ErasureState, erasures_of
 from anomaly_assets.jobs import DETECT, SERVE
+from anomaly_assets.steps import score
 from anomaly_assets.steps.erase import erase_wallet
 from anomaly_assets.steps.publish_models import publish_again
 from anomaly_assets.steps.run import Run
@@ -252,6 +253,26 @@ def test_a_week_waits_once_for_a_server_that_never_answers(deploy: Deploy, base:
         deployment = deployed(deploy, base, link.url(), home=base.home)
         deployment.detect(*WEEK[:3])
         assert 1 <= link.connections <= 1 + RETRIES
+
+
+def test_many_reads_of_a_slow_server_share_one_patience(
+    deploy: Deploy, base: Base, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each answer comes in time, and a day of many wallets would wait for hundreds of them."""
+    monkeypatch.setattr(score, "WALLETS_AT_ONCE", 1)
+    before, reads = filled(deploy, base, server), list[bool]()
+    files = before.contents("lake", "output")
+
+    def noted(request: bytes) -> bool:
+        reads.append(b"HMGET" in request)
+        return False
+
+    with FaultyLink(server.socket, delay=0.18, hang_up=noted) as link:
+        during = deployed(deploy, base, link.url(), beside=before)
+        done = score.score_day(run_in(during), store_of(during), during.settings.detection, SERVED)
+    assert done.numbers["models from store"] < done.numbers["models"]
+    assert sum(reads) < done.numbers["models"], "one wallet a time would ask so often"
+    assert during.contents("lake", "output") == files
 
 
 def test_a_server_that_came_back_empty_serves_the_newest_day_after_a_run_of_an_older_one(
