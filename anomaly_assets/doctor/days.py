@@ -51,6 +51,26 @@ def due_day(deployment: Deployment) -> Iterator[Finding]:
         )
     if newest and not home.published_path(newest).exists():
         yield _not_published([newest])
+    if table := deployment.settings.published_scores.table:
+        yield _delivered(deployment, table)
+
+
+def _delivered(deployment: Deployment, table: str) -> Finding:
+    """Whether the table elsewhere was given the day that is due."""
+    from anomaly_assets.views.freshness import newest_published  # noqa: PLC0415  few have a table, and it takes a while
+
+    due, newest = deployment.due, newest_published(deployment.home, table)
+    told = f"the newest day that {table} was given is {newest or 'none'}"
+    if not due.days_behind(newest, deployment.settings.first_day):
+        return ok(told)
+    scored = iter(deployment.home.lake.days(SCORED))
+    first = newest + ONE_DAY if newest else next(scored, deployment.settings.first_day)
+    return failed(
+        told,
+        expected=f"scores of {due.day}: {due.because}",
+        remedy="see how the last runs of published_scores ended; the days that lack are written by "
+        f"anomaly-assets backfill --from {first} --to {due.day}",
+    )
 
 
 def newest_days(deployment: Deployment) -> Iterator[Finding]:

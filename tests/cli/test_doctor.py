@@ -386,6 +386,20 @@ def test_a_due_day_that_is_missing_before_a_later_one_has_failed(well: Shell) ->
     assert f"{DAY} is due and not scored, though a later day is" in failures(well, "--quick")["days: due day"]
 
 
+@QUICKLY_AND_IN_FULL
+def test_a_table_elsewhere_that_was_not_given_the_due_day_has_failed(well: Shell, how: tuple[str, ...]) -> None:
+    table, home = "DB.PUBLIC.SCORES", Home(well.home)
+    settings_of(well, published_scores={"table": table})
+    told = failures(well, *how)
+    assert list(told) == ["days: due day"]
+    assert f"the newest day that {table} was given is none" in told["days: due day"]
+    assert f"backfill --from {DAY} --to {LAST}" in told["days: due day"]
+    for path in (home.scores_receipt(DAY), home.scores_receipt(LAST)):
+        path.parent.mkdir(exist_ok=True, mode=0o700)
+        path.write_text(json.dumps({"table": table, "revision": "0" * 64}), encoding="utf-8")
+    assert well.run("doctor", *how).returncode == 0
+
+
 def test_records_in_a_storage_that_nobody_knows_are_a_warning(well: Shell) -> None:
     file = well.home / "dagster" / "dagster.yaml"
     storage = {"module": "dagster._core.storage.in_memory", "class": "InMemoryStorage", "config": {}}
