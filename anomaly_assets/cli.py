@@ -35,7 +35,7 @@ from anomaly_assets.commands.stale import stale
 from anomaly_assets.commands.trace import trace
 from anomaly_assets.commands.ui import ui
 from anomaly_assets.commands.verify import verify
-from anomaly_assets.domain.days import ONE_DAY, DayRange
+from anomaly_assets.domain.days import ONE_DAY, DayRange, require_finished
 from anomaly_assets.domain.errors import AnomalyAssetsError
 from anomaly_assets.exit_codes import ExitCode, code_of
 from anomaly_assets.loading import look_seldom
@@ -142,6 +142,7 @@ def backfill(settings: Settings, first: date, last: date, as_json: bool) -> None
 
     Exit code 70 when a day failed.
     """
+    require_finished(last, datetime.now(UTC).date())  # the calendar has a last day, which has no next one
     _backfill_and_show(settings, DayRange(first, last + ONE_DAY), as_json=as_json)
 
 
@@ -257,6 +258,7 @@ def start(settings: Settings) -> None:
 @configured
 def stop(settings: Settings) -> None:
     """End the embedded store with everything on disk."""
+    _require_home_or_store(settings)
     out.print("stopped" if _embedded(settings).stop() else "no store was running")
 
 
@@ -272,6 +274,7 @@ def status(settings: Settings, as_json: bool) -> None:
     from anomaly_assets.adapters.store_provider import StoreProvider
     from anomaly_assets.views.store import store_state
 
+    _require_home_or_store(settings)
     home, provider = Home(settings.home), StoreProvider.from_settings(settings.redis)
     if settings.redis.url is None:
         found = asdict(provider.embedded(home).status())
@@ -312,6 +315,14 @@ def publish_again(settings: Settings) -> None:
     out.print(f"models of {seal.day}, generation {seal.generation}: {outcome}")
     if outcome is PublishOutcome.SUPERSEDED:
         raise click.exceptions.Exit(ExitCode.FINDING)
+
+
+def _require_home_or_store(settings: Settings) -> None:
+    """Raise ``NoHome`` where nothing is; a store may have been started before there was a home."""
+    from anomaly_assets.adapters.home import Home
+
+    if not Home(settings.home).store.exists():
+        require_home(settings)
 
 
 def _embedded(settings: Settings) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from anomaly_assets.commands.foreground import foreground, require_free, same_settings_elsewhere
+from anomaly_assets.commands.foreground import PORT, foreground, require_free, same_settings_elsewhere
 from anomaly_assets.commands.options import configured, out, require_home
 from anomaly_assets.settings import Settings
 
@@ -15,7 +15,7 @@ DEFAULT_PORT = 8501
 
 
 @click.command()
-@click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port of the pages.")
+@click.option("--port", type=PORT, default=DEFAULT_PORT, show_default=True, help="Port of the pages.")
 @configured
 def dashboard(settings: Settings, port: int) -> None:
     """Pages for reviewers over the home: flags, wallets, proofs. Reads files and the model store only."""

@@ -14,6 +14,7 @@ from anomaly_assets.commands.options import err
 from anomaly_assets.exit_codes import ExitCode
 from anomaly_assets.settings import CONFIG_ENV, Settings
 
+PORT = click.IntRange(1, 65535)
 GROUP_PATIENCE_SECONDS, GROUP_POLL_SECONDS = 10.0, 0.1
 
 

@@ -101,7 +101,7 @@ def require_home(settings: Settings) -> "Home":
         lacks = "has no home.json" if settings.home.exists() else "does not exist"
         raise NoHome(
             f"there is no home: {settings.home} {lacks}",
-            expected=f"a home there, as {_naming_the_home(settings)}",
+            expected=f"a home there, {_naming_the_home(settings)}",
             remedy="correct --home or the settings, or make it: the first backfill does",
         )
     return home
@@ -109,12 +109,12 @@ def require_home(settings: Settings) -> "Home":
 
 def _naming_the_home(settings: Settings) -> str:
     if click.get_current_context().params.get("home"):
-        return "--home says"
+        return "as --home says"
     if os.environ.get("ANOMALY_HOME"):
-        return "ANOMALY_HOME says"
+        return "as ANOMALY_HOME says"
     if settings.file:
-        return f"{settings.file} says"
-    return f"is the default: {settings.folder} has no {SETTINGS_FILE}"
+        return f"as {settings.file} says"
+    return f"which is the default: {settings.folder} has no {SETTINGS_FILE}"
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")

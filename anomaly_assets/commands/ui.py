@@ -5,13 +5,13 @@ import sys
 
 import click
 
-from anomaly_assets.commands.foreground import foreground, require_free, same_settings_elsewhere
+from anomaly_assets.commands.foreground import PORT, foreground, require_free, same_settings_elsewhere
 from anomaly_assets.commands.options import configured, err, out
 from anomaly_assets.settings import Settings
 
 
 @click.command()
-@click.option("--port", default=3000, show_default=True, help="Port of the web pages.")
+@click.option("--port", type=PORT, default=3000, show_default=True, help="Port of the web pages.")
 @configured
 def ui(settings: Settings, port: int) -> None:
     """Dagster's web pages over the home, with the scheduler and the embedded store."""

@@ -136,7 +136,9 @@ def make_up(run: Run, store: StoreProvider) -> None:
     What cannot be done is said and recorded, as by :func:`served_or_told`.
     """
     home = run.home
-    newest = home.lake.days(MODELS)[-1]
+    if not (days := home.lake.days(MODELS)):
+        return  # a wallet was erased before any day was trained to the end
+    newest = days[-1]
     try:
         seal = home.lake.require(MODELS, newest)
         if not home.store_pending.erasures() and _serves(home, store, seal):

@@ -53,8 +53,6 @@ WITHOUT_HOME = {
     ("demo",),
     ("source", "check"),
     ("store", "start"),
-    ("store", "status"),
-    ("store", "stop"),
     ("ui",),
 }
 """Commands that make a home, or are about something else; all others want one that is there."""
@@ -138,6 +136,21 @@ def contents(shell: Shell) -> dict[str, bytes]:
 @pytest.mark.parametrize("words", [(), ("no-such-command",), ("store",), ("source", "no-such-command")], ids=" ".join)
 def test_a_command_that_is_none_is_wrong_usage(shell: Shell, words: tuple[str, ...]) -> None:
     assert shell.run(*words).returncode == 64
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("backfill", "--from", "9999-12-31", "--to", "9999-12-31"),
+        ("dashboard", "--port", "99999"),
+        ("ui", "--port", "-1"),
+    ],
+    ids=" ".join,
+)
+def test_a_day_or_port_that_cannot_be_is_wrong_usage(shell: Shell, words: tuple[str, ...]) -> None:
+    done = shell.run(*words)
+    assert (done.returncode, "Traceback" in done.stderr) == (64, False), done.stderr
+    assert not shell.home.exists()
 
 
 def test_an_error_that_nobody_expected_is_a_failure_and_no_finding() -> None:
