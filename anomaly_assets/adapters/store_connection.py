@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from redis import Redis, RedisError
 from redis import exceptions as redis_errors
@@ -74,6 +74,7 @@ class StoreConnection:
     def __init__(self, url: str, *, socket_timeout: float) -> None:
         try:
             pool = ConnectionPool.from_url(url)
+            _require_place(url, pool)
         except (ValueError, TypeError):
             raise NotServable(  # the parser's own words can hold a part of the password
                 "the model store's address cannot be read",
@@ -155,6 +156,15 @@ class StoreConnection:
         if _code(error) == "MISCONF":
             return StoreUnavailable(found, remedy="the server cannot save to its disk: make room there, then run again")
         return StoreRefused(found, remedy=_remedy(error))
+
+
+def _require_place(url: str, pool: ConnectionPool) -> None:
+    """Raise ``ValueError`` for what the client would take silently or stumble over later: a database, a host."""
+    where = pool.connection_kwargs
+    str(where.get("host", "")).encode("idna")
+    database = urlsplit(url).path.strip("/")
+    if "path" not in where and database and not database.isdecimal():
+        raise ValueError(url)  # it would be number 0
 
 
 def call(client: Redis, *words: bytes | str | float) -> Any:

@@ -106,7 +106,7 @@ def test_a_server_that_answers_slowly_for_long_is_given_up(embedded: EmbeddedSto
         assert store.read([wanted[0].key], as_of=DAY, generation=1) is None, "it is not complete"
 
 
-@pytest.mark.parametrize("address", ["http://host", "redis://host:port"])
+@pytest.mark.parametrize("address", ["http://host", "redis://host:port", "redis://a..b:6379", "redis://host/cards"])
 def test_an_address_that_is_none_is_no_absence(address: str, tmp_path: Path) -> None:
     home = home_in(tmp_path)
     store = provider(address)
