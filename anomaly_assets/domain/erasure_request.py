@@ -41,7 +41,7 @@ class ErasureRequest:
     def require_unnamed(self, gone: Forgotten) -> None:
         """Raise ``SettingsError`` when a text names what is to be forgotten: nothing takes it out again."""
         for name, text in self.as_json().items():
-            if gone.named_in(text):
+            if gone.named_in_any_case(text):
                 raise SettingsError(
                     f"the {name!r} of the erasure names the wallet or one of its transactions",
                     expected="a text without their ids: it stays in the record and in the publication log, for good",

@@ -24,7 +24,7 @@ class Forgotten:
     """
 
     def __init__(self, ids: Iterable[str], *, also: Callable[[str], bool] = lambda _: False) -> None:
-        everything = set(ids)
+        everything = self._ids = set(ids)
         self._also = cache(also)
         self._simple = {text for text in everything if _SIMPLE.fullmatch(text)}
         self._others = [re.compile(rf"(?<!\w){re.escape(text)}(?!\w)") for text in sorted(everything - self._simple)]
@@ -38,6 +38,11 @@ class Forgotten:
         if not self._simple.isdisjoint(words) or any(other.search(text) for other in self._others):
             return True
         return any(map(self._also, words))
+
+    def named_in_any_case(self, text: str) -> bool:
+        """The same where capital and small letters are alike, as they are to people; not for ids known by a digest."""
+        folded = Forgotten({each.casefold() for each in self._ids})
+        return self.named_in(text) or folded.named_in(text.casefold())
 
     def without(self, text: str) -> str:
         """The text without the lines that name one of them."""
