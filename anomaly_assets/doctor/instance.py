@@ -201,7 +201,7 @@ def _no_daemon(deployment: Deployment, found: str) -> Finding:
 
 def _is_silent(deployment: Deployment, run: RecordedRun) -> bool:
     beat = deployment.home.heartbeats.last(run.run_id)
-    heard = run.created if beat is None else datetime.fromtimestamp(beat / 1e9, UTC)
+    heard = (run.started or run.created) if beat is None else datetime.fromtimestamp(beat / 1e9, UTC)
     return deployment.now - heard > SILENT_RUN
 
 

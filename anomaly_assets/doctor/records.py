@@ -38,7 +38,7 @@ class RecordedRun:
     Parameters
     ----------
     day : its partition; None when it has none
-    created, ended : zone-aware; ``ended`` is None while it goes on
+    created, started, ended : zone-aware; None before it started, and while it goes on
     """
 
     run_id: str
@@ -46,6 +46,7 @@ class RecordedRun:
     status: DagsterRunStatus
     day: str | None
     created: datetime
+    started: datetime | None
     ended: datetime | None
 
 
@@ -132,7 +133,8 @@ class Records:
 
 
 _COLUMNS = tuple(
-    RunsTable.c[name] for name in ("run_id", "pipeline_name", "status", "partition", "create_timestamp", "end_time")
+    RunsTable.c[name]
+    for name in ("run_id", "pipeline_name", "status", "partition", "create_timestamp", "start_time", "end_time")
 )
 
 
@@ -151,6 +153,7 @@ def _files(folder: Path) -> dict[str, Path]:
 
 
 def _run(row: Any) -> RecordedRun:
-    ended = None if row.end_time is None else datetime.fromtimestamp(row.end_time, UTC)
+    started, ended = (at and datetime.fromtimestamp(at, UTC) for at in (row.start_time, row.end_time))
     created = row.create_timestamp.replace(tzinfo=UTC)
-    return RecordedRun(row.run_id, row.pipeline_name, DagsterRunStatus(row.status), row.partition, created, ended)
+    status = DagsterRunStatus(row.status)
+    return RecordedRun(row.run_id, row.pipeline_name, status, row.partition, created, started, ended)

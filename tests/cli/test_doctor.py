@@ -3,9 +3,11 @@
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -619,6 +621,19 @@ def test_runs_that_hang_are_a_warning_and_fail_when_they_hold_every_place(well: 
         assert found_at(well, late)["hanging runs"].level is Level.OK
     recorded(well, NIGHTLY, dg.DagsterRunStatus.CANCELING)
     assert found_at(well, late)["hanging runs"].level is Level.FAILED
+
+
+def test_a_run_that_waited_for_long_and_has_just_started_does_not_hang(well: Shell) -> None:
+    """It is not heard of before its first step."""
+    now = datetime.now(UTC)
+    run_id = recorded(well, NIGHTLY, dg.DagsterRunStatus.STARTED)
+    with closing(sqlite3.connect(well.home / "dagster" / "history" / "runs.db")) as runs, runs:
+        runs.execute(
+            "UPDATE runs SET create_timestamp = ?, start_time = ? WHERE run_id = ?",
+            ("2024-01-01 00:00:00.000000", now.timestamp(), run_id),
+        )
+    assert found_at(well, now)["hanging runs"].level is Level.OK
+    assert found_at(well, now + timedelta(minutes=10))["hanging runs"].level is Level.WARNING
 
 
 def test_runs_that_wait_for_long_are_a_warning(well: Shell) -> None:
