@@ -32,7 +32,7 @@ def models_served(deployment: Deployment) -> Iterator[Finding]:
     """Whether the store answers, what is wrong with it, and whether it serves the newest trained day."""
     home, provider = deployment.home, _patient(deployment.settings)
     for waiting in home.store_pending.sentences():
-        yield warning(f"the store is behind: {waiting}", remedy=f"{_PUBLISH}; the next run does so, too")
+        yield warning(f"the model store is behind: {waiting}", remedy=f"{_PUBLISH}; the next run does so, too")
     address = provider.running(home)
     if address is None:
         newest = newest_sealed(home.lake, MODELS)
