@@ -92,7 +92,7 @@ class StorePending:
         unserved, erased = self.models(), self.erasures()
         return [
             *([unserved.sentence] if unserved else []),
-            *([f"{len(erased)} erased wallets are to be taken out of it yet"] if erased else []),
+            *([f"erased wallets that are to be taken out of it yet: {len(erased):,}"] if erased else []),
         ]
 
 

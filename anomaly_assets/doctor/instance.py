@@ -153,7 +153,7 @@ def hanging_runs(deployment: Deployment) -> Iterator[Finding]:
     places = deployment.settings.max_concurrent_runs
     level = failed if len(silent) >= places else warning
     yield level(
-        f"{len(silent)} runs hang, which hold places in the queue: {_named(silent)}",
+        f"runs that hang, each in a place of the queue: {len(silent)}, {_named(silent)}",
         expected=f"runs that give a sign every ten seconds; {places} may go on at once",
         remedy=f"the sensor dead_runs ends them once the daemon runs: {_START}",
     )

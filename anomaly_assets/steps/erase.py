@@ -31,7 +31,7 @@ from anomaly_assets.adapters.partition_files import role_of
 from anomaly_assets.adapters.publication_log import ERASURE
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.erasure_request import ErasureRequest
-from anomaly_assets.domain.errors import NotSealed, StoreRefused, StoreUnavailable
+from anomaly_assets.domain.errors import Busy, HomeMismatch, NotSealed, StoreRefused, StoreUnavailable
 from anomaly_assets.domain.forgetting import Forgotten
 from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.steps.publish_models import forget_erased
@@ -267,6 +267,6 @@ def _erase_from_store(run: Run, store: StoreProvider) -> tuple[int, str]:
             # nobody publishes meanwhile
             with run.writing(home.lake, MODELS, published.as_of) if published else nullcontext():
                 return forget_erased(home, server), ""
-    except (StoreUnavailable, StoreRefused) as error:
+    except (StoreUnavailable, StoreRefused, HomeMismatch, Busy) as error:  # Dagster's records are reached all the same
         run.say(f"NOT ERASED from the model store yet: {error.found}. {WAITS}")
         return 0, error.found

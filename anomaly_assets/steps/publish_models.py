@@ -146,7 +146,7 @@ def make_up(run: Run, store: StoreProvider) -> None:
             return
         at_once = replace(run, lock_timeout_seconds=0.0)
         told = served_or_told(run, store, seal, lambda: publish_again(at_once, store)[1])
-        run.say(f"the store did not serve the models of {newest}, the newest trained day; now they are {told}")
+        run.say(f"the store did not serve the models of {newest}, the newest trained day: {told}")
     except Busy:
         run.say(f"another run holds {newest}, the newest trained day, and serves it")
     except (CorruptFile, NotSealed) as error:  # of another day than the run's

@@ -178,7 +178,7 @@ def test_operations_show_what_the_model_store_is_still_to_be_told(home: Home, sh
     home.store_pending.keep_erasure("a" * 64)
     told = text_of(show("operations", home, from_=str(DAYS[0]), to=str(DAYS[-1])))
     assert "could not be served" in told
-    assert "1 erased wallets are to be taken out of it yet" in told
+    assert "erased wallets that are to be taken out of it yet: 1" in told
     assert "anomaly-assets store publish" in told
 
 

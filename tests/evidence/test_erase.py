@@ -20,9 +20,11 @@ import pyarrow.parquet as pq
 import pytest
 from cli.conftest import ASKED, Shell, empty_folder
 from dashboard.conftest import APP
+from redis import Redis
 from streamlit.testing.v1 import AppTest
 
 from anomaly_assets.adapters.compute import Compute
+from anomaly_assets.adapters.embedded_store import EmbeddedStore
 from anomaly_assets.adapters.failpoints import armed
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.store_provider import StoreProvider
@@ -610,9 +612,29 @@ def test_an_erasure_while_the_store_is_away_is_ended_by_the_next_publication(pro
         assert (listed.returncode, states) == (1, ["store waits"])
         assert "anomaly-assets store publish" in listed.stderr
         status = shell.run("store", "status", **away)
-        assert (status.returncode, "1 erased wallets are to be taken out" in status.stdout) == (3, True)
+        assert (status.returncode, "erased wallets that are to be taken out of it yet: 1" in status.stdout) == (3, True)
 
         assert shell.run_apart("store", "publish", **EVIDENCE).returncode == 0
         assert files_naming(shell.home, [before.wallet, *before.tx_ids]) == []
         assert shell.run("erasures", **EVIDENCE).returncode == 0
         assert shell.run("store", "status", **EVIDENCE).returncode == 0
+
+
+def test_an_erasure_reaches_dagster_s_records_though_the_store_is_another_home_s(proved: Path) -> None:
+    with empty_folder() as folder, empty_folder() as elsewhere:
+        shutil.copytree(proved / "home", folder / "home")
+        shell, before = Shell(folder), Before.of(Home(folder / "home"))
+        other = EmbeddedStore(elsewhere / "home" / "store", 64)
+        address = other.ensure_running()
+        try:
+            with Redis.from_url(address) as client:
+                client.set("models:home", "another")
+            done = shell.run_apart(
+                "erase", before.wallet, *ASKED, "--yes", "--json", **{**EVIDENCE, "REDIS_URL": address}
+            )
+        finally:
+            other.stop()
+        assert done.returncode == 1, done.stderr
+        told = json.loads(done.stdout)
+        assert told["dagster_records"] > 0
+        assert told["store_waits"]
