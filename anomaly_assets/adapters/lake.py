@@ -98,6 +98,14 @@ class Lake:
         names = [path.parent.name for path in (self.root / asset).glob(f"*/{SEAL_FILE}")]
         return sorted(day for name in names if (day := day_named(name)) is not None)
 
+    def is_sealed(self, asset: str, day: date) -> bool:
+        """Whether a partition has a seal file."""
+        return (self.folder(asset, day) / SEAL_FILE).exists()
+
+    def newest_day(self, asset: str) -> date | None:
+        """The newest day with a seal file; names of days are listed, and no more of them looked at than needed."""
+        return next((day for day in reversed(self.days_begun(asset)) if self.is_sealed(asset, day)), None)
+
     def days_begun(self, asset: str) -> list[date]:
         """Days with a folder, ascending: sealed ones, those a killed writer left, those a first writer holds now."""
         of_any_day = self.local_folder(asset, date.min).parent

@@ -17,7 +17,7 @@ from anomaly_assets.domain.verdicts import Severity, Verdict
 from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.home import HomeResource
 from anomaly_assets.steps.publish_scores import PUBLISHED
-from anomaly_assets.views.freshness import Freshness, newest_day, newest_published
+from anomaly_assets.views.freshness import Freshness, newest_published
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class Watched:
     def _newest(self) -> Mapping[str, Callable[[Home], date | None]]:
         table = self.table
         elsewhere = {} if table is None else {PUBLISHED: partial(newest_published, table=table)}
-        return {**{asset: partial(_newest_sealed, asset=asset) for asset in (RAW, SCORED)}, **elsewhere}
-
-
-def _newest_sealed(home: Home, asset: str) -> date | None:
-    return newest_day(home.lake, asset)
+        return {
+            RAW: lambda home: home.lake.newest_day(RAW),
+            SCORED: lambda home: home.lake.newest_day(SCORED),
+            **elsewhere,
+        }
 
 
 def due_day_checks(watched: Watched, names: DagsterNames) -> Iterator[dg.AssetChecksDefinition]:

@@ -9,7 +9,7 @@ from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.dashboard.shell import deployment
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.lineage import SCORED
-from anomaly_assets.views.freshness import Freshness, freshness, newest_day, newest_elsewhere
+from anomaly_assets.views.freshness import Freshness, freshness, newest_elsewhere
 from anomaly_assets.views.partitions import partition_states
 from anomaly_assets.views.store import StoreState, store_state
 
@@ -29,7 +29,7 @@ def scores_now() -> Freshness:
     """The newest scored day against the day that is due now."""
     deployed = deployment()
     settings = deployed.settings
-    return Freshness(newest_day(deployed.home.lake, SCORED), settings.due(datetime.now(UTC)), settings.first_day)
+    return Freshness(deployed.home.lake.newest_day(SCORED), settings.due(datetime.now(UTC)), settings.first_day)
 
 
 def newest_now() -> pa.Table:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from datetime import date
 
-from anomaly_assets.adapters.lake import SEAL_FILE, Lake
 from anomaly_assets.adapters.object_path import listed
 from anomaly_assets.doctor.deployment import Deployment
 from anomaly_assets.doctor.findings import Finding, failed, ok, warning
@@ -14,26 +13,15 @@ from anomaly_assets.evidence.stale import stale_partitions
 ASSETS = (RAW, WINDOW, MODELS, SCORED, METRICS)
 
 
-def newest_sealed(lake: Lake, asset: str) -> date | None:
-    """The newest day with a seal file; the names of days are listed, and no more of them looked at than needed."""
-    days = reversed(lake.days_begun(asset))
-    return next((day for day in days if is_sealed(lake, asset, day)), None)
-
-
-def is_sealed(lake: Lake, asset: str, day: date) -> bool:
-    """Whether a partition has a seal file."""
-    return (lake.folder(asset, day) / SEAL_FILE).exists()
-
-
 def due_day(deployment: Deployment) -> Iterator[Finding]:
     """Whether the day that is due is scored and published."""
     home, due = deployment.home, deployment.due
-    newest = newest_sealed(home.lake, SCORED)
+    newest = home.lake.newest_day(SCORED)
     scored = f"the newest scored day is {newest}" if newest else "no day is scored yet"
     behind = due.days_behind(newest, deployment.settings.first_day)
     if behind is None:
         yield ok(f"no day is due: {due.because}; {scored}")
-    elif behind == 0 and due.day and not is_sealed(home.lake, SCORED, due.day):
+    elif behind == 0 and due.day and not home.lake.is_sealed(SCORED, due.day):
         yield failed(
             f"{due.day} is due and not scored, though a later day is; {scored}",
             expected=f"scores of {due.day}: {due.because}",
@@ -76,7 +64,7 @@ def _delivered(deployment: Deployment, table: str) -> Finding:
 def newest_days(deployment: Deployment) -> Iterator[Finding]:
     """The newest day of each asset."""
     lake = deployment.home.lake
-    newest = {asset: newest_sealed(lake, asset) for asset in ASSETS}
+    newest = {asset: lake.newest_day(asset) for asset in ASSETS}
     yield ok(", ".join(f"{asset} {day or 'none'}" for asset, day in newest.items()))
     raw = newest[RAW]
     counts = lake.require(RAW, raw).counts if raw else {}

@@ -14,7 +14,7 @@ from anomaly_assets.adapters.lake import Lake
 from anomaly_assets.adapters.partition_files import digest_in_place
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.adapters.verification_log import verifications
-from anomaly_assets.doctor.days import ASSETS, is_sealed, named, newest_sealed
+from anomaly_assets.doctor.days import ASSETS, named
 from anomaly_assets.doctor.deployment import Deployment
 from anomaly_assets.doctor.findings import Finding, failed, failed_with, ok, warning
 from anomaly_assets.domain.errors import AnomalyAssetsError, CorruptFile, MissingFile
@@ -37,7 +37,7 @@ _LOG_NAMES_IT = "a line of the publication log for every seal"
 def newest_seals(deployment: Deployment) -> Iterator[Finding]:
     """Whether the seals and files of the newest scored day are there and whole, by their names and sizes."""
     lake = deployment.home.lake
-    newest = newest_sealed(lake, SCORED)
+    newest = lake.newest_day(SCORED)
     if newest is None:
         yield ok("no day is scored yet")
         return
@@ -59,7 +59,7 @@ def sampled_seals(deployment: Deployment) -> Iterator[Finding]:
 
 def newest_published_file(deployment: Deployment) -> Iterator[Finding]:
     """Whether the newest published file is the one that is sealed."""
-    newest = newest_sealed(deployment.home.lake, SCORED)
+    newest = deployment.home.lake.newest_day(SCORED)
     if newest is not None and (fault := _fault_of_published(deployment, newest, most_bytes=QUICKLY_DIGESTED)):
         yield failed_with(fault)
     elif newest is not None:
@@ -83,13 +83,32 @@ def sampled_published_files(deployment: Deployment) -> Iterator[Finding]:
     yield from _told(faults) if faults else [ok(f"{looked_at:,} published files are the sealed ones")]
 
 
+def archived_models(deployment: Deployment) -> Iterator[Finding]:
+    """Whether the models of the newest trained day lie in the archive: an empty store is filled from there."""
+    home = deployment.home
+    newest = home.lake.newest_day(MODELS)
+    if newest is None:
+        yield ok("no day is trained yet")
+        return
+    seal = home.lake.require(MODELS, newest)
+    wanted = set(home.lake.read(seal, "models", ["model_id"]).column("model_id").to_pylist())
+    if gone := wanted - home.models.ids(newest):
+        yield warning(
+            f"{len(gone):,} of {len(wanted):,} models of {newest} are not in the archive",
+            expected="the payload of each: the model store is filled from there when it came back empty",
+            remedy=f"materialize wallet_models for {newest} again, which fits them",
+        )
+    else:
+        yield ok(f"the {len(wanted):,} models of {newest} are in the archive")
+
+
 def tail_of_the_log(deployment: Deployment) -> Iterator[Finding]:
     """Whether the last line of the publication log is the one that was written."""
     home = deployment.home
     log = home.log
     if log.last() is not None:
         yield ok(f"its last line is whole; head {log.head()}")
-    elif any(newest_sealed(home.lake, asset) for asset in ASSETS):
+    elif any(home.lake.newest_day(asset) for asset in ASSETS):
         yield failed(
             f"{log.path.name} is {'empty' if log.path.exists() else 'gone'}, and there are days",
             expected="the record of every publication of this home",
@@ -168,7 +187,7 @@ def _gone(home: Home, scored: Iterable[date]) -> Iterator[Finding]:
     settings: dict[str, date] = {}
     for day in scored:
         for asset in (RAW, WINDOW, MODELS):
-            if not is_sealed(home.lake, asset, day):
+            if not home.lake.is_sealed(asset, day):
                 yield failed(
                     f"{asset} of {day} has no seal, though the day is scored",
                     expected="a seal of all that a scored day was made from",

@@ -25,6 +25,7 @@ FULL: Mapping[str, Sequence[Examination]] = {
     "evidence": [
         evidence.sampled_seals,
         evidence.sampled_published_files,
+        evidence.archived_models,
         evidence.tail_of_the_log,
         evidence.chain_of_the_log,
         evidence.erasures,

@@ -6,7 +6,6 @@ from datetime import date
 from pathlib import Path
 
 from anomaly_assets.adapters.sources.base import HasNewestDay, NewestDay, TransactionSource
-from anomaly_assets.doctor.days import newest_sealed
 from anomaly_assets.doctor.deployment import Deployment
 from anomaly_assets.doctor.findings import Finding, failed, ok, warning
 from anomaly_assets.domain.days import ONE_DAY
@@ -40,7 +39,7 @@ def newest_day(deployment: Deployment) -> Iterator[Finding]:
         return
     unread = f"; {found.unread} large files that changed since the last ingest were not read" if found.unread else ""
     told = f"{settings.source.kind}: its newest day is {found.day or 'none'}{unread}"
-    due, raw = deployment.due.day, newest_sealed(deployment.home.lake, RAW)
+    due, raw = deployment.due.day, deployment.home.lake.newest_day(RAW)
     if found.unread:
         yield ok(told)
     elif due and _is_before(found.day, due) and _is_before(raw, due):

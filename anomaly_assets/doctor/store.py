@@ -7,7 +7,6 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.model_store import ModelStore, Published
 from anomaly_assets.adapters.store_health import Severity, StoreHealth
 from anomaly_assets.adapters.store_provider import StoreProvider
-from anomaly_assets.doctor.days import newest_sealed
 from anomaly_assets.doctor.deployment import Deployment
 from anomaly_assets.doctor.findings import Finding, failed, ok, warning
 from anomaly_assets.domain.lineage import MODELS
@@ -35,7 +34,7 @@ def models_served(deployment: Deployment) -> Iterator[Finding]:
         yield warning(f"the model store is behind: {waiting}", remedy=f"{_PUBLISH}; the next run does so, too")
     address = provider.running(home)
     if address is None:
-        newest = newest_sealed(home.lake, MODELS)
+        newest = home.lake.newest_day(MODELS)
         models = f"the newest sealed models are of {newest}" if newest else "no models are sealed yet"
         yield warning(
             f"the embedded store does not run (or still loads); {models}",
@@ -69,7 +68,7 @@ def _judged(health: StoreHealth, which: str) -> Iterator[Finding]:
 
 
 def _served(home: Home, published: Published | None, *, is_own: bool) -> Finding:
-    newest = newest_sealed(home.lake, MODELS)
+    newest = home.lake.newest_day(MODELS)
     trained = home.lake.find(MODELS, newest) if newest else None
     if trained is None:
         return ok("no models are sealed yet, so none are served")

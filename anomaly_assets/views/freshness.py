@@ -93,7 +93,7 @@ def freshness(
     ----------
     elsewhere : newest days of what does not lie in the lake, by name
     """
-    newest = {asset: newest_day(lake, asset) for asset in (RAW, WINDOW, MODELS, SCORED, METRICS)} | dict(elsewhere)
+    newest = {asset: lake.newest_day(asset) for asset in (RAW, WINDOW, MODELS, SCORED, METRICS)} | dict(elsewhere)
     published = store.published
     found = {what: Freshness(day, due, first_day) for what, day in newest.items()}
     rows = [(what, each.newest, each.days_behind, _state(each)) for what, each in found.items()]
@@ -104,11 +104,6 @@ def freshness(
     else:
         rows.append((SERVED, None, None, store.found))
     return pa.Table.from_pylist([dict(zip(_SCHEMA.names, row, strict=True)) for row in rows], _SCHEMA)
-
-
-def newest_day(lake: Lake, asset: str) -> date | None:
-    """The newest sealed day of an asset."""
-    return max(lake.days(asset), default=None)
 
 
 def newest_published(home: Home, table: str) -> date | None:

@@ -481,10 +481,18 @@ def test_what_waits_for_a_server_is_told_until_it_is_there(well: Shell, how: tup
     pending.keep_erasure("0123456789abcdef")
     told = warnings(well, *how)["store: models served"]
     assert f"the models of {LAST}" in told
-    assert "1 erased wallet" in told
+    assert "erased wallets that are to be taken out of it yet: 1" in told
     assert "anomaly-assets store publish" in told
     assert well.run("store", "publish", REDIS_URL=server).returncode == 0
     assert well.run("doctor", *how, REDIS_URL=server).returncode == 0
+
+
+def test_an_archive_that_is_lost_is_a_warning(well: Shell) -> None:
+    assert "are in the archive" in lines(well.findings(), "ok")["evidence: archived models"]
+    shutil.rmtree(well.home / "models")
+    told = warnings(well)["evidence: archived models"]
+    assert f"of {LAST} are not in the archive" in told
+    assert f"materialize wallet_models for {LAST} again" in told
 
 
 def test_a_wrong_password_has_failed_and_is_not_told(well: Shell, server: str) -> None:
