@@ -57,8 +57,9 @@ screenshots: dev ## drive the dashboard and Dagster's pages in a real browser; p
 pictures: dev ## take the pictures of README and docs again, over the home of the demo
 	PYTHONPATH=tests $(BIN)/python -m browser.docs_pictures
 
-drive: dev ## a week as people operate Dagster: dead host, outages, correction, move, erasure (ten minutes, PostgreSQL)
+drive: dev ## two weeks as people operate Dagster: dead host, outages, full disk, erasure (twenty minutes, PostgreSQL, root)
 	PYTHONPATH=tests $(BIN)/python -m e2e.operated_week
+	PYTHONPATH=tests $(BIN)/python -m e2e.unwell_week
 
 quality: dev ## what the detectors find, on the third-party transactions and on planted anomalies
 	$(BIN)/python benchmarks/planted_anomalies.py
