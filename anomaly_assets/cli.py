@@ -42,6 +42,7 @@ from anomaly_assets.loading import look_seldom
 from anomaly_assets.settings import Settings
 
 DEMO_DAYS, DEMO_SCORED_DAYS, DEMO_FLAGS = 187, 7, 3
+SQLITE_IS_FULL = "database or disk is full"
 GOES_ON = "interrupted; what is done stays, and the same command goes on from there"
 
 
@@ -70,10 +71,10 @@ class Commands(click.Group):
         except Exception as error:  # noqa: BLE001 - Python itself would end with 1, which says that something was found
             if isinstance(error, BrokenPipeError) and _nobody_reads():
                 raise click.exceptions.Exit(int(ExitCode.INTERRUPTED)) from None
-            is_known = isinstance(error, AnomalyAssetsError | OSError | BrokenExecutor)
+            is_known = isinstance(error, AnomalyAssetsError | OSError | BrokenExecutor) or SQLITE_IS_FULL in str(error)
             if ctx.params.get("debug") or not is_known:
                 traceback.print_exc()
-            text, code = str(error) if isinstance(error, AnomalyAssetsError) else _named(error), code_of(error)
+            text, code = _told(error), code_of(error)
         err.print(Text(f"error: {text}", style="red"))
         raise click.exceptions.Exit(int(code)) from None
 
@@ -96,6 +97,14 @@ def _nobody_reads() -> bool:
     if gone:  # Python itself would fail over what it has not printed yet
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return gone
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, AnomalyAssetsError):
+        return str(error)
+    if SQLITE_IS_FULL in str(error):  # nothing but SQLAlchemy's errors wrap it
+        return "the disk is full: Dagster's records cannot be written; free some space, and call the same command again"
+    return _named(error)
 
 
 def _named(error: Exception) -> str:

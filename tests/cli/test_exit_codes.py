@@ -2,9 +2,11 @@
 
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -162,6 +164,20 @@ def test_an_error_that_nobody_expected_is_a_failure_and_no_finding() -> None:
 
     done = CliRunner().invoke(Commands("tool", [faulty]), ["faulty"])
     assert (done.exit_code, "ZeroDivisionError" in done.stderr, "Traceback" in done.stderr) == (70, True, True)
+
+
+def test_a_disk_that_is_full_under_dagster_s_records_is_a_sentence() -> None:
+    @click.command()
+    def full() -> None:
+        with closing(sqlite3.connect(":memory:")) as records:
+            records.execute("PRAGMA max_page_count = 3")
+            records.execute("CREATE TABLE events (body TEXT)")
+            records.execute("INSERT INTO events VALUES (?)", ["x" * 100_000])
+
+    done = CliRunner().invoke(Commands("tool", [full]), ["full"])
+    assert (done.exit_code, "Traceback" in done.stderr) == (70, False)
+    assert "the disk is full" in done.stderr
+    assert "free some space" in done.stderr
 
 
 @pytest.mark.parametrize("words", [("report",), ("report", "--json"), ("stale", "--json")], ids=" ".join)
