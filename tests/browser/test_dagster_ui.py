@@ -18,7 +18,19 @@ from browser.conftest import Shoot
 from browser.dagster_ui import SCORED, TO_SCORE, RunningUi
 from browser.docs_pictures import PICTURES, take
 from browser.hostile_flags import HOSTILE, flags, given_to_the_command
-from browser.pages import GROUPS, LINEAGE, TOAST, entry, go, launch_backfill, open_day, opened, see_it_done, visible
+from browser.pages import (
+    BACKFILL_MILLISECONDS,
+    GROUPS,
+    LINEAGE,
+    TOAST,
+    entry,
+    go,
+    launch_backfill,
+    open_day,
+    opened,
+    see_it_done,
+    visible,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -251,7 +263,8 @@ def test_the_page_of_an_asset_teaches_what_it_is_leads_to_its_code_and_plots_its
 def test_checks_passed_and_keep_their_result_for_each_day(ui: RunningUi, page: Page, shoot: Shoot, asset: str) -> None:
     go(page, ui.url, f"/assets/{asset}?view=checks&checkDetail={CHECKS[asset][0]}", f"Assets | {asset}")
     expect(page.get_by_text(f"Checks ({len(CHECKS[asset]) + (asset in BY_THE_CLOCK)})")).to_be_visible()
-    expect(page.get_by_text("Succeeded", exact=True)).to_have_count(len(CHECKS[asset]) + BY_THE_CLOCK.get(asset, 0))
+    n_succeeded = len(CHECKS[asset]) + BY_THE_CLOCK.get(asset, 0)  # once the backfill is done
+    expect(page.get_by_text("Succeeded", exact=True)).to_have_count(n_succeeded, timeout=BACKFILL_MILLISECONDS)
     expect(page.get_by_text("This is a blocking asset check.")).to_be_visible()
     for heading in ("Why:", "When it fails:"):
         expect(page.get_by_text(heading, exact=True)).to_be_visible()
@@ -322,7 +335,7 @@ def test_the_lineage_page_shows_five_assets_in_two_groups(ui: RunningUi, page: P
     for asset, checks in CHECKS.items():
         node = page.locator("foreignObject").filter(has=visible(page.get_by_text(asset, exact=True)))
         passed, of = len(checks) + BY_THE_CLOCK.get(asset, 0), len(checks) + (asset in BY_THE_CLOCK)
-        expect(node.get_by_text(f"{passed} / {of} Passed")).to_be_visible()
+        expect(node.get_by_text(f"{passed} / {of} Passed")).to_be_visible(timeout=BACKFILL_MILLISECONDS)
     shoot(page, "lineage")
 
 

@@ -7,6 +7,8 @@ process (how it ends, what it imports, what a terminal sees) and one of each com
 import hashlib
 import json
 import os
+import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -86,6 +88,23 @@ class Shell:
     def json_apart(self, *arguments: str, **environment: str) -> Any:
         """What the installed command prints for programs."""
         return _printed(self.run_apart(*arguments, "--json", **environment))
+
+    def at_terminal(self, *arguments: str, **environment: str) -> str:
+        """What the installed command shows at a terminal of 80 columns."""
+        master, slave = pty.openpty()
+        command = [str(Path(sys.executable).with_name("anomaly-assets")), *arguments]
+        told = {**self.environment(), "COLUMNS": "80", "TERM": "xterm", **environment}
+        with subprocess.Popen(command, cwd=self.folder, env=told, stdout=slave, stderr=subprocess.DEVNULL):
+            os.close(slave)
+            shown = b""
+            try:
+                while chunk := os.read(master, 65536):
+                    shown += chunk
+            except OSError:  # Linux: the other end is closed
+                pass
+            finally:
+                os.close(master)
+        return re.sub(r"\x1b\[[0-9;]*m", "", shown.decode())  # without colours
 
     def findings(self, *arguments: str, **environment: str) -> list[dict[str, str]]:
         """What the doctor finds, however it ends."""

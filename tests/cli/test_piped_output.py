@@ -1,11 +1,6 @@
 """What is piped is whole: no line is wrapped and no cell cut, however narrow the terminal was or long the ids are."""
 
-import os
-import pty
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,19 +67,6 @@ def test_a_line_is_a_line(long_ids: Shell, name: str) -> None:
 
 def test_at_a_terminal_it_is_wrapped_to_its_width(long_ids: Shell) -> None:
     """What a terminal of 80 columns shows has no line that is longer."""
-    master, slave = pty.openpty()
-    command = [str(Path(sys.executable).with_name("anomaly-assets")), "verify", TX_ID]
-    environment = {**os.environ, "COLUMNS": "80", "TERM": "xterm"}
-    with subprocess.Popen(command, cwd=long_ids.folder, env=environment, stdout=slave, stderr=subprocess.DEVNULL):
-        os.close(slave)
-        shown = b""
-        try:
-            while chunk := os.read(master, 65536):
-                shown += chunk
-        except OSError:  # Linux: the other end is closed
-            pass
-        finally:
-            os.close(master)
-    text = shown.decode()
+    text = long_ids.at_terminal("verify", TX_ID)
     assert "proven" in text
     assert TX_ID not in text

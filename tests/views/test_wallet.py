@@ -8,6 +8,7 @@ from evidence.conftest import DAYS
 
 from anomaly_assets.adapters import partition_files
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.domain.detectors import in_order
 from anomaly_assets.domain.detectors.statistical import StatisticalDetector
 from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.lineage import MODELS, SCORED, WINDOW
@@ -75,6 +76,12 @@ def test_a_search_finds_wallets_by_a_part_of_their_id_those_with_most_rows_first
     assert views.wallets_matching(home, "(", 3) == []
 
 
+def in_order_of_publication(models: pa.Table) -> list[str]:
+    """Ids of the models of one wallet."""
+    ids = dict(zip(models.column("detector").to_pylist(), models.column("model_id").to_pylist(), strict=True))
+    return [ids[name] for name in in_order(ids)]
+
+
 def test_models_and_what_they_let_pass_are_those_that_explain_a_flag(home: Home) -> None:
     wallet, digests = busiest(home), Digests(home)
     row = next(row for row in digests.read("flags", DAYS).to_pylist() if row["WALLET_ID"] == wallet)
@@ -84,7 +91,7 @@ def test_models_and_what_they_let_pass_are_those_that_explain_a_flag(home: Home)
     seal = home.lake.require(MODELS, row["day"])
     table = home.lake.read(seal, "models")
     own = table.filter(pc.equal(table.column("wallet_id"), wallet))
-    assert [each.model_id for each in listed] == own.sort_by("detector").column("model_id").to_pylist()
+    assert [each.model_id for each in listed] == in_order_of_publication(own)
     known = views.payloads(home, listed)
     normal = views.normal_over_time(home, listed, lambda _: case.detectors, explained.hour)
     assert [each.bands for each in normal] == [explained.normal]
