@@ -7,6 +7,8 @@ import streamlit as st
 
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.dashboard.shell import deployment
+from anomaly_assets.doctor.examine import examine
+from anomaly_assets.doctor.findings import Finding, Level
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.lineage import SCORED
 from anomaly_assets.views.freshness import Freshness, freshness, newest_elsewhere
@@ -38,6 +40,14 @@ def newest_now() -> pa.Table:
     settings, home = deployed.settings, deployed.home
     elsewhere = newest_elsewhere(home, settings.published_scores.table)
     return freshness(home.lake, store_now(), due, settings.first_day, elsewhere=elsewhere)
+
+
+@st.cache_resource(ttl=DAYS_SECONDS, show_spinner="examining the deployment")
+def findings_now() -> list[Finding]:
+    """What the probe of doctor finds that is not in order now."""
+    deployed = deployment()
+    found = examine(deployed.settings, lambda: deployed.home, now=datetime.now(UTC), quick=True)
+    return [each for each in found if each.level is not Level.OK]
 
 
 @st.cache_resource(ttl=DAYS_SECONDS, show_spinner="looking at the seals of these days")

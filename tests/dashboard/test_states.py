@@ -173,6 +173,13 @@ def test_a_day_that_is_due_and_missing_is_the_first_thing_that_every_screen_says
     assert next(each.value for each in everything.metric if each.label == "Missing") != "0"
 
 
+def test_the_operations_page_says_what_doctor_finds_wrong_with_files(shown: Shown, home: Home) -> None:
+    home.published_path(DAYS[-1]).write_bytes(b"changed")
+    told = shown(home, page="operations").error[0].value
+    name = home.published_path(DAYS[-1]).name
+    assert told.startswith(plain(f"evidence: {name}, the published file of {DAYS[-1]}, has 7 bytes"))
+
+
 def test_where_no_day_is_due_no_screen_says_fresh_or_behind(shown: Shown, home: Home) -> None:
     test = shown(home)
     assert not test.error

@@ -247,7 +247,7 @@ def with_a_full_disk(place: Deployment, nights: list[date]) -> None:
     assert "disk is full" in printed or "No space left on device" in printed, printed
     assert "Traceback" not in printed, printed
     assert unscored not in place.scored()
-    place.shows("operations", "Operations", picture="full_disk_operations")
+    place.shows("operations", "Operations", "machine:", picture="full_disk_operations")
     filler.unlink()
     place.start()
     code, printed = place.code("verify", "--sample", "5")

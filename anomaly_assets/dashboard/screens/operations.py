@@ -8,10 +8,11 @@ from anomaly_assets.adapters.verification_log import read_log
 from anomaly_assets.dashboard.figures.operations import calendar, pass_rate_over_time, proofs_over_time, refused_rows
 from anomaly_assets.dashboard.figures.style import readable
 from anomaly_assets.dashboard.key_figures import KeyFigure, key_figures
-from anomaly_assets.dashboard.looks import days_now, scores_now, store_now
+from anomaly_assets.dashboard.looks import days_now, findings_now, scores_now, store_now
 from anomaly_assets.dashboard.shell import deployment, guarded, nothing, period, plain
 from anomaly_assets.dashboard.tables import day as day_column
 from anomaly_assets.dashboard.tables import listing, number, text
+from anomaly_assets.doctor.findings import Level
 from anomaly_assets.evidence.erasures import erasures_of
 from anomaly_assets.evidence.erasures import remedies as erasure_remedies
 from anomaly_assets.views.erasures import erasures_table
@@ -35,6 +36,8 @@ def show() -> None:
         )
     first, last = period(list(known))
     with guarded():  # what is wrong with one section hides no other
+        show_findings()
+    with guarded():
         show_days(first, last)
     with guarded():
         show_store()
@@ -44,6 +47,15 @@ def show() -> None:
         show_proofs()
     with guarded():
         show_erasures()
+
+
+def show_findings() -> None:
+    """What doctor finds wrong with source, files and disk: days and the store have sections of their own."""
+    for finding in findings_now():
+        if finding.topic not in {"days", "store"}:
+            told = f"{finding.topic}: {finding.found}" + (f". Expected: {finding.expected}" if finding.expected else "")
+            (st.error if finding.level is Level.FAILED else st.warning)(plain(told), icon=":material/stethoscope:")
+            st.caption(plain(f"What to do: {finding.remedy}."))
 
 
 def show_days(first: date, last: date) -> None:
