@@ -1,5 +1,7 @@
 """Which rates are usual: told by the scored days before. And when one is marked: where it lies outside its band."""
 
+import math
+
 import numpy as np
 
 USUAL_DAYS = 28
@@ -34,6 +36,8 @@ def place(value: float | None, band: Band | None) -> str | None:
     if value is None or band is None:
         return None
     low, high = band
+    if any(math.isclose(value, edge, rel_tol=1e-9, abs_tol=1e-12) for edge in band):
+        return WITHIN  # quantiles are interpolated: the last bits of an edge are chance
     return BELOW if value < low else ABOVE if value > high else WITHIN
 
 
