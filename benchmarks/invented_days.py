@@ -78,6 +78,8 @@ def fill(config: Path, n_rows: int, all_kept_from: date, day: date) -> date:
     scored_seal = _seal(home, SCORED, day, {"scored": scored}, inputs=inputs, **made)
     metrics = daily_metrics(day, scored, window, [each.name for each in detection.detectors()])
     _seal(home, METRICS, day, {"metrics": metrics}, inputs={"scored": scored_seal.revision}, **made)
+    entry = {"asset": SCORED, "day": day.isoformat(), "revision": scored_seal.revision, "seal": scored_seal.seal_id}
+    home.log.append(entry, run_id="invented", at=datetime(day.year, day.month, day.day, tzinfo=UTC))
     return day
 
 
