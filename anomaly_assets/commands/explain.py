@@ -65,7 +65,7 @@ def explain(
         if html and (isinstance(error, CorruptFile | Erased) or days_told_of(home, tx_id)):
             # what is erased or damaged has a page too, which says so
             _write_page(html, settings, tx_id, day, None, proving=proving)
-        if isinstance(error, Erased):
+        if isinstance(error, Erased) and not as_json:  # programs read what they always read
             print_erasures(home, tx_id)
         raise
     if png:

@@ -51,7 +51,7 @@ def trace(settings: Settings, tx_id: str, day: date | None, revision: str | None
     except NotSealed as error:
         what = "erased" if isinstance(error, Erased) else "missing"
         err.print(Text(f"{what}: {error}", style="yellow"), soft_wrap=True)
-        if isinstance(error, Erased):
+        if isinstance(error, Erased) and not as_json:  # programs read what they always read
             print_erasures(home, tx_id)
         raise click.exceptions.Exit(ExitCode.MISSING) from None
     if as_json:

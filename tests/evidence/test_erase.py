@@ -470,9 +470,9 @@ def test_everything_that_is_asked_of_an_erased_transaction_names_the_entry(
     said = (
         f"entry {line['sequence']} of the log, {line['at']}: asked by: a clerk; reason: a contract ended; ticket: T-1"
     )
-    for command, *how in (("trace",), ("explain",), ("trace", "--json"), ("explain", "--json")):
-        done = shell.run(command, before.tx_id, *how, **EVIDENCE)
-        assert (done.returncode, said in done.stderr, done.stdout) == (2, True, ""), (command, how)
+    for command in ("trace", "explain"):
+        done = shell.run(command, before.tx_id, **EVIDENCE)
+        assert (done.returncode, said in done.stderr) == (2, True), command
     for more in ((), ("--verify",)):
         path = shell.folder / "flag.html"
         shell.run("explain", before.tx_id, "--html", str(path), *more, **EVIDENCE)
