@@ -17,6 +17,8 @@ from typing import Any
 import click
 import dagster as dg
 import yaml
+from cli.conftest import ASKED
+from e2e.place import SETTINGS as COMMON
 from e2e.place import Place, Receiver, free_port, holding, until
 from graph.invented import MIDDLING, deliver, extra, ordinary_day
 from postgres_server import NO_POSTGRES, postgres_server
@@ -24,19 +26,14 @@ from short_folders import short_base
 
 from anomaly_assets.adapters.failpoints import ENV as FAILPOINTS
 
-ASKED = ("--by", "a clerk", "--reason", "a contract ended", "--ticket", "T-1")
 WINDOW, NIGHTS = 4, 8
-SETTINGS = """
-home: home
-first_day: {first}
-window: {{days: {window}}}
-statistical: {{min_transactions: 6}}
-isolation_forest: {{min_transactions: 20, n_estimators: 8, max_samples: 64}}
-source: {{kind: files, files: {{path: deliveries}}}}
+SETTINGS = (
+    COMMON
+    + """
 nightly: {{cron: "* * * * *", late_days: 1, watched_days: 1, missing_day_wait_seconds: 5}}
-alerts: {{webhook: "http://127.0.0.1:{receiver}/"}}
 max_concurrent_runs: 2
 """
+)
 ASSETS = ["raw_transactions", "training_window", "wallet_models", "scored_transactions", "anomaly_metrics"]
 LAUNCH = """
 mutation($params: LaunchBackfillParams!) {

@@ -18,6 +18,16 @@ import click
 import dagster as dg
 import requests
 
+SETTINGS = """
+home: home
+first_day: {first}
+window: {{days: {window}}}
+statistical: {{min_transactions: 6}}
+isolation_forest: {{min_transactions: 20, n_estimators: 8, max_samples: 64}}
+source: {{kind: files, files: {{path: deliveries}}}}
+alerts: {{webhook: "http://127.0.0.1:{receiver}/"}}
+"""
+"""Of days that take a second."""
 HASH_SEED = "2"
 """One under which Dagster leaves the scores over a corrected day out of its backfill (tests/graph/walks.py)."""
 BIN = Path(sys.executable).parent

