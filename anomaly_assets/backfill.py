@@ -15,10 +15,10 @@ from anomaly_assets.dagster_runs import DagsterRuns, RunResult, unheard
 from anomaly_assets.domain.days import ONE_DAY, DayRange, require_finished, trailing_window
 from anomaly_assets.domain.errors import CorruptFile, NeedsRelease, NotSealed, SettingsError
 from anomaly_assets.domain.identity import file_digest
-from anomaly_assets.domain.lineage import RAW
+from anomaly_assets.domain.lineage import DAILY_ASSETS, RAW
 from anomaly_assets.domain.training import warm_up
 from anomaly_assets.evidence.lineage import Lineage
-from anomaly_assets.evidence.stale import ASSETS, stale_of_day
+from anomaly_assets.evidence.stale import stale_of_day
 from anomaly_assets.jobs import DETECT, INGEST
 from anomaly_assets.settings import Settings
 from anomaly_assets.steps.publish_models import make_up
@@ -95,7 +95,7 @@ def missing_raw_days(home: Home, settings: Settings, days: DayRange) -> list[dat
 def is_up_to_date(home: Home, settings: Settings, day: date) -> bool:
     """Whether the day's scores follow from what is current now, under these settings, and all its files are whole."""
     lake, lineage = home.lake, Lineage(home.lake, settings.detection.settings_id)
-    current = [lineage.current(asset, day).seal for asset in (RAW, *ASSETS)]
+    current = [lineage.current(asset, day).seal for asset in DAILY_ASSETS]
     seals = [seal for seal in current if seal is not None]
     if len(seals) < len(current) or stale_of_day(lineage, day):
         return False

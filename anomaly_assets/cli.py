@@ -130,7 +130,7 @@ def main(debug: bool) -> None:  # noqa: ARG001 - read from the context
 @as_json
 def demo(settings: Settings, as_json: bool) -> None:
     """Ingest 187 synthetic days, score the last 7 through Dagster, show what was found."""
-    if settings.source.kind != "synthetic":
+    if not settings.source.is_invented:
         raise click.UsageError("demo shows the synthetic source; use backfill for the configured one")
     end = settings.first_day + timedelta(days=DEMO_DAYS)
     if end > datetime.now(UTC).date():

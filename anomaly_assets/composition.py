@@ -22,7 +22,8 @@ from anomaly_assets.checks.score_bounds import anomaly_rate_within_bounds_check,
 from anomaly_assets.checks.scores_follow import scores_follow_from_current_days_check
 from anomaly_assets.dagster_names import DagsterNames
 from anomaly_assets.domain.lineage import MODELS, SCORED
-from anomaly_assets.jobs import AssetJob, build_jobs, serve_models_job
+from anomaly_assets.jobs import AssetJob, build_jobs
+from anomaly_assets.models_serving import serve_models_job
 from anomaly_assets.partitions import daily_partitions, trailing_window_mapping
 from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.detection import BoundsResource, DetectionResource
@@ -50,7 +51,7 @@ def build_definitions(settings: Settings, *, runs_at_once: int | None = None) ->
     days, publishes, names = graph.days, graph.publishes, graph.names
     models, scored = names.key(MODELS), names.key(SCORED)
     ingest, detect, nightly = build_jobs(names, publishes=publishes)
-    real = settings.source.kind != "synthetic"
+    real = not settings.source.is_invented
     watched = Watched(settings.due, settings.first_day, settings.published_scores.table)
     return dg.Definitions(
         assets=with_code_references(

@@ -21,7 +21,6 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.locks import exclusive
 from anomaly_assets.adapters.model_store import ModelStore
 from anomaly_assets.adapters.store_provider import StoreProvider
-from anomaly_assets.assets.graph import ORDER
 from anomaly_assets.assets.publishing import evaluation_of, newest_materialization
 from anomaly_assets.backfill import Progress
 from anomaly_assets.checks import published_models_match
@@ -33,7 +32,7 @@ from anomaly_assets.dagster_provenance import Recorded, version_tags
 from anomaly_assets.dagster_runs import unheard
 from anomaly_assets.dagster_server import answered
 from anomaly_assets.domain.errors import AnomalyAssetsError, StoreRefused, StoreUnavailable
-from anomaly_assets.domain.lineage import MODELS, SCORED, Edge
+from anomaly_assets.domain.lineage import DAILY_ASSETS, MODELS, SCORED, Edge
 from anomaly_assets.evidence.commits import Commits
 from anomaly_assets.evidence.lineage import Lineage
 from anomaly_assets.resources.home import home_tag
@@ -104,7 +103,7 @@ class _Restoring:
         self._deployment = Deployment(settings, home, Tables(home), graph, instance, server, lineage, commits)
         self._names = graph.names
         self._table = settings.published_scores.table
-        self._assets = [*ORDER, *([PUBLISHED] if self._table else [])]
+        self._assets = [*DAILY_ASSETS, *([PUBLISHED] if self._table else [])]
         self._graph = build_definitions(settings).resolve_asset_graph()
         self._recorded = Recorded(instance, self._assets, self._names)
         self._instance, self._now, self._done = instance, now, Restored()
@@ -136,7 +135,7 @@ class _Restoring:
         What was changed lies behind what was made from it in the log, and so does its event: Dagster sees the change.
         """
         lake, lineage = self._deployment.home.lake, self._deployment.lineage
-        for asset in ORDER:
+        for asset in DAILY_ASSETS:
             found = []
             for day in lake.days(asset):
                 current = lineage.current(asset, day)

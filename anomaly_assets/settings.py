@@ -107,6 +107,11 @@ class SourceSettings(Section):
     snowflake: SnowflakeTableSettings = SnowflakeTableSettings()
 
     @property
+    def is_invented(self) -> bool:
+        """Whether the source invents any day when it is asked, so that nights bring nothing by themselves."""
+        return self.kind == "synthetic"
+
+    @property
     def time_zone(self) -> str:
         """IANA zone of times that carry none."""
         zones = {"files": self.files.time_zone, "snowflake": self.snowflake.time_zone}
@@ -428,11 +433,10 @@ class Settings(Section):
         """
         from anomaly_assets.domain.due_days import due_day  # noqa: PLC0415  few commands ask
 
-        real = self.source.kind != "synthetic"
         return due_day(
             now,
             first_day=self.first_day,
-            cron=self.nights if real else None,
+            cron=None if self.source.is_invented else self.nights,
             due_after=timedelta(hours=self.nightly.due_after_hours),
             complete_until=self.source.complete_until,
         )

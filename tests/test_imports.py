@@ -24,7 +24,7 @@ LAYERS = [
     {"reports"},
     {"dagster_names", "resources"},
     {"assets", "checks"},
-    {"jobs", "schedules", "sensors", "settings_comparison"},
+    {"jobs", "schedules", "sensors", "models_serving", "settings_comparison"},
     {"composition"},
     {"code_location"},
     {"definitions"},

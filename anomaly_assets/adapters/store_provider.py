@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
 from anomaly_assets.adapters.embedded_store import EmbeddedStore
@@ -63,6 +63,10 @@ class StoreProvider:
             return self.url
         status = self.embedded(home).status()
         return f"unix://{quote(str(status.socket))}" if status.running and not status.loading else None
+
+    def for_a_look(self, seconds: float) -> "StoreProvider":
+        """The same store for who only looks: waits no longer for an answer, and tells nobody that it was away."""
+        return replace(self, socket_timeout=min(self.socket_timeout, seconds), absence=Absence())
 
     @contextmanager
     def open(self, home: Home, address: str | None = None) -> Iterator[ModelStore]:

@@ -10,12 +10,11 @@ import dagster as dg
 
 from anomaly_assets.assets.publishing import RETRY
 from anomaly_assets.dagster_names import DagsterNames
-from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
+from anomaly_assets.domain.lineage import DAILY_ASSETS, METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.page_links import operations_page, partition_page, period_page
 from anomaly_assets.steps.publish_scores import PUBLISHED
 
 INGEST, DETECTION = "ingest", "detection"
-ORDER = (RAW, WINDOW, MODELS, SCORED, METRICS)
 TAGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         RAW: {"stage": "ingest", "one_row_is": "transaction", "names_wallets": "yes"},
@@ -78,7 +77,7 @@ class Graph:
 
     def links(self, asset: str, day: date) -> dict[str, dg.UrlMetadataValue]:
         """Links to the dashboard, and to the same day of the other assets."""
-        assets = [*ORDER, *([PUBLISHED] if self.publishes else [])]
+        assets = [*DAILY_ASSETS, *([PUBLISHED] if self.publishes else [])]
         return {
             **self._dashboard(asset, day),
             **{

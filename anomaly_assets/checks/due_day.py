@@ -11,13 +11,13 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.checks.partitioned import result_of
 from anomaly_assets.checks.texts import text_of
 from anomaly_assets.dagster_names import DagsterNames
-from anomaly_assets.domain.due_days import DUE_DAY_IS_THERE, Due
+from anomaly_assets.domain.due_days import DUE_DAY_IS_THERE, Due, Freshness
 from anomaly_assets.domain.lineage import RAW, SCORED
 from anomaly_assets.domain.verdicts import Severity, Verdict
 from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.home import HomeResource
 from anomaly_assets.steps.publish_scores import PUBLISHED
-from anomaly_assets.views.freshness import Freshness, newest_published
+from anomaly_assets.views.freshness import newest_published
 
 
 @dataclass(frozen=True)

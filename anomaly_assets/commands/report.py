@@ -20,8 +20,8 @@ from anomaly_assets.settings import Settings
 
 if TYPE_CHECKING:
     from anomaly_assets.domain.day_figures import Counts
+    from anomaly_assets.domain.due_days import Freshness
     from anomaly_assets.views.day_report import DayReport
-    from anomaly_assets.views.freshness import Freshness
 
 ORGANISATIONS_SHOWN, FLAGS_SHOWN = 10, 10
 _LONGEST_NAME, _DIGEST = 48, 16
@@ -42,9 +42,9 @@ def report(settings: Settings, day: date | None, flags: int, html: Path | None, 
 
     Exit code 2: the day is not scored; 70: it cannot be read.
     """
+    from anomaly_assets.domain.due_days import Freshness
     from anomaly_assets.views.day_report import day_report, scored_day
     from anomaly_assets.views.digests import Digests
-    from anomaly_assets.views.freshness import Freshness
 
     now = datetime.now(UTC)
     digests = Digests(require_home(settings))

@@ -10,8 +10,9 @@ from anomaly_assets.dashboard.shell import deployment
 from anomaly_assets.doctor.examine import examine
 from anomaly_assets.doctor.findings import Finding, Level
 from anomaly_assets.domain.days import DayRange
+from anomaly_assets.domain.due_days import Freshness
 from anomaly_assets.domain.lineage import SCORED
-from anomaly_assets.views.freshness import Freshness, freshness, newest_elsewhere
+from anomaly_assets.views.freshness import freshness, newest_elsewhere
 from anomaly_assets.views.partitions import partition_states
 from anomaly_assets.views.store import StoreState, store_state
 

@@ -6,37 +6,32 @@ from datetime import date
 from anomaly_assets.adapters.object_path import listed
 from anomaly_assets.doctor.deployment import Deployment
 from anomaly_assets.doctor.findings import Finding, failed, ok, warning
-from anomaly_assets.domain.days import ONE_DAY, DayRange
-from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
+from anomaly_assets.domain.days import DayRange
+from anomaly_assets.domain.due_days import Freshness
+from anomaly_assets.domain.lineage import DAILY_ASSETS, MODELS, RAW, SCORED
 from anomaly_assets.evidence.stale import stale_partitions
-
-ASSETS = (RAW, WINDOW, MODELS, SCORED, METRICS)
 
 
 def due_day(deployment: Deployment) -> Iterator[Finding]:
     """Whether the day that is due is scored and published."""
-    home, due = deployment.home, deployment.due
-    newest = home.lake.newest_day(SCORED)
-    scored = f"the newest scored day is {newest}" if newest else "no day is scored yet"
-    behind = due.days_behind(newest, deployment.settings.first_day)
-    if behind is None:
-        yield ok(f"no day is due: {due.because}; {scored}")
-    elif behind == 0 and due.day and not home.lake.is_sealed(SCORED, due.day):
+    home, newest = deployment.home, deployment.home.lake.newest_day(SCORED)
+    found = Freshness(newest, deployment.due, deployment.settings.first_day)
+    scored = f"the newest scored day is {newest or 'none'}"
+    due, expected = found.due.day, f"scores of {found.due.day}: {found.due.because}"
+    if found.is_overdue:
         yield failed(
-            f"{due.day} is due and not scored, though a later day is; {scored}",
-            expected=f"scores of {due.day}: {due.because}",
-            remedy=f"anomaly-assets backfill --from {due.day} --to {due.day}",
+            f"{scored}, {found.told}",
+            expected=expected,
+            remedy=f"see that dagster-daemon runs and how the last nights ended; the days are made by {found.command}",
         )
-    elif behind == 0:
-        yield ok(f"{due.day} is due ({due.because}); {scored}")
+    elif due and not home.lake.is_sealed(SCORED, due):
+        yield failed(
+            f"{due} is due and not scored, though a later day is; {scored}",
+            expected=expected,
+            remedy=f"anomaly-assets backfill --from {due} --to {due}",
+        )
     else:
-        first = newest + ONE_DAY if newest else deployment.settings.first_day
-        yield failed(
-            f"{_days(behind)} due and not scored, {first} to {due.day}; {scored}",
-            expected=f"scores of {due.day}: {due.because}",
-            remedy="see that dagster-daemon runs and how the last nights ended; the days are made by "
-            f"anomaly-assets backfill --from {first} --to {due.day}",
-        )
+        yield ok(f"{scored}; {found.told}")
     if newest and not home.published_path(newest).exists():
         yield _not_published([newest])
     if table := deployment.settings.published_scores.table:
@@ -47,24 +42,23 @@ def _delivered(deployment: Deployment, table: str) -> Finding:
     """Whether the table elsewhere was given the day that is due."""
     from anomaly_assets.views.freshness import newest_published  # noqa: PLC0415  few have a table, and it takes a while
 
-    due, newest = deployment.due, newest_published(deployment.home, table)
-    told = f"the newest day that {table} was given is {newest or 'none'}"
-    if not due.days_behind(newest, deployment.settings.first_day):
+    scored = deployment.home.lake.days(SCORED)  # a table that is new is behind by these, not by all days of the home
+    first = scored[0] if scored else deployment.settings.first_day
+    found = Freshness(newest_published(deployment.home, table), deployment.due, first)
+    told = f"the newest day that {table} was given is {found.newest or 'none'}"
+    if not found.is_overdue:
         return ok(told)
-    scored = iter(deployment.home.lake.days(SCORED))
-    first = newest + ONE_DAY if newest else next(scored, deployment.settings.first_day)
     return failed(
         told,
-        expected=f"scores of {due.day}: {due.because}",
-        remedy="see how the last runs of published_scores ended; the days that lack are written by "
-        f"anomaly-assets backfill --from {first} --to {due.day}",
+        expected=f"scores of {found.due.day}: {found.due.because}",
+        remedy=f"see how the last runs of published_scores ended; the days that lack are written by {found.command}",
     )
 
 
 def newest_days(deployment: Deployment) -> Iterator[Finding]:
     """The newest day of each asset."""
     lake = deployment.home.lake
-    newest = {asset: lake.newest_day(asset) for asset in ASSETS}
+    newest = {asset: lake.newest_day(asset) for asset in DAILY_ASSETS}
     yield ok(", ".join(f"{asset} {day or 'none'}" for asset, day in newest.items()))
     raw = newest[RAW]
     counts = lake.require(RAW, raw).counts if raw else {}
@@ -104,37 +98,28 @@ def gaps(deployment: Deployment) -> Iterator[Finding]:
             yield ok(f"every day is {done} from {days[0]} to {days[-1]}")
 
 
-def unfinished_days(deployment: Deployment) -> Iterator[Finding]:
-    """Days that are over, and were begun and not finished."""
-    lake, today = deployment.home.lake, deployment.today
-    models, scored, measured = (set(lake.days(asset)) for asset in (MODELS, SCORED, METRICS))
-    for begun, lacking in ((models - scored, "trained and not scored"), (scored - measured, "scored and not measured")):
-        days = sorted(day for day in begun if day < today)
-        if days:
+def days_to_make_again(deployment: Deployment) -> Iterator[Finding]:
+    """What ``stale`` lists: days that no longer follow from what is current, and those that were begun and are over."""
+    found = stale_partitions(deployment.home, deployment.settings.detection, today=deployment.today)
+    unreadable = [each for each in found if each.unreadable]
+    for each in unreadable[:5]:
+        yield failed(f"{each.asset} of {each.day}: {each.unreadable}", remedy="anomaly-assets stale names all of them")
+    for begun, lacking in ((MODELS, "trained and not scored"), (SCORED, "scored and not measured")):
+        if days := [each.day for each in found if each.begun_with == begun]:
             yield warning(
                 f"{_days(len(days))} over, {lacking}: {named(days)}",
                 expected="scores and metrics of every trained day that is over",
                 remedy="anomaly-assets stale --rematerialize",
             )
-    if not any(day < today for day in (models - scored) | (scored - measured)):
-        yield ok("every trained day that is over is scored and measured")
-
-
-def stale_days(deployment: Deployment) -> Iterator[Finding]:
-    """Days that no longer follow from what is current."""
-    found = stale_partitions(deployment.home, deployment.settings.detection)
-    unreadable = [each for each in found if each.unreadable]
-    for each in unreadable[:5]:
-        yield failed(f"{each.asset} of {each.day}: {each.unreadable}", remedy="anomaly-assets stale names all of them")
-    days = sorted({each.day for each in found if not each.unreadable})
-    if days:
+    stale = {each.day for each in found if not (each.unreadable or each.begun_with)}
+    if stale:
         yield warning(
-            f"{_days(len(days))} stale: {named(days)}",
+            f"{_days(len(stale))} stale: {named(sorted(stale))}",
             expected="days that follow from what is current",
             remedy="anomaly-assets stale tells why, anomaly-assets stale --rematerialize makes them again",
         )
-    elif not unreadable:
-        yield ok("no day is stale")
+    if not found:
+        yield ok("every trained day that is over is scored and measured, and none is stale")
 
 
 def named(days: Sequence[date]) -> str:

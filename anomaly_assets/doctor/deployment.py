@@ -45,8 +45,11 @@ class Deployment:
     def nights_bring_days(self) -> bool:
         """Whether a schedule brings days from now on."""
         until = self.settings.source.complete_until
-        is_real = self.settings.source.kind != "synthetic"
-        return is_real and self.settings.nights is not None and (until is None or until >= self.today)
+        return (
+            not self.settings.source.is_invented
+            and self.settings.nights is not None
+            and (until is None or until >= self.today)
+        )
 
 
 def versions(_: Settings) -> Iterator[Finding]:

@@ -21,7 +21,7 @@ QUICK: Mapping[str, Sequence[Examination]] = {
 FULL: Mapping[str, Sequence[Examination]] = {
     "home": [deployment.home, deployment.same_source],
     "source": [source.newest_day],
-    "days": [days.due_day, days.newest_days, days.published_days, days.gaps, days.unfinished_days, days.stale_days],
+    "days": [days.due_day, days.newest_days, days.published_days, days.gaps, days.days_to_make_again],
     "evidence": [
         evidence.sampled_seals,
         evidence.sampled_published_files,

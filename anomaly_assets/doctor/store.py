@@ -1,7 +1,6 @@
 """The model store: whether it answers, whether it can be trusted with models, which day it serves."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.model_store import ModelStore, Published
@@ -49,8 +48,7 @@ def models_served(deployment: Deployment) -> Iterator[Finding]:
 
 
 def _patient(settings: Settings) -> StoreProvider:
-    provider = StoreProvider.from_settings(settings.redis)
-    return replace(provider, socket_timeout=min(provider.socket_timeout, PATIENCE_SECONDS))
+    return StoreProvider.from_settings(settings.redis).for_a_look(PATIENCE_SECONDS)
 
 
 def _judged(health: StoreHealth, which: str) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from croniter import croniter
 
@@ -67,6 +68,63 @@ def due_day(
     if day < first_day:
         return Due(None, f"the first day of the home, {first_day}, is not due yet")
     return Due(day, because)
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """The newest day of something against the day that is due.
+
+    Parameters
+    ----------
+    newest : None when there is no day
+    due : the day that should be there now, or why none is
+    first_day : first day of the home
+    """
+
+    newest: date | None
+    due: Due
+    first_day: date
+
+    @property
+    def days_behind(self) -> int | None:
+        """Days that are due and not there, 0 when none is missing; None when no day is due."""
+        return self.due.days_behind(self.newest, self.first_day)
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether a day is missing that should be there."""
+        return bool(self.days_behind)
+
+    @property
+    def told(self) -> str:
+        """One sentence: that no day is due and why, that the due day is there, or by how much it is not."""
+        behind = self.days_behind
+        if behind is None:
+            return f"no day is due: {self.due.because}"
+        if behind == 0:
+            return f"{self.due.day} was due, and is there"
+        return f"{behind:,} {'day' if behind == 1 else 'days'} behind {self.due.day}: {self.due.because}"
+
+    @property
+    def missing(self) -> tuple[date, date] | None:
+        """First and last of the days that are due and not there; None when none is."""
+        if self.due.day is None or not self.is_overdue:
+            return None
+        return (self.first_day if self.newest is None else self.newest + ONE_DAY), self.due.day
+
+    @property
+    def command(self) -> str:
+        """What makes the days that are missing; empty when none is."""
+        return "anomaly-assets backfill --from {} --to {}".format(*self.missing) if self.missing else ""
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON form."""
+        return {
+            "newest": self.newest and self.newest.isoformat(),
+            "due": self.due.day and self.due.day.isoformat(),
+            "because": self.due.because,
+            "days_behind": self.days_behind,
+        }
 
 
 _SMALLEST = timedelta(microseconds=1)

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from anomaly_assets.domain.day_figures import Counts
 from anomaly_assets.domain.detectors.wording import amount_text, share_text
+from anomaly_assets.domain.due_days import Freshness
 from anomaly_assets.domain.shell_words import command_for
 from anomaly_assets.domain.verdicts import Verdict
 from anomaly_assets.reports.page import (
@@ -25,7 +26,6 @@ from anomaly_assets.reports.page import (
 )
 from anomaly_assets.reports.sparks import chart, spark_svg
 from anomaly_assets.views.day_report import DayReport, usual_words
-from anomaly_assets.views.freshness import Freshness
 
 ORGANISATIONS_SHOWN = 50
 

@@ -11,12 +11,11 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.checks.due_day import Watched, judge
 from anomaly_assets.checks.partitioned import result_of
 from anomaly_assets.dagster_names import DagsterNames
-from anomaly_assets.domain.due_days import DUE_DAY_IS_THERE
+from anomaly_assets.domain.due_days import DUE_DAY_IS_THERE, Freshness
 from anomaly_assets.domain.identity import digest_of
 from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.home import HomeResource, home_tag
 from anomaly_assets.run_tags import HOME_TAG
-from anomaly_assets.views.freshness import Freshness
 
 INTERVAL_SECONDS = 300
 _TOLD, _ALERTED = "told", "alerted"

@@ -1,7 +1,6 @@
 """serve_newest_models: asks for the newest trained day to be served when neither it nor a newer one is."""
 
 import json
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -10,12 +9,11 @@ from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
-from anomaly_assets.adapters.store_absence import Absence
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.dagster_names import DagsterNames
 from anomaly_assets.domain.errors import AnomalyAssetsError
 from anomaly_assets.domain.lineage import MODELS
-from anomaly_assets.jobs import SERVE
+from anomaly_assets.models_serving import SERVE
 from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.home import HomeResource, home_tag
 from anomaly_assets.run_tags import REASON_TAG
@@ -112,7 +110,7 @@ def look_at(home: Home, store: StoreProvider, seal: Seal) -> Look:
     if address is None:
         told = "the embedded store does not run (or still loads)"
         return Look("; ".join(waiting) or None, bool(waiting), bool(waiting), told)
-    patient = replace(store, socket_timeout=min(store.socket_timeout, PATIENCE_SECONDS), absence=Absence())
+    patient = store.for_a_look(PATIENCE_SECONDS)
     with patient.open(home, address) as server:
         published = server.published()
         serves = published is not None and published.serves_at_least(seal.day, seal.generation or 0)

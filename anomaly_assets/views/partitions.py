@@ -14,13 +14,11 @@ from anomaly_assets.adapters.lake import Lake
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.errors import AnomalyAssetsError, CorruptFile, NotSealed
-from anomaly_assets.domain.lineage import RAW
+from anomaly_assets.domain.lineage import DAILY_ASSETS, RAW
 from anomaly_assets.evidence.lineage import Lineage
-from anomaly_assets.evidence.stale import ASSETS, stale_of_day
+from anomaly_assets.evidence.stale import stale_of_day
 from anomaly_assets.settings import Detection
 from anomaly_assets.views.current import CurrentPartitions
-
-ALL_ASSETS = (RAW, *ASSETS)
 
 
 class State(StrEnum):
@@ -61,7 +59,7 @@ class ReadOnce(Lake):
 
 def span(home: Home, due: date | None = None) -> DayRange | None:
     """From the first day of any asset to the last, or to the one that is ``due``; None when there is no day."""
-    days = [day for asset in ALL_ASSETS for day in home.lake.days_begun(asset)]
+    days = [day for asset in DAILY_ASSETS for day in home.lake.days_begun(asset)]
     return DayRange(min(days), max([*days, *([due] if due else [])]) + timedelta(days=1)) if days else None
 
 
@@ -90,7 +88,7 @@ def partition_states(
     lineage = Lineage(lake, detection.settings_id)
     stale = {(found.asset, found.day): found.because for day in days for found in stale_of_day(lineage, day)}
     last = max([*lake.days(RAW), *([due] if due else [])], default=days.first)
-    rows = [row for asset in ALL_ASSETS for row in _of_asset(lake, asset, days, last, stale)]
+    rows = [row for asset in DAILY_ASSETS for row in _of_asset(lake, asset, days, last, stale)]
     kinds = {"day": pa.date32(), "asset": pa.string(), "state": pa.string(), "because": pa.string()}
     return pa.Table.from_pylist(rows, schema=pa.schema(list(kinds.items())))
 

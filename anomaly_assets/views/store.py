@@ -62,7 +62,7 @@ def _looked(home: Home, provider: StoreProvider) -> StoreState:
         address = provider.running(home)
         if address is None:
             return StoreState(kind, "The embedded store does not run (or still loads).", START)
-        patient = replace(provider, socket_timeout=min(provider.socket_timeout, PATIENCE_SECONDS))
+        patient = provider.for_a_look(PATIENCE_SECONDS)
         with patient.open(home, address) as store:
             published, n_models, health = store.published(), store.count(), store.health()
     except AnomalyAssetsError as error:

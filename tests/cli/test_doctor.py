@@ -144,7 +144,7 @@ def test_of_a_home_that_is_well_every_line_is_ok_and_nothing_is_changed(well: Sh
     assert done.stdout.splitlines()[-1].endswith(" ok, 0 warning, 0 failed")
     assert "What to do" not in done.stdout
     assert everything(well.folder) == before
-    assert f"{LAST} is due (the data is complete until {LAST})" in done.stdout
+    assert f"the newest scored day is {LAST}; {LAST} was due, and is there" in done.stdout
 
 
 @QUICKLY_AND_IN_FULL
@@ -173,7 +173,7 @@ def test_a_source_that_was_not_delivered_fails_when_the_day_is_due(well: Shell) 
     told = failures(well)
     assert set(told) == {"source: newest day", "days: due day"}
     assert f"its newest day is {LAST}" in told["source: newest day"]
-    assert "1 day is due and not scored" in told["days: due day"]
+    assert f"the newest scored day is {LAST}, 1 day behind {LAST + timedelta(days=1)}" in told["days: due day"]
 
 
 def test_a_source_that_lost_days_is_a_warning(well: Shell) -> None:
@@ -376,7 +376,7 @@ def test_a_scheduler_that_stood_still_for_two_weeks_has_failed(well: Shell) -> N
     found = found_at(well, late, **NIGHTS)
     due = found["due day"]
     assert due.level is Level.FAILED
-    assert due.found.startswith(f"14 days are due and not scored, {LAST + timedelta(days=1)} to ")
+    assert due.found.startswith(f"the newest scored day is {LAST}, 14 days behind {LAST + timedelta(days=14)}: ")
     assert f"backfill --from {LAST + timedelta(days=1)} --to {LAST + timedelta(days=14)}" in due.remedy
     assert found["newest day"].level is Level.FAILED, "nothing was delivered either"
     assert found_at(well, late - timedelta(days=14), **NIGHTS)["due day"].level is Level.OK
@@ -417,7 +417,7 @@ def test_days_that_were_begun_and_not_finished_are_warnings(well: Shell) -> None
     shutil.rmtree(well.home / "lake" / METRICS / str(LAST))
     shutil.rmtree(well.home / "lake" / SCORED / str(DAY))
     found = well.findings()
-    told = lines(found, "warning")["days: unfinished days"]
+    told = lines(found, "warning")["days: days to make again"]
     assert f"1 day is over, trained and not scored: {DAY}" in told
     assert f"1 day is over, scored and not measured: {LAST}" in told
 
@@ -426,7 +426,7 @@ def test_days_that_are_missing_between_others_and_stale_ones_are_warnings(well: 
     shutil.rmtree(well.home / "lake" / RAW / str(DAY))
     told = lines(well.findings(), "warning")
     assert f"1 day is not ingested between {FIRST} and {LAST}: {DAY}" in told["days: gaps"]
-    assert f"2 days are stale: {DAY}, {LAST}" in told["days: stale days"]
+    assert f"2 days are stale: {DAY}, {LAST}" in told["days: days to make again"]
 
 
 @QUICKLY_AND_IN_FULL

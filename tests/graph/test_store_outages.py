@@ -29,7 +29,8 @@ from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.erasure_request import ErasureRequest
 from anomaly_assets.domain.lineage import MODELS
 from anomaly_assets.evidence.erasures import ErasureState, erasures_of
-from anomaly_assets.jobs import DETECT, SERVE
+from anomaly_assets.jobs import DETECT
+from anomaly_assets.models_serving import SERVE
 from anomaly_assets.steps import score
 from anomaly_assets.steps.erase import erase_wallet
 from anomaly_assets.steps.publish_models import publish_again

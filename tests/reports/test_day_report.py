@@ -12,7 +12,7 @@ from cli.conftest import Shell
 from evidence.conftest import DAYS, EVIDENCE
 
 from anomaly_assets.adapters.home import Home
-from anomaly_assets.domain.due_days import Due
+from anomaly_assets.domain.due_days import Due, Freshness
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.domain.lineage import RAW, SCORED
 from anomaly_assets.reports.day_report import day_page
@@ -21,7 +21,6 @@ from anomaly_assets.settings import load_settings
 from anomaly_assets.views import usual
 from anomaly_assets.views.day_report import DayReport, day_report, scored_day, usual_words
 from anomaly_assets.views.digests import Digests
-from anomaly_assets.views.freshness import Freshness
 from anomaly_assets.views.overview import rates
 from anomaly_assets.views.selection import Selection
 from reports.parsed import harmless

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.commands.report import _parts
-from anomaly_assets.domain.due_days import Due
+from anomaly_assets.domain.due_days import Due, Freshness
 from anomaly_assets.domain.verdicts import Severity, Verdict
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.explain import explain
@@ -23,7 +23,6 @@ from anomaly_assets.settings import load_settings
 from anomaly_assets.views.day_history import Organisation
 from anomaly_assets.views.day_report import DayReport, day_report
 from anomaly_assets.views.digests import Digests
-from anomaly_assets.views.freshness import Freshness
 from reports.conftest import HOSTILE_DAY, UNSEEN, VISIBLE
 from reports.parsed import harmless
 
