@@ -34,6 +34,10 @@ source:
   synthetic: {wallets: 60, transactions_per_day: 500, anomalies_per_day: 4, dirt: 0.02}
 isolation_forest: {n_estimators: 30}
 redis: {embedded_max_memory_mb: 256}
+max_concurrent_runs: 1
+"""
+"""One run at a time: Dagster shows the result of a check that looks at no single day only while it came with the newest
+materialization of its asset, and of two runs at once one may materialize last and the other evaluate last.
 """
 SCORED = (date(2024, 3, 8), date(2024, 3, 9), date(2024, 3, 10))
 TO_SCORE = (date(2024, 3, 11), date(2024, 3, 12))
