@@ -1,3 +1,3 @@
 """Per-wallet anomaly detection as a Dagster asset graph."""
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
