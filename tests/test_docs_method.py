@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import IsolationForest
 
+from anomaly_assets.domain.detectors.amount_and_hour import Shares, shares
 from anomaly_assets.domain.detectors.amount_bands import LARGEST_AMOUNT
 from anomaly_assets.domain.detectors.base import Model
 from anomaly_assets.domain.detectors.forest_sampling import forest_seeds
@@ -22,7 +23,7 @@ from anomaly_assets.domain.detectors.forest_scoring import AMOUNT, LEAF
 from anomaly_assets.domain.detectors.isolation_forest import IsolationForestDetector
 from anomaly_assets.domain.detectors.sklearn_forest import reference_matrix
 from anomaly_assets.domain.detectors.statistical import StatisticalDetector
-from anomaly_assets.domain.explaining import Shares, intersection, shares, whole_cents
+from anomaly_assets.domain.explaining import intersection, whole_cents
 from anomaly_assets.domain.verdict import Verdicts, judge_rows
 from anomaly_assets.domain.wallet_rows import WalletRows
 

@@ -4,9 +4,40 @@ A settings record is written and read with these alone, so that ids cost no comp
 detectors are not in the code any more still have names, columns and settings.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
+
+
+class HasFlag(Protocol):
+    """A detector, or what tells of one."""
+
+    @property
+    def flag(self) -> "Flag":
+        """The published flag that it counts for."""
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A published flag of a row, true where one of some detectors flags it.
+
+    Parameters
+    ----------
+    column : its published column
+    of : names of these detectors; those that do not judge a day add nothing
+    """
+
+    column: str
+    of: tuple[str, ...]
+
+
+IS_ANOMALY = Flag("is_anomaly", ("statistical", "isolation_forest"))
+"""The flag that every day has. It is these two detectors' for ever, so that it means the same of all days."""
+
+
+def flags_of(detectors: Iterable[HasFlag]) -> list[Flag]:
+    """The published flags of a day that these detectors judge: ``IS_ANOMALY``, then others in their order."""
+    return list(dict.fromkeys((IS_ANOMALY, *(detector.flag for detector in detectors))))
 
 
 @dataclass(frozen=True)
@@ -23,6 +54,9 @@ class Algorithm:
     neutral : settings that came after the first release with this version, each at the value that gives what was before
         it existed. Frozen: a setting at its neutral value is left out of records, recipes and models. What a deployment
         has by default may differ from it
+    flag : the published flag that it counts for; one that is not among those of ``IS_ANOMALY`` names another one, or
+        flags rows in its own column alone
+    bin_width : width of the bins in which histograms count its score, in the unit of the score
     """
 
     detector: str
@@ -31,19 +65,22 @@ class Algorithm:
     fit_settings: tuple[str, ...]
     extra_columns: tuple[tuple[str, str], ...] = ()
     neutral: Mapping[str, Any] = field(default_factory=dict)
+    flag: Flag = IS_ANOMALY
+    bin_width: float = 0.05
 
     def without_neutral(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """The settings that are not at their neutral value."""
         return {key: value for key, value in settings.items() if key not in self.neutral or value != self.neutral[key]}
 
 
-STATISTICAL = Algorithm("statistical", 1, "zscore", ("amount_scale", "min_transactions"))
+STATISTICAL = Algorithm("statistical", 1, "zscore", ("amount_scale", "min_transactions"), bin_width=0.1)
 ISOLATION_FOREST = Algorithm(
     "isolation_forest",
     1,
     "isolation_forest_score",
     ("amount_scale", "min_transactions", "n_estimators", "max_samples", "contamination", "random_state"),
     (("hour_unseen", "bool"),),
+    bin_width=0.005,
 )
 ALGORITHMS: Mapping[str, Algorithm] = {each.detector: each for each in (STATISTICAL, ISOLATION_FOREST)}
 """The version that each detector fits with today, in the order of published columns."""

@@ -9,14 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from anomaly_assets.domain.algorithms import ALGORITHMS
 from anomaly_assets.domain.detectors.base import DetectorStatus
 from anomaly_assets.domain.published import anomaly_column, model_id_column, status_column
 
 AMOUNT = "amount"
 """Measure of amounts, in steps of :func:`amount_position`; the others are score columns."""
-BIN_WIDTHS = {"zscore": 0.1, "isolation_forest_score": 0.005, "anomaly_score": 0.01, AMOUNT: 0.05}
 OTHER_BIN_WIDTH = 0.05
-"""Widths of histogram bins in the unit of the measure; bin b holds [b * width, (b + 1) * width)."""
+"""Width of histogram bins of a score whose detector is not known here."""
 
 CELLS = pa.schema(
     [
@@ -120,14 +120,16 @@ def histograms(scored: pa.Table, score_columns: Sequence[str]) -> pa.Table:
 
 
 def flags(scored: pa.Table, detectors: Sequence[str]) -> pa.Table:
-    """The flagged published rows, without the ids of their models."""
-    chosen = scored.filter(scored.column("is_anomaly"))
+    """The published rows that some detector flagged, without the ids of their models."""
+    flagged = [scored.column(name).to_numpy() for name in ("is_anomaly", *map(anomaly_column, detectors))]
+    chosen = scored.filter(pa.array(np.logical_or.reduce(flagged)))
     return chosen.drop_columns([model_id_column(detector) for detector in detectors]).combine_chunks()
 
 
 def bin_width(measure: str) -> float:
-    """Width of the bins of a measure."""
-    return BIN_WIDTHS.get(measure, OTHER_BIN_WIDTH)
+    """Width of the bins of a measure, in its unit; bin b holds [b * width, (b + 1) * width)."""
+    widths = {algorithm.score_column: algorithm.bin_width for algorithm in ALGORITHMS.values()}
+    return {**widths, "anomaly_score": 0.01, AMOUNT: 0.05}.get(measure, OTHER_BIN_WIDTH)
 
 
 def amount_position(amounts: np.ndarray) -> np.ndarray:

@@ -1,12 +1,13 @@
 """How many rows were judged and flagged: counted in one place, for Dagster's pages, reports, terminal and dashboard."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from anomaly_assets.domain.algorithms import IS_ANOMALY
 from anomaly_assets.domain.day_digest import detector_bits
 from anomaly_assets.domain.metrics import UNIFIED, ratio
 
@@ -43,7 +44,7 @@ class Figures:
 
     Parameters
     ----------
-    total : judged and flagged by some detector
+    total : judged and flagged by some detector that counts for ``is_anomaly``
     by_detector : judged and flagged by each, in order of publication
     """
 
@@ -51,15 +52,20 @@ class Figures:
     by_detector: Mapping[str, Counts]
 
     @classmethod
-    def of_counts(cls, counts: pa.Table, detectors: Sequence[str]) -> "Figures":
-        """Of rows counted as ``day_digest.COUNTS``."""
+    def of_counts(
+        cls, counts: pa.Table, detectors: Sequence[str], counting: Collection[str] = IS_ANOMALY.of
+    ) -> "Figures":
+        """Of rows counted as ``day_digest.COUNTS``; ``counting`` are the detectors of the total."""
         judged, flagged, rows = (counts.column(name).to_numpy() for name in ("judged", "flagged", "n_rows"))
-        return _figures(judged, flagged, rows, detectors)
+        return _figures(judged, flagged, rows, detectors, counting)
 
     @classmethod
-    def of_published(cls, scored: pa.Table, detectors: Sequence[str]) -> "Figures":
+    def of_published(
+        cls, scored: pa.Table, detectors: Sequence[str], counting: Collection[str] = IS_ANOMALY.of
+    ) -> "Figures":
         """Of published rows; at most eight detectors. Raises ``ValueError`` beyond."""
-        return _figures(*detector_bits(scored, detectors), np.ones(scored.num_rows, np.int64), detectors)
+        rows = np.ones(scored.num_rows, np.int64)
+        return _figures(*detector_bits(scored, detectors), rows, detectors, counting)
 
     @classmethod
     def of_metrics(cls, metrics: pa.Table) -> "Figures":
@@ -73,11 +79,14 @@ class Figures:
         return cls(by.pop(UNIFIED), by)
 
 
-def _figures(judged: np.ndarray, flagged: np.ndarray, rows: np.ndarray, detectors: Sequence[str]) -> Figures:
+def _figures(
+    judged: np.ndarray, flagged: np.ndarray, rows: np.ndarray, detectors: Sequence[str], counting: Collection[str]
+) -> Figures:
     def counts(is_judged: np.ndarray, is_flagged: np.ndarray) -> Counts:
         return Counts(int(rows.sum()), int(rows[is_judged].sum()), int(rows[is_flagged].sum()))
 
     by_detector = {
         name: counts((judged >> bit) & 1 == 1, (flagged >> bit) & 1 == 1) for bit, name in enumerate(detectors)
     }
-    return Figures(counts(judged > 0, flagged > 0), by_detector)
+    together = sum(1 << bit for bit, name in enumerate(detectors) if name in counting)
+    return Figures(counts(judged & together > 0, flagged & together > 0), by_detector)

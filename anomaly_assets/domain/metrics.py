@@ -7,11 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from anomaly_assets.domain.algorithms import IS_ANOMALY, Flag
 from anomaly_assets.domain.detectors.base import DetectorStatus
 from anomaly_assets.domain.published import anomaly_column, status_column
 from anomaly_assets.domain.schema import Column, TableSchema
 
-UNIFIED = "unified"
+UNIFIED, FLAG = "unified", "flag"
 NO_HISTORY = "no_history"
 N_DECILES = 10
 
@@ -33,7 +34,9 @@ METRICS = TableSchema(
 )
 
 
-def daily_metrics(day: date, scored: pa.Table, window: pa.Table, detectors: Sequence[str]) -> pa.Table:
+def daily_metrics(
+    day: date, scored: pa.Table, window: pa.Table, detectors: Sequence[str], flags: Sequence[Flag] = (IS_ANOMALY,)
+) -> pa.Table:
     """Metrics of one scored day.
 
     Parameters
@@ -41,30 +44,34 @@ def daily_metrics(day: date, scored: pa.Table, window: pa.Table, detectors: Sequ
     scored : published rows of the day
     window : ``training_window`` of the day (wallet_id, n_transactions are read)
     detectors : detector names
+    flags : the published flags of the day; ``unified`` is the first, the others are groups of their own
 
-    0/0 is null. Wallet-size deciles are by (n_transactions, wallet_id) over the window, 1 the smallest.
+    0/0 is null.
+    Wallet-size deciles are by (n_transactions, wallet_id) over the window, 1 the smallest.
     """
     judged = {d: _equals(scored, status_column(d), DetectorStatus.JUDGED.value) for d in detectors}
     flagged = {d: scored.column(anomaly_column(d)).to_numpy() for d in detectors}
     everyone = np.zeros(scored.num_rows, dtype=np.int64)
     parts = [
-        *_group(day, "all", ["all"], everyone, judged, flagged, [UNIFIED]),
-        *(part for d in detectors for part in _group(day, "detector", [d], everyone, judged, flagged, [d])),
+        *_group(day, "all", ["all"], everyone, judged, flagged, [UNIFIED], flags[0]),
+        *(part for d in detectors for part in _group(day, "detector", [d], everyone, judged, flagged, [d], flags[0])),
     ]
     names, codes = _organisations(scored)
-    parts += _group(day, "organisation", names, codes, judged, flagged, [UNIFIED, *detectors])
+    parts += _group(day, "organisation", names, codes, judged, flagged, [UNIFIED, *detectors], flags[0])
     names, codes = wallet_size_deciles(scored.column("WALLET_ID"), window)
-    parts += _group(day, "wallet_size_decile", names, codes, judged, flagged, [UNIFIED, *detectors])
-    for mark in _marks(scored, detectors):
+    parts += _group(day, "wallet_size_decile", names, codes, judged, flagged, [UNIFIED, *detectors], flags[0])
+    for flag in flags[1:]:
+        parts += _group(day, FLAG, [flag.column], everyone, judged, flagged, [UNIFIED], flag)
+    for mark in _marks(scored, detectors, flags):
         codes = pc.if_else(scored.column(mark), 0, 1).fill_null(2).to_numpy()
-        parts += _group(day, mark, ["yes", "no", "unknown"], codes, judged, flagged, [UNIFIED, *detectors])
+        parts += _group(day, mark, ["yes", "no", "unknown"], codes, judged, flagged, [UNIFIED, *detectors], flags[0])
     return pa.concat_tables(parts).combine_chunks()
 
 
-def _marks(scored: pa.Table, detectors: Sequence[str]) -> list[str]:
+def _marks(scored: pa.Table, detectors: Sequence[str], flags: Sequence[Flag]) -> list[str]:
     """What detectors report of a row beside their flags: yes, no, or unknown when they did not judge it."""
-    flags = {"is_anomaly", *(anomaly_column(detector) for detector in detectors)}
-    return [field.name for field in scored.schema if pa.types.is_boolean(field.type) and field.name not in flags]
+    known = {*(flag.column for flag in flags), *(anomaly_column(detector) for detector in detectors)}
+    return [field.name for field in scored.schema if pa.types.is_boolean(field.type) and field.name not in known]
 
 
 def wallet_size_deciles(wallets: pa.ChunkedArray, window: pa.Table) -> tuple[list[str | None], np.ndarray]:
@@ -98,20 +105,25 @@ def _group(
     judged: dict[str, np.ndarray],
     flagged: dict[str, np.ndarray],
     detectors: Sequence[str],
+    flag: Flag,
 ) -> Iterator[pa.Table]:
-    """A table for each detector, one row per group; groups of a day's rows without any row are left out."""
+    """A table for each detector, one row per group; groups of a day's rows without any row are left out.
+
+    ``unified`` among them unites the detectors of ``flag``.
+    """
 
     def count(mask: np.ndarray | None = None) -> np.ndarray:
         return np.bincount(codes if mask is None else codes[mask], minlength=len(names))
 
     n_rows = count()
     shown = np.full(len(names), fill_value=True) if kind in {"all", "detector"} else n_rows > 0
-    by_all, mixed = _disagreement(judged, flagged)
+    of_flag = [name for name in flag.of if name in judged]
+    by_all, mixed = _disagreement([judged[name] for name in of_flag], [flagged[name] for name in of_flag], len(codes))
     n_by_all, n_mixed = count(by_all), count(mixed)
     for detector in detectors:
         unified = detector == UNIFIED
-        n_judged = count(_any(judged) if unified else judged[detector])
-        n_flagged = count(_any(flagged) if unified else flagged[detector])
+        chosen = of_flag if unified else [detector]
+        n_judged, n_flagged = (count(_any([masks[name] for name in chosen], len(codes))) for masks in (judged, flagged))
         columns = [
             pa.repeat(pa.scalar(day), len(names)),
             pa.repeat(kind, len(names)),
@@ -135,12 +147,14 @@ def _ratios(parts: np.ndarray, wholes: np.ndarray) -> pa.Array:
     return pa.array(parts / np.maximum(wholes, 1), mask=wholes == 0)
 
 
-def _any(masks: dict[str, np.ndarray]) -> np.ndarray:
-    result: np.ndarray = np.logical_or.reduce(list(masks.values()))
+def _any(masks: Sequence[np.ndarray], n_rows: int) -> np.ndarray:
+    result: np.ndarray = np.logical_or.reduce([np.zeros(n_rows, dtype=np.bool_), *masks])
     return result
 
 
-def _disagreement(judged: dict[str, np.ndarray], flagged: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    by_all = np.logical_and.reduce(list(judged.values()))
-    some, every = _any(flagged), np.logical_and.reduce(list(flagged.values()))
-    return by_all, by_all & some & ~every
+def _disagreement(
+    judged: Sequence[np.ndarray], flagged: Sequence[np.ndarray], n_rows: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that all judged, and those of them that some flagged and some did not; none where there is no detector."""
+    by_all = ~_any([~mask for mask in judged], n_rows) & bool(judged)
+    return by_all, by_all & _any(flagged, n_rows) & _any([~mask for mask in flagged], n_rows)

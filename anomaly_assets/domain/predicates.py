@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from anomaly_assets.domain.algorithms import IS_ANOMALY, Flag
 from anomaly_assets.domain.days import midnight_us
 from anomaly_assets.domain.detectors import DETECTORS
 from anomaly_assets.domain.detectors.base import DetectorStatus
@@ -198,20 +199,27 @@ def every_transaction_judged_once(kept: pa.Table, scored: pa.Table, detectors: S
     )
 
 
-def unified_flag_is_the_or(scored: pa.Table, detectors: Sequence[str]) -> Verdict:
-    """``is_anomaly`` is the OR of the detectors' flags, none is null, and they agree with score and reason.
+def unified_flag_is_the_or(
+    scored: pa.Table, detectors: Sequence[str], flags: Sequence[Flag] = (IS_ANOMALY,)
+) -> Verdict:
+    """Each published flag is the OR of its detectors' flags, none is null, and they agree with score and reason.
 
-    Judged rows, and no others, have an anomaly score, in [0, 1); flagged rows, and no others, exceed 0.5 and have a
-    reason.
+    Rows that a detector of ``is_anomaly`` judged, and no others, have an anomaly score, in [0, 1); those that it flags,
+    and no others, exceed 0.5. Rows that some detector flags, and no others, have a reason.
     """
-    names = [*(anomaly_column(detector) for detector in detectors), "is_anomaly"]
-    *flags, unified = (_true(scored.column(name)) for name in names)
+    own = {detector: _true(scored.column(anomaly_column(detector))) for detector in detectors}
+    united = {flag: _true(scored.column(flag.column)) for flag in flags}
+    names = [*(anomaly_column(detector) for detector in detectors), *(flag.column for flag in flags)]
     unknown = np.logical_or.reduce([pc.is_null(scored.column(name)).to_numpy() for name in names])
+    unlike = np.logical_or.reduce(
+        [united[flag] != _any([own[name] for name in flag.of if name in own], scored.num_rows) for flag in flags]
+    )
+    unified = united[IS_ANOMALY]
     score = scored.column("anomaly_score").fill_null(0.0).to_numpy()
     scoreless = _is_number(scored.column("anomaly_score")) != _judged_by_any(scored, detectors)
     out_of_range = ~((score >= 0.0) & (score < 1.0))
     reason = pc.is_valid(scored.column("reason")).to_numpy()
-    contradicts = (np.logical_or.reduce(flags) != unified) | (unified != (score > 0.5)) | (unified != reason)
+    contradicts = unlike | (unified != (score > 0.5)) | (_any(list(own.values()), scored.num_rows) != reason)
     wrong = int(np.count_nonzero(contradicts | unknown | scoreless | out_of_range))
     message = (
         f"{wrong} rows contradict themselves" if wrong else f"{int(unified.sum())} flags are the OR of the detectors"
@@ -271,7 +279,12 @@ def _judged(scored: pa.Table, detector: str) -> np.ndarray:
 
 
 def _judged_by_any(scored: pa.Table, detectors: Sequence[str]) -> np.ndarray:
-    result: np.ndarray = np.logical_or.reduce([_judged(scored, detector) for detector in detectors])
+    """Where a detector judged that counts for ``is_anomaly``."""
+    return _any([_judged(scored, detector) for detector in detectors if detector in IS_ANOMALY.of], scored.num_rows)
+
+
+def _any(masks: Sequence[np.ndarray], n_rows: int) -> np.ndarray:
+    result: np.ndarray = np.logical_or.reduce([np.zeros(n_rows, dtype=np.bool_), *masks])
     return result
 
 

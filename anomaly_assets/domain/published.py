@@ -5,6 +5,7 @@ from datetime import date
 
 import pyarrow as pa
 
+from anomaly_assets.domain.algorithms import flags_of
 from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.identity import table_digest
 from anomaly_assets.domain.layouts import LAYOUTS
@@ -59,7 +60,7 @@ def published_schema(detectors: Sequence[Detector]) -> TableSchema:
             Column("ORG_NAME", pa.string(), "organisation", nullable=True),
             *scores[:1],
             *(Column(anomaly_column(d.name), pa.bool_(), f"flag of {d.name}") for d in detectors),
-            Column("is_anomaly", pa.bool_(), "any detector flags the row"),
+            *(Column(flag.column, pa.bool_(), f"{' or '.join(flag.of)} flags the row") for flag in flags_of(detectors)),
             *scores[1:],
             Column(
                 "anomaly_score", pa.float64(), "rank across wallets in [0, 1); above 0.5 when flagged", nullable=True

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from anomaly_assets.domain.algorithms import flags_of
 from anomaly_assets.domain.detectors.base import Detector, DetectorStatus, Judgement
 from anomaly_assets.domain.published import (
     INPUT_NAMES,
@@ -33,7 +34,8 @@ def published_table(
         judgement = verdicts[detector.name].judgement
         columns |= _columns_of(detector, judgement, rows, window, model_ids[detector.name])
     together = unite({detector.name: verdicts[detector.name] for detector in detectors})
-    columns["is_anomaly"] = pa.array(together.is_anomaly)
+    for flag in flags_of(detectors):
+        columns[flag.column] = pa.array(together.flagged(flag))
     columns["anomaly_score"] = pa.array(together.anomaly_score, mask=~together.judged)
     columns["reason"] = pa.array(together.reasons, pa.string())
     schema = published_schema(detectors).arrow

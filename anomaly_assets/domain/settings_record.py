@@ -6,7 +6,7 @@ code makes of them. There are two versions, and a configuration is written in th
 - *1* has no ``format``: window, amount scale, and the settings of exactly ``statistical`` and ``isolation_forest``,
   both of algorithm version 1. What else there is to know of these two is frozen here.
 - *2* names for each detector its algorithm version, fit settings, decision settings and columns, in the order of
-  published columns.
+  published columns, and the flag it counts for where that is not ``is_anomaly``.
 
 A setting is left out at its neutral value (``domain.algorithms``), so one that came later changes no older id.
 """
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from anomaly_assets.domain.algorithms import Algorithm
+from anomaly_assets.domain.algorithms import IS_ANOMALY, Algorithm, Flag
 from anomaly_assets.domain.errors import CorruptFile, require_known_format
 from anomaly_assets.domain.identity import canonical_json, digest, digest_of
 
@@ -48,6 +48,7 @@ class RecordedDetector:
     name, algorithm_version, score_column, extra_columns : as in ``domain.algorithms``
     fit : settings that shape models, the amount scale among them; what recipes are made of
     decision : settings that only decide which rows are flagged
+    flag : the published flag that it counts for
     """
 
     name: str
@@ -56,6 +57,7 @@ class RecordedDetector:
     extra_columns: tuple[tuple[str, str], ...]
     fit: Mapping[str, Any]
     decision: Mapping[str, Any]
+    flag: Flag = IS_ANOMALY
 
     @classmethod
     def of(cls, algorithm: Algorithm, settings: Mapping[str, Any]) -> "RecordedDetector":
@@ -64,7 +66,13 @@ class RecordedDetector:
         fit = {key: told[key] for key in algorithm.fit_settings if key in told}
         decision = {key: value for key, value in told.items() if key not in fit}
         return cls(
-            algorithm.detector, algorithm.version, algorithm.score_column, algorithm.extra_columns, fit, decision
+            algorithm.detector,
+            algorithm.version,
+            algorithm.score_column,
+            algorithm.extra_columns,
+            fit,
+            decision,
+            algorithm.flag,
         )
 
     @property
@@ -181,6 +189,7 @@ def _value_2(window_days: int, amount_scale: str, detectors: tuple[RecordedDetec
                 "extra_columns": [list(column) for column in each.extra_columns],
                 "fit": dict(each.fit),
                 "decision": dict(each.decision),
+                **({"flag": [each.flag.column, list(each.flag.of)]} if each.flag != IS_ANOMALY else {}),
             }
             for each in detectors
         ],
@@ -196,10 +205,16 @@ def _read_2(content: bytes, value: Mapping[str, Any]) -> SettingsRecord:
             tuple((name, kind) for name, kind in each["extra_columns"]),
             each["fit"],
             each["decision"],
+            _flag(each["flag"]) if "flag" in each else IS_ANOMALY,
         )
         for each in value["detectors"]
     )
     return SettingsRecord(content, value["window_days"], value["amount_scale"], detectors)
+
+
+def _flag(value: list[Any]) -> Flag:
+    column, names = value
+    return Flag(column, tuple(names))
 
 
 _READERS = {1: _read_1, 2: _read_2}

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from anomaly_assets.domain.detectors.base import Detector, Judgement, Model
+from anomaly_assets.domain.algorithms import IS_ANOMALY, Flag
+from anomaly_assets.domain.detectors.base import Ability, Detector, Judgement, Model
 from anomaly_assets.domain.portable import exp2_neg_array
 from anomaly_assets.domain.wallet_rows import WalletRows
 
@@ -22,10 +23,11 @@ class Verdicts:
     Parameters
     ----------
     judgements : each detector's own verdict, by its name, in the order given
-    judged : bool array of shape (n_rows,), true where at least one detector judged
-    is_anomaly : bool array of shape (n_rows,), true where at least one detector flagged
-    anomaly_score : float64 array of shape (n_rows,), in [0, 1), above 0.5 exactly where flagged, NaN where not judged
-    reasons : per row a sentence for each detector that flagged it, joined by "; ", None where not flagged
+    judged : bool array of shape (n_rows,), true where one that counts for ``is_anomaly`` judged
+    is_anomaly : bool array of shape (n_rows,), true where one that counts for it flagged
+    anomaly_score : float64 array of shape (n_rows,), in [0, 1), above 0.5 exactly where ``is_anomaly``, NaN where not
+        ``judged``
+    reasons : per row a sentence for each detector that flagged it, joined by "; ", None where none did
     """
 
     judgements: Mapping[str, Judgement]
@@ -33,6 +35,11 @@ class Verdicts:
     is_anomaly: np.ndarray
     anomaly_score: np.ndarray
     reasons: list[str | None]
+
+    def flagged(self, flag: Flag) -> np.ndarray:
+        """Where one of a flag's detectors flagged the row, bool array of shape (n_rows,)."""
+        masks = [own.is_anomaly for name, own in self.judgements.items() if name in flag.of]
+        return np.logical_or.reduce([np.zeros(len(self.judged), dtype=np.bool_), *masks])
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,13 +66,20 @@ def judge_wallets(detector: Detector, rows: WalletRows, models: Sequence[Model |
     for row, wallet in zip(flagged.tolist(), wallets.tolist(), strict=True):
         model = models[wallet]
         if model is not None:
-            reasons[row] = detector.reason(
-                model,
-                amount=float(rows.amounts[row]),
-                completed_at_us=int(rows.completed_at_us[row]),
-                score=float(judgement.score[row]),
-            )
+            amount, moment = float(rows.amounts[row]), int(rows.completed_at_us[row])
+            reasons[row] = reason_of(detector, model, judgement, row, amount=amount, completed_at_us=moment)
     return DetectorVerdict(judgement, reasons)
+
+
+def reason_of(
+    detector: Detector, model: Model, judgement: Judgement, row: int, *, amount: float, completed_at_us: int
+) -> str:
+    """A sentence on why a detector flagged a row: its own, or that its score is above the flag line."""
+    score = float(judgement.score[row])
+    if Ability.REASONS in detector.abilities:
+        return detector.reason(model, amount=amount, completed_at_us=completed_at_us, score=score)
+    line = float(judgement.flag_line[row])
+    return f"the {detector.name.replace('_', ' ')} score {score:,.4f} is beyond the flag line {line:,.4f}"
 
 
 def assemble_verdict(
@@ -122,14 +136,15 @@ def unite(verdicts: Mapping[str, DetectorVerdict]) -> Verdicts:
     """What the verdicts of all detectors, by name, on the same rows say together."""
     judgements = {name: verdict.judgement for name, verdict in verdicts.items()}
     n_rows = len(next(iter(judgements.values())).judged)
+    counting = [judgements[name] for name in judgements if name in IS_ANOMALY.of]
     judged, is_anomaly = np.zeros(n_rows, dtype=np.bool_), np.zeros(n_rows, dtype=np.bool_)
-    for judgement in judgements.values():
+    for judgement in counting:
         judged |= judgement.judged
         is_anomaly |= judgement.is_anomaly
     reasons: list[str | None] = [None] * n_rows
-    for row in np.flatnonzero(is_anomaly).tolist():
+    for row in sorted({row for verdict in verdicts.values() for row in verdict.reasons}):
         reasons[row] = "; ".join(v.reasons[row] for v in verdicts.values() if row in v.reasons)
-    return Verdicts(judgements, judged, is_anomaly, anomaly_score(judgements.values(), n_rows), reasons)
+    return Verdicts(judgements, judged, is_anomaly, anomaly_score(counting, n_rows), reasons)
 
 
 def anomaly_score(judgements: Iterable[Judgement], n_rows: int) -> np.ndarray:

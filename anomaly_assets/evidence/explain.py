@@ -7,27 +7,27 @@ from typing import Any
 
 import numpy as np
 
+from anomaly_assets.domain.algorithms import IS_ANOMALY
+from anomaly_assets.domain.detectors.amount_and_hour import Shares
 from anomaly_assets.domain.detectors.amount_bands import AmountBand, allowed_amounts
-from anomaly_assets.domain.detectors.base import Detector, DetectorStatus, Model
-from anomaly_assets.domain.detectors.isolation_forest import IsolationForestDetector
+from anomaly_assets.domain.detectors.base import Ability, Detector, DetectorStatus, Model
 from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.explaining import (
     N_HOURS,
-    Shares,
     band_of,
     intersection,
     nearest_amount,
     nearest_hour,
-    shares,
 )
 from anomaly_assets.domain.published import anomaly_column, status_column
+from anomaly_assets.domain.verdict import reason_of
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.evidence.case import Case, alone
 
 
 @dataclass(frozen=True)
 class DetectorExplanation:
-    """What one detector says of the transaction. Numbers and bands are None where it did not judge.
+    """What one detector says of the transaction. Numbers are None where it did not judge, and what it cannot say.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class DetectorExplanation:
     sentence : why it was flagged, or why it was not judged; None for a row that was judged and not flagged
     normal_by_hour : for hours 0..23 the amounts it does not flag
     flag_lines : amounts at which its flags begin at the row's hour, as far as there are such amounts
-    shares : of amount and hour in the row's depth, of the Isolation Forest only
+    shares : of amount and hour in its judgement
     """
 
     detector: str
@@ -64,7 +64,8 @@ class Explanation:
     hour : UTC hour of the transaction, 0..23
     history : the wallet's rows of the training window
     detectors : in order of publication
-    normal_by_hour : for hours 0..23 the amounts that no detector flags; None when no detector judged the row
+    normal_by_hour : for hours 0..23 the amounts that no detector flags which counts for ``is_anomaly``; None when
+        none of these judged the row, or one of them cannot say
     nearest_amount : of a flagged row, the nearest amount in whole cents that would not have been flagged at its hour
     nearest_hour : of a flagged row, the nearest hour at which its amount would not have been flagged
     amount_scale : the scale on which detectors compare amounts
@@ -138,8 +139,7 @@ def explain(case: Case, tx_id: str) -> Explanation:
     said = [
         _said(case, detector, models.get((detector.name, wallet)), row, one, history) for detector in case.detectors
     ]
-    judged = [each.normal_by_hour for each in said if each.normal_by_hour is not None]
-    normal = [intersection([bands[h] for bands in judged]) for h in range(N_HOURS)] if judged else None
+    normal = _normal_by_hour([each for each in said if each.detector in IS_ANOMALY.of and each.score is not None])
     changes = normal if normal is not None and row["is_anomaly"] else None
     return Explanation(
         row=row,
@@ -152,6 +152,14 @@ def explain(case: Case, tx_id: str) -> Explanation:
         nearest_hour=None if changes is None else nearest_hour(changes, amount, hour),
         amount_scale=case.settings.amount_scale,
     )
+
+
+def _normal_by_hour(judged: Sequence[DetectorExplanation]) -> list[list[AmountBand]] | None:
+    """Amounts that none of them flags, at each hour; None without any, and when one cannot say."""
+    bands = [each.normal_by_hour for each in judged if each.normal_by_hour is not None]
+    if not judged or len(bands) < len(judged):
+        return None
+    return [intersection([of_hours[hour] for of_hours in bands]) for hour in range(N_HOURS)]
 
 
 def _said(
@@ -171,8 +179,10 @@ def _said(
     if model is None:
         return DetectorExplanation(detector.name, status, flagged, sentence=_why_not_judged(status, detector, history))
     amount, moment, hour = float(one.amounts[0]), int(one.completed_at_us[0]), int(one.hours[0])
-    normal = [detector.normal_amounts(model, hour=h) for h in range(N_HOURS)]
-    reason = detector.reason(model, amount=amount, completed_at_us=moment, score=score) if flagged else None
+    abilities, normal = detector.abilities, None
+    if Ability.BANDS in abilities:
+        normal = [detector.normal_amounts(model, hour=h) for h in range(N_HOURS)]
+    reason = reason_of(detector, model, judgement, 0, amount=amount, completed_at_us=moment) if flagged else None
     return DetectorExplanation(
         detector=detector.name,
         status=status,
@@ -183,26 +193,16 @@ def _said(
         threshold=float(judgement.flag_line[0]),
         sentence=reason,
         normal_by_hour=normal,
-        flag_lines=_flag_lines(normal[hour], allowed_amounts(case.settings.amount_scale)),
-        shares=_shares(detector, model, amount, hour, history),
+        flag_lines=None if normal is None else _flag_lines(normal[hour], allowed_amounts(case.settings.amount_scale)),
+        shares=detector.shares(model, amount=amount, hour=hour, history=history)
+        if Ability.SHARES in abilities
+        else None,
     )
 
 
 def _flag_lines(bands: Sequence[AmountBand], allowed: AmountBand) -> list[float]:
     """Edges of bands beyond which there are flagged amounts."""
     return [edge for band in bands for edge, end in zip(band, allowed, strict=True) if edge != end]
-
-
-def _shares(detector: Detector, model: Model, amount: float, hour: int, history: WalletRows) -> Shares | None:
-    if not isinstance(detector, IsolationForestDetector):
-        return None
-    return shares(
-        lambda amounts, hours: detector.depths(model, amounts=amounts, hours=hours),
-        amount=amount,
-        hour=hour,
-        background_amounts=history.amounts,
-        background_hours=history.hours,
-    )
 
 
 def _why_not_judged(status: str, detector: Detector, history: WalletRows) -> str:

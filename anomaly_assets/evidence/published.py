@@ -1,5 +1,6 @@
 """What is published of a day beside its rows: what the file says of itself, and the day's metrics."""
 
+from anomaly_assets.domain.algorithms import flags_of
 from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.identity import table_digest
 from anomaly_assets.domain.lineage import METRICS, SCORED, WINDOW
@@ -7,6 +8,7 @@ from anomaly_assets.domain.metrics import daily_metrics
 from anomaly_assets.domain.published import with_provenance
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.same import require_same, require_same_rows
+from anomaly_assets.steps.settings_record import recorded_settings
 
 METRICS_NOTE = "the metrics count wallets that were erased: they are as they were sealed, and are not computed again"
 
@@ -54,6 +56,9 @@ def require_metrics(case: Case) -> list[str]:
     if any(lake.stored(of, role) != of.files[role] for of, role in ((scored, "scored"), (window, "wallets"))):
         return [*notes, METRICS_NOTE]
     rows = case.published if current else lake.read(scored, "scored")
-    names = [detector.name for detector in case.settings.detectors]
-    require_same_rows(metrics, daily_metrics(case.day, rows, lake.read(window, "wallets"), names))
+    judging = recorded_settings(case.home, scored.settings_id or "").detectors
+    again = daily_metrics(
+        case.day, rows, lake.read(window, "wallets"), [each.name for each in judging], flags_of(judging)
+    )
+    require_same_rows(metrics, again)
     return notes

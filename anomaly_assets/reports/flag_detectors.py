@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from anomaly_assets.domain.detectors.statistical import StatisticalDetector
+from anomaly_assets.domain.detectors import can
+from anomaly_assets.domain.detectors.base import Ability
 from anomaly_assets.domain.detectors.wording import amount_text
+from anomaly_assets.evidence.deviations_picture import deviations_picture
 from anomaly_assets.evidence.explain import DetectorExplanation, Explanation
-from anomaly_assets.evidence.zscore_picture import zscore_picture
 from anomaly_assets.reports.page import Html, badge, code, el, facts, image, join, section, words
 
 
@@ -27,8 +28,8 @@ def detector_section(
     if said is not None and said.sentence:
         parts.append(el("p", said.sentence))
     parts += [facts(_numbers(traced, said))] if judged else []
-    if explanation is not None and traced["detector"] == StatisticalDetector.name:
-        drawn = zscore_picture(explanation)
+    if explanation is not None and said is not None and can(said.detector, Ability.DEVIATIONS):
+        drawn = deviations_picture(explanation, said)
         parts += [image(drawn, _seen(traced, explanation))] if drawn else []
     if traced["model"] is not None:
         parts += [el("h3", "The model that judged"), facts(_model(traced["model"]))]

@@ -6,12 +6,14 @@ from typing import Any
 import pyarrow as pa
 
 from anomaly_assets.adapters.failpoints import failpoint
+from anomaly_assets.domain.algorithms import flags_of
 from anomaly_assets.domain.identity import table_digest
 from anomaly_assets.domain.layouts import LAYOUTS
 from anomaly_assets.domain.lineage import METRICS, SCORED, WINDOW, Edge
 from anomaly_assets.domain.metrics import daily_metrics
 from anomaly_assets.settings import Detection
 from anomaly_assets.steps.run import Outcome, Run
+from anomaly_assets.steps.settings_record import recorded_settings
 
 FIGURES = ["n_rows", "n_judged", "n_flagged", "coverage", "rate", "disagreement"]
 
@@ -23,7 +25,9 @@ def measure_day(run: Run, detection: Detection, day: date) -> Outcome:
         window_seal = run.home.lake.require(WINDOW, day, scored_seal.inputs["window"])
         scored = run.home.lake.read(scored_seal, "scored")
         window = run.home.lake.read(window_seal, "wallets", ["wallet_id", "n_transactions"])
-        metrics = daily_metrics(day, scored, window, [detector.name for detector in detection.detectors()])
+        # those that judged the day: the configured ones may be others by now
+        judging = recorded_settings(run.home, scored_seal.settings_id or "").detectors
+        metrics = daily_metrics(day, scored, window, [each.name for each in judging], flags_of(judging))
         staged = writer.stage({"metrics": metrics})
         revision = table_digest(metrics)
         seal, changed = writer.commit(

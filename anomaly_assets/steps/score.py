@@ -14,6 +14,7 @@ from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.adapters.shards import map_shards
 from anomaly_assets.adapters.store_provider import StoreProvider
+from anomaly_assets.domain.algorithms import flags_of
 from anomaly_assets.domain.day_figures import Figures
 from anomaly_assets.domain.days import require_finished
 from anomaly_assets.domain.detectors.base import Detector
@@ -97,7 +98,10 @@ def score_day(run: Run, store: StoreProvider, detection: Detection, day: date) -
         )
         staged = writer.stage({"scored": published})
         written = staged.read("scored")
-        verdicts = (every_transaction_judged_once(kept, written, names), unified_flag_is_the_or(written, names))
+        verdicts = (
+            every_transaction_judged_once(kept, written, names),
+            unified_flag_is_the_or(written, names, flags_of(detectors)),
+        )
         seal, changed = writer.commit(
             staged,
             revision=table_digest(scored),

@@ -51,8 +51,8 @@ def agreement_over_time(digests: Digests, selection: Selection) -> pa.Table:
     days = len(selection.days)
     rows = np.bincount(place, counts, minlength=days).astype(np.int64)
     flags = np.bincount(place, counts * np.bitwise_count(flagged), minlength=days)
-    n_detectors = len(detector_names(digests, selection.days))
-    agreed = [agreement(*pair, n_detectors) for pair in zip(flags.tolist(), rows.tolist(), strict=True)]
+    n_detectors = [len(digests.detectors([day])) for day in selection.days]
+    agreed = [agreement(*of_day) for of_day in zip(flags.tolist(), rows.tolist(), n_detectors, strict=True)]
     return pa.table(
         {
             "day": pa.array(selection.days, pa.date32()),
@@ -103,7 +103,8 @@ def masks_of(flags: pa.Table, detectors: Sequence[str]) -> np.ndarray:
     """Which set of detectors flagged each published row, uint8 of shape (n_rows,)."""
     masks = np.zeros(flags.num_rows, np.uint8)
     for bit, detector in enumerate(detectors):
-        masks |= flags.column(anomaly_column(detector)).to_numpy().astype(np.uint8) << bit
+        if anomaly_column(detector) in flags.column_names:  # null on days that it did not judge
+            masks |= flags.column(anomaly_column(detector)).fill_null(False).to_numpy().astype(np.uint8) << bit
     return masks
 
 

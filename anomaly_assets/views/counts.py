@@ -6,6 +6,7 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 
+from anomaly_assets.domain.algorithms import IS_ANOMALY
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.selection import Selection
 
@@ -13,8 +14,19 @@ NUMBERS = ("n_rows", "n_judged", "n_flagged")
 
 
 def detector_names(digests: Digests, days: Sequence[date]) -> list[str]:
-    """Detectors of the period, in order of publication: those of its last day."""
-    return [detector.name for detector in digests.detectors_of(digests.scored(days[-1]))]
+    """Every detector that judged a day of the period, in order of publication."""
+    return [detector.name for detector in digests.detectors(days)]
+
+
+def counting(digests: Digests, days: Sequence[date]) -> list[str]:
+    """Those of them that count for ``is_anomaly``."""
+    return [detector.name for detector in digests.detectors(days) if detector.flag == IS_ANOMALY]
+
+
+def counting_mask(digests: Digests, days: Sequence[date]) -> int:
+    """Their bits in digests of the period."""
+    names, of = detector_names(digests, days), counting(digests, days)
+    return sum(1 << bit for bit, name in enumerate(names) if name in of)
 
 
 def flagged_column(detector: str) -> str:
@@ -25,15 +37,17 @@ def flagged_column(detector: str) -> str:
 def counted(digests: Digests, selection: Selection, by: Sequence[str]) -> pa.Table:
     """Rows by some of ``day`` and ``org_name``, in their order (no organisation last); one row when by nothing.
 
-    Columns: those of ``by``, then ``n_rows``, ``n_judged`` (some detector judged), ``n_flagged`` (some flagged), and
-    one of :func:`flagged_column` for each detector. Raises ``NotSealed``, ``CorruptFile``.
+    Columns: those of ``by``, then ``n_rows``, ``n_judged`` and ``n_flagged`` (some detector judged, or flagged, that
+    counts for ``is_anomaly``), and one of :func:`flagged_column` for each detector. Raises ``NotSealed``,
+    ``CorruptFile``.
     """
     cells = selection.of(digests.read("counts", selection.days))
     flagged, rows = cells.column("flagged").to_numpy(), cells.column("n_rows").to_numpy()
+    together = counting_mask(digests, selection.days)
     masks = {
         "n_rows": np.ones(len(rows), dtype=bool),
-        "n_judged": cells.column("judged").to_numpy() > 0,
-        "n_flagged": flagged > 0,
+        "n_judged": cells.column("judged").to_numpy() & together > 0,
+        "n_flagged": flagged & together > 0,
     }
     for bit, name in enumerate(detector_names(digests, selection.days)):
         masks[flagged_column(name)] = (flagged >> bit) & 1 == 1

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from anomaly_assets.adapters.atomic_files import write_atomically
@@ -19,6 +20,7 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.parquet_bytes import table_from_bytes, table_to_bytes
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.day_digest import cells, counts, flags, histograms, statuses
+from anomaly_assets.domain.detectors import in_order
 from anomaly_assets.domain.errors import Superseded
 from anomaly_assets.domain.lineage import METRICS, SCORED
 from anomaly_assets.domain.settings_record import RecordedDetector, SettingsRecord
@@ -33,6 +35,7 @@ _MAKE: dict[str, Callable[[pa.Table, Sequence[RecordedDetector]], pa.Table]] = {
     "flags": lambda scored, detectors: flags(scored, [each.name for each in detectors]),
 }
 PARTS = tuple(_MAKE)
+_WITH_BITS = {"cells", "counts"}
 ATTEMPTS, DIGEST_BYTES = 4, 32
 FORMAT_VERSION = 1
 """Raised when the same scores give another digest: older ones are then made again."""
@@ -83,6 +86,14 @@ class Digests:
             self._settings[settings_id] = recorded_settings(self.home, settings_id)
         return self._settings[settings_id].detectors
 
+    def detectors(self, days: Iterable[date]) -> list[RecordedDetector]:
+        """Every detector that judged one of these days, in the order of published columns; the newest record of each.
+
+        Raises ``NotSealed``, ``CorruptFile``.
+        """
+        known = {detector.name: detector for day in sorted(days) for detector in self.detectors_of(self.scored(day))}
+        return [known[name] for name in in_order(known)]
+
     def missing(self, days: Iterable[date]) -> list[date]:
         """Days among these whose digest is to be made first; digests of what they were before are removed."""
         now = [self.scored(day) for day in days]
@@ -104,12 +115,29 @@ class Digests:
     def read(self, part: str, days: Sequence[date], columns: Sequence[str] | None = None) -> pa.Table:
         """One part of the digests of these days, ascending by day, with a column ``day`` put first.
 
-        Digests that are not there are made. Raises ``NotSealed``, ``CorruptFile``.
+        Bits of ``judged`` and ``flagged`` are in the order of :meth:`detectors` of all these days. Columns that some
+        days do not have are null there. Digests that are not there are made. Raises ``NotSealed``, ``CorruptFile``.
         """
-        tables = [self._read(part, day) for day in sorted(days)]
+        names = [detector.name for detector in self.detectors(days)] if part in _WITH_BITS else []
+        tables = [self._with_bits_of(names, part, day) for day in sorted(days)]
         if columns is not None:
             tables = [table.select(["day", *columns]) for table in tables]
         return pa.concat_tables(tables, promote_options="default") if tables else pa.table({})
+
+    def _with_bits_of(self, names: Sequence[str], part: str, day: date) -> pa.Table:
+        """The digest of a day, its bits put from the order of its own detectors into that of ``names``."""
+        table = self._read(part, day)
+        own = [detector.name for detector in self.detectors_of(self.scored(day))]
+        if part not in _WITH_BITS or own == names[: len(own)]:
+            return table
+        moved = np.zeros(256, np.uint8)
+        for bit, name in enumerate(own):
+            moved |= ((np.arange(256) >> bit & 1) << names.index(name)).astype(np.uint8)
+        for column in ("judged", "flagged"):
+            place = table.schema.get_field_index(column)
+            values = pa.array(moved[table.column(column).to_numpy()])
+            table = table.set_column(place, table.schema.field(column), values)
+        return table
 
     def metrics(self, days: Sequence[date]) -> pa.Table:
         """``anomaly_metrics`` of those of these days that have it."""
@@ -124,7 +152,7 @@ class Digests:
             if known is None or known[0] != content:
                 known = self._known[day, METRICS] = (content, lake.read(seal, "metrics"))
             tables.append(known[1])
-        return pa.concat_tables(tables) if tables else pa.table({})
+        return pa.concat_tables(tables, promote_options="default") if tables else pa.table({})
 
     def _read(self, part: str, day: date) -> pa.Table:
         for _ in range(ATTEMPTS):

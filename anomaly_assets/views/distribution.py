@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from anomaly_assets.domain.day_digest import AMOUNT, bin_width
+from anomaly_assets.views.counts import counting_mask
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.selection import Selection
 
@@ -22,8 +23,8 @@ _KEYS = ["is_anomaly", "bin"]
 
 
 def score_columns(digests: Digests, selection: Selection) -> dict[str, str]:
-    """Score column to the detector it is of, in order of publication: those of the last day."""
-    return {each.score_column: each.name for each in digests.detectors_of(digests.scored(selection.days[-1]))}
+    """Score column to the detector it is of, in order of publication: those of all days."""
+    return {detector.score_column: detector.name for detector in digests.detectors(selection.days)}
 
 
 def distribution(digests: Digests, selection: Selection, measure: str, *, apart: bool = False) -> pa.Table:
@@ -95,7 +96,8 @@ def _by_bin(digests: Digests, selection: Selection, measure: str, names: list[st
 def _by_hour(digests: Digests, selection: Selection, measure: str, names: list[str]) -> pa.Table:
     columns = sorted({*selection.columns(), measure, "flagged", "n_rows", *names} - {*_KEYS})
     cells = selection.of(digests.read("cells", selection.days, columns))
-    told = {"is_anomaly": pc.greater(cells.column("flagged"), 0), "bin": pc.cast(cells.column(measure), pa.int64())}
+    flagged, together = cells.column("flagged").to_numpy(), counting_mask(digests, selection.days)
+    told = {"is_anomaly": pa.array((flagged & together) > 0), "bin": pc.cast(cells.column(measure), pa.int64())}
     return pa.table({name: told[name] if name in told else cells.column(name) for name in [*names, "n_rows"]})
 
 

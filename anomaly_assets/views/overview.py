@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from anomaly_assets.domain.day_figures import MOST_STRIKING_FIRST, Figures
 from anomaly_assets.domain.detectors.base import DetectorStatus
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
-from anomaly_assets.views.counts import NUMBERS, counted, detector_names
+from anomaly_assets.views.counts import NUMBERS, counted, counting, detector_names
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.selection import Selection
 from anomaly_assets.views.usual import FEWEST_DAYS_FOR_PROGRAMS, USUAL_DAYS, Band, usual
@@ -19,7 +19,7 @@ from anomaly_assets.views.usual import FEWEST_DAYS_FOR_PROGRAMS, USUAL_DAYS, Ban
 def totals(digests: Digests, selection: Selection) -> Figures:
     """Figures of the selection. Raises ``NotSealed``, ``CorruptFile``."""
     counts = selection.of(digests.read("counts", selection.days))
-    return Figures.of_counts(counts, detector_names(digests, selection.days))
+    return Figures.of_counts(counts, detector_names(digests, selection.days), counting(digests, selection.days))
 
 
 def judgements(digests: Digests, selection: Selection) -> pa.Table:
@@ -76,7 +76,8 @@ def top(digests: Digests, selection: Selection, column: str, count: int) -> pa.T
 
     ``last_flag`` is the last day with one.
     """
-    flags = digests.read("flags", selection.days, sorted({column, "anomaly_score", "ORG_NAME"}))
+    flags = digests.read("flags", selection.days, sorted({column, "anomaly_score", "is_anomaly", "ORG_NAME"}))
+    flags = flags.filter(flags.column("is_anomaly"))
     grouped = selection.of(flags, "ORG_NAME").group_by([column], use_threads=False)
     named = grouped.aggregate([([], "count_all"), ("anomaly_score", "max"), ("day", "max")])
     named = named.rename_columns([column, "n_flagged", "highest_score", "last_flag"])

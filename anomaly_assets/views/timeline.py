@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from anomaly_assets.domain.lineage import SCORED
 from anomaly_assets.domain.metrics import UNIFIED
 from anomaly_assets.domain.published import INPUT_NAMES, anomaly_column
-from anomaly_assets.views.counts import detector_names
+from anomaly_assets.views.counts import counting_mask, detector_names
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.selection import Selection, within
 
@@ -87,7 +87,8 @@ def flagged_rows(digests: Digests, selection: Selection, focus: Focus) -> pa.Tab
     if not narrowed.days:
         return digests.read("flags", selection.days[-1:]).slice(0, 0)
     flags = focus.at_hours(narrowed.of(digests.read("flags", narrowed.days), "ORG_NAME"))
-    return flags if focus.detector == UNIFIED else flags.filter(flags.column(anomaly_column(focus.detector)))
+    column = "is_anomaly" if focus.detector == UNIFIED else anomaly_column(focus.detector)
+    return flags.filter(flags.column(column)) if column in flags.column_names else flags.slice(0, 0)
 
 
 def all_rows(digests: Digests, selection: Selection, focus: Focus, day: date) -> pa.Table:
@@ -103,9 +104,10 @@ def all_rows(digests: Digests, selection: Selection, focus: Focus, day: date) ->
 
 
 def _masks(digests: Digests, selection: Selection) -> dict[str, int]:
-    """Which bits count for all detectors together and for each."""
+    """Which bits count for ``is_anomaly`` and for each detector."""
     detectors = detector_names(digests, selection.days)
-    return {UNIFIED: (1 << len(detectors)) - 1, **{name: 1 << bit for bit, name in enumerate(detectors)}}
+    together = counting_mask(digests, selection.days)
+    return {UNIFIED: together, **{name: 1 << bit for bit, name in enumerate(detectors)}}
 
 
 def _counted(cells: pa.Table, mask: int, slot: np.ndarray, slots: int) -> dict[str, pa.Array]:

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from anomaly_assets.domain.day_digest import (
     AMOUNT,
-    BIN_WIDTHS,
     CELLS,
     COUNTS,
     HISTOGRAMS,
@@ -33,6 +32,7 @@ from anomaly_assets.domain.schema import TIME
 
 DETECTORS = ["first", "second"]
 SCORES = ["zscore", "second_score"]
+WIDTHS = {"zscore": 0.1, "isolation_forest_score": 0.005, "anomaly_score": 0.01, AMOUNT: 0.05}
 STATES = ["judged", "no_history", "insufficient_history"]
 calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -237,7 +237,7 @@ def test_scores_at_an_edge_are_in_the_bin_above_it_whatever_a_division_rounds(sc
 
 def test_a_measure_nobody_foresaw_has_bins_too() -> None:
     assert bin_width("third_score") == OTHER_BIN_WIDTH
-    assert all(bin_width(measure) == width for measure, width in BIN_WIDTHS.items())
+    assert {each: bin_width(each) for each in WIDTHS} == WIDTHS
 
 
 def test_more_detectors_than_bits_are_refused() -> None:

@@ -6,7 +6,6 @@ from views.hand_made import HandMade, Tx
 
 from anomaly_assets.domain.day_digest import counts
 from anomaly_assets.domain.day_figures import Counts, Figures
-from anomaly_assets.domain.metrics import daily_metrics
 
 DAY = date(2024, 3, 4)
 DETECTORS = ["b", "a"]
@@ -16,11 +15,11 @@ ROWS = [Tx(flags="a"), Tx(flags="ab", org=None), Tx(judged="b"), Tx(judged=""), 
 def test_rows_digest_and_metrics_give_the_same_in_order_of_publication() -> None:
     digests = HandMade({DAY: ROWS}, "ba")
     scored = digests.published(DAY)
-    found = Figures.of_published(scored, DETECTORS)
+    found = Figures.of_published(scored, DETECTORS, DETECTORS)
     assert found == Figures(Counts(5, 4, 2), {"b": Counts(5, 4, 1), "a": Counts(5, 3, 2)})
     assert list(found.by_detector) == DETECTORS
-    assert Figures.of_counts(counts(scored, DETECTORS), DETECTORS) == found
-    of_metrics = Figures.of_metrics(daily_metrics(DAY, scored, digests.window, DETECTORS))
+    assert Figures.of_counts(counts(scored, DETECTORS), DETECTORS, DETECTORS) == found
+    of_metrics = Figures.of_metrics(digests.metrics([DAY]))
     assert (of_metrics, list(of_metrics.by_detector)) == (found, DETECTORS)
 
 

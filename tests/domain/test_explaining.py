@@ -8,14 +8,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from anomaly_assets.domain.detectors import DETECTORS
+from anomaly_assets.domain.detectors.amount_and_hour import Shares, shares
 from anomaly_assets.domain.detectors.isolation_forest import IsolationForestDetector
 from anomaly_assets.domain.explaining import (
-    Shares,
     band_of,
     intersection,
     nearest_amount,
     nearest_hour,
-    shares,
 )
 from anomaly_assets.domain.portable import average_path_length
 from anomaly_assets.domain.wallet_rows import WalletRows

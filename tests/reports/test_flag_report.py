@@ -15,12 +15,12 @@ from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.erasure_request import ErasureRequest
 from anomaly_assets.domain.lineage import METRICS, RAW, SCORED
 from anomaly_assets.evidence.case import Case
+from anomaly_assets.evidence.deviations_picture import deviations_picture
 from anomaly_assets.evidence.explain import explain
 from anomaly_assets.evidence.gc import collect
 from anomaly_assets.evidence.proof import Outcome
 from anomaly_assets.evidence.trace import trace, trace_or_why_not
 from anomaly_assets.evidence.verify import Verifier
-from anomaly_assets.evidence.zscore_picture import zscore_picture
 from anomaly_assets.reports.flag_report import flag_page
 from anomaly_assets.settings import load_settings
 from anomaly_assets.steps.erase import erase_wallet
@@ -84,7 +84,7 @@ def test_both_pictures_are_in_the_page_and_say_what_they_show(untouched: Home) -
     found = explain(Case.of(untouched, DAY), row["TX_ID"])
     images = harmless(drawn(untouched, row["TX_ID"], proved=False)).of("img")
     decoded = [base64.b64decode((each["src"] or "").partition(",")[2]) for each in images]
-    assert zscore_picture(found) in decoded
+    assert deviations_picture(found, found.detectors[0]) in decoded
     assert len(decoded) == 2
     assert all(each["alt"] for each in images)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from anomaly_assets.domain.algorithms import Flag
 from anomaly_assets.domain.day_digest import cells, counts, flags, histograms
 from anomaly_assets.domain.metrics import daily_metrics
 from anomaly_assets.domain.schema import TIME
@@ -39,7 +40,7 @@ class HandMade(Digests):
     """Digests of days written by hand, of detectors ``a``, ``b``, ... with scores ``a_score``, ..."""
 
     def __init__(self, days: Mapping[date, Sequence[Tx]], detectors: str = "ab", sizes: Sequence[str] = ()) -> None:
-        self.detectors, self.rows = list(detectors), days
+        self.letters, self.rows = list(detectors), days
         self.window = pa.table(
             {"wallet_id": pa.array(sizes, pa.string()), "n_transactions": pa.array(range(len(sizes)), pa.int64())}
         )
@@ -51,14 +52,14 @@ class HandMade(Digests):
         return day
 
     def detectors_of(self, scored: Any) -> list[RecordedDetector]:  # noqa: ARG002 - every day has the same
-        return [RecordedDetector(name, 1, f"{name}_score", (), {}, {}) for name in self.detectors]
+        return [RecordedDetector(name, 1, f"{name}_score", (), {}, {}) for name in self.letters]
 
     def read(self, part: str, days: Sequence[date], columns: Sequence[str] | None = None) -> pa.Table:
         make: Mapping[str, Callable[[pa.Table], pa.Table]] = {
-            "cells": lambda table: cells(table, self.detectors),
-            "counts": lambda table: counts(table, self.detectors),
-            "histograms": lambda table: histograms(table, [f"{name}_score" for name in self.detectors]),
-            "flags": lambda table: flags(table, self.detectors),
+            "cells": lambda table: cells(table, self.letters),
+            "counts": lambda table: counts(table, self.letters),
+            "histograms": lambda table: histograms(table, [f"{name}_score" for name in self.letters]),
+            "flags": lambda table: flags(table, self.letters),
         }
         tables = []
         for day in sorted(days):
@@ -68,7 +69,8 @@ class HandMade(Digests):
         return table if columns is None else table.select(["day", *columns])
 
     def metrics(self, days: Sequence[date]) -> pa.Table:
-        tables = [daily_metrics(day, self.published(day), self.window, self.detectors) for day in days]
+        unified = Flag("is_anomaly", tuple(self.letters))
+        tables = [daily_metrics(day, self.published(day), self.window, self.letters, [unified]) for day in days]
         return pa.concat_tables(tables) if tables else pa.table({})
 
     def published(self, day: date) -> pa.Table:
@@ -84,7 +86,7 @@ class HandMade(Digests):
             "anomaly_score": pa.array([row.anomaly_score if row.judged else None for row in rows], pa.float64()),
             "reason": pa.array(["because" if row.flags else None for row in rows], pa.string()),
         }
-        for name in self.detectors:
+        for name in self.letters:
             judged = [name in row.judged for row in rows]
             scores = [
                 (row.scores or {}).get(name, 0.0) if known else None for row, known in zip(rows, judged, strict=True)

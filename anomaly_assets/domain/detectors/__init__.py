@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
-from anomaly_assets.domain.detectors.base import Detector, DetectorClass
+from anomaly_assets.domain.detectors.base import Ability, Detector, DetectorClass
 from anomaly_assets.domain.detectors.isolation_forest import IsolationForestDetector
 from anomaly_assets.domain.detectors.statistical import StatisticalDetector
 from anomaly_assets.domain.errors import NeedsRelease
@@ -26,6 +26,11 @@ def in_order(names: Iterable[str]) -> list[str]:
     """
     place = {name: number for number, name in enumerate(DETECTORS)}
     return sorted(set(names), key=lambda name: (place.get(name, len(place)), name))
+
+
+def can(detector: str, ability: Ability) -> bool:
+    """Whether a detector can say something; one that this release does not know can say nothing."""
+    return detector in DETECTORS and ability in DETECTORS[detector].abilities
 
 
 def known_detectors(recorded: Iterable[RecordedDetector]) -> list[Detector]:

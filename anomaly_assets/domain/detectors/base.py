@@ -15,8 +15,36 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import pyarrow as pa
 
+from anomaly_assets.domain.algorithms import Flag
+from anomaly_assets.domain.detectors.amount_and_hour import Shares
 from anomaly_assets.domain.identity import canonical_array, canonical_json, digest
 from anomaly_assets.domain.wallet_rows import WalletRows
+
+
+class Ability(StrEnum):
+    """What a detector can say beyond its judgement; pages and explanations ask for these."""
+
+    REASONS = "reasons"
+    """Why it flagged a row, in a sentence of its own (``reason``)."""
+    BANDS = "bands"
+    """Which amounts it does not flag at an hour (``normal_amounts``): then nothing else of a row counts."""
+    SHARES = "shares"
+    """How far amount and hour each count for a row's judgement (``shares``)."""
+    DEVIATIONS = "deviations"
+    """Its score counts standard deviations of the amount from the mean of the wallet's history, so it can be drawn."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a detector reads of a transaction and of what came before it.
+
+    Parameters
+    ----------
+    amount, time : whether its judgement depends on them
+    """
+
+    amount: bool = True
+    time: bool = True
 
 
 class DetectorStatus(StrEnum):
@@ -84,7 +112,7 @@ class Judgement:
 
 
 class Detector(Protocol):
-    """A family member: constructed with its settings, stateless otherwise.
+    """A family member: constructed with its settings, stateless otherwise. Members derive from it.
 
     Attributes
     ----------
@@ -94,6 +122,9 @@ class Detector(Protocol):
     algorithm_version : raised by hand whenever the same rows and settings give another model
     extra_columns : Arrow fields of ``Judgement.extra``
     neutral : settings that came later, at the values that give what was before them (``domain.algorithms``)
+    flag : the published flag that it counts for
+    needs : what it reads of a transaction
+    abilities : what it can say beyond its judgement; methods of other abilities are never called
     """
 
     name: ClassVar[str]
@@ -101,6 +132,9 @@ class Detector(Protocol):
     algorithm_version: ClassVar[int]
     extra_columns: ClassVar[tuple[pa.Field, ...]]
     neutral: ClassVar[Mapping[str, Any]]
+    flag: ClassVar[Flag]
+    needs: ClassVar[Needs]
+    abilities: ClassVar[frozenset[Ability]]
 
     @property
     def fit_parameters(self) -> dict[str, Any]:
@@ -132,17 +166,30 @@ class Detector(Protocol):
         """Raise ``ModelFormatError`` unless the arrays are well formed in every way judging relies on."""
         ...
 
-    def reason(self, model: Model, *, amount: float, completed_at_us: int, score: float) -> str:
-        """One sentence a person understands on why a row with this amount, time and score was flagged."""
-        ...
+    def reason(self, model: Model, *, amount: float, completed_at_us: int, score: float) -> str:  # noqa: ARG002 - for those that do not say it
+        """With ``Ability.REASONS``: one sentence a person understands on why a row with this amount, time and score was
+        flagged.
+        """
+        raise _unsaid(self.name, Ability.REASONS)
 
-    def normal_amounts(self, model: Model, *, hour: int) -> list[tuple[float, float]]:
-        """All amounts that a validated model does not flag at a UTC hour of day, 0..23: closed intervals [low, high].
+    def normal_amounts(self, model: Model, *, hour: int) -> list[tuple[float, float]]:  # noqa: ARG002 - for those that do not say it
+        """With ``Ability.BANDS``: all amounts that a validated model does not flag at a UTC hour of day, 0..23.
+
+        They are closed intervals [low, high].
 
         In the currency, float64, ascending and disjoint, within -1e15..1e15 and what the model's amount scale takes
         (nothing below 0 on ``log1p``). An edge is not flagged by ``score_one`` and the next float64 beyond it is.
         """
-        ...
+        raise _unsaid(self.name, Ability.BANDS)
+
+    def shares(self, model: Model, *, amount: float, hour: int, history: WalletRows) -> Shares:  # noqa: ARG002 - for those that do not say it
+        """With ``Ability.SHARES``: what a row's amount and UTC hour each count for, against its wallet's history."""
+        raise _unsaid(self.name, Ability.SHARES)
+
+
+def _unsaid(detector: str, ability: Ability) -> TypeError:
+    """Not ``NotImplementedError``: a detector without the ability is complete."""
+    return TypeError(f"{detector} does not say {ability}")
 
 
 class DetectorClass(Protocol):
@@ -153,6 +200,9 @@ class DetectorClass(Protocol):
     algorithm_version: int
     extra_columns: tuple[pa.Field, ...]
     neutral: Mapping[str, Any]
+    flag: Flag
+    needs: Needs
+    abilities: frozenset[Ability]
 
     def __call__(self, *args: Any, **settings: Any) -> Detector:
         """The detector with these settings, all by keyword."""

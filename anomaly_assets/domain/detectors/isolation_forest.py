@@ -7,14 +7,15 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pyarrow as pa
 
-from anomaly_assets.domain.algorithms import ISOLATION_FOREST
+from anomaly_assets.domain.algorithms import ISOLATION_FOREST, Flag
+from anomaly_assets.domain.detectors.amount_and_hour import Shares, shares
 from anomaly_assets.domain.detectors.amount_bands import (
     AmountBand,
     allowed_amounts,
     bands_of_steps,
     last_amounts_where,
 )
-from anomaly_assets.domain.detectors.base import DetectorStatus, Judgement, Model
+from anomaly_assets.domain.detectors.base import Ability, Detector, DetectorStatus, Judgement, Model, Needs
 from anomaly_assets.domain.detectors.forest_growing import SPLIT_THRESHOLD, Grower
 from anomaly_assets.domain.detectors.forest_sampling import forest_seeds
 from anomaly_assets.domain.detectors.forest_scoring import (
@@ -80,7 +81,7 @@ _walkable: WeakKeyDictionary[Model, UnfoldedForest] = WeakKeyDictionary()
 """Forests of models that were validated, for as long as the models live: unfolding one takes longer than a score."""
 
 
-class IsolationForestDetector:
+class IsolationForestDetector(Detector):
     """Flags rows that a forest fitted on the wallet's history isolates sooner than nearly all of that history.
 
     Features are the amount, centred on its median and divided by its interquartile range on the amount scale, and the
@@ -104,6 +105,9 @@ class IsolationForestDetector:
     algorithm_version: ClassVar[int] = ISOLATION_FOREST.version
     neutral: ClassVar[Mapping[str, Any]] = ISOLATION_FOREST.neutral
     extra_columns: ClassVar[tuple[pa.Field, ...]] = (pa.field("hour_unseen", pa.bool_(), nullable=True),)
+    flag: ClassVar[Flag] = ISOLATION_FOREST.flag
+    needs: ClassVar[Needs] = Needs()
+    abilities: ClassVar[frozenset[Ability]] = frozenset({Ability.REASONS, Ability.BANDS, Ability.SHARES})
 
     def __init__(
         self,
@@ -320,6 +324,16 @@ class IsolationForestDetector:
             return last_amounts_where(lambda amounts: _features(model, amounts) <= lasts[steps], near, allowed)
 
         return bands_of_steps(scores <= model.arrays["flag_line"][0], ends, allowed)
+
+    def shares(self, model: Model, *, amount: float, hour: int, history: WalletRows) -> Shares:
+        """Of the depth at which the trees isolate the row, against the rows of the wallet's history."""
+        return shares(
+            lambda amounts, hours: self.depths(model, amounts=amounts, hours=hours),
+            amount=amount,
+            hour=hour,
+            background_amounts=history.amounts,
+            background_hours=history.hours,
+        )
 
     def depths(self, model: Model, *, amounts: np.ndarray, hours: np.ndarray) -> np.ndarray:
         """Mean path length over the trees of each row: splits, and c(n) for a leaf of n training rows.

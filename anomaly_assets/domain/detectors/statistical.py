@@ -6,14 +6,14 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from anomaly_assets.domain.algorithms import STATISTICAL
+from anomaly_assets.domain.algorithms import STATISTICAL, Flag
 from anomaly_assets.domain.detectors.amount_bands import (
     AmountBand,
     allowed_amounts,
     last_amounts_where,
     next_amount,
 )
-from anomaly_assets.domain.detectors.base import DetectorStatus, Judgement, Model
+from anomaly_assets.domain.detectors.base import Ability, Detector, DetectorStatus, Judgement, Model, Needs
 from anomaly_assets.domain.detectors.structure import (
     is_amount_scale,
     require_arrays,
@@ -37,7 +37,7 @@ SMALLEST_SPREAD = 0.01
 _ARRAYS = {"mean": "f8", "std": "f8", "median": "f8", "n_transactions": "i8"}
 
 
-class StatisticalDetector:
+class StatisticalDetector(Detector):
     """Flags amounts whose z-score on the wallet's own history exceeds a threshold.
 
     ``zscore = (x - mean) / max(std, floor)`` with the population standard deviation of the window's scaled amounts. The
@@ -57,6 +57,9 @@ class StatisticalDetector:
     algorithm_version: ClassVar[int] = STATISTICAL.version
     neutral: ClassVar[Mapping[str, Any]] = STATISTICAL.neutral
     extra_columns: ClassVar[tuple[pa.Field, ...]] = ()
+    flag: ClassVar[Flag] = STATISTICAL.flag
+    needs: ClassVar[Needs] = Needs(time=False)
+    abilities: ClassVar[frozenset[Ability]] = frozenset({Ability.REASONS, Ability.BANDS, Ability.DEVIATIONS})
 
     def __init__(
         self,

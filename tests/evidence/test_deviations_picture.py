@@ -12,9 +12,9 @@ from PIL import Image
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.evidence.case import Case
+from anomaly_assets.evidence.deviations_picture import deviations_picture
 from anomaly_assets.evidence.explain import DetectorExplanation, Explanation, explain
 from anomaly_assets.evidence.explain_picture import drawable, picture
-from anomaly_assets.evidence.zscore_picture import zscore_picture
 from evidence.conftest import DAYS
 
 DAY = DAYS[-1]
@@ -37,6 +37,11 @@ def explanation(amounts: list[float], amount: float, score: float, lines: list[f
     return Explanation(row, DAY, 4, history, [said], [[]] * 24, None, None, scale)
 
 
+def drawn_of(found: Explanation) -> bytes | None:
+    """The picture of what the z-score says."""
+    return deviations_picture(found, found.detectors[0])
+
+
 def columns(png: bytes, color: tuple[int, int, int]) -> np.ndarray:
     """Columns of pixels of a colour within the axes, below the title and above the legend."""
     pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)[120:480]
@@ -45,7 +50,7 @@ def columns(png: bytes, color: tuple[int, int, int]) -> np.ndarray:
 
 def test_the_marks_stand_at_their_amounts_on_the_scale() -> None:
     """On a linear scale: amounts 0..100, mean 50, flag line 150, this one 200; the axis adds 4 % at both ends."""
-    drawn = zscore_picture(explanation([0.0, 50.0, 100.0], 200.0, 5.25, [150.0], "none"))
+    drawn = drawn_of(explanation([0.0, 50.0, 100.0], 200.0, 5.25, [150.0], "none"))
     assert drawn is not None
     for color, value in ((MEAN, 50.0), (LINE, 150.0), (MARKED, 200.0)):
         place = LEFT + WIDTH * (value + 8.0) / 216.0
@@ -60,12 +65,12 @@ def test_the_marks_stand_at_their_amounts_on_the_scale() -> None:
 def test_alike_tiny_and_huge_amounts_can_be_drawn(
     scale: str, amounts: list[float], amount: float, lines: list[float]
 ) -> None:
-    drawn = zscore_picture(explanation(amounts, amount, 0.0, lines, scale))
+    drawn = drawn_of(explanation(amounts, amount, 0.0, lines, scale))
     assert (drawn or b"").startswith(b"\x89PNG")
 
 
 def test_refunds_can_be_drawn_with_both_flag_lines() -> None:
-    drawn = zscore_picture(explanation([-50.0, 20.0, 30.0], -900.0, -4.0, [-500.0, 700.0], "signed_log1p"))
+    drawn = drawn_of(explanation([-50.0, 20.0, 30.0], -900.0, -4.0, [-500.0, 700.0], "signed_log1p"))
     assert drawn is not None
     assert np.count_nonzero(np.diff(columns(drawn, LINE)) > 20) == 1, "two lines apart"
 
@@ -74,9 +79,9 @@ def test_a_scored_row_is_drawn_the_same_again_and_one_without_a_z_score_not_at_a
     case = Case.of(Home(proved / "home"), DAY)
     rows = case.published.to_pylist()
     flagged = next(row["TX_ID"] for row in rows if row["statistical_anomaly"])
-    assert zscore_picture(explain(case, flagged)) == zscore_picture(explain(case, flagged))
+    assert drawn_of(explain(case, flagged)) == drawn_of(explain(case, flagged))
     unjudged = next(row["TX_ID"] for row in rows if row["statistical_status"] != "judged")
-    assert zscore_picture(explain(case, unjudged)) is None
+    assert drawn_of(explain(case, unjudged)) is None
 
 
 def test_foreign_text_in_a_title_is_short_and_of_characters_the_font_has(proved: Path) -> None:
@@ -85,5 +90,5 @@ def test_foreign_text_in_a_title_is_short_and_of_characters_the_font_has(proved:
     assert len(drawable("x" * 300)) == 20
     found = explanation([1.0, 2.0], 9.0, 4.0, [5.0], "log1p")
     hostile = replace(found, row={**found.row, "TX_ID": "$\\frac{$東\x1b", "WALLET_ID": "w" * 300})
-    assert zscore_picture(hostile) is not None
+    assert drawn_of(hostile) is not None
     assert picture(hostile).startswith(b"\x89PNG")

@@ -1,11 +1,10 @@
-"""The z-score of a transaction in a picture: the wallet's amounts, their mean, the flag line, and this amount."""
+"""A score that counts standard deviations, drawn: the wallet's amounts, their mean, the flag line, this amount."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from anomaly_assets.domain.detectors.statistical import StatisticalDetector
 from anomaly_assets.domain.detectors.wording import amount_text
 from anomaly_assets.domain.portable import ascending, mean_and_std, scale_amounts, unscale_amount
 from anomaly_assets.evidence.explain import DetectorExplanation, Explanation
@@ -31,14 +30,14 @@ MARGIN = 0.04
 """Room beside what is shown, as a share of it."""
 
 
-def zscore_picture(found: Explanation) -> bytes | None:
+def deviations_picture(found: Explanation, said: DetectorExplanation) -> bytes | None:
     """PNG of the window's amounts as a histogram on the detector's scale, with mean, flag lines and the transaction.
 
-    The upper axis counts standard deviations from the mean. None when the z-score did not judge the row. Equal
+    The upper axis counts standard deviations from the mean. ``said`` is of a detector with ``Ability.DEVIATIONS``; None
+    when it did not judge the row. Equal
     explanations give equal bytes with one version of matplotlib.
     """
-    said = next((each for each in found.detectors if each.detector == StatisticalDetector.name), None)
-    if said is None or said.score is None:
+    if said.score is None:
         return None
     from matplotlib.figure import Figure  # noqa: PLC0415  0.5 s that only a picture pays
 
