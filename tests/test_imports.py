@@ -14,8 +14,7 @@ PACKAGE = Path(anomaly_assets.__file__).parent
 
 LAYERS = [
     {"domain"},
-    {"exit_codes", "loading", "release", "run_tags", "settings_reading"},
-    {"settings_snowflake"},
+    {"exit_codes", "loading", "release", "run_tags"},
     {"settings"},
     {"adapters"},
     {"steps", "partitions"},
@@ -57,8 +56,8 @@ LEVEL = {part: level for level, layer in enumerate(LAYERS) for part in layer}
 ENTRANCES = {"cli", "code_location", "commands", "dashboard", "definitions"}
 """Parts that may read the settings of the deployment."""
 
-BELOW_ADAPTERS = {"domain", "release", "settings", "settings_reading", "settings_snowflake", "adapters"}
-WITH_DAGSTER = {"partitions", *(part for layer in LAYERS[9:] for part in layer)} - {
+BELOW_ADAPTERS = {"domain", "release", "settings", "adapters"}
+WITH_DAGSTER = {"partitions", *(part for layer in LAYERS[8:] for part in layer)} - {
     "dashboard",
     "reporting",
     "commands",
@@ -186,14 +185,7 @@ def test_the_domain_opens_and_runs_nothing() -> None:
 
 def test_adapters_import_the_domain_and_settings_and_no_dagster() -> None:
     for path in modules("adapters"):
-        assert imported_parts(path) <= {
-            "domain",
-            "release",
-            "settings",
-            "settings_reading",
-            "settings_snowflake",
-            "adapters",
-        }, short(path)
+        assert imported_parts(path) <= BELOW_ADAPTERS, short(path)
         assert "dagster" not in imported_roots(path), short(path)
 
 

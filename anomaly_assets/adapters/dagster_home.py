@@ -10,7 +10,7 @@ import yaml
 from anomaly_assets.adapters.atomic_files import write_atomically
 from anomaly_assets.domain.errors import SettingsError
 from anomaly_assets.settings import SETTINGS_FILE, Settings
-from anomaly_assets.settings_reading import read_file
+from anomaly_assets.settings.reading import read_file
 
 INSTANCE_FILE = "dagster.yaml"
 SETTINGS_RECORD = "anomaly_settings.json"

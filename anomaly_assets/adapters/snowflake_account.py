@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from anomaly_assets.domain.errors import SettingsError
-from anomaly_assets.settings_snowflake import SnowflakeSettings
+from anomaly_assets.settings.snowflake import SnowflakeSettings
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MAX_TAG_CHARACTERS = 2000

@@ -27,7 +27,9 @@ from anomaly_assets.domain.verdict import DetectorVerdict, assemble_verdict, jud
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.settings import Detection
-from anomaly_assets.settings_reading import explain, keys_of, put
+from anomaly_assets.settings.mistakes import explain
+from anomaly_assets.settings.reading import put
+from anomaly_assets.settings.section import keys_of
 
 WALLETS_AT_ONCE = 1024
 """Wallets whose models are in memory together."""

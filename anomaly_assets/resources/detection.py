@@ -9,7 +9,7 @@ import dagster as dg
 from pydantic import Field, ValidationError, create_model
 
 from anomaly_assets.settings import CheckSettings, Detection
-from anomaly_assets.settings_reading import put
+from anomaly_assets.settings.reading import put
 
 PLACES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

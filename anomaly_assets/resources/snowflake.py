@@ -21,7 +21,8 @@ from anomaly_assets.loading import kept_to_the_end
 from anomaly_assets.resources.scores_table import ScoresTableResource
 from anomaly_assets.resources.source import TransactionSourceResource, which_of_two
 from anomaly_assets.settings import Settings
-from anomaly_assets.settings_snowflake import SnowflakeFilter, SnowflakeSettings
+from anomaly_assets.settings.snowflake import SnowflakeSettings
+from anomaly_assets.settings.snowflake_table import SnowflakeFilter
 
 _SECRETS = {"password", "private_key", "private_key_password", "oauth_token"}
 

@@ -10,7 +10,7 @@ from anomaly_assets.adapters.sources.snowflake import SnowflakeSource, Snowflake
 from anomaly_assets.adapters.sources.snowflake_sql import Condition, Operator
 from anomaly_assets.domain.errors import SettingsError
 from anomaly_assets.settings import Settings
-from anomaly_assets.settings_snowflake import SnowflakeFilter
+from anomaly_assets.settings.snowflake_table import SnowflakeFilter
 
 TAG = "anomaly_assets"
 

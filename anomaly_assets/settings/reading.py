@@ -1,38 +1,12 @@
-"""Where the values of settings are found, and how a wrong one is explained without showing a secret."""
+"""Where the values of settings are found: a YAML file, the environment."""
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError, ValidationInfo
 
 from anomaly_assets.domain.errors import SettingsError
-
-
-class Section(BaseModel):
-    """Settings that belong together."""
-
-    # inputs are not repeated in pydantic's own messages: they may be secrets
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
-
-
-def _located(path: Path, info: ValidationInfo) -> Path:
-    folder: Path | None = (info.context or {}).get("folder")
-    return path if folder is None else folder / path.expanduser()
-
-
-Location = Annotated[Path, AfterValidator(_located)]
-"""A path that is made absolute against the folder in the validation context, ``~`` being the user's home."""
-
-
-def _located_unless_uri(location: str, info: ValidationInfo) -> str:
-    return location if "://" in location else str(_located(Path(location), info))
-
-
-LocationOrUri = Annotated[str, BeforeValidator(str), AfterValidator(_located_unless_uri)]
-"""Like ``Location``, or the URI of an object store, which is left as it is."""
 
 
 def read_file(path: Path) -> dict[str, Any]:
@@ -76,39 +50,6 @@ def put(values: dict[str, Any], key: Sequence[str], value: Any) -> None:
                 f"setting {'.'.join(key[:depth])} is a {type(section).__name__}", expected="a section with keys"
             )
     section[key[-1]] = value
-
-
-def keys_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every dotted key with its pydantic field, in order of declaration."""
-    for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from keys_of(field.annotation, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", field
-
-
-def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """One line for each wrong setting: an unknown one with the nearest known one, another with what was found.
-
-    Values of secret settings, of sections that hold one, and of settings that name where a secret is (someone may have
-    written the secret itself), are not shown.
-    """
-    fields = dict(keys_of(model))
-    known, secret = (
-        list(fields),
-        [key for key, field in fields.items() if field.annotation == SecretStr | None or key.endswith("_env")],
-    )
-    sections = sorted({key.rpartition(".")[0] for key in known} - {""})
-    lines = []
-    for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(key, [*known, *sections], n=1, cutoff=0.0)
-            lines.append(f"unknown setting {key}; the nearest known one is {near[0]}")
-        else:
-            hidden = any(name == key or name.startswith(f"{key}.") for name in secret)
-            lines.append(f"setting {key}: {problem['msg']}" + ("" if hidden else f" (found {problem['input']!r})"))
-    return "\n".join(lines)
 
 
 def _without_empty(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,15 +1,13 @@
-"""Settings of a Snowflake account and of the tables read and written there."""
+"""Settings of a Snowflake account."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from annotated_types import Ge, Gt, Le, Len
-from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from annotated_types import Ge, Le, Len
+from pydantic import Field
 
-from anomaly_assets.settings_reading import Location, Section
+from anomaly_assets.settings.section import Location, Section
 
 EnvironmentName = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]{0,127}$")]
-TableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*){2}$")]
-FilterValue = StrictBool | StrictInt | StrictFloat | StrictStr
 
 
 class SnowflakeSettings(Section):
@@ -52,41 +50,4 @@ class SnowflakeSettings(Section):
     )
     retry_wait_seconds: Annotated[float, Ge(0), Le(600)] = Field(
         5.0, description="Seconds before the first of these tries; doubled before each further one."
-    )
-
-
-class SnowflakeFilter(Section):
-    """One condition on one column; values are bound, never spliced."""
-
-    column: str
-    operator: Literal["=", "!=", "<", "<=", ">", ">=", "in", "not in", "is null", "is not null"]
-    values: tuple[FilterValue, ...] = ()
-
-
-class SnowflakeTableSettings(Section):
-    """The table transactions are read from."""
-
-    table: TableName | None = Field(None, description="`DATABASE.SCHEMA.TABLE` (or view) of transactions; plain names.")
-    columns: dict[str, str] = Field(
-        default_factory=dict,
-        description="Canonical name to the table's name, for columns that are named otherwise.",
-    )
-    filter: tuple[SnowflakeFilter, ...] = Field(
-        default=(),
-        description="Conditions that all hold, each `{column, operator, values}`; operators: "
-        "`=`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `not in`, `is null`, `is not null`.",
-    )
-    time_zone: str = Field("UTC", description="IANA zone of times that carry none (`TIMESTAMP_NTZ`).")
-    slice_rows: Annotated[int, Gt(0)] = Field(
-        250_000, description="Rows of one query, about: what is held at once, checked, and asked for again on a fault."
-    )
-
-
-class PublishedScoresSettings(Section):
-    """A Snowflake table that scored days are written to."""
-
-    table: TableName | None = Field(
-        None,
-        description="`DATABASE.SCHEMA.TABLE` whose days the asset `published_scores` replaces; "
-        "none: there is no such asset.",
     )
