@@ -25,8 +25,9 @@ from anomaly_assets.domain.lineage import MODELS, SCORED
 from anomaly_assets.jobs import AssetJob, build_jobs
 from anomaly_assets.models_serving import serve_models_job
 from anomaly_assets.partitions import daily_partitions, trailing_window_mapping
+from anomaly_assets.resources.bounds import BoundsResource
 from anomaly_assets.resources.clock import ClockResource
-from anomaly_assets.resources.detection import BoundsResource, DetectionResource
+from anomaly_assets.resources.detection import DetectionResource
 from anomaly_assets.resources.home import HomeResource
 from anomaly_assets.resources.scores_table import ScoresTableResource
 from anomaly_assets.resources.source import source_resource

@@ -18,8 +18,9 @@ from anomaly_assets.checks.texts import ELIGIBILITY
 from anomaly_assets.domain.errors import BlockedByCheck
 from anomaly_assets.domain.lineage import RAW, WINDOW
 from anomaly_assets.domain.window import window_schema
+from anomaly_assets.resources.bounds import BoundsResource
 from anomaly_assets.resources.clock import ClockResource
-from anomaly_assets.resources.detection import BoundsResource, DetectionResource
+from anomaly_assets.resources.detection import DetectionResource
 from anomaly_assets.resources.home import HomeResource
 from anomaly_assets.settings import Detection
 from anomaly_assets.steps.run import Outcome

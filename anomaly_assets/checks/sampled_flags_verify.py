@@ -16,8 +16,8 @@ from anomaly_assets.domain.verdicts import Severity, Verdict
 from anomaly_assets.evidence.proof import Outcome, Proof
 from anomaly_assets.evidence.sample import sample_flags
 from anomaly_assets.evidence.verify import Verifier
+from anomaly_assets.resources.bounds import BoundsResource
 from anomaly_assets.resources.clock import ClockResource
-from anomaly_assets.resources.detection import BoundsResource
 from anomaly_assets.resources.home import HomeResource
 
 NAME = "sampled_flags_verify"
@@ -39,7 +39,7 @@ def sampled_flags_verify_check(asset: dg.AssetKey, days: dg.DailyPartitionsDefin
             if warning := record(opened, proofs, who="nightly", at=clock.now()):
                 context.log.warning(warning)
 
-        return result_of(verify_sample(opened, day, bounds.verified_flags, Compute(home.threads), keep=keep))
+        return result_of(verify_sample(opened, day, bounds.resolve().verified_flags, Compute(home.threads), keep=keep))
 
     return evaluate
 

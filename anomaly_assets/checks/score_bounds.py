@@ -12,7 +12,8 @@ from anomaly_assets.domain.errors import AnomalyAssetsError
 from anomaly_assets.domain.lineage import SCORED
 from anomaly_assets.domain.predicates import anomaly_rate_within_bounds, coverage_within_bounds
 from anomaly_assets.domain.verdicts import Verdict
-from anomaly_assets.resources.detection import BoundsResource, DetectionResource
+from anomaly_assets.resources.bounds import BoundsResource
+from anomaly_assets.resources.detection import DetectionResource
 from anomaly_assets.resources.home import HomeResource
 
 COVERAGE = "coverage_within_bounds"
@@ -26,7 +27,7 @@ def coverage_within_bounds_check(asset: dg.AssetKey, days: dg.DailyPartitionsDef
     def evaluate(
         context: dg.AssetCheckExecutionContext, home: HomeResource, detection: DetectionResource, bounds: BoundsResource
     ) -> dg.AssetCheckResult:
-        judge = partial(coverage_within_bounds, min_coverage=bounds.min_coverage)
+        judge = partial(coverage_within_bounds, min_coverage=bounds.resolve().min_coverage)
         return result_of(_on_current(COVERAGE, home, detection, date.fromisoformat(context.partition_key), judge))
 
     return evaluate
@@ -41,7 +42,7 @@ def anomaly_rate_within_bounds_check(
     def evaluate(
         context: dg.AssetCheckExecutionContext, home: HomeResource, detection: DetectionResource, bounds: BoundsResource
     ) -> dg.AssetCheckResult:
-        judge = partial(anomaly_rate_within_bounds, max_rate=bounds.max_anomaly_rate)
+        judge = partial(anomaly_rate_within_bounds, max_rate=bounds.resolve().max_anomaly_rate)
         return result_of(_on_current(RATE, home, detection, date.fromisoformat(context.partition_key), judge))
 
     return evaluate

@@ -3,13 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
-from functools import reduce
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import ValidationError
 
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
@@ -27,7 +25,6 @@ from anomaly_assets.domain.verdict import DetectorVerdict, assemble_verdict, jud
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.settings import Detection
-from anomaly_assets.settings.mistakes import explain
 from anomaly_assets.settings.reading import put
 from anomaly_assets.settings.section import keys_of
 
@@ -102,20 +99,25 @@ def other_settings(detection: Detection, changes: Mapping[str, str]) -> Detectio
     values = detection.model_dump()
     for key, value in changes.items():
         put(values, key.split("."), value)
-    try:
-        return Detection.model_validate(values)
-    except ValidationError as error:
-        raise SettingsError(explain(error, Detection)) from None
+    return Detection.of(values)
 
 
 def changed_settings(case: Case, other: Detection) -> dict[str, tuple[Any, Any]]:
-    """Settings that ``other`` has otherwise than the day was scored with, by dotted key: then and now."""
-    published, changed = Detection.of_record(case.settings), {}
-    for key, _ in keys_of(Detection):
-        then, now = (reduce(getattr, key.split("."), each) for each in (published, other))
-        if then != now:
-            changed[key] = then, now
-    return changed
+    """Settings that ``other`` has otherwise than the day was scored with, by dotted key: then and now.
+
+    None stands for those of a detector that does not judge.
+    """
+    published = Detection.of_record(case.settings)
+    keys = dict.fromkeys(key for detection in (published, other) for key, _ in keys_of(type(detection)))
+    values = {key: (_value(published, key), _value(other, key)) for key in keys}
+    return {key: (then, now) for key, (then, now) in values.items() if then != now}
+
+
+def _value(detection: Detection, key: str) -> Any:
+    part: Any = detection
+    for name in key.split("."):
+        part = getattr(part, name, None)
+    return part
 
 
 def _require_comparable(keys: Iterable[str]) -> None:

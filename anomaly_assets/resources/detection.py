@@ -6,15 +6,16 @@ from types import MappingProxyType
 from typing import Any, cast
 
 import dagster as dg
-from pydantic import Field, ValidationError, create_model
+from pydantic import Field, PrivateAttr, create_model
 
-from anomaly_assets.settings import CheckSettings, Detection
+from anomaly_assets.domain.errors import SettingsError
+from anomaly_assets.resources.launchpad import fields_of
+from anomaly_assets.settings import Detection
 from anomaly_assets.settings.reading import put
 
-PLACES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+RESOURCE = "detection"
+PLACES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
-        "amount_scale": ("amount_scale",),
-        "window_days": ("window_days",),
         "statistical_min_transactions": ("statistical", "min_transactions"),
         "zscore_threshold": ("statistical", "zscore_threshold"),
         "two_sided": ("statistical", "two_sided"),
@@ -25,50 +26,55 @@ PLACES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "random_state": ("isolation_forest", "random_state"),
     }
 )
-"""Fields of the launchpad, and where each lies in ``Detection``."""
+"""What the launchpad called settings up to release 0.4.0, and where each lies now. Frozen: stored runs say these."""
 
 
 class DetectionResource(dg.ConfigurableResource):
-    """What is flagged. The job compare_settings says what other parameters would flag; other runs refuse them."""
+    """What is flagged. The job compare_settings says what other parameters would flag; other runs refuse them.
 
-    amount_scale: str = Field(description="log1p, signed_log1p or none")
-    window_days: int = Field(description="Length of the training window, days; fixed by the deployment")
-    statistical_min_transactions: int = Field(description="Fewest transactions for the z-score")
-    zscore_threshold: float = Field(description="A row is flagged above this z-score")
-    two_sided: bool = Field(description="Flag unusually small amounts too")
-    isolation_forest_min_transactions: int = Field(description="Fewest transactions for the forest")
-    n_estimators: int = Field(description="Number of trees")
-    max_samples: int = Field(description="Rows drawn for each tree, at most")
-    contamination: float = Field(description="Share of training rows beyond the flag line")
-    random_state: int = Field(description="Seed of every forest")
+    ``from_settings`` makes the class that has the settings of ``Detection``, nested as there, and their former names.
+    """
+
     publish_other_settings: bool = Field(
         default=False, description="Publish even though these settings differ from the deployment's"
     )
     deployed_settings_id: str = Field(description="Settings id of the deployment; leave as it is")
+    _written: Mapping[str, Any] = PrivateAttr(default_factory=dict)
 
     @classmethod
     def from_settings(cls, detection: Detection) -> "DetectionResource":
         """The deployment's own parameters, as defaults: a run's configuration names only what it changes."""
-        values: dict[str, Any] = {name: reduce(getattr, place, detection) for name, place in PLACES.items()}
-        values["deployed_settings_id"] = detection.settings_id
-        fields: dict[str, Any] = {
-            name: (cls.model_fields[name].annotation, Field(value, description=cls.model_fields[name].description))
-            for name, value in values.items()
-        }
+        fields = fields_of(detection)
+        for former, (name, setting) in PLACES.items():
+            if section := detection.sections.get(name):
+                kind: Any = type(section).model_fields[setting].annotation
+                fields[former] = (kind | None, Field(None, description=f"Former name of {name}.{setting}"))
+        settings_id = Field(detection.settings_id, description=cls.model_fields["deployed_settings_id"].description)
         # Values given to the constructor would be one default for all: naming one would mean naming every one.
-        with_defaults = cast("Callable[[], DetectionResource]", create_model(cls.__name__, __base__=cls, **fields))
-        return with_defaults()
+        with_defaults = create_model(cls.__name__, __base__=cls, **fields, deployed_settings_id=(str, settings_id))
+        return cast("Callable[[], DetectionResource]", with_defaults)()
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Keep what the run's configuration says, without defaults."""
+        config: Any = context.run.run_config if context.run else {}
+        self._written = config.get("resources", {}).get(RESOURCE, {}).get("config", {})
 
     def wanted(self) -> Detection:
         """The parameters of this run, validated. Raises ``dg.Failure``, not retried, when they are not valid."""
-        values: dict[str, Any] = {}
-        for name, place in PLACES.items():
-            put(values, place, getattr(self, name))
+        names = type(self).model_fields.keys() - DetectionResource.model_fields.keys() - PLACES.keys()
+        values = {name: _plain(getattr(self, name)) for name in names}
+        for former, place in PLACES.items():
+            value = getattr(self, former, None)
+            if value is None:
+                continue
+            written = _written_at(self._written, place)
+            if written is not None and reduce(getattr, place, self) != value:
+                raise _invalid(f"{former} is {value}, and {'.'.join(place)} is {written}: leave one of them out")
+            put(values, place, value)
         try:
-            return Detection.model_validate(values)
-        except ValidationError as error:
-            explained = f"the detection parameters of this run are not valid: {error}"
-            raise dg.Failure(explained, allow_retries=False) from None
+            return Detection.of(values)
+        except SettingsError as error:
+            raise _invalid(str(error)) from None
 
     def resolve(self) -> Detection:
         """The same for a run that publishes: unless it is told to, it does so by the deployment's parameters alone."""
@@ -85,20 +91,14 @@ class DetectionResource(dg.ConfigurableResource):
         return detection
 
 
-class BoundsResource(dg.ConfigurableResource):
-    """Bounds of the checks that warn."""
+def _invalid(text: str) -> dg.Failure:
+    return dg.Failure(f"the detection parameters of this run are not valid: {text}", allow_retries=False)
 
-    min_eligible_wallets: float
-    min_eligible_transactions: float
-    min_coverage: float
-    max_anomaly_rate: float
-    verified_flags: int
 
-    @classmethod
-    def from_settings(cls, checks: CheckSettings) -> "BoundsResource":
-        """The deployment's bounds."""
-        return cls(**checks.model_dump())
+def _plain(value: Any) -> Any:
+    return value.model_dump() if isinstance(value, dg.Config) else value
 
-    def resolve(self) -> CheckSettings:
-        """The bounds, validated."""
-        return CheckSettings.model_validate({name: getattr(self, name) for name in CheckSettings.model_fields})
+
+def _written_at(written: Mapping[str, Any], place: tuple[str, str]) -> Any:
+    section, setting = place
+    return written.get(section, {}).get(setting)

@@ -18,6 +18,7 @@ from anomaly_assets.settings.compute import ComputeSettings
 from anomaly_assets.settings.dagster import DagsterSettings
 from anomaly_assets.settings.dashboard import DashboardSettings
 from anomaly_assets.settings.detection import Detection
+from anomaly_assets.settings.detector_sections import DETECTOR_SECTIONS
 from anomaly_assets.settings.isolation_forest import IsolationForestSettings
 from anomaly_assets.settings.nightly import NightlySettings
 from anomaly_assets.settings.published_scores import PublishedScoresSettings
@@ -138,12 +139,8 @@ class Settings(Section):
     @property
     def detection(self) -> Detection:
         """The part of the settings that decides what is flagged."""
-        return Detection(
-            amount_scale=self.amounts.scale,
-            window_days=self.window.days,
-            statistical=self.statistical,
-            isolation_forest=self.isolation_forest,
-        )
+        sections = {name: getattr(self, name) for name in DETECTOR_SECTIONS}
+        return Detection.of({"amount_scale": self.amounts.scale, "window_days": self.window.days, **sections})
 
     @property
     def border_rules(self) -> "BorderRules":

@@ -122,7 +122,7 @@ class Maker:
     def other(self, section: str, **changes: Any) -> Detection:
         """The deployment's detection settings with others in one section."""
         value = self.settings.detection.model_dump()
-        return Detection.model_validate({**value, section: {**value[section], **changes}})
+        return Detection.of({**value, section: {**value[section], **changes}})
 
 
 def days_from(first: date, count: int) -> list[date]:

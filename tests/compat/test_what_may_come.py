@@ -25,6 +25,8 @@ from anomaly_assets.evidence.trace import trace
 from anomaly_assets.evidence.verify import Verifier
 from anomaly_assets.release import RELEASE
 from anomaly_assets.settings import Detection, StatisticalSettings
+from anomaly_assets.settings.detector_sections import DETECTOR_SECTIONS
+from anomaly_assets.settings.section import Section
 from anomaly_assets.steps.measure import measure_day
 from anomaly_assets.steps.run import Run
 from anomaly_assets.steps.score import score_day
@@ -44,12 +46,6 @@ class ThirdDetector(StatisticalDetector):
 
     name: ClassVar[str] = THIRD.detector
     score_column: ClassVar[str] = THIRD.score_column
-
-
-class WithThird(Detection):
-    """A configuration in which it judges."""
-
-    third: StatisticalSettings = StatisticalSettings(min_transactions=8, zscore_threshold=2.0)
 
 
 SMOOTHED = replace(STATISTICAL, fit_settings=(*STATISTICAL.fit_settings, "smoothing"), neutral={"smoothing": 0.0})
@@ -90,12 +86,6 @@ class SmoothedSettings(StatisticalSettings):
     """Its section."""
 
     smoothing: float = 0.5
-
-
-class WithSmoothing(Detection):
-    """A configuration of it."""
-
-    statistical: SmoothedSettings
 
 
 class SecondAlgorithm(StatisticalDetector):
@@ -144,16 +134,19 @@ def scored(home: Home, frozen: Frozen, detection: Detection, day: date) -> None:
     measure_day(run, detection, day)
 
 
-def register(monkeypatch: pytest.MonkeyPatch, algorithm: Algorithm, detector: type[Any]) -> None:
-    """What a release does that has this detector."""
+def register(
+    monkeypatch: pytest.MonkeyPatch, algorithm: Algorithm, detector: type[Any], section: type[Section]
+) -> None:
+    """What a release does that has this detector, its settings under its name."""
     monkeypatch.setitem(ALGORITHMS, algorithm.detector, algorithm)
     monkeypatch.setitem(detectors.DETECTORS, algorithm.detector, detector)
+    monkeypatch.setitem(DETECTOR_SECTIONS, algorithm.detector, section)
 
 
 def test_a_third_detector_changes_nothing_where_it_is_not_configured(
     frozen: Frozen, configured: Detection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    register(monkeypatch, THIRD, ThirdDetector)
+    register(monkeypatch, THIRD, ThirdDetector, StatisticalSettings)
     as_recorded(frozen, configured)
 
 
@@ -162,9 +155,10 @@ def test_a_day_with_a_third_detector_lies_beside_days_without_and_outlives_it(
 ) -> None:
     """Once a release has it no more, the day is missing it, traced and drawn from its record."""
     home, day = changing.home, changing.days("next")[0]
-    detection = WithThird.model_validate(changing.settings.detection.model_dump())
+    values = changing.settings.detection.model_dump()
     with monkeypatch.context() as patched:
-        register(patched, THIRD, ThirdDetector)
+        register(patched, THIRD, ThirdDetector, StatisticalSettings)
+        detection = Detection.of({**values, "third": {"min_transactions": 8, "zscore_threshold": 2.0}})
         assert detection.record.as_json()["format"] == 2
         scored(home, changing, detection, day)
         table = home.lake.read(home.lake.require(SCORED, day), "scored")
@@ -200,9 +194,9 @@ def test_a_setting_that_came_later_changes_no_id_at_its_neutral_value_and_no_pro
     frozen: Frozen, configured: Detection, monkeypatch: pytest.MonkeyPatch, smoothing: float
 ) -> None:
     """At another value, be it the default, the configuration is another one; what was recorded stays what it was."""
-    register(monkeypatch, SMOOTHED, SmoothedDetector)
+    register(monkeypatch, SMOOTHED, SmoothedDetector, SmoothedSettings)
     values = configured.model_dump()
-    later = WithSmoothing.model_validate({**values, "statistical": {**values["statistical"], "smoothing": smoothing}})
+    later = Detection.of({**values, "statistical": {**values["statistical"], "smoothing": smoothing}})
     if smoothing == 0.0:
         assert (later.record, later.fit_id) == (configured.record, configured.fit_id)
         as_recorded(frozen, later)
@@ -228,7 +222,7 @@ def test_a_border_rule_that_came_later_ingests_nothing_again(frozen: Frozen, mon
 def test_another_algorithm_version_is_missing_the_former_and_contradicts_nothing(
     changing: Frozen, monkeypatch: pytest.MonkeyPatch, *, kept: bool
 ) -> None:
-    register(monkeypatch, replace(STATISTICAL, version=2), SecondAlgorithm)
+    register(monkeypatch, replace(STATISTICAL, version=2), SecondAlgorithm, StatisticalSettings)
     home, days = changing.home, changing.days("scored")
     if kept:
         monkeypatch.setitem(detectors.FORMER, ("statistical", 1), StatisticalDetector)
@@ -284,9 +278,9 @@ def test_a_recorded_setting_that_this_release_has_not_is_missing_and_no_mismatch
     """A release that came later scored a day with it; this one is asked afterwards."""
     home, day = changing.home, changing.days("next")[0]
     values = changing.settings.detection.model_dump()
-    detection = WithSmoothing.model_validate({**values, "statistical": {**values["statistical"], "smoothing": 0.5}})
     with monkeypatch.context() as patched:
-        register(patched, SMOOTHED, SmoothedDetector)
+        register(patched, SMOOTHED, SmoothedDetector, SmoothedSettings)
+        detection = Detection.of({**values, "statistical": {**values["statistical"], "smoothing": 0.5}})
         scored(home, changing, detection, day)
         proven(home, [day])
     proof = Verifier(home).verify(day)

@@ -17,7 +17,7 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.domain.errors import SettingsError
 from anomaly_assets.evidence import compare
 from anomaly_assets.evidence.compare import Counts, compare_day, other_settings
-from anomaly_assets.settings import load_settings
+from anomaly_assets.settings import StatisticalSettings, load_settings
 from evidence.conftest import DAYS, EVIDENCE
 
 PERIOD = ("--from", str(DAYS[0]), "--to", str(DAYS[-1]))
@@ -186,8 +186,9 @@ assert not {{"dagster", "redis"}} & {{name.partition(".")[0] for name in sys.mod
 def test_other_settings_keep_the_rest() -> None:
     detection = load_settings(environ={}).detection
     other = other_settings(detection, {"statistical.two_sided": "true"})
-    assert other == detection.model_copy(update={"statistical": other.statistical})
-    assert other.statistical.two_sided
+    changed = other.sections["statistical"]
+    assert other == detection.model_copy(update={"statistical": changed})
+    assert changed == StatisticalSettings(two_sided=True)
     with pytest.raises(SettingsError, match="statistical cannot be compared"):
         other_settings(detection, {"statistical": "x"})
 

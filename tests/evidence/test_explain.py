@@ -175,7 +175,7 @@ def test_scores_made_with_other_settings_than_those_recorded_are_not_explained_a
     """Detectors of another flag line than the published flags were made with."""
     other = Case.of(case.home, DAY)
     detection = Detection.of_record(other.settings)
-    statistical = detection.statistical.model_copy(update={"zscore_threshold": 1000.0})
+    statistical = detection.sections["statistical"].model_copy(update={"zscore_threshold": 1000.0})
     other.__dict__["settings"] = detection.model_copy(update={"statistical": statistical}).record
     with pytest.raises(CorruptFile, match="statistical model"):
         explain(other, rows(case, statistical_anomaly=True)[0]["TX_ID"])
