@@ -64,7 +64,7 @@ PLACES = (
     Place(WindowReader, "rows", READ),
     Place(WindowReader, "rows_and_digests", READ),
     Place(train, "prepare_kernels", FIT),
-    Place(train, "map_shards", FIT),
+    Place(train, "fit_models", FIT),
     Place(ModelArchive, "put", PUBLISH),
     Place(train, "publish_models", PUBLISH),
     Place(PartitionWriter, "stage", WRITE),

@@ -14,14 +14,14 @@ from typing import Protocol
 import numpy as np
 
 from anomaly_assets.adapters.model_store import ModelKey, ModelStore, Publication, PublishedModel
-from anomaly_assets.adapters.shards import map_shards
 from anomaly_assets.domain.detectors import DETECTORS
 from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.judging import ScoringShard, judge_shard, places_of
 from anomaly_assets.domain.model_codec import FORMAT_VERSION
 from anomaly_assets.domain.recipes import Recipe, recipe_id
-from anomaly_assets.domain.training import Fitted, fit_shard, shards_of, warm_up
+from anomaly_assets.domain.training import Fitted, fit_models, warm_up
 from anomaly_assets.domain.wallet_rows import WalletRows
+from anomaly_assets.engines.threads import Threads
 from anomaly_assets.steps.score import WALLETS_AT_ONCE
 from benchmarks import sklearn_workers
 from benchmarks.measuring import Stopwatch, Turn
@@ -78,7 +78,7 @@ class Engine:
     """This project's own functions for a day of training and scoring, on threads and through its model store."""
 
     def __init__(self, fleet: Fleet, *, threads: int) -> None:
-        self._fleet, self._threads = fleet, threads
+        self._fleet, self._engine = fleet, Threads(threads)
         self._detectors: list[Detector] = [made() for made in DETECTORS.values()]
         warm_up(self._detectors)
         counts = fleet.window.counts.tolist()
@@ -94,8 +94,9 @@ class Engine:
         watch, n_wallets = Stopwatch(), self._fleet.n_wallets
         with throwaway_store() as url, ModelStore.connect(url, home_id="benchmark") as store:
             with watch.stage("fit, encode"):
-                shards = shards_of(self._fleet.window, self._recipes, range(len(self._recipes)))
-                models = list(chain.from_iterable(map_shards(fit_shard, shards, threads=self._threads)))
+                everything = range(len(self._recipes))
+                shards = fit_models(self._engine, self._fleet.window, self._recipes, everything)
+                models = list(chain.from_iterable(shards))
             with watch.stage("publish"):
                 store.publish(_publication(len(models)), map(self._published, models), now=0.0)
             with watch.stage("read, decode, judge"):
@@ -117,7 +118,7 @@ class Engine:
     def _judged(self, store: ModelStore, models: list[Fitted]) -> np.ndarray:
         day = self._fleet.day
         flags = np.zeros(day.n_rows, dtype=np.bool_)
-        for judged in map_shards(judge_shard, self._served(store, models), threads=self._threads):
+        for judged in self._engine.map_work(judge_shard, self._served(store, models)):
             if judged.rejected:
                 raise ValueError(f"{len(judged.rejected)} models came back from the store as others")
             flags[places_of(day, judged.wallets)] |= judged.verdict.judgement.is_anomaly

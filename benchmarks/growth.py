@@ -21,17 +21,17 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from anomaly_assets.adapters.shards import map_shards
 from anomaly_assets.domain.days import MICROSECONDS_PER_DAY, DayRange
 from anomaly_assets.domain.detectors import DETECTORS
 from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.judging import ScoringShard, judge_shard, places_of
 from anomaly_assets.domain.raw_day import DecodedDay, assemble_window, window_digests
 from anomaly_assets.domain.recipes import Recipe, recipes_of
-from anomaly_assets.domain.training import Fitted, fit_shard, shards_of, warm_up
+from anomaly_assets.domain.training import Fitted, fit_models, warm_up
 from anomaly_assets.domain.verdict import assemble_verdict
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.domain.window import summarize_window
+from anomaly_assets.engines.threads import Threads
 from anomaly_assets.steps.score import WALLETS_AT_ONCE
 from benchmarks.command_line import parsed, parser_of
 from benchmarks.measuring import (
@@ -141,8 +141,8 @@ def train_and_score(
     with watch.stage(SUMMARY):
         recipes = recipes_of(summarize_window(rows, digests, detectors), detectors)
     with watch.stage(FIT):
-        shards = shards_of(rows, recipes, range(len(recipes)))
-        fitted = list(chain.from_iterable(map_shards(fit_shard, shards, threads=threads)))
+        shards = fit_models(Threads(threads), rows, recipes, range(len(recipes)))
+        fitted = list(chain.from_iterable(shards))
     with watch.stage(SCORE):
         judged = sum(_judge(detector, today, recipes, fitted, threads=threads) for detector in detectors)
     return len(fitted), judged
@@ -162,7 +162,7 @@ def _judge(
         return ScoringShard.of_payloads(detector, chosen, rows.select(chosen), payloads, ids)
 
     shards = (shard(wallets[at : at + WALLETS_AT_ONCE]) for at in range(0, len(wallets), WALLETS_AT_ONCE))
-    done = map_shards(judge_shard, shards, threads=threads)
+    done = Threads(threads).map_work(judge_shard, shards)
     verdict = assemble_verdict(detector, rows.n_rows, [(places_of(rows, part.wallets), part.verdict) for part in done])
     return int(verdict.judgement.judged.sum())
 

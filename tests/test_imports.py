@@ -16,6 +16,7 @@ LAYERS = [
     {"domain"},
     {"exit_codes", "loading", "release", "run_tags"},
     {"settings"},
+    {"engines"},
     {"adapters"},
     {"steps", "partitions"},
     {"evidence"},
@@ -56,8 +57,8 @@ LEVEL = {part: level for level, layer in enumerate(LAYERS) for part in layer}
 ENTRANCES = {"cli", "code_location", "commands", "dashboard", "definitions"}
 """Parts that may read the settings of the deployment."""
 
-BELOW_ADAPTERS = {"domain", "release", "settings", "adapters"}
-WITH_DAGSTER = {"partitions", *(part for layer in LAYERS[8:] for part in layer)} - {
+BELOW_ADAPTERS = {"domain", "engines", "release", "settings", "adapters"}
+WITH_DAGSTER = {"partitions", *(part for layer in LAYERS[9:] for part in layer)} - {
     "dashboard",
     "reporting",
     "commands",
@@ -181,6 +182,11 @@ def test_the_domain_opens_and_runs_nothing() -> None:
         calls = [node.func for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
         names = {call.id for call in calls if isinstance(call, ast.Name)}
         assert not names & {"open", "print", "input", "exec", "eval", "__import__"}, short(path)
+
+
+def test_engines_import_the_domain_alone() -> None:
+    for path in modules("engines"):
+        assert imported_parts(path) <= {"domain", "engines"}, short(path)
 
 
 def test_adapters_import_the_domain_and_settings_and_no_dagster() -> None:

@@ -1,10 +1,12 @@
-"""What of this machine a run may use: threads and memory, as settings bound them."""
+"""What a run may use: threads and memory of this machine, as settings bound them, and the engine that does its work."""
 
 import os
 import resource
 import sys
 from dataclasses import dataclass
 
+from anomaly_assets.domain.engine import Engine
+from anomaly_assets.engines.threads import Threads
 from anomaly_assets.settings import ComputeSettings
 
 
@@ -14,12 +16,24 @@ class Compute:
 
     Parameters
     ----------
-    threads : threads that fit and judge
+    threads : threads that read, fit and judge
     window_cache_bytes : memory for decoded days of windows, bytes
+    other_engine : what fits and judges instead of these threads
     """
 
     threads: int = 1
     window_cache_bytes: int = 1 << 30
+    other_engine: Engine | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """What fits and judges."""
+        return self.other_engine or self.readers
+
+    @property
+    def readers(self) -> Threads:
+        """What reads days into the memory of this process, wherever the work is done."""
+        return Threads(self.threads)
 
     @classmethod
     def share(cls, settings: ComputeSettings, *, runs_at_once: int) -> "Compute":

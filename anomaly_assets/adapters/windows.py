@@ -13,7 +13,6 @@ from cachetools import LRUCache
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.lake import Lake
 from anomaly_assets.adapters.one_wallet import read_wallet
-from anomaly_assets.adapters.shards import map_shards
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.errors import CorruptFile, NeedsRelease, NotSealed
 from anomaly_assets.domain.manifest import WindowManifest
@@ -75,7 +74,7 @@ class WindowReader:
         if not isinstance(self.lake.root, Path):
             return None
         try:
-            days = list(map_shards(partial(self._of_wallet, wallet), manifest.present, threads=self.compute.threads))
+            days = list(self.compute.readers.map_work(partial(self._of_wallet, wallet), manifest.present))
             return window_of_wallet(wallet, days)
         except (CorruptFile, NotSealed, pa.ArrowException, OSError, LookupError, ValueError):
             return None
@@ -86,7 +85,7 @@ class WindowReader:
         return read_wallet(path, "wallet_id", wallet, TRANSACTIONS.arrow.names)
 
     def _days(self, manifest: WindowManifest) -> list[DecodedDay]:
-        return list(map_shards(self._day, manifest.present, threads=self.compute.threads))
+        return list(self.compute.readers.map_work(self._day, manifest.present))
 
     def _day(self, pinned: tuple[date, str]) -> DecodedDay:
         cache, lock = _cache(self.compute.window_cache_bytes)

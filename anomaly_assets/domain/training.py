@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from anomaly_assets.domain.detectors.base import Detector
+from anomaly_assets.domain.engine import Engine
 from anomaly_assets.domain.model_codec import encode
 from anomaly_assets.domain.recipes import Recipe, summary_of
 from anomaly_assets.domain.wallet_rows import WalletRows
@@ -56,6 +57,16 @@ def fit_shard(shard: Shard) -> list[Fitted]:
         for detector, wallets, recipes in shard.tasks
         for recipe, model in zip(recipes, detector.fit(shard.rows, wallets), strict=True)
     ]
+
+
+def fit_models(
+    engine: Engine, window: WalletRows, recipes: Sequence[Recipe], to_fit: Sequence[int]
+) -> Iterator[list[Fitted]]:
+    """The models of the recipes ``to_fit`` (indices into ``recipes``), a shard at a time.
+
+    Their order depends on the window and the recipes alone, whatever fits them.
+    """
+    return engine.map_work(fit_shard, shards_of(window, recipes, to_fit))
 
 
 def shards_of(window: WalletRows, recipes: Sequence[Recipe], to_fit: Sequence[int]) -> Iterator[Shard]:

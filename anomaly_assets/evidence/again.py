@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 
 from anomaly_assets.adapters.publication_log import FIRST_RELEASE, release_of
-from anomaly_assets.adapters.shards import map_shards
 from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.judging import JudgedShard, ScoringShard, genuine, judge_shard, places_of
 from anomaly_assets.domain.model_codec import REFERENCE_BYTES
@@ -55,7 +54,7 @@ def scored_again(case: Case, wallets: Sequence[str] | None, say: Callable[[str],
     parts: dict[str, list[tuple[np.ndarray, DetectorVerdict]]] = {name: [] for name in ids}
     shards = _shards(case, rows, {key: row for key, row in listed.items() if key[0] in ids})
     done, told = 0, _Told(f"{case.day}: judged by {{}} of {len(listed)} models", len(listed), say)
-    for name, judged in map_shards(_judge, shards, threads=case.compute.threads):
+    for name, judged in case.compute.engine.map_work(_judge, shards):
         if judged.rejected:
             raise _forged(case, str(ids[name][judged.rejected[0]]))
         parts[name].append((places_of(rows, judged.wallets), judged.verdict))

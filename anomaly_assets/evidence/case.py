@@ -16,7 +16,6 @@ from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.publication_log import release_of
 from anomaly_assets.adapters.seal import Seal
-from anomaly_assets.adapters.shards import map_shards
 from anomaly_assets.adapters.windows import WindowReader
 from anomaly_assets.domain.detectors import detector_of
 from anomaly_assets.domain.detectors.base import Detector, Model
@@ -27,7 +26,7 @@ from anomaly_assets.domain.manifest import WindowManifest
 from anomaly_assets.domain.model_codec import decode
 from anomaly_assets.domain.recipes import Recipe
 from anomaly_assets.domain.settings_record import RecordedDetector, SettingsRecord
-from anomaly_assets.domain.training import Fitted, fit_shard, shards_of
+from anomaly_assets.domain.training import Fitted, fit_models
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.steps.settings_record import recorded_settings
 from anomaly_assets.steps.window import manifest_of
@@ -74,7 +73,7 @@ class Case:
     ----------
     home : where everything lies
     scored, raw, window, models : seals of the day
-    compute : threads and memory for reading windows
+    compute : threads and memory for reading windows, and what fits and judges
     """
 
     home: Home
@@ -236,8 +235,7 @@ class Case:
         detectors = {detector.name: detector for detector in self.detectors}
         try:
             recipes = [Recipe(place[wallet], wallet, detectors[name], "", 0) for name, wallet in keys]
-            shards = shards_of(rows, recipes, range(len(recipes)))
-            for results in map_shards(fit_shard, shards, threads=self.compute.threads):
+            for results in fit_models(self.compute.engine, rows, recipes, range(len(recipes))):
                 for fitted in results:
                     yield keys[fitted.recipe], fitted
         except (KeyError, ValueError) as error:

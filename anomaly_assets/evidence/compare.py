@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.parquet_bytes import table_from_bytes
-from anomaly_assets.adapters.shards import map_shards
 from anomaly_assets.domain.detectors import DETECTORS
 from anomaly_assets.domain.detectors.base import Detector, DetectorStatus, Model
 from anomaly_assets.domain.errors import CorruptFile, SettingsError
@@ -215,7 +214,7 @@ def _fitted(detector: Detector, window: WalletRows, case: Case) -> dict[tuple[st
     eligible = [w for w, status in enumerate(detector.eligibility(window)) if status is DetectorStatus.JUDGED]
     costs = [COST_OF_A_MODEL + int(window.counts[wallet]) for wallet in eligible]
     shards = [[eligible[item] for item in shard] for shard in balanced(costs, shard_cost=SHARD_COST)]
-    fitted = map_shards(lambda shard: detector.fit(window, shard), shards, threads=case.compute.threads)
+    fitted = case.compute.engine.map_work(lambda shard: detector.fit(window, shard), shards)
     return {
         (detector.name, window.wallet_ids[wallet]): model
         for shard, models in zip(shards, fitted, strict=True)

@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 from anomaly_assets.adapters.atomic_files import write_atomically
 from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.seal import Seal
-from anomaly_assets.adapters.shards import map_shards
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.algorithms import flags_of
 from anomaly_assets.domain.day_figures import Figures
@@ -147,7 +146,7 @@ def judge_day(
 
     def judge(shards: Iterator[ScoringShard]) -> int:
         rejected = 0
-        for judged in map_shards(judge_shard, shards, threads=run.compute.threads):
+        for judged in run.compute.engine.map_work(judge_shard, shards):
             parts.append((places_of(rows, judged.wallets), judged.verdict))
             rejected += len(judged.rejected)
             waiting.difference_update(set(judged.wallets) - set(judged.rejected))

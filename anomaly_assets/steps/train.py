@@ -13,7 +13,6 @@ from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.lake import PartitionWriter
 from anomaly_assets.adapters.publication import PublishOutcome
 from anomaly_assets.adapters.seal import Seal
-from anomaly_assets.adapters.shards import map_shards
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.days import ONE_DAY
 from anomaly_assets.domain.detectors.base import Detector
@@ -24,7 +23,7 @@ from anomaly_assets.domain.model_codec import resized
 from anomaly_assets.domain.portable import kernels_compiled
 from anomaly_assets.domain.predicates import every_eligible_wallet_has_a_model
 from anomaly_assets.domain.recipes import Recipe, models_table, recipes_of
-from anomaly_assets.domain.training import fit_shard, shards_of, warm_up
+from anomaly_assets.domain.training import fit_models, warm_up
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.settings import Detection
 from anomaly_assets.steps.publish_models import is_newest, listed_models, make_up, publish_models, served_or_told
@@ -126,7 +125,7 @@ def _make(
 
     def fitted() -> Iterator[tuple[str, bytes]]:
         held, told = 0, 0
-        for results in map_shards(fit_shard, shards_of(rows, recipes, to_fit), threads=run.compute.threads):
+        for results in fit_models(run.compute.engine, rows, recipes, to_fit):
             for index, model_id, payload, summary in results:
                 before = known.get(recipes[index].recipe_id)
                 _require_one_model(recipes[index], before, model_id)

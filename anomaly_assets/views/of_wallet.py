@@ -14,7 +14,7 @@ from cachetools import LRUCache
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.one_wallet import read_wallet
-from anomaly_assets.adapters.shards import map_shards
+from anomaly_assets.engines.threads import Threads
 from anomaly_assets.views.current import CurrentPartition, CurrentPartitions
 
 KEPT_PARTS = 20_000
@@ -57,7 +57,7 @@ class WalletReader:
 
     def __init__(self, home: Home, current: CurrentPartitions | None = None, *, threads: int = 1) -> None:
         self.home, self._current = home, current or CurrentPartitions(home.lake)
-        self._threads = threads
+        self._readers = Threads(threads)
         self._kept: LRUCache[tuple[str, ...], pa.Table] = LRUCache(KEPT_PARTS)
         self._lock = threading.Lock()
 
@@ -99,7 +99,7 @@ class WalletReader:
 
     def _read(self, sought: _Sought, partitions: Mapping[date, CurrentPartition]) -> dict[date, pa.Table]:
         """The wallet's rows of these partitions, with their day."""
-        tables = map_shards(partial(self._of_day, sought), partitions.values(), threads=self._threads)
+        tables = self._readers.map_work(partial(self._of_day, sought), partitions.values())
         found = dict(zip(partitions, tables, strict=True))
         with self._lock:
             self._kept.update({sought.key(day, partitions[day]): table for day, table in found.items()})

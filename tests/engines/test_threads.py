@@ -1,4 +1,4 @@
-"""A map over shards gives every result in order, whatever works on it, and never runs far ahead."""
+"""Threads give every receipt in order and never run far ahead."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from anomaly_assets.adapters.shards import AHEAD, map_shards
+from anomaly_assets.engines.threads import AHEAD, Threads
 
 
 @pytest.mark.parametrize("threads", [1, 2, 8])
@@ -15,13 +15,13 @@ def test_results_come_in_the_order_of_the_shards(threads: int) -> None:
         time.sleep(0.02 if shard % 5 == 0 else 0.0)
         return shard * shard
 
-    assert list(map_shards(slow_first, range(40), threads=threads)) == [shard * shard for shard in range(40)]
-    assert list(map_shards(slow_first, [], threads=threads)) == []
+    assert list(Threads(threads).map_work(slow_first, range(40))) == [shard * shard for shard in range(40)]
+    assert list(Threads(threads).map_work(slow_first, [])) == []
 
 
 def test_several_threads_work_at_once() -> None:
     together = threading.Barrier(3, timeout=30)
-    assert len(list(map_shards(lambda _: together.wait(), range(3), threads=3))) == 3
+    assert len(list(Threads(3).map_work(lambda _: together.wait(), range(3)))) == 3
 
 
 def test_shards_are_made_no_further_ahead_than_results_are_taken() -> None:
@@ -33,7 +33,7 @@ def test_shards_are_made_no_further_ahead_than_results_are_taken() -> None:
             made = shard + 1
             yield shard
 
-    results = map_shards(lambda shard: shard, shards(), threads=2)
+    results = Threads(2).map_work(lambda shard: shard, shards())
     for taken in range(1, 20):
         next(results)
         assert made <= taken + AHEAD * 2
@@ -48,7 +48,7 @@ def test_the_first_error_ends_the_map_where_its_result_would_have_been(threads: 
             raise ValueError("shard three")
         return shard
 
-    results = map_shards(fail_at_three, range(1000), threads=threads)
+    results = Threads(threads).map_work(fail_at_three, range(1000))
     got: list[int] = []
     with pytest.raises(ValueError, match="shard three"):
         got.extend(iter(results))
