@@ -7,8 +7,10 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain, repeat
 from multiprocessing import get_context
+from operator import attrgetter
 from typing import Protocol
 
 import numpy as np
@@ -16,13 +18,13 @@ import numpy as np
 from anomaly_assets.adapters.model_store import ModelKey, ModelStore, Publication, PublishedModel
 from anomaly_assets.domain.detectors import DETECTORS
 from anomaly_assets.domain.detectors.base import Detector
-from anomaly_assets.domain.judging import ScoringShard, judge_shard, places_of
+from anomaly_assets.domain.judging import ModelBatch, ModelIds, ModelOf, at_once, batches_of, judge_day
 from anomaly_assets.domain.model_codec import FORMAT_VERSION
 from anomaly_assets.domain.recipes import Recipe, recipe_id
 from anomaly_assets.domain.training import Fitted, fit_models, warm_up
+from anomaly_assets.domain.verdict import unite
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.engines.threads import Threads
-from anomaly_assets.steps.score import WALLETS_AT_ONCE
 from benchmarks import sklearn_workers
 from benchmarks.measuring import Stopwatch, Turn
 from benchmarks.throwaway_store import stored_bytes, throwaway_store
@@ -117,30 +119,25 @@ class Engine:
 
     def _judged(self, store: ModelStore, models: list[Fitted]) -> np.ndarray:
         day = self._fleet.day
-        flags = np.zeros(day.n_rows, dtype=np.bool_)
-        for judged in self._engine.map_work(judge_shard, self._served(store, models)):
-            if judged.rejected:
-                raise ValueError(f"{len(judged.rejected)} models came back from the store as others")
-            flags[places_of(day, judged.wallets)] |= judged.verdict.judgement.is_anomaly
-        return flags
+        listed = [model.model_id for model in sorted(models, key=attrgetter("recipe"))]  # by detector, then by wallet
+        model_ids = {
+            detector.name: listed[number * day.n_wallets : (number + 1) * day.n_wallets]
+            for number, detector in enumerate(self._detectors)
+        }
+        judged = judge_day(self._detectors, day, model_ids, [partial(self._served, store)], engine=self._engine)
+        if judged.rejected:
+            raise ValueError(f"{judged.rejected} models came back from the store as others")
+        return unite(judged.verdicts).is_anomaly
 
-    def _served(self, store: ModelStore, models: list[Fitted]) -> Iterator[ScoringShard]:
-        """The day in shards, with what the store serves: the next ones are read while others are judged."""
-        day = self._fleet.day
-        model_ids = {model.recipe: model.model_id for model in models}
-        for number, detector in enumerate(self._detectors):
-            first = number * day.n_wallets  # recipe of the first wallet
-            for begin in range(0, day.n_wallets, WALLETS_AT_ONCE):
-                wallets = range(begin, min(begin + WALLETS_AT_ONCE, day.n_wallets))
-                keys = [ModelKey(detector.name, day.wallet_ids[wallet]) for wallet in wallets]
-                served = store.read(keys, as_of=DAY, generation=1) or {}
-                yield ScoringShard.of_payloads(
-                    detector,
-                    wallets,
-                    day.select(wallets),
-                    [served[key].payload for key in keys],
-                    [model_ids[first + wallet] for wallet in wallets],
-                )
+    def _served(self, store: ModelStore, model_ids: ModelIds) -> Iterator[ModelBatch]:
+        """What the store serves of the day: the next models are read while others judge."""
+        ids_of = self._fleet.day.wallet_ids
+        for name in model_ids:
+            for wallets in at_once(range(len(ids_of))):
+                keys = {ModelKey(name, ids_of[wallet]): ModelOf(name, wallet) for wallet in wallets}
+                served = store.read(list(keys), as_of=DAY, generation=1) or {}
+                payloads = {keys[key]: stored.payload for key, stored in served.items()}
+                yield from batches_of(self._detectors, payloads, model_ids)
 
 
 @contextmanager

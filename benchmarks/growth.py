@@ -12,6 +12,7 @@ all sizes alike. What does not grow makes it small at small sizes, so that of th
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import chain, pairwise
 from statistics import median
 from typing import Any
@@ -24,15 +25,13 @@ from rich.table import Table
 from anomaly_assets.domain.days import MICROSECONDS_PER_DAY, DayRange
 from anomaly_assets.domain.detectors import DETECTORS
 from anomaly_assets.domain.detectors.base import Detector
-from anomaly_assets.domain.judging import ScoringShard, judge_shard, places_of
+from anomaly_assets.domain.judging import ModelOf, batches_of, judge_day
 from anomaly_assets.domain.raw_day import DecodedDay, assemble_window, window_digests
 from anomaly_assets.domain.recipes import Recipe, recipes_of
 from anomaly_assets.domain.training import Fitted, fit_models, warm_up
-from anomaly_assets.domain.verdict import assemble_verdict
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.domain.window import summarize_window
 from anomaly_assets.engines.threads import Threads
-from anomaly_assets.steps.score import WALLETS_AT_ONCE
 from benchmarks.command_line import parsed, parser_of
 from benchmarks.measuring import (
     Rounds,
@@ -154,17 +153,12 @@ def _judge(
     """Rows of the day that the detector judged, by its models alone, some wallets at a time as scoring does."""
     rows = rows_of(today)
     made = {recipes[model.recipe].wallet_id: model for model in fitted if recipes[model.recipe].detector is detector}
-    wallets = [wallet for wallet, name in enumerate(rows.wallet_ids) if name in made]
-
-    def shard(chosen: list[int]) -> ScoringShard:
-        models = [made[rows.wallet_ids[wallet]] for wallet in chosen]
-        payloads, ids = [model.payload for model in models], [model.model_id for model in models]
-        return ScoringShard.of_payloads(detector, chosen, rows.select(chosen), payloads, ids)
-
-    shards = (shard(wallets[at : at + WALLETS_AT_ONCE]) for at in range(0, len(wallets), WALLETS_AT_ONCE))
-    done = Threads(threads).map_work(judge_shard, shards)
-    verdict = assemble_verdict(detector, rows.n_rows, [(places_of(rows, part.wallets), part.verdict) for part in done])
-    return int(verdict.judgement.judged.sum())
+    models = [made.get(wallet_id) for wallet_id in rows.wallet_ids]
+    payloads = {ModelOf(detector.name, place): model.payload for place, model in enumerate(models) if model}
+    model_ids = {detector.name: [model and model.model_id for model in models]}
+    at_hand = partial(batches_of, [detector], payloads)
+    judged = judge_day([detector], rows, model_ids, [at_hand], engine=Threads(threads))
+    return int(judged.verdicts[detector.name].judgement.judged.sum())
 
 
 def days_of(rows: WalletRows) -> list[DecodedDay]:

@@ -24,7 +24,8 @@ from anomaly_assets.domain.detectors.isolation_forest import IsolationForestDete
 from anomaly_assets.domain.detectors.sklearn_forest import reference_matrix
 from anomaly_assets.domain.detectors.statistical import StatisticalDetector
 from anomaly_assets.domain.explaining import intersection, whole_cents
-from anomaly_assets.domain.verdict import Verdicts, judge_rows
+from anomaly_assets.domain.judging import judge_rows
+from anomaly_assets.domain.verdict import Verdicts
 from anomaly_assets.domain.wallet_rows import WalletRows
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "method.md"

@@ -12,13 +12,13 @@ import numpy as np
 from anomaly_assets.domain.days import DayRange, trailing_window
 from anomaly_assets.domain.detectors.base import Detector, DetectorStatus, Model
 from anomaly_assets.domain.evaluation import Tally, tallies_by_group
+from anomaly_assets.domain.judging import judge_rows
 from anomaly_assets.domain.metrics import UNIFIED
 from anomaly_assets.domain.synthetic.days import rows_of_day
 from anomaly_assets.domain.synthetic.kinds import AnomalyKind, code_of
 from anomaly_assets.domain.synthetic.rows import DayRows, joined
 from anomaly_assets.domain.synthetic.wallets import Wallets, wallets_of
 from anomaly_assets.domain.synthetic.world import World
-from anomaly_assets.domain.verdict import judge_rows
 from anomaly_assets.domain.wallet_rows import WalletRows
 
 CLEAN = "clean"

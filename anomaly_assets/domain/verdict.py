@@ -1,15 +1,13 @@
 """The unified verdict on a day's rows: the OR of all detectors, one score that ranks alerts, the reason in words."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
 from anomaly_assets.domain.algorithms import IS_ANOMALY, Flag
-from anomaly_assets.domain.detectors.base import Ability, Detector, Judgement, Model
+from anomaly_assets.domain.detectors.base import Judgement
 from anomaly_assets.domain.portable import exp2_neg_array
-from anomaly_assets.domain.wallet_rows import WalletRows
 
 FLAGGED_FROM = float(np.nextafter(0.5, 1.0))
 """Smallest anomaly score of a flagged row; an unflagged one has 0.5 at most."""
@@ -48,88 +46,6 @@ class DetectorVerdict:
 
     judgement: Judgement
     reasons: Mapping[int, str]
-
-
-def judge_wallets(detector: Detector, rows: WalletRows, models: Sequence[Model | None]) -> DetectorVerdict:
-    """One detector's verdict on ``rows``.
-
-    Parameters
-    ----------
-    models : one for each wallet of ``rows``, None leaves the wallet unjudged
-
-    Raises ``ModelFormatError`` when a model is malformed.
-    """
-    judgement = detector.judge(rows, models)
-    flagged = np.flatnonzero(judgement.is_anomaly)
-    wallets = np.searchsorted(rows.offsets, flagged, side="right") - 1
-    reasons = {}
-    for row, wallet in zip(flagged.tolist(), wallets.tolist(), strict=True):
-        model = models[wallet]
-        if model is not None:
-            amount, moment = float(rows.amounts[row]), int(rows.completed_at_us[row])
-            reasons[row] = reason_of(detector, model, judgement, row, amount=amount, completed_at_us=moment)
-    return DetectorVerdict(judgement, reasons)
-
-
-def reason_of(
-    detector: Detector, model: Model, judgement: Judgement, row: int, *, amount: float, completed_at_us: int
-) -> str:
-    """A sentence on why a detector flagged a row: its own, or that its score is above the flag line."""
-    score = float(judgement.score[row])
-    if Ability.REASONS in detector.abilities:
-        return detector.reason(model, amount=amount, completed_at_us=completed_at_us, score=score)
-    line = float(judgement.flag_line[row])
-    return f"the {detector.name.replace('_', ' ')} score {score:,.4f} is beyond the flag line {line:,.4f}"
-
-
-def assemble_verdict(
-    detector: Detector, n_rows: int, parts: Iterable[tuple[np.ndarray, DetectorVerdict]]
-) -> DetectorVerdict:
-    """The verdict on all rows of a day from verdicts on parts of them; rows in no part are not judged.
-
-    Parameters
-    ----------
-    parts : (places, verdict), places being an int64 array of the rows the verdict is about, in its order
-    """
-    judged, is_anomaly = np.zeros(n_rows, dtype=np.bool_), np.zeros(n_rows, dtype=np.bool_)
-    numbers = {name: np.full(n_rows, np.nan) for name in ("score", "value", "typical", "flag_line")}
-    places_of_extra = [np.empty(0, dtype=np.int64)]
-    extra: dict[str, list[pa.Array]] = {field.name: [] for field in detector.extra_columns}
-    reasons: dict[int, str] = {}
-    for places, part in parts:
-        judgement = part.judgement
-        judged[places], is_anomaly[places] = judgement.judged, judgement.is_anomaly
-        for name, values in numbers.items():
-            values[places] = getattr(judgement, name)
-        places_of_extra.append(places)
-        for name, arrays in extra.items():
-            arrays.append(judgement.extra[name])
-        reasons |= {int(places[row]): sentence for row, sentence in part.reasons.items()}
-    at = np.full(n_rows, -1, dtype=np.int64)
-    told = np.concatenate(places_of_extra)
-    at[told] = np.arange(len(told))
-    indices = pa.array(at, mask=at < 0)
-    columns = {
-        field.name: pa.chunked_array(extra[field.name], field.type).combine_chunks().take(indices)
-        for field in detector.extra_columns
-    }
-    return DetectorVerdict(Judgement(judged=judged, is_anomaly=is_anomaly, extra=columns, **numbers), reasons)
-
-
-def judge_rows(
-    detectors: Sequence[Detector], rows: WalletRows, models: Mapping[str, Sequence[Model | None]]
-) -> Verdicts:
-    """Every detector's judgement on ``rows``, and what they say together.
-
-    Parameters
-    ----------
-    detectors : the configured ones
-    rows : the day's rows
-    models : per detector name one model for each wallet of ``rows``, None leaves the wallet unjudged
-
-    Raises ``ModelFormatError`` when a model is malformed.
-    """
-    return unite({detector.name: judge_wallets(detector, rows, models[detector.name]) for detector in detectors})
 
 
 def unite(verdicts: Mapping[str, DetectorVerdict]) -> Verdicts:

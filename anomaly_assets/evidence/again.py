@@ -2,25 +2,34 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from anomaly_assets.adapters.publication_log import FIRST_RELEASE, release_of
+from anomaly_assets.domain import judging
+from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.errors import CorruptFile
-from anomaly_assets.domain.judging import JudgedShard, ScoringShard, genuine, judge_shard, places_of
+from anomaly_assets.domain.judging import (
+    JudgedShard,
+    ModelBatch,
+    ModelIds,
+    ModelOf,
+    Source,
+    batches_of,
+    batches_of_packs,
+    genuine,
+    judge_day,
+)
 from anomaly_assets.domain.model_codec import REFERENCE_BYTES
 from anomaly_assets.domain.raw_day import to_wallet_rows
 from anomaly_assets.domain.recipes import recipe_id
 from anomaly_assets.domain.scoring import published_table
-from anomaly_assets.domain.verdict import DetectorVerdict, assemble_verdict
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.evidence.case import Case, Key, of_wallets
 from anomaly_assets.evidence.same import require_same
 
-WALLETS_AT_ONCE = 128
-"""Wallets whose models are in memory together, for each thread."""
 PROGRESS_STEPS = 10
 """How often long work says how far it is."""
 
@@ -46,61 +55,60 @@ def scored_again(case: Case, wallets: Sequence[str] | None, say: Callable[[str],
     """
     kept = of_wallets(case.home.lake.read(case.raw, "transactions"), "wallet_id", wallets)
     rows = to_wallet_rows(kept)
-    listed = case.listed(rows.wallet_ids)
-    ids = {
-        detector.name: [listed.get((detector.name, wallet), {}).get("model_id") for wallet in rows.wallet_ids]
-        for detector in case.detectors
-    }
-    parts: dict[str, list[tuple[np.ndarray, DetectorVerdict]]] = {name: [] for name in ids}
-    shards = _shards(case, rows, {key: row for key, row in listed.items() if key[0] in ids})
-    done, told = 0, _Told(f"{case.day}: judged by {{}} of {len(listed)} models", len(listed), say)
-    for name, judged in case.compute.engine.map_work(_judge, shards):
-        if judged.rejected:
-            raise _forged(case, str(ids[name][judged.rejected[0]]))
-        parts[name].append((places_of(rows, judged.wallets), judged.verdict))
-        done += len(judged.wallets)
+    model_ids = listed_ids(case, case.detectors, rows)
+    total = sum(model_id is not None for ids in model_ids.values() for model_id in ids)
+    done, told = 0, _Told(f"{case.day}: judged by {{}} of {total} models", total, say)
+
+    def look_at(part: JudgedShard) -> None:
+        nonlocal done
+        require_genuine(case, model_ids, part)
+        done += len(part.wallets)
         told.at(done)
-    verdicts = {d.name: assemble_verdict(d, rows.n_rows, parts[d.name]) for d in case.detectors}
-    return published_table(case.detectors, kept, rows, case.window_table, verdicts, ids)
+
+    sources = sources_of(case, case.detectors, rows)
+    judged = judge_day(case.detectors, rows, model_ids, sources, engine=case.compute.engine, look_at=look_at)
+    return published_table(case.detectors, kept, rows, case.window_table, judged.verdicts, model_ids)
 
 
-def _judge(shard: ScoringShard) -> tuple[str, JudgedShard]:
-    return shard.detector.name, judge_shard(shard)
+def listed_ids(case: Case, detectors: Iterable[Detector], rows: WalletRows) -> ModelIds:
+    """Per detector the id of the listed model of each wallet of ``rows``."""
+    listed = case.listed(rows.wallet_ids)
+    return {
+        detector.name: [listed.get((detector.name, wallet), {}).get("model_id") for wallet in rows.wallet_ids]
+        for detector in detectors
+    }
 
 
-def _shards(case: Case, rows: WalletRows, listed: Listed) -> Iterator[ScoringShard]:
-    place = {wallet: index for index, wallet in enumerate(rows.wallet_ids)}
-    for payloads in _payloads(case, listed):
-        for detector in case.detectors:
-            keys = sorted((key for key in payloads if key[0] == detector.name), key=lambda key: place[key[1]])
-            for begin in range(0, len(keys), WALLETS_AT_ONCE):
-                chosen = keys[begin : begin + WALLETS_AT_ONCE]
-                wallets = [place[wallet] for _, wallet in chosen]
-                yield ScoringShard.of_payloads(
-                    detector,
-                    wallets,
-                    rows.select(wallets),
-                    [payloads[key] for key in chosen],
-                    [listed[key]["model_id"] for key in chosen],
-                    served=False,
-                )
+def sources_of(case: Case, detectors: Sequence[Detector], rows: WalletRows) -> list[Source]:
+    """Where the listed models of the day come from: the archive, else their recipes, which are fitted again."""
+
+    def archived(waiting: ModelIds) -> Iterator[ModelBatch]:
+        return batches_of_packs(detectors, partial(case.home.models.stream, case.day), waiting, served=False)
+
+    def fitted(waiting: ModelIds) -> Iterator[ModelBatch]:
+        missing = {
+            (name, rows.wallet_ids[wallet]): ModelOf(name, wallet)
+            for name, ids in waiting.items()
+            for wallet, model_id in enumerate(ids)
+            if model_id is not None
+        }
+        payloads: dict[ModelOf, bytes] = {}
+        for key, made in case.fit(list(missing)):
+            of = missing[key]
+            case.require_listed(key, str(waiting[of.detector][of.wallet]), made.model_id)
+            payloads[of] = made.payload
+            if len(payloads) >= judging.WALLETS_AT_ONCE:
+                yield from batches_of(detectors, payloads, waiting, served=False)
+                payloads = {}
+        yield from batches_of(detectors, payloads, waiting, served=False)
+
+    return [archived, fitted]
 
 
-def _payloads(case: Case, listed: Listed) -> Iterator[dict[Key, bytes]]:
-    """Payloads of all listed models: a pack of the archive at a time, then some fitted now at a time."""
-    keys_of: dict[str, list[Key]] = defaultdict(list)
-    for key, row in listed.items():
-        keys_of[row["model_id"]].append(key)
-    for pack in case.home.models.stream(case.day, list(keys_of)):
-        yield {key: payload for model_id, payload in pack.items() for key in keys_of.pop(model_id)}
-    waiting: dict[Key, bytes] = {}
-    for key, fitted in case.fit([key for keys in keys_of.values() for key in keys]):
-        case.require_listed(key, listed[key], fitted.model_id)
-        waiting[key] = fitted.payload
-        if len(waiting) >= WALLETS_AT_ONCE:
-            yield waiting
-            waiting = {}
-    yield waiting
+def require_genuine(case: Case, model_ids: ModelIds, part: JudgedShard) -> None:
+    """Raise ``CorruptFile`` when the archive's payload of a model is not that model."""
+    if part.rejected:
+        raise _forged(case, str(model_ids[part.detector][part.rejected[0]]))
 
 
 def require_recipes(case: Case, window: pa.Table, listed: Listed) -> None:

@@ -209,16 +209,16 @@ class Case:
         found = {key: archived[row["model_id"]] for key, row in listed.items() if row["model_id"] in archived}
         if gone := [key for key in listed if key not in found]:
             for key, fitted in self.fit(gone):
-                self.require_listed(key, listed[key], fitted.model_id)
+                self.require_listed(key, listed[key]["model_id"], fitted.model_id)
                 found[key] = decode(fitted.payload)
         return found
 
-    def require_listed(self, key: Key, listed: Mapping[str, Any], fitted: str) -> None:
+    def require_listed(self, key: Key, listed: str, fitted: str) -> None:
         """Raise ``CorruptFile`` unless the model that fitting gave has the id of the listed one."""
-        if fitted != listed["model_id"]:
+        if fitted != listed:
             raise CorruptFile(
                 f"fitting the {key[0]} model of wallet {key[1]!r} again gives {fitted[:16]}",
-                expected=f"the listed model {listed['model_id'][:16]}",
+                expected=f"the listed model {listed[:16]}",
                 remedy=f"verify {self.day}: its raw days, its settings or its list of models were changed",
             )
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,22 +14,21 @@ from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.parquet_bytes import table_from_bytes
 from anomaly_assets.domain.detectors import DETECTORS
-from anomaly_assets.domain.detectors.base import Detector, DetectorStatus, Model
+from anomaly_assets.domain.detectors.base import Detector, DetectorStatus
 from anomaly_assets.domain.errors import CorruptFile, SettingsError
-from anomaly_assets.domain.judging import places_of
+from anomaly_assets.domain.judging import JudgedShard, ModelBatch, ModelIds, Source, judge_day
 from anomaly_assets.domain.metrics import ratio
 from anomaly_assets.domain.published import anomaly_column, status_column
 from anomaly_assets.domain.raw_day import to_wallet_rows
 from anomaly_assets.domain.training import COST_OF_A_MODEL, SHARD_COST, balanced
-from anomaly_assets.domain.verdict import DetectorVerdict, assemble_verdict, judge_wallets
+from anomaly_assets.domain.verdict import DetectorVerdict
 from anomaly_assets.domain.wallet_rows import WalletRows
+from anomaly_assets.evidence.again import listed_ids, require_genuine, sources_of
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.settings import Detection
 from anomaly_assets.settings.reading import put
 from anomaly_assets.settings.section import keys_of
 
-WALLETS_AT_ONCE = 1024
-"""Wallets whose models are in memory together."""
 SHOWN = {
     "TX_ID": "tx_id",
     "WALLET_ID": "wallet_id",
@@ -189,37 +189,35 @@ def _unified(published: pa.Table, detectors: Sequence[Detector], judged_again: M
 
 def _verdicts(
     case: Case, before: Sequence[Detector], after: Sequence[Detector], rows: WalletRows
-) -> dict[str, DetectorVerdict]:
+) -> Mapping[str, DetectorVerdict]:
     """Verdicts of the detectors whose settings differ; models of some wallets are in memory at a time."""
     changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
     refitted = [new for old, new in changed if old.fit_parameters != new.fit_parameters]
-    window = case.window_rows(rows.wallet_ids)[0] if refitted else None
-    place = {wallet: index for index, wallet in enumerate(window.wallet_ids)} if window else {}
-    parts: dict[str, list[tuple[np.ndarray, DetectorVerdict]]] = {new.name: [] for _, new in changed}
-    for begin in range(0, rows.n_wallets, WALLETS_AT_ONCE):
-        wallets = range(begin, min(begin + WALLETS_AT_ONCE, rows.n_wallets))
-        some, places = rows.select(wallets), places_of(rows, wallets)
-        models = case.models_of(some.wallet_ids) if len(refitted) < len(changed) else {}
-        for _, new in changed:
-            own = models
-            if window is not None and new in refitted:
-                own = _fitted(new, window.select([place[w] for w in some.wallet_ids if w in place]), case)
-            verdict = judge_wallets(new, some, [own.get((new.name, wallet)) for wallet in some.wallet_ids])
-            parts[new.name].append((places, verdict))
-    return {new.name: assemble_verdict(new, rows.n_rows, parts[new.name]) for _, new in changed}
+    kept = [new for _, new in changed if new not in refitted]
+    sources: list[Source] = [partial(_fitted, case, refitted, rows)] if refitted else []
+    model_ids: ModelIds = {}
+    if kept:
+        sources, model_ids = [*sources_of(case, kept, rows), *sources], listed_ids(case, kept, rows)
+
+    def look_at(part: JudgedShard) -> None:
+        require_genuine(case, model_ids, part)
+
+    detectors = [new for _, new in changed]
+    return judge_day(detectors, rows, model_ids, sources, engine=case.compute.engine, look_at=look_at).verdicts
 
 
-def _fitted(detector: Detector, window: WalletRows, case: Case) -> dict[tuple[str, str], Model]:
-    """A model of every wallet that is eligible under the detector's settings."""
-    eligible = [w for w, status in enumerate(detector.eligibility(window)) if status is DetectorStatus.JUDGED]
-    costs = [COST_OF_A_MODEL + int(window.counts[wallet]) for wallet in eligible]
-    shards = [[eligible[item] for item in shard] for shard in balanced(costs, shard_cost=SHARD_COST)]
-    fitted = case.compute.engine.map_work(lambda shard: detector.fit(window, shard), shards)
-    return {
-        (detector.name, window.wallet_ids[wallet]): model
-        for shard, models in zip(shards, fitted, strict=True)
-        for wallet, model in zip(shard, models, strict=True)
-    }
+def _fitted(case: Case, detectors: Sequence[Detector], rows: WalletRows, _: ModelIds) -> Iterator[ModelBatch]:
+    """A model of every wallet of ``rows`` that is eligible under a detector's settings, whatever the day lists."""
+    window = case.window_rows(rows.wallet_ids)[0]
+    place = {wallet: index for index, wallet in enumerate(rows.wallet_ids)}
+    for detector in detectors:
+        statuses = detector.eligibility(window)
+        eligible = [wallet for wallet, status in enumerate(statuses) if status is DetectorStatus.JUDGED]
+        costs = [COST_OF_A_MODEL + int(window.counts[wallet]) for wallet in eligible]
+        shards = [[eligible[item] for item in shard] for shard in balanced(costs, shard_cost=SHARD_COST)]
+        fitted = case.compute.engine.map_work(partial(detector.fit, window), shards)
+        for shard, models in zip(shards, fitted, strict=True):
+            yield ModelBatch(detector, [place[window.wallet_ids[wallet]] for wallet in shard], models)
 
 
 def _planted(home: Home, day: date, published: pa.Table) -> np.ndarray | None:

@@ -10,7 +10,7 @@ import numpy as np
 from anomaly_assets.domain.algorithms import IS_ANOMALY
 from anomaly_assets.domain.detectors.amount_and_hour import Shares
 from anomaly_assets.domain.detectors.amount_bands import AmountBand, allowed_amounts
-from anomaly_assets.domain.detectors.base import Ability, Detector, DetectorStatus, Model
+from anomaly_assets.domain.detectors.base import Ability, Detector, DetectorStatus, Judgement, Model
 from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.explaining import (
     N_HOURS,
@@ -19,8 +19,8 @@ from anomaly_assets.domain.explaining import (
     nearest_amount,
     nearest_hour,
 )
+from anomaly_assets.domain.judging import judge_rows, reason_of
 from anomaly_assets.domain.published import anomaly_column, status_column
-from anomaly_assets.domain.verdict import reason_of
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.evidence.case import Case, alone
 
@@ -136,8 +136,11 @@ def explain(case: Case, tx_id: str) -> Explanation:
     models = case.models_of([wallet])
     one = alone(row)
     hour = int(one.hours[0])
+    own = {detector.name: models.get((detector.name, wallet)) for detector in case.detectors}
+    verdicts = judge_rows(case.detectors, one, {name: [model] for name, model in own.items()})
     said = [
-        _said(case, detector, models.get((detector.name, wallet)), row, one, history) for detector in case.detectors
+        _said(case, detector, own[detector.name], verdicts.judgements[detector.name], row, one, history)
+        for detector in case.detectors
     ]
     normal = _normal_by_hour([each for each in said if each.detector in IS_ANOMALY.of and each.score is not None])
     changes = normal if normal is not None and row["is_anomaly"] else None
@@ -163,11 +166,16 @@ def _normal_by_hour(judged: Sequence[DetectorExplanation]) -> list[list[AmountBa
 
 
 def _said(
-    case: Case, detector: Detector, model: Model | None, row: Mapping[str, Any], one: WalletRows, history: WalletRows
+    case: Case,
+    detector: Detector,
+    model: Model | None,
+    judgement: Judgement,
+    row: Mapping[str, Any],
+    one: WalletRows,
+    history: WalletRows,
 ) -> DetectorExplanation:
     """What a detector says of the row; that it is what was published is made sure of."""
     status, flagged = row[status_column(detector.name)], bool(row[anomaly_column(detector.name)])
-    judgement = detector.judge(one, [model])
     score, published = float(judgement.score[0]), row[detector.score_column]
     again = (bool(judgement.is_anomaly[0]), score if judgement.judged[0] else None)
     if again != (flagged, published):
@@ -178,11 +186,11 @@ def _said(
         )
     if model is None:
         return DetectorExplanation(detector.name, status, flagged, sentence=_why_not_judged(status, detector, history))
-    amount, moment, hour = float(one.amounts[0]), int(one.completed_at_us[0]), int(one.hours[0])
+    amount, hour = float(one.amounts[0]), int(one.hours[0])
     abilities, normal = detector.abilities, None
     if Ability.BANDS in abilities:
         normal = [detector.normal_amounts(model, hour=h) for h in range(N_HOURS)]
-    reason = reason_of(detector, model, judgement, 0, amount=amount, completed_at_us=moment) if flagged else None
+    reason = reason_of(detector, model, judgement, one, 0) if flagged else None
     return DetectorExplanation(
         detector=detector.name,
         status=status,

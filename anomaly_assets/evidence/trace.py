@@ -13,6 +13,7 @@ from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.detectors.base import Model
 from anomaly_assets.domain.errors import CorruptFile, Erased, NeedsRelease, NotSealed
 from anomaly_assets.domain.identity import file_digest
+from anomaly_assets.domain.judging import judge_rows
 from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.page_links import partition_page
 from anomaly_assets.domain.published import anomaly_column, model_id_column, status_column
@@ -175,7 +176,7 @@ def _detector(
     model = archived.get(model_id)
     if model is not None:
         try:
-            judgement = case.detector(detector).judge(alone(row), [model])
+            judgement = judge_rows([case.detector(detector)], alone(row), {name: [model]}).judgements[name]
             found |= {"flag_line": float(judgement.flag_line[0]), "typical": float(judgement.typical[0])}
         except NeedsRelease as error:
             found["missing"] = error.remedy

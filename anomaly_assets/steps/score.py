@@ -1,11 +1,11 @@
 """scored_transactions: judge every transaction of D with D's models, and publish the day."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,38 +19,26 @@ from anomaly_assets.domain.days import require_finished
 from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.errors import CorruptFile, NotSealed, StoreRefused, StoreUnavailable, Superseded
 from anomaly_assets.domain.identity import table_digest
-from anomaly_assets.domain.judging import ScoringShard, judge_shard, places_of
+from anomaly_assets.domain.judging import (
+    JudgedDay,
+    ModelBatch,
+    ModelIds,
+    ModelOf,
+    at_once,
+    batches_of,
+    batches_of_packs,
+    judge_day,
+)
 from anomaly_assets.domain.layouts import LAYOUTS
 from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW, Edge
 from anomaly_assets.domain.predicates import every_transaction_judged_once, unified_flag_is_the_or
 from anomaly_assets.domain.published import model_id_column, with_provenance
 from anomaly_assets.domain.raw_day import to_wallet_rows
 from anomaly_assets.domain.scoring import published_table
-from anomaly_assets.domain.verdict import DetectorVerdict, assemble_verdict
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.settings import Detection
 from anomaly_assets.steps.run import Outcome, Run, data_version_of
 from anomaly_assets.steps.settings_record import record_settings
-
-WALLETS_AT_ONCE = 128
-"""Wallets of a shard: their models are in memory together."""
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One detector's verdict on a day, and where its models came from.
-
-    Parameters
-    ----------
-    model_ids : per wallet of the day the model that judged it, None where it has none
-    from_store : models that the store served
-    rejected : models that the store served and that are not the listed ones
-    """
-
-    verdict: DetectorVerdict
-    model_ids: list[str | None]
-    from_store: int
-    rejected: int
 
 
 @dataclass(frozen=True)
@@ -81,14 +69,12 @@ def score_day(run: Run, store: StoreProvider, detection: Detection, day: date) -
         kept = run.home.lake.read(inputs.raw, "transactions")
         window = run.home.lake.read(inputs.window, "wallets")
         rows = to_wallet_rows(kept)
-        listed = _models_of(run.home.lake.read(inputs.models, "models"), kept)
-        judged = {d.name: judge_day(run, store, d, inputs.models, rows, listed[d.name]) for d in detectors}
-        n_models = sum(len(models) for models in listed.values())
-        from_store = sum(part.from_store for part in judged.values())
+        model_ids = _model_ids(detectors, run.home.lake.read(inputs.models, "models"), rows)
+        judged = judge_listed(run, store, detectors, inputs.models, rows, model_ids)
+        n_models = sum(model_id is not None for ids in model_ids.values() for model_id in ids)
+        from_store = judged.judged[0]
         run.say(f"{kept.num_rows} rows against {n_models} models, {from_store} of them from the store")
-        verdicts_of = {name: part.verdict for name, part in judged.items()}
-        ids_of = {name: part.model_ids for name, part in judged.items()}
-        scored = published_table(detectors, kept, rows, window, verdicts_of, ids_of)
+        scored = published_table(detectors, kept, rows, window, judged.verdicts, model_ids)
         published = with_provenance(
             scored,
             day=day,
@@ -127,96 +113,60 @@ def score_day(run: Run, store: StoreProvider, detection: Detection, day: date) -
     numbers = {
         **score_figures(written, names, inputs.models),
         "models from store": from_store,
-        "models rejected": sum(part.rejected for part in judged.values()),
+        "models rejected": judged.rejected,
     }
     return Outcome(seal, changed, verdicts, {"scored": written}, numbers, head)
 
 
-def judge_day(
-    run: Run, store: StoreProvider, detector: Detector, models: Seal, rows: WalletRows, listed: Mapping[str, str]
-) -> Judged:
-    """Judge the day's rows by exactly the ``listed`` models (wallet to model id).
+def judge_listed(
+    run: Run,
+    store: StoreProvider,
+    detectors: Sequence[Detector],
+    models: Seal,
+    rows: WalletRows,
+    model_ids: ModelIds,
+) -> JudgedDay:
+    """Judge the day's rows by exactly the models of these ids.
 
     Payloads come from the store where it serves them, else from the archive, some wallets at a time. Each is decoded,
     validated and compared with its id, wherever it comes from. Raises ``CorruptFile`` when one is in neither.
     """
-    model_ids = [listed.get(wallet_id) for wallet_id in rows.wallet_ids]
-    waiting = {wallet for wallet, model_id in enumerate(model_ids) if model_id is not None}
-    parts: list[tuple[np.ndarray, DetectorVerdict]] = []
 
-    def judge(shards: Iterator[ScoringShard]) -> int:
-        rejected = 0
-        for judged in run.compute.engine.map_work(judge_shard, shards):
-            parts.append((places_of(rows, judged.wallets), judged.verdict))
-            rejected += len(judged.rejected)
-            waiting.difference_update(set(judged.wallets) - set(judged.rejected))
-        return rejected
+    def archived(waiting: ModelIds) -> Iterator[ModelBatch]:
+        return batches_of_packs(detectors, partial(run.home.models.stream, models.day), waiting)
 
-    rejected = judge(_served(run, store, detector, models, rows, model_ids))
-    from_store = sum(model_id is not None for model_id in model_ids) - len(waiting)
-    if waiting:
-        judge(_archived(run, detector, models, rows, {wallet: str(model_ids[wallet]) for wallet in sorted(waiting)}))
-    if waiting:
-        wallet = min(waiting)
-        raise CorruptFile(
-            f"the {detector.name} model {str(model_ids[wallet])[:16]} of wallet {rows.wallet_ids[wallet]!r} is neither "
-            "served nor archived",
-            remedy=f"materialize wallet_models for {models.day} again",
-        )
-    return Judged(assemble_verdict(detector, rows.n_rows, parts), model_ids, from_store, rejected)
+    served = partial(_served, run, store, detectors, models, rows)
+    judged = judge_day(detectors, rows, model_ids, [served, archived], engine=run.compute.engine)
+    for name, ids in judged.waiting.items():
+        for wallet_id, model_id in zip(rows.wallet_ids, ids, strict=True):
+            if model_id is not None:
+                raise CorruptFile(
+                    f"the {name} model {model_id[:16]} of wallet {wallet_id!r} is neither served nor archived",
+                    remedy=f"materialize wallet_models for {models.day} again",
+                )
+    return judged
 
 
 def _served(
-    run: Run,
-    store: StoreProvider,
-    detector: Detector,
-    models: Seal,
-    rows: WalletRows,
-    model_ids: Sequence[str | None],
-) -> Iterator[ScoringShard]:
+    run: Run, store: StoreProvider, detectors: Sequence[Detector], models: Seal, rows: WalletRows, waiting: ModelIds
+) -> Iterator[ModelBatch]:
     """What the store serves of exactly this publication; nothing more once it serves another or does not answer."""
-    wallets = [wallet for wallet, model_id in enumerate(model_ids) if model_id is not None]
     try:
         with store.open(run.home) as server:
             patience = server.patience()  # of all reads together: a slow server is given up, however many wallets wait
-            for begin in range(0, len(wallets), WALLETS_AT_ONCE):
-                chosen = wallets[begin : begin + WALLETS_AT_ONCE]
-                keys = {(detector.name, rows.wallet_ids[wallet]): wallet for wallet in chosen}
-                found = server.read(list(keys), as_of=models.day, generation=models.generation or 0, patience=patience)
-                if found is None:
-                    run.say(f"the store does not serve the models of {models.day}; scoring from the archive")
-                    return
-                payloads = {keys[key]: stored.payload for key, stored in found.items()}
-                yield _shard(detector, rows, payloads, {wallet: str(model_ids[wallet]) for wallet in payloads})
+            for name, ids in waiting.items():
+                for wallets in at_once([wallet for wallet, model_id in enumerate(ids) if model_id is not None]):
+                    keys = {(name, rows.wallet_ids[wallet]): ModelOf(name, wallet) for wallet in wallets}
+                    found = server.read(
+                        list(keys), as_of=models.day, generation=models.generation or 0, patience=patience
+                    )
+                    if found is None:
+                        run.say(f"the store does not serve the models of {models.day}; scoring from the archive")
+                        return
+                    payloads = {keys[key]: stored.payload for key, stored in found.items()}
+                    yield from batches_of(detectors, payloads, waiting)
     except (StoreUnavailable, StoreRefused) as error:
         run.say(f"the store cannot be read ({error.found}); scoring from the archive")
-
-
-def _archived(
-    run: Run, detector: Detector, models: Seal, rows: WalletRows, listed: Mapping[int, str]
-) -> Iterator[ScoringShard]:
-    wallets_of: dict[str, list[int]] = {}
-    for wallet, model_id in listed.items():
-        wallets_of.setdefault(model_id, []).append(wallet)
-    for pack in run.home.models.stream(models.day, wallets_of):
-        payloads = {wallet: payload for model_id, payload in pack.items() for wallet in wallets_of[model_id]}
-        wallets = sorted(payloads)
-        for begin in range(0, len(wallets), WALLETS_AT_ONCE):
-            chosen = wallets[begin : begin + WALLETS_AT_ONCE]
-            yield _shard(detector, rows, {wallet: payloads[wallet] for wallet in chosen}, listed)
-
-
-def _shard(
-    detector: Detector, rows: WalletRows, payloads: Mapping[int, bytes], model_ids: Mapping[int, str]
-) -> ScoringShard:
-    wallets = sorted(payloads)
-    return ScoringShard.of_payloads(
-        detector,
-        wallets,
-        rows.select(wallets),
-        [payloads[wallet] for wallet in wallets],
-        [model_ids[wallet] for wallet in wallets],
-    )
 
 
 def _inputs(run: Run, detection: Detection, day: date) -> Inputs:
@@ -240,14 +190,14 @@ def _inputs(run: Run, detection: Detection, day: date) -> Inputs:
     return Inputs(raw, window, models)
 
 
-def _models_of(models: pa.Table, kept: pa.Table) -> dict[str, dict[str, str]]:
-    """Per detector, wallet to model id, of the wallets that have rows."""
-    active = models.filter(pc.is_in(models.column("wallet_id"), pc.unique(kept.column("wallet_id"))))
+def _model_ids(detectors: Sequence[Detector], models: pa.Table, rows: WalletRows) -> ModelIds:
+    """Per detector the listed model of each wallet that has rows."""
+    active = models.filter(pc.is_in(models.column("wallet_id"), pa.array(rows.wallet_ids, pa.string())))
     columns = (active.column(name).to_pylist() for name in ("detector", "wallet_id", "model_id"))
     listed: dict[str, dict[str, str]] = defaultdict(dict)
     for detector, wallet_id, model_id in zip(*columns, strict=True):
         listed[detector][wallet_id] = model_id
-    return listed
+    return {detector.name: [listed[detector.name].get(wallet) for wallet in rows.wallet_ids] for detector in detectors}
 
 
 def _publish_file(run: Run, seal: Seal) -> None:

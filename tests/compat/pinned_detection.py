@@ -11,9 +11,9 @@ import zstandard
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.domain.detectors.base import DetectorStatus, Model
 from anomaly_assets.domain.identity import canonical_json
+from anomaly_assets.domain.judging import judge_rows
 from anomaly_assets.domain.model_codec import FORMAT_VERSION, decode, encode
 from anomaly_assets.domain.recipes import recipe_id, summary_of
-from anomaly_assets.domain.verdict import judge_rows
 from anomaly_assets.settings import Detection
 from anomaly_assets.steps.settings_record import record_settings, recorded_settings
 from compat.pinned_data import columns_of

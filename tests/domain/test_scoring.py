@@ -10,12 +10,12 @@ from anomaly_assets.domain.detectors.base import Detector, DetectorStatus, Model
 from anomaly_assets.domain.detectors.isolation_forest import IsolationForestDetector
 from anomaly_assets.domain.detectors.statistical import StatisticalDetector
 from anomaly_assets.domain.identity import table_digest
+from anomaly_assets.domain.judging import ModelBatch, judge_day
 from anomaly_assets.domain.predicates import every_transaction_judged_once, unified_flag_is_the_or
 from anomaly_assets.domain.published import INPUT_NAMES, published_schema, with_provenance
 from anomaly_assets.domain.raw_day import to_wallet_rows
 from anomaly_assets.domain.schema import TIME, TRANSACTIONS
 from anomaly_assets.domain.scoring import published_table
-from anomaly_assets.domain.verdict import judge_wallets
 from anomaly_assets.domain.window import summarize_window
 
 DAY = date(2024, 3, 1)
@@ -72,9 +72,10 @@ def score_rows(kept: pa.Table, window: pa.Table, models: ModelsByKey) -> pa.Tabl
     """The published rows of a day, judged by models at hand."""
     rows = to_wallet_rows(kept)
     models_of = {d.name: [models.get((d.name, wallet)) for wallet in rows.wallet_ids] for d in DETECTORS}
-    verdicts = {d.name: judge_wallets(d, rows, models_of[d.name]) for d in DETECTORS}
     ids = {name: [model.model_id if model else None for model in chosen] for name, chosen in models_of.items()}
-    return published_table(DETECTORS, kept, rows, window, verdicts, ids)
+    at_hand = [ModelBatch(d, range(rows.n_wallets), models_of[d.name]) for d in DETECTORS]
+    judged = judge_day(DETECTORS, rows, ids, [lambda _: iter(at_hand)])
+    return published_table(DETECTORS, kept, rows, window, judged.verdicts, ids)
 
 
 def score(amounts: dict[str, list[float]] = TODAY, models: ModelsByKey = MODELS) -> pa.Table:

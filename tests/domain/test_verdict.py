@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from anomaly_assets.domain.detectors.base import Detector, Judgement, Model
 from anomaly_assets.domain.detectors.isolation_forest import IsolationForestDetector
 from anomaly_assets.domain.detectors.statistical import StatisticalDetector
-from anomaly_assets.domain.verdict import anomaly_score, judge_rows
+from anomaly_assets.domain.judging import judge_rows
+from anomaly_assets.domain.verdict import anomaly_score
 from anomaly_assets.domain.wallet_rows import WalletRows
 
 HOUR_US = 3_600_000_000

@@ -14,7 +14,9 @@ from cli.conftest import Shell, empty_folder
 
 from anomaly_assets.adapters.embedded_store import EmbeddedStore
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.domain import judging
 from anomaly_assets.domain.errors import SettingsError
+from anomaly_assets.domain.training import COST_OF_A_MODEL
 from anomaly_assets.evidence import compare
 from anomaly_assets.evidence.compare import Counts, compare_day, other_settings
 from anomaly_assets.settings import StatisticalSettings, load_settings
@@ -207,5 +209,6 @@ def test_days_are_compared_the_same_however_many_wallets_are_looked_at_together(
 ) -> None:
     together = compare_day(untouched, DAYS[-1], changes)
     assert together.added or together.removed
-    monkeypatch.setattr(compare, "WALLETS_AT_ONCE", 3)
+    monkeypatch.setattr(judging, "WALLETS_AT_ONCE", 3)
+    monkeypatch.setattr(compare, "SHARD_COST", 3 * COST_OF_A_MODEL)
     assert compare_day(untouched, DAYS[-1], changes) == together

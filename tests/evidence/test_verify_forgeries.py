@@ -14,12 +14,11 @@ import pytest
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
-from anomaly_assets.domain import training
+from anomaly_assets.domain import judging, training
 from anomaly_assets.domain.detectors.base import Model
 from anomaly_assets.domain.identity import digest_of, table_digest
 from anomaly_assets.domain.lineage import METRICS
 from anomaly_assets.domain.published import with_provenance
-from anomaly_assets.evidence import again
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.proof import Grade, Outcome
 from anomaly_assets.evidence.verify import Verifier
@@ -194,7 +193,7 @@ def test_a_whole_day_is_proved_some_models_at_a_time_and_says_how_far_it_is(
     untouched: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With shards of a few wallets no more than a few models are in memory whenever something is said."""
-    monkeypatch.setattr(again, "WALLETS_AT_ONCE", 4)
+    monkeypatch.setattr(judging, "WALLETS_AT_ONCE", 4)
     monkeypatch.setattr(training, "SHARD_COST", 4 * training.COST_OF_A_MODEL)
     n_models, told, held = len(Case.of(untouched, DAY).listed(None)), list[str](), list[int]()
 

@@ -26,6 +26,7 @@ from anomaly_assets.adapters.failpoints import armed
 from anomaly_assets.adapters.publication import Published
 from anomaly_assets.adapters.store_connection import RETRIES
 from anomaly_assets.adapters.store_provider import StoreProvider
+from anomaly_assets.domain import judging
 from anomaly_assets.domain.erasure_request import ErasureRequest
 from anomaly_assets.domain.lineage import MODELS
 from anomaly_assets.evidence.erasures import ErasureState, erasures_of
@@ -260,7 +261,7 @@ def test_many_reads_of_a_slow_server_share_one_patience(
     deploy: Deploy, base: Base, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each answer comes in time, and a day of many wallets would wait for hundreds of them."""
-    monkeypatch.setattr(score, "WALLETS_AT_ONCE", 1)
+    monkeypatch.setattr(judging, "WALLETS_AT_ONCE", 1)
     before, reads = filled(deploy, base, server), list[bool]()
     files = before.contents("lake", "output")
 

@@ -11,7 +11,7 @@ from numpy._core._multiarray_umath import __cpu_features__  # type: ignore[impor
 from anomaly_assets.domain import portable
 from anomaly_assets.domain.detectors import DETECTORS
 from anomaly_assets.domain.identity import canonical_array
-from anomaly_assets.domain.verdict import judge_rows
+from anomaly_assets.domain.judging import judge_rows
 from anomaly_assets.domain.wallet_rows import WalletRows
 
 SIZES = (100, 101, 257, 900)
