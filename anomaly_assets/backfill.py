@@ -14,8 +14,9 @@ from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.dagster_runs import DagsterRuns, RunResult, unheard
 from anomaly_assets.domain.days import ONE_DAY, DayRange, require_finished, trailing_window
 from anomaly_assets.domain.errors import CorruptFile, NeedsRelease, NotSealed, SettingsError
+from anomaly_assets.domain.families import OURS, names_of
 from anomaly_assets.domain.identity import file_digest
-from anomaly_assets.domain.lineage import DAILY_ASSETS, RAW
+from anomaly_assets.domain.lineage import RAW
 from anomaly_assets.domain.training import warm_up
 from anomaly_assets.evidence.lineage import Lineage
 from anomaly_assets.evidence.stale import stale_of_day
@@ -85,6 +86,16 @@ def backfill(
     return report
 
 
+def rerun(
+    settings: Settings, job: str, days: Sequence[date], progress: Progress, *, say: Callable[[str], None] = unheard
+) -> Report:
+    """Run a job for these days, whatever is up to date; parameters as those of :func:`backfill`."""
+    report = Report()
+    with DagsterRuns(settings, {BACKFILL_TAG: secrets.token_hex(4)}, say) as runs:
+        report.detected.extend(_record(job, days, runs.each(job, days), progress, report))
+    return report
+
+
 def missing_raw_days(home: Home, settings: Settings, days: DayRange) -> list[date]:
     """Days among ``days`` and all their windows without a good seal, or ingested under other border rules."""
     first = trailing_window(days.first, settings.window.days, settings.first_day).first
@@ -95,7 +106,7 @@ def missing_raw_days(home: Home, settings: Settings, days: DayRange) -> list[dat
 def is_up_to_date(home: Home, settings: Settings, day: date) -> bool:
     """Whether the day's scores follow from what is current now, under these settings, and all its files are whole."""
     lake, lineage = home.lake, Lineage(home.lake, settings.detection.settings_id)
-    current = [lineage.current(asset, day).seal for asset in DAILY_ASSETS]
+    current = [lineage.current(asset, day).seal for asset in names_of(OURS)]
     seals = [seal for seal in current if seal is not None]
     if len(seals) < len(current) or stale_of_day(lineage, day):
         return False

@@ -1,6 +1,7 @@
 """What Dagster is told of a partition long after its run: from its seal, its files and the publication log."""
 
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -20,6 +21,7 @@ from anomaly_assets.assets.scored_transactions import describe_scores
 from anomaly_assets.assets.training_window import describe_window
 from anomaly_assets.assets.wallet_models import code_version_of, describe_models
 from anomaly_assets.checks import published_models_match, score_bounds, scores_follow
+from anomaly_assets.domain.families import DETECTION, TRANSACTIONS, DailyAsset, Family
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW, Compared, Edge, Kind
 from anomaly_assets.domain.predicates import anomaly_rate_within_bounds, coverage_within_bounds
 from anomaly_assets.domain.verdicts import Verdict
@@ -27,8 +29,15 @@ from anomaly_assets.evidence.commits import Commit, Commits
 from anomaly_assets.evidence.lineage import Lineage
 from anomaly_assets.settings import Settings
 from anomaly_assets.steps.publish_scores import PUBLISHED, published_day, published_revision
-from anomaly_assets.steps.run import Outcome, data_version_of
-from anomaly_assets.steps.sealed import detectors_of, outcome_of
+from anomaly_assets.steps.run import Outcome
+from anomaly_assets.steps.sealed import (
+    detectors_of,
+    metrics_outcome,
+    models_outcome,
+    raw_day_outcome,
+    scores_outcome,
+    window_outcome,
+)
 from anomaly_assets.steps.settings_record import recorded_settings
 
 
@@ -67,11 +76,11 @@ class Tables:
     home: Home
     last: Outcome | None = None
 
-    def of(self, seal: Seal) -> Outcome:
-        """What its step handed back. Raises as :func:`outcome_of`."""
+    def of(self, seal: Seal, outcome: Callable[[Home, Seal], Outcome]) -> Outcome:
+        """What its step handed back, which ``outcome`` reads from its files."""
         if self.last is None or self.last.seal.seal_id != seal.seal_id:
             self.last = None  # before the next ones are read
-            self.last = outcome_of(self.home, seal)
+            self.last = outcome(self.home, seal)
         return self.last
 
 
@@ -87,90 +96,147 @@ class Deployment:
     server: ModelStore | None
     lineage: Lineage
     commits: Commits
+    unreadable: dict[tuple[str, date], str] = field(default_factory=dict)
+    """(asset, day) of partitions that cannot be told of, and why."""
+
+    def seals(self, asset: str) -> list[Seal]:
+        """The current seals of an asset, in the order of the log.
+
+        What was changed lies behind what was made from it in the log, and so does its event: Dagster sees the change.
+        """
+        seals = []
+        for day in self.home.lake.days(asset):
+            current = self.lineage.current(asset, day)
+            if current.error is not None:
+                self.unreadable[asset, day] = str(current.error)
+            elif current.seal is not None:
+                seals.append(current.seal)
+        return sorted(seals, key=lambda seal: (self.since(seal), seal.day))
+
+    def since(self, seal: Seal) -> int:
+        """Line of the log from which on it has been current; 0 when the log does not name it."""
+        commit = self.commits.of(seal)
+        return commit.since if commit else 0
 
 
 @dataclass
-class SealedDay:
-    """A partition of the lake."""
+class SealedDay(ABC):
+    """A partition of the lake, of an asset that a subclass knows."""
 
     deployment: Deployment
     seal: Seal
+    known_as: DailyAsset
 
     def __post_init__(self) -> None:
         self.asset, self.day = self.seal.asset, self.seal.day
 
-    @property
-    def since(self) -> int:
-        """Line of the log from which on it has been current; 0 when the log does not name it."""
-        commit = self.deployment.commits.of(self.seal)
-        return commit.since if commit else 0
+    @abstractmethod
+    def outcome(self) -> Outcome:
+        """What its step handed back, from its files. Raises ``CorruptFile``, ``NotSealed``."""
+
+    @abstractmethod
+    def described(self, outcome: Outcome) -> Mapping[str, Any]:
+        """What its page shows of an outcome."""
+
+    def checks_apart(self) -> Mapping[str, Callable[[], Verdict]]:
+        """Checks of what is published, as they judge it now."""
+        return {}
 
     @property
     def data_version(self) -> str:
-        return data_version_of(self.seal)
+        return self.known_as.data_version(self.seal.revision, self.seal.inputs)
 
     @property
     def made_from(self) -> Sequence[Compared]:
-        lineage = self.deployment.lineage
-        edges = [each for each in lineage.compared(self.seal) if each.edge.kind is Kind.PARTITION]
-        return [*edges, *lineage.raw_days(self.seal)] if self.asset == MODELS else edges
+        compared = self.deployment.lineage.compared(self.seal)
+        return [each for each in compared if each.edge.kind is Kind.PARTITION]
 
     @property
     def checks(self) -> Mapping[str, Callable[[], Verdict]]:
         of_files = {verdict.check: partial(_same, verdict) for verdict in self.seal.verdicts}
-        return {**of_files, **self._checks_apart()}
+        return {**of_files, **self.checks_apart()}
 
     def code_version(self, configured: str) -> str:
-        if self.asset != MODELS:
-            return configured
-        return code_version_of(recorded_settings(self.deployment.home, str(self.seal.settings_id)).detectors)
+        return configured
 
     def metadata(self) -> dict[str, Any]:
         commit = self.deployment.commits.of(self.seal)
-        return {**self._described(), **sealed(self.seal), **(_logged(commit) if commit else {})}
+        return {**self.described(self.outcome()), **sealed(self.seal), **(_logged(commit) if commit else {})}
 
     def is_current(self) -> bool:
         now = self.deployment.home.lake.find(self.asset, self.day)
         return now is not None and now.seal_id == self.seal.seal_id
 
-    def _outcome(self) -> Outcome:
-        return self.deployment.tables.of(self.seal)
 
-    def _described(self) -> Mapping[str, Any]:
-        graph = self.deployment.graph
-        describe: Mapping[str, Callable[[Outcome], Mapping[str, Any]]] = {
-            RAW: partial(describe_day, graph),
-            WINDOW: partial(describe_window, graph),
-            MODELS: partial(describe_models, graph),
-            SCORED: partial(describe_scores, graph, self.deployment.instance),
-            METRICS: partial(describe_metrics, graph),
+class RawDay(SealedDay):
+    def outcome(self) -> Outcome:
+        return self.deployment.tables.of(self.seal, raw_day_outcome)
+
+    def described(self, outcome: Outcome) -> Mapping[str, Any]:
+        return describe_day(self.deployment.graph, outcome)
+
+
+class Window(SealedDay):
+    def outcome(self) -> Outcome:
+        return self.deployment.tables.of(self.seal, window_outcome)
+
+    def described(self, outcome: Outcome) -> Mapping[str, Any]:
+        return describe_window(self.deployment.graph, outcome)
+
+
+class Models(SealedDay):
+    def outcome(self) -> Outcome:
+        return self.deployment.tables.of(self.seal, models_outcome)
+
+    def described(self, outcome: Outcome) -> Mapping[str, Any]:
+        return describe_models(self.deployment.graph, outcome)
+
+    @property
+    def made_from(self) -> Sequence[Compared]:
+        return [*super().made_from, *self.deployment.lineage.raw_days(self.seal)]
+
+    def checks_apart(self) -> Mapping[str, Callable[[], Verdict]]:
+        home, server = self.deployment.home, self.deployment.server
+        if server is None:
+            return {}
+        return {published_models_match.NAME: partial(published_models_match.compare_served, home, server, self.day)}
+
+    def code_version(self, configured: str) -> str:  # noqa: ARG002 - the models' own settings say
+        return code_version_of(recorded_settings(self.deployment.home, str(self.seal.settings_id)).detectors)
+
+
+class Scores(SealedDay):
+    def outcome(self) -> Outcome:
+        return self.deployment.tables.of(self.seal, scores_outcome)
+
+    def described(self, outcome: Outcome) -> Mapping[str, Any]:
+        return describe_scores(self.deployment.graph, self.deployment.instance, outcome)
+
+    def checks_apart(self) -> Mapping[str, Callable[[], Verdict]]:
+        """Which flags a night picked to prove is not in the files."""
+        return {
+            score_bounds.COVERAGE: self._coverage,
+            score_bounds.RATE: self._rate,
+            scores_follow.NAME: partial(scores_follow.follow, self.deployment.lineage, self.day),
         }
-        return describe[self.asset](self._outcome())
-
-    def _checks_apart(self) -> Mapping[str, Callable[[], Verdict]]:
-        """Those of what is published, as they judge it now. Which flags a night picked to prove is not in the files."""
-        deployment = self.deployment
-        server = deployment.server
-        if self.asset == MODELS and server is not None:
-            compare = partial(published_models_match.compare_served, deployment.home, server, self.day)
-            return {published_models_match.NAME: compare}
-        if self.asset == SCORED:
-            return {
-                score_bounds.COVERAGE: self._coverage,
-                score_bounds.RATE: self._rate,
-                scores_follow.NAME: partial(scores_follow.follow, deployment.lineage, self.day),
-            }
-        return {}
 
     def _coverage(self) -> Verdict:
         floor = self.deployment.settings.checks.min_coverage
         names = detectors_of(self.deployment.home, self.seal)
-        return coverage_within_bounds(self._outcome().tables["scored"], names, min_coverage=floor)
+        return coverage_within_bounds(self.outcome().tables["scored"], names, min_coverage=floor)
 
     def _rate(self) -> Verdict:
         ceiling = self.deployment.settings.checks.max_anomaly_rate
         names = detectors_of(self.deployment.home, self.seal)
-        return anomaly_rate_within_bounds(self._outcome().tables["scored"], names, max_rate=ceiling)
+        return anomaly_rate_within_bounds(self.outcome().tables["scored"], names, max_rate=ceiling)
+
+
+class Metrics(SealedDay):
+    def outcome(self) -> Outcome:
+        return self.deployment.tables.of(self.seal, metrics_outcome)
+
+    def described(self, outcome: Outcome) -> Mapping[str, Any]:
+        return describe_metrics(self.deployment.graph, outcome)
 
 
 @dataclass
@@ -199,6 +265,29 @@ class DeliveredDay:
 
     def is_current(self) -> bool:
         return published_revision(self.deployment.home, self.table, self.day) == self.data_version
+
+
+def sealed_days(deployment: Deployment, family: Family, kinds: Mapping[str, type[SealedDay]]) -> Iterator[Partition]:
+    """The sealed days of a family by asset, upstream first; ``kinds`` has what is known of each asset."""
+    for asset in family.assets:
+        for seal in deployment.seals(asset.name):
+            yield kinds[asset.name](deployment, seal, asset)
+
+
+def transactions_days(deployment: Deployment) -> Iterator[Partition]:
+    """Raw days."""
+    yield from sealed_days(deployment, TRANSACTIONS, {RAW: RawDay})
+
+
+def detection_days(deployment: Deployment) -> Iterator[Partition]:
+    """What was trained, scored and measured, and the scores that a table elsewhere was given."""
+    yield from sealed_days(deployment, DETECTION, {WINDOW: Window, MODELS: Models, SCORED: Scores, METRICS: Metrics})
+    table = deployment.settings.published_scores.table
+    if table is not None:
+        for day in deployment.home.lake.days(SCORED):
+            revision = published_revision(deployment.home, table, day)
+            if revision is not None:
+                yield DeliveredDay(deployment, table, day, revision)
 
 
 def _logged(commit: Commit) -> dict[str, Any]:

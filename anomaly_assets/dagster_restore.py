@@ -5,7 +5,7 @@ data version it had and the tags by which Dagster tells what is stale; then what
 is left alone, unless Dagster would take it for stale, so it can be stopped anywhere and run again.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -27,18 +27,18 @@ from anomaly_assets.checks import published_models_match
 from anomaly_assets.checks.partitioned import result_of
 from anomaly_assets.composition import build_definitions, graph_of
 from anomaly_assets.dagster_instance import open_instance, prepare_instance
-from anomaly_assets.dagster_partitions import DeliveredDay, Deployment, Partition, SealedDay, Tables
+from anomaly_assets.dagster_partitions import Deployment, Partition, Tables
 from anomaly_assets.dagster_provenance import Recorded, version_tags
 from anomaly_assets.dagster_runs import unheard
 from anomaly_assets.dagster_server import answered
 from anomaly_assets.domain.errors import AnomalyAssetsError, StoreRefused, StoreUnavailable
-from anomaly_assets.domain.lineage import DAILY_ASSETS, MODELS, SCORED, Edge
+from anomaly_assets.domain.families import OURS, Family, assets_of
+from anomaly_assets.domain.lineage import Edge
 from anomaly_assets.evidence.commits import Commits
 from anomaly_assets.evidence.lineage import Lineage
+from anomaly_assets.installed_families import part
 from anomaly_assets.resources.home import home_tag
 from anomaly_assets.settings import Settings
-from anomaly_assets.steps.publish_scores import PUBLISHED, published_revision
-from anomaly_assets.steps.run import data_version_of
 
 WORK = "report to Dagster"
 """What progress is shown of."""
@@ -66,12 +66,18 @@ class Restored:
 
 
 def restore(
-    settings: Settings, progress: Progress, *, now: Callable[[], datetime], say: Callable[[str], None] = unheard
+    settings: Settings,
+    progress: Progress,
+    families: Sequence[Family] = OURS,
+    *,
+    now: Callable[[], datetime],
+    say: Callable[[str], None] = unheard,
 ) -> Restored:
     """Report every current partition of the home, which is there, that its Dagster instance has not.
 
     Parameters
     ----------
+    families : whose partitions are reported
     now : the clock, for the mark of what is reported
     say : told what was changed or mended in the instance, and which check cannot be reported
 
@@ -85,13 +91,14 @@ def restore(
         instance = stack.enter_context(open_instance(folder))
         stack.enter_context(answered(folder))
         server = _store(stack, home, settings, say)
-        return _Restoring(settings, home, instance, server, now).run(progress)
+        return _Restoring(settings, families, home, instance, server, now).run(progress)
 
 
 class _Restoring:
     def __init__(
         self,
         settings: Settings,
+        families: Sequence[Family],
         home: Home,
         instance: dg.DagsterInstance,
         server: ModelStore | None,
@@ -99,18 +106,21 @@ class _Restoring:
     ) -> None:
         lineage = Lineage(home.lake, settings.detection.settings_id)
         commits = Commits.read(home.log)
-        graph = graph_of(settings)
+        graph = graph_of(settings, families)
         self._deployment = Deployment(settings, home, Tables(home), graph, instance, server, lineage, commits)
         self._names = graph.names
-        self._table = settings.published_scores.table
-        self._assets = [*DAILY_ASSETS, *([PUBLISHED] if self._table else [])]
-        self._graph = build_definitions(settings).resolve_asset_graph()
+        self._families, self._assets = families, graph.assets
+        self._daily = {asset.name: asset for asset in assets_of(families)}
+        self._graph = build_definitions(settings, families).resolve_asset_graph()
         self._recorded = Recorded(instance, self._assets, self._names)
         self._instance, self._now, self._done = instance, now, Restored()
 
     def run(self, progress: Progress) -> Restored:
         """Report what is missing, inputs before what was made from them."""
-        partitions = list(self._partitions())
+        partitions = [
+            day for family in self._families if family.restored for day in part(family.restored)(self._deployment)
+        ]
+        self._done.failed.update(self._deployment.unreadable)
         judged = {asset: self._judged(asset, partitions) for asset in self._assets}
         waiting: list[tuple[Partition, set[str]]] = []
         for partition in partitions:
@@ -128,27 +138,6 @@ class _Restoring:
                 self._done.failed[partition.asset, partition.day] = str(error)
             progress.advance(WORK, partition.day, (partition.asset, partition.day) not in self._done.failed)
         return self._done
-
-    def _partitions(self) -> Iterator[Partition]:
-        """In the order in which they are reported: of one asset in that of the log.
-
-        What was changed lies behind what was made from it in the log, and so does its event: Dagster sees the change.
-        """
-        lake, lineage = self._deployment.home.lake, self._deployment.lineage
-        for asset in DAILY_ASSETS:
-            found = []
-            for day in lake.days(asset):
-                current = lineage.current(asset, day)
-                if current.error is not None:
-                    self._done.failed[asset, day] = str(current.error)
-                elif current.seal is not None:
-                    found.append(SealedDay(self._deployment, current.seal))
-            yield from sorted(found, key=lambda each: (each.since, each.day))
-        if self._table is not None:
-            for day in lake.days(SCORED):
-                revision = published_revision(self._deployment.home, self._table, day)
-                if revision is not None:
-                    yield DeliveredDay(self._deployment, self._table, day, revision)
 
     def _judged(self, asset: str, partitions: Sequence[Partition]) -> set[tuple[str, str]]:
         return self._recorded.judged(
@@ -201,9 +190,12 @@ class _Restoring:
 
     def _version(self, edge: Edge) -> str | None:
         """Data version of what an edge leads to, as it was used."""
-        if edge.asset != MODELS or edge.revision is None:
+        asset = self._daily.get(edge.asset)
+        if asset is None or edge.revision is None or not asset.version_inputs:
             return edge.revision
-        return data_version_of(self._deployment.home.lake.require(MODELS, edge.day, edge.revision))
+        return asset.data_version(
+            edge.revision, self._deployment.home.lake.require(asset.name, edge.day, edge.revision).inputs
+        )
 
 
 def _forget_reported(instance: dg.DagsterInstance, asset: dg.AssetKey, day: date, checks: set[str]) -> None:

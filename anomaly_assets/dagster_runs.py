@@ -26,8 +26,9 @@ from dagster._core.utils import make_new_run_id
 
 from anomaly_assets.adapters.heartbeats import Heartbeats
 from anomaly_assets.adapters.home import Home
-from anomaly_assets.composition import build_definitions, graph_of
+from anomaly_assets.composition import build_definitions
 from anomaly_assets.dagster_instance import open_instance, prepare_instance
+from anomaly_assets.dagster_names import DagsterNames
 from anomaly_assets.dagster_server import answered
 from anomaly_assets.interrupts import Interrupts, noticed
 from anomaly_assets.loading import look_seldom
@@ -105,7 +106,7 @@ class DagsterRuns:
 
         Raises ``InstanceUnavailable`` when the server of Dagster's records goes away.
         """
-        run_id, name = make_new_run_id(), graph_of(self._settings).names.of(job)
+        run_id, name = make_new_run_id(), DagsterNames(self._settings.dagster.key_prefix).of(job)
         with answered(self._settings.instance_folder):
             definition = self._definitions.resolve_job_def(name)
             run = self._instance.create_run_for_job(

@@ -14,7 +14,7 @@ PACKAGE = Path(anomaly_assets.__file__).parent
 
 LAYERS = [
     {"domain"},
-    {"exit_codes", "loading", "release", "run_tags"},
+    {"exit_codes", "installed_families", "loading", "release", "run_tags"},
     {"settings"},
     {"engines"},
     {"adapters"},
@@ -25,6 +25,7 @@ LAYERS = [
     {"dagster_names", "resources"},
     {"assets", "checks"},
     {"jobs", "schedules", "sensors", "models_serving", "settings_comparison"},
+    {"families"},
     {"composition"},
     {"code_location"},
     {"definitions"},

@@ -1,35 +1,18 @@
 """What all assets share: partitions, owners, groups, tags, and links from a day to its neighbours and the dashboard."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
 
 from anomaly_assets.assets.publishing import RETRY
 from anomaly_assets.dagster_names import DagsterNames
-from anomaly_assets.domain.lineage import DAILY_ASSETS, METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.page_links import operations_page, partition_page, period_page
-from anomaly_assets.steps.publish_scores import PUBLISHED
 
 INGEST, DETECTION = "ingest", "detection"
-TAGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {
-        RAW: {"stage": "ingest", "one_row_is": "transaction", "names_wallets": "yes"},
-        WINDOW: {"stage": "train", "one_row_is": "wallet", "names_wallets": "yes"},
-        MODELS: {"stage": "train", "one_row_is": "model", "names_wallets": "yes"},
-        SCORED: {"stage": "score", "one_row_is": "transaction", "names_wallets": "yes"},
-        METRICS: {"stage": "measure", "one_row_is": "group", "names_wallets": "no"},
-        PUBLISHED: {"stage": "deliver", "one_row_is": "transaction", "names_wallets": "yes"},
-    }
-)
-"""What assets are chosen by in Dagster's selections (``tag:stage=train``); who erases wallets looks at the last one."""
-DASHBOARD = {SCORED: ("overview",), METRICS: ("overview", "organisations")}
-"""Pages of the dashboard that show what a day of the asset holds."""
-ABOUT_NOW = {WINDOW, MODELS}
-"""Assets whose days the dashboard's page of operations tells about."""
+"""Groups of assets, where a deployment names no group for all."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +25,8 @@ class Graph:
     dashboard : address of the dashboard
     names : what the assets are called in Dagster
     owners : of all assets
-    publishes : whether scored days go to a table elsewhere
+    assets : names of all of them, upstream first
+    due : those whose newest day should be the one that is due by the clock
     prefix : path under which Dagster's pages are reached, ``/dagster`` for instance; empty when there is none
     group_name : of all assets; None: each has that of its stage
     """
@@ -52,7 +36,8 @@ class Graph:
     dashboard: str
     names: DagsterNames
     owners: Sequence[str]
-    publishes: bool = False
+    assets: Sequence[str] = ()
+    due: Sequence[str] = ()
     prefix: str = ""
     group_name: str | None = None
 
@@ -60,14 +45,20 @@ class Graph:
         """What the asset is called in Dagster."""
         return self.names.key(asset)
 
-    def common(self, asset: str, group: str) -> dict[str, Any]:
-        """Arguments every asset is declared with. No backfill policy: one run per date, or checks lose their date."""
+    def common(
+        self, asset: str, group: str, *, stage: str, one_row_is: str, names_wallets: bool = True
+    ) -> dict[str, Any]:
+        """Arguments every asset is declared with. No backfill policy: one run per date, or checks lose their date.
+
+        ``stage`` and ``one_row_is`` are what assets are chosen by in Dagster's selections (``tag:stage=train``); who
+        erases wallets looks at ``names_wallets``.
+        """
         return {
             "key": self.key(asset),
             "partitions_def": self.days,
             "group_name": self.group_name or group,
             "owners": list(self.owners),
-            "tags": TAGS[asset],
+            "tags": {"stage": stage, "one_row_is": one_row_is, "names_wallets": "yes" if names_wallets else "no"},
             "retry_policy": RETRY,
         }
 
@@ -75,23 +66,25 @@ class Graph:
         """A dependency on the window before the day."""
         return dg.AssetDep(self.key(asset), partition_mapping=self.window)
 
-    def links(self, asset: str, day: date) -> dict[str, dg.UrlMetadataValue]:
-        """Links to the dashboard, and to the same day of the other assets."""
-        assets = [*DAILY_ASSETS, *([PUBLISHED] if self.publishes else [])]
+    def links(self, asset: str, day: date, *pages: str, operations: bool = False) -> dict[str, dg.UrlMetadataValue]:
+        """Links to the dashboard, and to the same day of the other assets.
+
+        Parameters
+        ----------
+        pages : those of the dashboard that show what a day of the asset holds
+        operations : whether its page of operations tells about days of the asset
+        """
+        shown = {page: period_page(self.dashboard, page, day, day) for page in pages}
+        if operations:
+            shown["operations"] = operations_page(self.dashboard)
         return {
-            **self._dashboard(asset, day),
+            **{f"dashboard: {page}": dg.MetadataValue.url(link) for page, link in shown.items()},
             **{
                 f"same day: {other}": dg.MetadataValue.url(f"{self.prefix}{self._page(other, day)}")
-                for other in assets
+                for other in self.assets
                 if other != asset
             },
         }
 
     def _page(self, asset: str, day: date) -> str:
         return partition_page(asset, day, key_prefix=self.names.key_prefix)
-
-    def _dashboard(self, asset: str, day: date) -> dict[str, dg.UrlMetadataValue]:
-        pages = {page: period_page(self.dashboard, page, day, day) for page in DASHBOARD.get(asset, ())}
-        if asset in ABOUT_NOW:
-            pages["operations"] = operations_page(self.dashboard)
-        return {f"dashboard: {page}": dg.MetadataValue.url(link) for page, link in pages.items()}

@@ -42,7 +42,7 @@ def published_scores_asset(graph: Graph, detection: Detection) -> dg.AssetsDefin
             "dagster/column_schema": column_schema(published_schema(detection.detectors())),
             **code_of(publish_scores),
         },
-        **graph.common(PUBLISHED, DETECTION),
+        **graph.common(PUBLISHED, DETECTION, stage="deliver", one_row_is="transaction"),
     )
     def published_scores(
         context: dg.AssetExecutionContext,

@@ -67,7 +67,7 @@ def raw_transactions_asset(graph: Graph, rules: BorderRules, source_kind: str) -
         code_version="1",
         check_specs=[evaluated_by_asset(graph.key(RAW), name, graph.days, blocking=True) for name in CHECKS],
         metadata={"dagster/column_schema": column_schema(TRANSACTIONS), **code_of(ingest_day)},
-        **graph.common(RAW, INGEST),
+        **graph.common(RAW, INGEST, stage="ingest", one_row_is="transaction"),
     )
     def raw_transactions(
         context: dg.AssetExecutionContext,

@@ -61,7 +61,7 @@ def scored_transactions_asset(graph: Graph, detection: Detection) -> dg.AssetsDe
             "dagster/column_schema": column_schema(published_schema(detection.detectors())),
             **code_of(score_day),
         },
-        **graph.common(SCORED, DETECTION),
+        **graph.common(SCORED, DETECTION, stage="score", one_row_is="transaction"),
     )
     def scored_transactions(
         context: dg.AssetExecutionContext,
@@ -135,5 +135,5 @@ def _describe(graph: Graph, outcome: Outcome) -> Mapping[str, Any]:
                 title="amounts, flagged ones in red",
             ),
         ),
-        **graph.links(SCORED, day),
+        **graph.links(SCORED, day, "overview"),
     }

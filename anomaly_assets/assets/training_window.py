@@ -65,7 +65,7 @@ def training_window_asset(graph: Graph, detection: Detection, max_missing_days: 
             "dagster/column_schema": column_schema(window_schema(detection.detectors())),
             **code_of(build_window),
         },
-        **graph.common(WINDOW, DETECTION),
+        **graph.common(WINDOW, DETECTION, stage="train", one_row_is="wallet"),
     )
     def training_window(
         context: dg.AssetExecutionContext,
@@ -126,5 +126,5 @@ def describe_window(graph: Graph, outcome: Outcome) -> Mapping[str, Any]:
             ),
             plots.histogram(counts, title="wallets by size", of="transactions in the window", log=True),
         ),
-        **graph.links(WINDOW, day),
+        **graph.links(WINDOW, day, operations=True),
     }

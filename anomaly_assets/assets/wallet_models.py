@@ -65,7 +65,7 @@ def wallet_models_asset(graph: Graph, detection: Detection) -> dg.AssetsDefiniti
             evaluated_by_asset(graph.key(MODELS), "every_eligible_wallet_has_a_model", graph.days, blocking=True),
         ],
         metadata={"dagster/column_schema": column_schema(MODEL_COLUMNS), **code_of(train_models)},
-        **graph.common(MODELS, DETECTION),
+        **graph.common(MODELS, DETECTION, stage="train", one_row_is="model"),
     )
     def wallet_models(
         context: dg.AssetExecutionContext,
@@ -117,7 +117,7 @@ def describe_models(graph: Graph, outcome: Outcome) -> Mapping[str, Any]:
                 log=True,
             ),
         ),
-        **graph.links(MODELS, day),
+        **graph.links(MODELS, day, operations=True),
     }
 
 

@@ -1,6 +1,6 @@
 """due_day_is_there: the day that should be there by now is there, by the clock and the files."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
@@ -12,7 +12,6 @@ from anomaly_assets.checks.partitioned import result_of
 from anomaly_assets.checks.texts import text_of
 from anomaly_assets.dagster_names import DagsterNames
 from anomaly_assets.domain.due_days import DUE_DAY_IS_THERE, Due, Freshness
-from anomaly_assets.domain.lineage import RAW, SCORED
 from anomaly_assets.domain.verdicts import Severity, Verdict
 from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.home import HomeResource
@@ -28,11 +27,13 @@ class Watched:
     ----------
     due : the day that should be there at a moment, zone-aware
     first_day : first day of the home
+    of_lake : names of those that lie in the lake
     table : the table that scored days are written to; None: none
     """
 
     due: Callable[[datetime], Due]
     first_day: date
+    of_lake: Sequence[str]
     table: str | None = None
 
     @property
@@ -47,11 +48,11 @@ class Watched:
     def _newest(self) -> Mapping[str, Callable[[Home], date | None]]:
         table = self.table
         elsewhere = {} if table is None else {PUBLISHED: partial(newest_published, table=table)}
-        return {
-            RAW: lambda home: home.lake.newest_day(RAW),
-            SCORED: lambda home: home.lake.newest_day(SCORED),
-            **elsewhere,
-        }
+        return {**{asset: partial(_newest_of, asset) for asset in self.of_lake}, **elsewhere}
+
+
+def _newest_of(asset: str, home: Home) -> date | None:
+    return home.lake.newest_day(asset)
 
 
 def due_day_checks(watched: Watched, names: DagsterNames) -> Iterator[dg.AssetChecksDefinition]:

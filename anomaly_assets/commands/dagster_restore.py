@@ -21,13 +21,14 @@ def dagster_restore(settings: Settings, as_json: bool) -> None:
     interrupt. Exit code 70 when a day could not be reported.
     """
     from anomaly_assets.dagster_restore import restore
+    from anomaly_assets.installed_families import installed_families
 
     def say(sentence: str) -> None:
         err.print(Text(sentence, style="dim"), soft_wrap=True)
 
     require_home(settings)
     with progress_of_days(quiet=as_json) as progress:
-        done = restore(settings, progress, now=lambda: datetime.now(UTC), say=say)
+        done = restore(settings, progress, installed_families(), now=lambda: datetime.now(UTC), say=say)
     if as_json:
         failed = [{"asset": asset, "day": str(day), "error": text} for (asset, day), text in done.failed.items()]
         shown = {"materializations": done.materializations, "checks": done.checks, "there": done.there}

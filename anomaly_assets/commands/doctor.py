@@ -31,8 +31,10 @@ def doctor(settings: Settings, quick: bool, as_json: bool) -> None:
     """
     from anomaly_assets.doctor.examine import examine
     from anomaly_assets.doctor.findings import Level, worst
+    from anomaly_assets.installed_families import installed_families
 
-    findings = examine(settings, lambda: require_home(settings), now=datetime.now(UTC), quick=quick)
+    now, families = datetime.now(UTC), installed_families()
+    findings = examine(settings, lambda: require_home(settings), families, now=now, quick=quick)
     level = worst(findings)
     if as_json:
         click.echo(json.dumps({"level": level, "findings": [finding.as_json() for finding in findings]}))

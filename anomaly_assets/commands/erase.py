@@ -43,6 +43,7 @@ def erase(settings: Settings, wallet_id: str, yes: bool, as_json: bool, **asked:
     """
     from anomaly_assets.adapters.store_provider import StoreProvider
     from anomaly_assets.dagster_erasure import erase_from_dagster
+    from anomaly_assets.installed_families import installed_families
     from anomaly_assets.steps.erase import WAITS, erase_wallet
     from anomaly_assets.steps.run import Run
 
@@ -60,7 +61,7 @@ def erase(settings: Settings, wallet_id: str, yes: bool, as_json: bool, **asked:
     )
     store = StoreProvider.from_settings(settings.redis)
     try:
-        done = erase_wallet(run, store, wallet_id, request=request)
+        done = erase_wallet(run, store, wallet_id, installed_families(), request=request)
     except NotSealed as error:
         err.print(Text(str(error), style="yellow"))
         raise click.exceptions.Exit(ExitCode.MISSING) from None

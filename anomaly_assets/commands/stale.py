@@ -13,6 +13,7 @@ from rich.text import Text
 
 from anomaly_assets.commands.options import as_json, configured, err, out, progress_of_days, require_home
 from anomaly_assets.domain.days import ONE_DAY, DayRange
+from anomaly_assets.domain.families import DETECTION, Family
 from anomaly_assets.exit_codes import ExitCode
 from anomaly_assets.settings import Settings
 
@@ -32,16 +33,17 @@ def stale(settings: Settings, rematerialize: bool, as_json: bool) -> None:
     With --rematerialize: 70 when a day could not be made again.
     """
     from anomaly_assets.evidence.stale import stale_partitions
+    from anomaly_assets.installed_families import installed_families
 
-    home, today = require_home(settings), datetime.now(UTC).date()
-    found = stale_partitions(home, settings.detection, today=today)
+    home, families, today = require_home(settings), installed_families(), datetime.now(UTC).date()
+    found = stale_partitions(home, settings.detection, families, today=today)
     made: list[date] = []
     failed: dict[tuple[str, date], str] = {}
     if rematerialize and found:
         if not as_json:
             _show(found)
-        made, failed = _made_again(settings, sorted({item.day for item in found}), quiet=as_json)
-        found = stale_partitions(home, settings.detection, today=today)
+        made, failed = _made_again(settings, found, families, quiet=as_json)
+        found = stale_partitions(home, settings.detection, families, today=today)
     if as_json:
         shown = {
             "stale": [item.as_json() for item in found],
@@ -76,18 +78,24 @@ def _show(found: Sequence["Stale"]) -> None:
 
 
 def _made_again(
-    settings: Settings, days: Sequence[date], *, quiet: bool
+    settings: Settings, found: Sequence["Stale"], families: Sequence[Family], *, quiet: bool
 ) -> tuple[list[date], dict[tuple[str, date], str]]:
-    """Run these days again, a backfill for every row of days that follow each other."""
-    from anomaly_assets.backfill import backfill
+    """Run these days again: of detection a backfill for every row of days that follow each other, then others' jobs."""
+    from anomaly_assets.backfill import backfill, rerun
 
+    days = {family.name: sorted({item.day for item in found if item.asset in family.names}) for family in families}
     made: list[date] = []
     failed: dict[tuple[str, date], str] = {}
     with progress_of_days(quiet=quiet) as progress:
-        for period in _periods(days):
+        for period in _periods(days.pop(DETECTION.name, [])):
             report = backfill(settings, period, progress, today=datetime.now(UTC).date(), say=err.print)
             made += report.detected
             failed |= report.failed
+        for family in families:
+            if family.job and days.get(family.name):
+                report = rerun(settings, family.job, days[family.name], progress, say=err.print)
+                made += [day for day in report.detected if day not in made]
+                failed |= report.failed
     return made, failed
 
 

@@ -40,14 +40,14 @@ def newest_now() -> pa.Table:
     deployed, due = deployment(), scores_now().due
     settings, home = deployed.settings, deployed.home
     elsewhere = newest_elsewhere(home, settings.published_scores.table)
-    return freshness(home.lake, store_now(), due, settings.first_day, elsewhere=elsewhere)
+    return freshness(home.lake, store_now(), due, settings.first_day, deployed.families, elsewhere=elsewhere)
 
 
 @st.cache_resource(ttl=DAYS_SECONDS, show_spinner="examining the deployment")
 def findings_now() -> list[Finding]:
     """What the probe of doctor finds that is not in order now."""
     deployed = deployment()
-    found = examine(deployed.settings, lambda: deployed.home, now=datetime.now(UTC), quick=True)
+    found = examine(deployed.settings, lambda: deployed.home, deployed.families, now=datetime.now(UTC), quick=True)
     return [each for each in found if each.level is not Level.OK]
 
 
@@ -57,4 +57,5 @@ def days_now(first: date, last: date) -> pa.Table:
     deployed = deployment()
     days = DayRange(first, last + timedelta(days=1))
     due = scores_now().due.day
-    return partition_states(deployed.home, days, deployed.settings.detection, deployed.current, due=due)
+    detection, families = deployed.settings.detection, deployed.families
+    return partition_states(deployed.home, days, detection, deployed.current, families, due=due)

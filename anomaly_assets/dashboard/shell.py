@@ -19,7 +19,9 @@ from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.detectors import known_detectors
 from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.errors import AnomalyAssetsError, StoreUnavailable
+from anomaly_assets.domain.families import Family
 from anomaly_assets.domain.shown_text import shown
+from anomaly_assets.installed_families import installed_families
 from anomaly_assets.settings import Settings, load_settings
 from anomaly_assets.views.current import CurrentPartitions
 from anomaly_assets.views.digests import Digests
@@ -55,6 +57,7 @@ class Deployment:
     digests: Digests
     wallets: WalletReader
     compute: Compute
+    families: Sequence[Family]
 
     @contextmanager
     def store(self) -> Iterator[ModelStore]:
@@ -86,7 +89,7 @@ def deployment() -> Deployment:
     home = Home(settings.home)
     compute, current = Compute.share(settings.compute, runs_at_once=1), CurrentPartitions(home.lake)
     wallets = WalletReader(home, current, threads=compute.threads)
-    return Deployment(settings, home, current, Digests(home, current), wallets, compute)
+    return Deployment(settings, home, current, Digests(home, current), wallets, compute, installed_families())
 
 
 def deep_link(pages: Mapping[str, Any], current: Any) -> None:

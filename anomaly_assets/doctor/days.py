@@ -8,8 +8,12 @@ from anomaly_assets.doctor.deployment import Deployment
 from anomaly_assets.doctor.findings import Finding, failed, ok, warning
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.due_days import Freshness
-from anomaly_assets.domain.lineage import DAILY_ASSETS, MODELS, RAW, SCORED
+from anomaly_assets.domain.families import assets_of, names_of
+from anomaly_assets.domain.lineage import METRICS, RAW, SCORED
 from anomaly_assets.evidence.stale import stale_partitions
+
+_LACKING = {SCORED: "trained and not scored", METRICS: "scored and not measured"}
+"""What is said of a day that is over and has not got the asset."""
 
 
 def due_day(deployment: Deployment) -> Iterator[Finding]:
@@ -58,7 +62,7 @@ def _delivered(deployment: Deployment, table: str) -> Finding:
 def newest_days(deployment: Deployment) -> Iterator[Finding]:
     """The newest day of each asset."""
     lake = deployment.home.lake
-    newest = {asset: lake.newest_day(asset) for asset in DAILY_ASSETS}
+    newest = {asset: lake.newest_day(asset) for asset in names_of(deployment.families)}
     yield ok(", ".join(f"{asset} {day or 'none'}" for asset, day in newest.items()))
     raw = newest[RAW]
     counts = lake.require(RAW, raw).counts if raw else {}
@@ -100,14 +104,15 @@ def gaps(deployment: Deployment) -> Iterator[Finding]:
 
 def days_to_make_again(deployment: Deployment) -> Iterator[Finding]:
     """What ``stale`` lists: days that no longer follow from what is current, and those that were begun and are over."""
-    found = stale_partitions(deployment.home, deployment.settings.detection, today=deployment.today)
+    families = deployment.families
+    found = stale_partitions(deployment.home, deployment.settings.detection, families, today=deployment.today)
     unreadable = [each for each in found if each.unreadable]
     for each in unreadable[:5]:
         yield failed(f"{each.asset} of {each.day}: {each.unreadable}", remedy="anomaly-assets stale names all of them")
-    for begun, lacking in ((MODELS, "trained and not scored"), (SCORED, "scored and not measured")):
-        if days := [each.day for each in found if each.begun_with == begun]:
+    for asset in assets_of(families):
+        if days := [each.day for each in found if each.begun_with and each.asset == asset.name]:
             yield warning(
-                f"{_days(len(days))} over, {lacking}: {named(days)}",
+                f"{_days(len(days))} over, {_LACKING.get(asset.name, f'without {asset.name}')}: {named(days)}",
                 expected="scores and metrics of every trained day that is over",
                 remedy="anomaly-assets stale --rematerialize",
             )

@@ -1,7 +1,7 @@
 """What is examined: the settings, their home and the moment; and whether they belong together."""
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from importlib.metadata import version
@@ -10,6 +10,7 @@ from typing import Any
 from anomaly_assets.adapters.home import Home, Standing
 from anomaly_assets.doctor.findings import Finding, failed_with, ok, warning
 from anomaly_assets.domain.due_days import Due
+from anomaly_assets.domain.families import OURS, Family
 from anomaly_assets.release import RELEASE
 from anomaly_assets.settings import Settings
 
@@ -24,12 +25,14 @@ class Deployment:
     ----------
     record : what ``home.json`` says
     now : the moment of the examination, zone-aware
+    families : whose assets the home has
     """
 
     settings: Settings
     home: Home
     record: Mapping[str, Any]
     now: datetime
+    families: Sequence[Family] = OURS
 
     @property
     def today(self) -> date:

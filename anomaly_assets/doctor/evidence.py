@@ -18,7 +18,8 @@ from anomaly_assets.doctor.days import named
 from anomaly_assets.doctor.deployment import Deployment
 from anomaly_assets.doctor.findings import Finding, failed, failed_with, ok, warning
 from anomaly_assets.domain.errors import AnomalyAssetsError, CorruptFile, MissingFile
-from anomaly_assets.domain.lineage import DAILY_ASSETS, MODELS, RAW, SCORED, WINDOW
+from anomaly_assets.domain.families import Family, names_of
+from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.evidence.checked_log import CheckedLog
 from anomaly_assets.evidence.erasures import ErasureState, erasures_of
 from anomaly_assets.steps.settings_record import recorded_settings
@@ -41,14 +42,18 @@ def newest_seals(deployment: Deployment) -> Iterator[Finding]:
     if newest is None:
         yield ok("no day is scored yet")
         return
-    faults = [*_faults(lake, ((asset, newest) for asset in DAILY_ASSETS)), *_gone(deployment.home, [newest])]
+    faults = [
+        *_faults(lake, ((asset, newest) for asset in names_of(deployment.families))),
+        *_gone(deployment.home, [newest]),
+    ]
     yield from _told(faults) if faults else [ok(f"the seals of {newest} are whole, their files there")]
 
 
 def sampled_seals(deployment: Deployment) -> Iterator[Finding]:
     """Whether seals and files are there and whole, by their names and sizes."""
     lake = deployment.home.lake
-    chosen = {asset: sample(lake.days(asset), SEALS_SAMPLED, deployment.today) for asset in DAILY_ASSETS}
+    names = names_of(deployment.families)
+    chosen = {asset: sample(lake.days(asset), SEALS_SAMPLED, deployment.today) for asset in names}
     faults = list(_faults(lake, ((asset, day) for asset, days in chosen.items() for day in days)))
     faults += _gone(deployment.home, chosen[SCORED])
     if faults:
@@ -108,7 +113,7 @@ def tail_of_the_log(deployment: Deployment) -> Iterator[Finding]:
     log = home.log
     if log.last() is not None:
         yield ok(f"its last line is whole; head {log.head()}")
-    elif any(home.lake.newest_day(asset) for asset in DAILY_ASSETS):
+    elif any(home.lake.newest_day(asset) for asset in names_of(deployment.families)):
         yield failed(
             f"{log.path.name} is {'empty' if log.path.exists() else 'gone'}, and there are days",
             expected="the record of every publication of this home",
@@ -127,7 +132,7 @@ def chain_of_the_log(deployment: Deployment) -> Iterator[Finding]:
     heads = [entry.head for entry in verifications(home) if entry.head]
     log.require(heads[-1] if heads else None)
     seen = ", and it holds the head of the last verification" if heads else ""
-    unnamed = [seal for seal in _sampled(home.lake, deployment.today) if not log.names(seal)]
+    unnamed = [seal for seal in _sampled(home.lake, deployment.families, deployment.today) if not log.names(seal)]
     if unnamed:
         first = unnamed[0]
         yield failed(
@@ -160,8 +165,8 @@ def sample(days: list[date], count: int, seed: date) -> list[date]:
     return [*days[-1:], *others][:count]
 
 
-def _sampled(lake: Lake, seed: date) -> Iterator[Seal]:
-    for asset in DAILY_ASSETS:
+def _sampled(lake: Lake, families: Iterable[Family], seed: date) -> Iterator[Seal]:
+    for asset in names_of(families):
         for day in sample(lake.days(asset), SEALS_SAMPLED, seed):
             try:
                 found = lake.find(asset, day)

@@ -7,6 +7,7 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.doctor import days, deployment, evidence, machine, source, store
 from anomaly_assets.doctor.deployment import Deployment
 from anomaly_assets.doctor.findings import Examination, Finding, Level, examined
+from anomaly_assets.domain.families import OURS, Family
 from anomaly_assets.settings import Settings
 
 QUICK: Mapping[str, Sequence[Examination]] = {
@@ -35,19 +36,29 @@ FULL: Mapping[str, Sequence[Examination]] = {
 }
 
 
-def examine(settings: Settings, open_home: Callable[[], Home], *, now: datetime, quick: bool = False) -> list[Finding]:
+def examine(
+    settings: Settings,
+    open_home: Callable[[], Home],
+    families: Sequence[Family] = OURS,
+    *,
+    now: datetime,
+    quick: bool = False,
+) -> list[Finding]:
     """Everything that is found of a deployment; nothing is made, started or changed.
 
     Parameters
     ----------
     open_home : the home; raises ``NoHome`` when it is not there, which is a finding
+    families : whose assets the home has
     now : zone-aware
     quick : only what takes little time, and no Dagster
     """
-    return list(_all(settings, open_home, now, quick=quick))
+    return list(_all(settings, open_home, families, now, quick=quick))
 
 
-def _all(settings: Settings, open_home: Callable[[], Home], now: datetime, *, quick: bool) -> Iterator[Finding]:
+def _all(
+    settings: Settings, open_home: Callable[[], Home], families: Sequence[Family], now: datetime, *, quick: bool
+) -> Iterator[Finding]:
     if not quick:
         for of_settings in (deployment.versions, deployment.settings):
             yield from examined("installation", of_settings, settings)
@@ -55,7 +66,7 @@ def _all(settings: Settings, open_home: Callable[[], Home], now: datetime, *, qu
 
     def home() -> Iterator[Finding]:
         there = open_home()
-        opened.append(Deployment(settings, there, there.record() or {}, now))
+        opened.append(Deployment(settings, there, there.record() or {}, now, families))
         yield from deployment.home(opened[0])
 
     yield from examined("home", home)

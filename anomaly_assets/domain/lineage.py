@@ -18,8 +18,6 @@ WINDOW = "training_window"
 MODELS = "wallet_models"
 SCORED = "scored_transactions"
 METRICS = "anomaly_metrics"
-DAILY_ASSETS = (RAW, WINDOW, MODELS, SCORED, METRICS)
-"""What every home has of a day, upstream first."""
 SETTINGS, RULES = "settings", "rules"
 DETECTION_SETTINGS, BORDER_RULES = "detection", "border"
 """Whose settings and rules they are."""

@@ -12,7 +12,7 @@ from typing import Any
 from anomaly_assets.adapters.lake import Lake
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
-from anomaly_assets.domain.lineage import RAW, SCORED, WINDOW, Compared, Edge, Kind, Now
+from anomaly_assets.domain.lineage import DETECTION_SETTINGS, RAW, SCORED, WINDOW, Compared, Edge, Kind, Now
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Lineage:
     Parameters
     ----------
     lake : where the partitions lie
-    settings_id : the settings to compare with; None: those that each partition was made with
+    settings_id : the detection settings to compare with; None: those that each partition was made with
     rules : the border rules to compare with, as they are recorded; None: likewise
     """
 
@@ -116,7 +116,8 @@ class Lineage:
                 now = self._nows[edge.asset, edge.partition] = self.current(edge.asset, edge.day).now
             return now
         if edge.kind is Kind.SETTINGS:
-            return Now(edge.revision if self.settings_id is None else self.settings_id)
+            others = self.settings_id is None or edge.partition != DETECTION_SETTINGS
+            return Now(edge.revision if others else self.settings_id)
         return Now(edge.revision if self.rules is None else Edge.to_rules(self.rules).revision)
 
 

@@ -1,4 +1,4 @@
-"""Which detection partitions no longer follow from what is current: raw days, windows, models, settings.
+"""Which partitions no longer follow from what is current: raw days, windows, models, settings.
 
 And which should be there by now and are not.
 """
@@ -10,19 +10,10 @@ from typing import Any
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
-from anomaly_assets.domain.lineage import METRICS, MODELS, SCORED, SETTINGS, WINDOW, Answer, Kind
+from anomaly_assets.domain.families import OURS, DailyAsset, Family, assets_of
+from anomaly_assets.domain.lineage import SETTINGS, Answer, Kind
 from anomaly_assets.evidence.lineage import Lineage, scored_days_over
 from anomaly_assets.settings import Detection
-
-UPSTREAM: Mapping[str, Sequence[str]] = {
-    WINDOW: (),
-    MODELS: (WINDOW,),
-    SCORED: (WINDOW, MODELS),
-    METRICS: (SCORED,),
-}
-"""Per detection asset, those of the same day that it is told to be made from, in the order in which they are named."""
-ASSETS = (WINDOW, MODELS, SCORED, METRICS)
-"""Detection assets, each after those it is made from."""
 
 
 @dataclass(frozen=True)
@@ -79,38 +70,49 @@ class Stale:
         }
 
 
-def stale_partitions(home: Home, detection: Detection, *, today: date | None = None) -> list[Stale]:
-    """Every detection partition of the published lake that no longer follows, by day, upstream first.
+def stale_partitions(
+    home: Home, detection: Detection, families: Sequence[Family] = OURS, *, today: date | None = None
+) -> list[Stale]:
+    """Every partition of these families in the published lake that no longer follows, by day, upstream first.
 
     With ``today`` also those that days before it should have and have not; later windows and models are made ahead.
     """
     lineage = Lineage(home.lake, detection.settings_id)
-    days = sorted({day for asset in ASSETS for day in home.lake.days(asset)})
-    found = [each for day in days for each in stale_of_day(lineage, day)]
+    assets = _made(families)
+    days = sorted({day for asset in assets for day in home.lake.days(asset.name)})
+    found = [each for day in days for each in stale_of_day(lineage, day, families)]
     if today is None:
         return found
-    found += [each for day in days if day < today for each in _unfinished(lineage, day)]
-    return sorted(found, key=lambda each: (each.day, ASSETS.index(each.asset)))
+    found += [each for day in days if day < today for each in _unfinished(lineage, day, assets)]
+    places = {asset.name: place for place, asset in enumerate(assets)}
+    return sorted(found, key=lambda each: (each.day, places[each.asset]))
 
 
-def stale_of_day(lineage: Lineage, day: date) -> list[Stale]:
+def stale_of_day(lineage: Lineage, day: date, families: Sequence[Family] = OURS) -> list[Stale]:
     """The partitions of one day that no longer follow, upstream first; ``lineage`` holds the configured settings."""
     found: dict[str, Stale] = {}
-    for asset in ASSETS:
-        current = lineage.current(asset, day)
+    for asset in _made(families):
+        current = lineage.current(asset.name, day)
         if current.problem is not None:
-            found[asset] = Stale(asset, day, unreadable=current.problem)
-        elif current.seal is not None and (stale := _examined(lineage, current.seal, found)) is not None:
-            found[asset] = stale
+            found[asset.name] = Stale(asset.name, day, unreadable=current.problem)
+        elif current.seal is not None and (stale := _examined(lineage, current.seal, asset, found)) is not None:
+            found[asset.name] = stale
     return list(found.values())
 
 
-def _unfinished(lineage: Lineage, day: date) -> Iterator[Stale]:
+def _made(families: Sequence[Family]) -> list[DailyAsset]:
+    """Assets that are made of what the home has."""
+    return [asset for asset in assets_of(families) if not asset.ingested]
+
+
+def _unfinished(lineage: Lineage, day: date, assets: Sequence[DailyAsset]) -> Iterator[Stale]:
     """What a day that was trained or scored lacks: a night that failed between leaves nothing stale behind."""
-    for begun, next_one in ((MODELS, SCORED), (SCORED, METRICS)):
-        made = lineage.current(next_one, day)
-        if lineage.current(begun, day).seal is not None and made.seal is None and made.problem is None:
-            yield Stale(next_one, day, begun_with=begun)
+    for asset in assets:
+        made = lineage.current(asset.name, day)
+        if asset.after is None or made.seal is not None or made.problem is not None:
+            continue
+        if lineage.current(asset.after, day).seal is not None:
+            yield Stale(asset.name, day, begun_with=asset.after)
 
 
 def stale_scores(home: Home, raw: date) -> list[date]:
@@ -118,21 +120,21 @@ def stale_scores(home: Home, raw: date) -> list[date]:
     return [day for day, edges in scored_days_over(home.lake, raw) if any(not each.follows for each in edges)]
 
 
-def _examined(lineage: Lineage, seal: Seal, found: Mapping[str, Stale]) -> Stale | None:
+def _examined(lineage: Lineage, seal: Seal, asset: DailyAsset, found: Mapping[str, Stale]) -> Stale | None:
     """Why the partition of ``seal`` is stale, from its lineage and from what is stale upstream; None when it is not."""
-    upstream = UPSTREAM[seal.asset]
-    gone = [each.edge for each in lineage.compared(seal, {*upstream, SETTINGS}) if not each.follows]
+    gone = [each.edge for each in lineage.compared(seal, {*asset.upstream, SETTINGS}) if not each.follows]
     changed = [edge.asset for edge in gone if edge.kind is Kind.PARTITION]
-    if seal.asset == METRICS:  # they follow from raw days through the scores alone
-        scored = None if changed else found.get(SCORED)
-        raw_days, arrived = (scored.raw_days, scored.arrived) if scored else ((), ())
+    stale_upstream = [name for name in asset.upstream if name in found]
+    if not asset.over_raw_days:
+        above = [] if changed else [found[name] for name in stale_upstream[:1]]
+        raw_days, arrived = (above[0].raw_days, above[0].arrived) if above else ((), ())
     else:
         differing = {each.edge.day: each.answer for each in lineage.raw_days_that_differ(seal)}
         raw_days = tuple(sorted(differing))
         arrived = tuple(day for day in raw_days if differing[day] is Answer.ARRIVED)
     other = next((edge.revision for edge in gone if edge.kind is Kind.SETTINGS), None)
     # what follows from something stale is stale, also where nothing else tells
-    inputs = changed or ([] if raw_days or other else [asset for asset in upstream if asset in found])
+    inputs = changed or ([] if raw_days or other else stale_upstream)
     if not (raw_days or inputs or other):
         return None
     return Stale(seal.asset, seal.day, raw_days, tuple(inputs), other, arrived=arrived)

@@ -19,8 +19,9 @@ from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.errors import CorruptFile
+from anomaly_assets.domain.families import OURS, names_of
 from anomaly_assets.domain.identity import digest_of, file_digest, table_digest
-from anomaly_assets.domain.lineage import DAILY_ASSETS, RAW
+from anomaly_assets.domain.lineage import RAW
 from anomaly_assets.domain.raw_day import content_digest, wallet_days
 from anomaly_assets.domain.window import summarize_window
 from anomaly_assets.evidence.again import kept_payloads, require_models, require_recipes, scored_again
@@ -94,7 +95,7 @@ class Verifier:
                 raise CorruptFile(f"{seal.asset}/{seal.day}/seals/all/{recorded.name} is not that seal")
             self._named(seal)
         if current:
-            for asset in DAILY_ASSETS:
+            for asset in names_of(OURS):
                 found = self._home.lake.find(asset, case.day)
                 if found is not None:
                     self._named(found)

@@ -12,9 +12,10 @@ from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.dagster_names import DagsterNames
 from anomaly_assets.domain.days import day_named
+from anomaly_assets.domain.families import DETECTION
 from anomaly_assets.domain.lineage import RAW, SCORED
 from anomaly_assets.evidence.lineage import Lineage, scored_days_over
-from anomaly_assets.evidence.stale import ASSETS, Stale, stale_of_day
+from anomaly_assets.evidence.stale import Stale, stale_of_day
 from anomaly_assets.jobs import AssetJob
 from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.detection import DetectionResource
@@ -103,7 +104,7 @@ def walked(runs: Sequence[dg.DagsterRun], names: DagsterNames) -> Walked:
                 succeeded.setdefault((day, names.asset(key)), run.is_success)
     return Walked(
         ingested={day for (day, asset), is_made in succeeded.items() if asset == RAW and is_made},
-        failed={day for (day, asset), is_made in succeeded.items() if asset in ASSETS and not is_made},
+        failed={day for (day, asset), is_made in succeeded.items() if asset in DETECTION.names and not is_made},
     )
 
 

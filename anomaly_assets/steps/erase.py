@@ -32,14 +32,11 @@ from anomaly_assets.adapters.publication_log import ERASURE
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.erasure_request import ErasureRequest
 from anomaly_assets.domain.errors import Busy, HomeMismatch, NotSealed, StoreRefused, StoreUnavailable
+from anomaly_assets.domain.families import OURS, Family, assets_of
 from anomaly_assets.domain.forgetting import Forgotten
-from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
+from anomaly_assets.domain.lineage import MODELS, RAW, SCORED
 from anomaly_assets.steps.publish_models import forget_erased
 from anomaly_assets.steps.run import Run
-
-ASSETS = (RAW, WINDOW, MODELS, SCORED)
-"""Assets whose files name wallets, in the order in which runs read them."""
-
 
 WAITS = (
     "The next publication takes the wallet out of it: a run, the sensor serve_newest_models, or "
@@ -73,11 +70,14 @@ class Erasure:
     store_waits: str = ""
 
 
-def erase_wallet(run: Run, store: StoreProvider, wallet_id: str, *, request: ErasureRequest) -> Erasure:
+def erase_wallet(
+    run: Run, store: StoreProvider, wallet_id: str, families: Sequence[Family] = OURS, *, request: ErasureRequest
+) -> Erasure:
     """Take a wallet out of raw days, windows, models, scores, published files, the archive and the store.
 
     Parameters
     ----------
+    families : whose files are looked through
     request : who has it erased and why: the record keeps that of the erasure that began, the log that of each
 
     Raises ``SettingsError`` when the request names the wallet or one of its transactions, before anything is written,
@@ -87,7 +87,7 @@ def erase_wallet(run: Run, store: StoreProvider, wallet_id: str, *, request: Era
     """
     home = run.home
     with exclusive(home.root / "locks" / "erasure.lock", timeout_seconds=run.lock_timeout_seconds):
-        erasing = _Erasing(run, wallet_id, _begin(run, wallet_id, request))
+        erasing = _Erasing(run, wallet_id, _begin(run, wallet_id, families, request), families)
         failpoint(f"{ERASURE}.decided")
         records = erasing.lakes()
         failpoint(f"{ERASURE}.emptied")
@@ -106,7 +106,7 @@ def erase_wallet(run: Run, store: StoreProvider, wallet_id: str, *, request: Era
     return Erasure(record, gone, record.n_transactions, files, payloads, served, head, waits)
 
 
-def _begin(run: Run, wallet_id: str, request: ErasureRequest) -> ErasedWallet:
+def _begin(run: Run, wallet_id: str, families: Sequence[Family], request: ErasureRequest) -> ErasedWallet:
     """The wallet's record, durable: from now on no run lets its rows in."""
     home = run.home
     run.say("looking for the wallet")
@@ -117,7 +117,8 @@ def _begin(run: Run, wallet_id: str, request: ErasureRequest) -> ErasedWallet:
         Forgotten({wallet_id, *tx_ids}, also=lambda word: home.erasures.mark_of("transaction", word) in recorded)
     )
     if record is None:
-        if not named and not any(files_with(folder, wallet_id) for folder in _folders(home, (WINDOW, MODELS))):
+        others = [name for name in _naming_wallets(families) if name not in {RAW, SCORED}]
+        if not named and not any(files_with(folder, wallet_id) for folder in _folders(home, others)):
             raise NotSealed(
                 f"no file of {home.root} holds wallet {wallet_id!r}",
                 expected="a wallet id exactly as in WALLET_ID of the published files",
@@ -139,6 +140,11 @@ def _transactions(home: Home, wallet_id: str) -> tuple[bool, set[str]]:
     return named, tx_ids
 
 
+def _naming_wallets(families: Sequence[Family]) -> list[str]:
+    """Assets whose files name wallets, in the order in which runs read them."""
+    return [asset.name for asset in assets_of(families) if asset.names_wallets]
+
+
 def _folders(home: Home, assets: Iterable[str]) -> Iterator[AnyPath]:
     return (lake.folder(asset, day) for lake in home.lakes for asset in assets for day in lake.days_begun(asset))
 
@@ -150,6 +156,7 @@ class _Erasing:
     run: Run
     wallet_id: str
     record: ErasedWallet
+    families: Sequence[Family]
     tx_ids: set[str] = field(default_factory=set)
     files: Counter[str] = field(default_factory=Counter)
 
@@ -161,7 +168,7 @@ class _Erasing:
         records: dict[str, str] = {}
         for lake in self.run.home.lakes:
             published = lake == self.run.home.lake
-            for asset in ASSETS:
+            for asset in _naming_wallets(self.families):
                 for day in lake.days_begun(asset):
                     with self.run.writing(lake, asset, day) as writer:
                         left = erase_from(writer, self.wallet_id, self._note)

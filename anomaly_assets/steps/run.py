@@ -13,8 +13,8 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.lake import Lake, PartitionWriter
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.adapters.windows import WindowReader
-from anomaly_assets.domain.identity import digest_of
-from anomaly_assets.domain.lineage import MODELS, RAW
+from anomaly_assets.domain.families import Family
+from anomaly_assets.domain.lineage import RAW
 from anomaly_assets.domain.manifest import WindowManifest
 from anomaly_assets.domain.verdicts import Verdict
 from anomaly_assets.domain.wallet_rows import WalletRows
@@ -96,11 +96,9 @@ class Run:
         return self.home.log.append(entry, run_id=self.run_id, at=self.now())
 
 
-def data_version_of(seal: Seal) -> str:
-    """What Dagster is told of a partition: of models what they were made from, of everything else the content."""
-    if seal.asset == MODELS:
-        return digest_of([seal.inputs["manifest_id"], seal.inputs["fit_id"]])
-    return seal.revision
+def data_version_of(seal: Seal, family: Family) -> str:
+    """What Dagster is told of a partition of a family."""
+    return family.asset(seal.asset).data_version(seal.revision, seal.inputs)
 
 
 @dataclass(frozen=True)
@@ -115,6 +113,7 @@ class Outcome:
     tables : tables worth showing, by role
     numbers : figures worth showing, those that only the run itself knows among them
     head : head of the publication log after this step
+    version : what Dagster is told of the content; None: the revision
     """
 
     seal: Seal
@@ -123,8 +122,9 @@ class Outcome:
     tables: Mapping[str, pa.Table] = field(default_factory=dict)
     numbers: Mapping[str, Any] = field(default_factory=dict)
     head: str | None = None
+    version: str | None = None
 
     @property
     def data_version(self) -> str:
         """What Dagster is told."""
-        return data_version_of(self.seal)
+        return self.version or self.seal.revision

@@ -18,6 +18,7 @@ from anomaly_assets.domain.day_figures import Figures
 from anomaly_assets.domain.days import require_finished
 from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.errors import CorruptFile, NotSealed, StoreRefused, StoreUnavailable, Superseded
+from anomaly_assets.domain.families import DETECTION
 from anomaly_assets.domain.identity import table_digest
 from anomaly_assets.domain.judging import (
     JudgedDay,
@@ -220,7 +221,7 @@ def score_figures(scored: pa.Table, detectors: Sequence[str], models: Seal) -> d
         "flag rate": found.total.rate,
         "models": sum(_wallets_with_model(scored, name) for name in detectors),
         "models seal": models.seal_id,
-        "models data version": data_version_of(models),
+        "models data version": data_version_of(models, DETECTION),
     }
 
 

@@ -17,6 +17,7 @@ from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.days import ONE_DAY
 from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.errors import CorruptFile, ModelConflict, NotSealed
+from anomaly_assets.domain.families import DETECTION
 from anomaly_assets.domain.identity import digest_of, table_digest
 from anomaly_assets.domain.lineage import MODELS, WINDOW, Edge
 from anomaly_assets.domain.model_codec import resized
@@ -27,7 +28,7 @@ from anomaly_assets.domain.training import fit_models, warm_up
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.settings import Detection
 from anomaly_assets.steps.publish_models import is_newest, listed_models, make_up, publish_models, served_or_told
-from anomaly_assets.steps.run import Outcome, Run
+from anomaly_assets.steps.run import Outcome, Run, data_version_of
 from anomaly_assets.steps.window import manifest_of
 
 FRESH_BYTES = 256 * 1024 * 1024
@@ -95,7 +96,8 @@ def train_models(run: Run, store: StoreProvider, detection: Detection, day: date
         "threads": run.compute.threads,
         "peak_memory_mb": run.compute.peak_memory_mb(),
     }
-    return Outcome(seal, changed, verdicts, {"models": models}, numbers, head)
+    version = data_version_of(seal, DETECTION)
+    return Outcome(seal, changed, verdicts, {"models": models}, numbers, head, version)
 
 
 def model_figures(seal: Seal, models: pa.Table) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """How new data and models are, by the clock: against the day that should be there now."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from types import MappingProxyType
 
@@ -10,7 +10,7 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.lake import Lake
 from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.due_days import Due, Freshness
-from anomaly_assets.domain.lineage import DAILY_ASSETS
+from anomaly_assets.domain.families import OURS, Family, names_of
 from anomaly_assets.steps.publish_scores import PUBLISHED, published_revision
 from anomaly_assets.views.store import StoreState
 
@@ -23,7 +23,13 @@ _NOTHING: Mapping[str, date | None] = MappingProxyType({})
 
 
 def freshness(
-    lake: Lake, store: StoreState, due: Due, first_day: date, *, elsewhere: Mapping[str, date | None] = _NOTHING
+    lake: Lake,
+    store: StoreState,
+    due: Due,
+    first_day: date,
+    families: Sequence[Family] = OURS,
+    *,
+    elsewhere: Mapping[str, date | None] = _NOTHING,
 ) -> pa.Table:
     """Newest day of every asset and of what is served: ``what, newest, days_behind, state``.
 
@@ -32,9 +38,10 @@ def freshness(
 
     Parameters
     ----------
+    families : whose assets are looked at
     elsewhere : newest days of what does not lie in the lake, by name
     """
-    newest = {asset: lake.newest_day(asset) for asset in DAILY_ASSETS} | dict(elsewhere)
+    newest = {asset: lake.newest_day(asset) for asset in names_of(families)} | dict(elsewhere)
     published = store.published
     found = {what: Freshness(day, due, first_day) for what, day in newest.items()}
     rows = [(what, each.newest, each.days_behind, _state(each)) for what, each in found.items()]

@@ -1,6 +1,6 @@
 """Which days of which asset are there, and whether they still follow from what is current."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
@@ -14,7 +14,8 @@ from anomaly_assets.adapters.lake import Lake
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.errors import AnomalyAssetsError, CorruptFile, NotSealed
-from anomaly_assets.domain.lineage import DAILY_ASSETS, RAW
+from anomaly_assets.domain.families import OURS, Family, names_of
+from anomaly_assets.domain.lineage import RAW
 from anomaly_assets.evidence.lineage import Lineage
 from anomaly_assets.evidence.stale import stale_of_day
 from anomaly_assets.settings import Detection
@@ -57,9 +58,9 @@ class ReadOnce(Lake):
         return found
 
 
-def span(home: Home, due: date | None = None) -> DayRange | None:
+def span(home: Home, due: date | None = None, families: Sequence[Family] = OURS) -> DayRange | None:
     """From the first day of any asset to the last, or to the one that is ``due``; None when there is no day."""
-    days = [day for asset in DAILY_ASSETS for day in home.lake.days_begun(asset)]
+    days = [day for asset in names_of(families) for day in home.lake.days_begun(asset)]
     return DayRange(min(days), max([*days, *([due] if due else [])]) + timedelta(days=1)) if days else None
 
 
@@ -68,6 +69,7 @@ def partition_states(
     days: DayRange,
     detection: Detection,
     current: CurrentPartitions | None = None,
+    families: Sequence[Family] = OURS,
     *,
     due: date | None = None,
 ) -> pa.Table:
@@ -82,13 +84,14 @@ def partition_states(
     ----------
     detection : the configured settings
     current : what knows the home's partitions from looks before
+    families : whose assets are looked at
     due : the last day that should be there by the clock; None: none is due
     """
     lake = ReadOnce(home.lake.root, home.lake.locks, current=current or CurrentPartitions(home.lake))
     lineage = Lineage(lake, detection.settings_id)
-    stale = {(found.asset, found.day): found.because for day in days for found in stale_of_day(lineage, day)}
+    stale = {(found.asset, found.day): found.because for day in days for found in stale_of_day(lineage, day, families)}
     last = max([*lake.days(RAW), *([due] if due else [])], default=days.first)
-    rows = [row for asset in DAILY_ASSETS for row in _of_asset(lake, asset, days, last, stale)]
+    rows = [row for asset in names_of(families) for row in _of_asset(lake, asset, days, last, stale)]
     kinds = {"day": pa.date32(), "asset": pa.string(), "state": pa.string(), "because": pa.string()}
     return pa.Table.from_pylist(rows, schema=pa.schema(list(kinds.items())))
 

@@ -16,8 +16,8 @@ from playwright.sync_api import FloatRect, Locator, Page, ViewportSize, expect
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.domain.days import day_named
-from anomaly_assets.domain.lineage import MODELS, RAW, SCORED
-from anomaly_assets.evidence.stale import ASSETS
+from anomaly_assets.domain.families import OURS, names_of
+from anomaly_assets.domain.lineage import MODELS, SCORED
 from browser.dagster_ui import COMMAND, UNTOUCHED, running_ui, stop_store
 from browser.dashboard import running_dashboard
 from browser.dashboard_pictures import in_few_colours, take_dashboard, take_report
@@ -68,7 +68,7 @@ def take(page: Page, url: str, day: str, folder: Path) -> None:
 
 def _asset_graph(page: Page, url: str, day: str) -> bytes:
     page.goto(f"{url}{LINEAGE}")
-    names = [visible(page.locator("svg").get_by_text(name, exact=True)) for name in (*GROUPS, RAW, *ASSETS)]
+    names = [visible(page.locator("svg").get_by_text(name, exact=True)) for name in (*GROUPS, *names_of(OURS))]
     for name in names:
         expect(name).to_be_visible()
     expect(visible(page.get_by_text(" Passed")).first).to_be_visible()

@@ -1,5 +1,6 @@
 """What a user sees and can do on Dagster's pages. Every test leaves pictures of what it saw."""
 
+import json
 import re
 from collections.abc import Mapping
 from itertools import pairwise
@@ -11,7 +12,6 @@ import dagster as dg
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from anomaly_assets.assets.graph import TAGS
 from anomaly_assets.assets.metadata import PREVIEW_ROWS, flag_table
 from anomaly_assets.jobs import DETECT
 from browser.conftest import Shoot
@@ -90,6 +90,7 @@ STEPS = {
     "scored_transactions": "steps/score.py",
     "anomaly_metrics": "steps/measure.py",
 }
+SNAPSHOT = Path(__file__).parents[1] / "graph" / "graph_snapshot.json"
 DASHBOARD = "http://127.0.0.1:8501"
 """Where links lead when nothing else is configured; nothing listens there in these tests."""
 
@@ -243,7 +244,8 @@ def test_the_page_of_an_asset_teaches_what_it_is_leads_to_its_code_and_plots_its
 ) -> None:
     go(page, ui.url, f"/assets/{asset}", f"Assets | {asset}")
     expect(page.get_by_text("One row is", exact=True)).to_be_visible()
-    for text in ("anomaly-detection", f"one_row_is: {TAGS[asset]['one_row_is']}", f"stage: {TAGS[asset]['stage']}"):
+    tags = json.loads(SNAPSHOT.read_text())["assets"][asset]["tags"]
+    for text in ("anomaly-detection", f"one_row_is: {tags['one_row_is']}", f"stage: {tags['stage']}"):
         expect(page.get_by_text(text, exact=True).first).to_be_visible()
     for file in (f"{asset}.py", STEPS[asset]):
         link = page.get_by_role("link", name=file)

@@ -8,7 +8,8 @@ from click.testing import CliRunner
 
 from anomaly_assets.checks.scores_follow import NAME as FOLLOW
 from anomaly_assets.cli import main as anomaly_assets
-from anomaly_assets.domain.lineage import DAILY_ASSETS, SCORED
+from anomaly_assets.domain.families import OURS, names_of
+from anomaly_assets.domain.lineage import SCORED
 from anomaly_assets.evidence.stale import stale_partitions
 from compat.frozen import unpacked
 
@@ -21,10 +22,10 @@ def test_every_day_is_reported_as_it_is_and_the_erased_wallet_is_nowhere() -> No
         finally:
             frozen.store.embedded(frozen.home).stop()
         assert done.exit_code == 0, done.stderr
-        days = {asset: frozen.home.lake.days(asset) for asset in DAILY_ASSETS}
+        days = {asset: frozen.home.lake.days(asset) for asset in names_of(OURS)}
         instance_folder = frozen.home.root / "dagster"
         with dg.DagsterInstance.from_config(str(instance_folder)) as instance:
-            assert {asset: instance.get_materialized_partitions(dg.AssetKey(asset)) for asset in DAILY_ASSETS} == {
+            assert {asset: instance.get_materialized_partitions(dg.AssetKey(asset)) for asset in names_of(OURS)} == {
                 asset: set(map(str, of_asset)) for asset, of_asset in days.items()
             }
             follow = dg.AssetCheckKey(dg.AssetKey(SCORED), FOLLOW)

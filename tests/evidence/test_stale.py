@@ -20,9 +20,10 @@ from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.adapters.sources.files import FilesSource
 from anomaly_assets.backfill import is_up_to_date
 from anomaly_assets.domain.days import DayRange
+from anomaly_assets.domain.families import DETECTION
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.manifest import WindowManifest
-from anomaly_assets.evidence.stale import ASSETS, Stale, stale_partitions
+from anomaly_assets.evidence.stale import Stale, stale_partitions
 from anomaly_assets.settings import Settings, load_settings
 from anomaly_assets.steps.ingest import ingest_day
 from anomaly_assets.steps.run import Run
@@ -100,7 +101,7 @@ def test_a_corrected_day_reaches_windows_and_models_after_it_and_scores_from_it_
     """In whatever order days were scored; what is made again is exactly what was stale."""
     assert deployed.stale()["stale"] == []
     deployed.correct(CORRECTED)
-    expected = {(asset, str(day)) for day in REACHED for asset in ASSETS}
+    expected = {(asset, str(day)) for day in REACHED for asset in DETECTION.names}
     expected |= {(asset, str(CORRECTED)) for asset in (SCORED, METRICS)}
     found = deployed.stale()
     assert reasons(found) == {key: [str(CORRECTED)] for key in expected}
@@ -165,7 +166,9 @@ def test_a_day_that_is_over_and_was_never_scored_or_measured_is_listed_and_made(
 def test_other_settings_are_named_as_such(deployed: Deployed) -> None:
     was = deployed.settings.detection.settings_id
     found = deployed.stale(ANOMALY_STATISTICAL__ZSCORE_THRESHOLD="4")["stale"]
-    assert {(item["asset"], item["day"]) for item in found} == {(a, str(d)) for a in ASSETS for d in SCORED_DAYS}
+    assert {(item["asset"], item["day"]) for item in found} == {
+        (a, str(d)) for a in DETECTION.names for d in SCORED_DAYS
+    }
     assert {item["other_settings"] for item in found} == {was}
     assert {tuple(item["raw_days_changed"]) for item in found} == {()}
     shown = deployed.run("stale", **{**SETTINGS, "ANOMALY_STATISTICAL__ZSCORE_THRESHOLD": "4"})

@@ -22,7 +22,8 @@ from anomaly_assets.domain.border import BorderRules, clean_day
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.due_days import Due, Freshness
 from anomaly_assets.domain.errors import CorruptFile
-from anomaly_assets.domain.lineage import DAILY_ASSETS, METRICS, MODELS, RAW, SCORED, WINDOW
+from anomaly_assets.domain.families import OURS, names_of
+from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.raw_day import content_digest
 from anomaly_assets.settings import Detection, RedisSettings, load_settings
 from anomaly_assets.steps.publish_scores import PUBLISHED
@@ -85,7 +86,7 @@ def test_days_that_are_due_are_missing_until_they_are_there(untouched: Home, det
     states = partition_states(untouched, whole, detection, due=due)
     missing = [row["day"] for row in not_in_order(states).to_pylist()]
     assert sorted(set(missing)) == [PERIOD.end, due]
-    assert len(missing) == 2 * len(DAILY_ASSETS)
+    assert len(missing) == 2 * len(names_of(OURS))
     assert remedies(states) == [f"anomaly-assets backfill --from {PERIOD.end} --to {due}"]
     assert span(untouched, DAYS[0]) == DayRange(FIRST_RAW, PERIOD.end)
 
