@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.private_files import open_private
 from anomaly_assets.domain.errors import AnomalyAssetsError
+from anomaly_assets.domain.families import DETECTION
 from anomaly_assets.domain.identity import canonical_json
 from anomaly_assets.release import RELEASE
 
@@ -51,6 +52,7 @@ class Verification:
     head : of the publication log then; None when it could not be read
     who : asked for it
     release : that verified it; None in lines of release 0.1.0
+    family : whose judgements they are; lines of detection, which was the only one, leave it out
     """
 
     at: datetime
@@ -60,12 +62,15 @@ class Verification:
     head: str | None
     who: str
     release: str | None = None
+    family: str = DETECTION.name
 
     def to_line(self) -> bytes:
         """The line of the log."""
         value = {**vars(self), "at": self.at.isoformat(), "day": self.day.isoformat()}
         if self.release is None:
             del value["release"]
+        if self.family == DETECTION.name:
+            del value["family"]
         return canonical_json(value) + b"\n"
 
     @classmethod
@@ -85,7 +90,7 @@ class Verification:
         return counted and named and self.at.tzinfo is not None
 
 
-def record(home: Home, proofs: Sequence[Proved], *, who: Who, at: datetime) -> str | None:
+def record(home: Home, proofs: Sequence[Proved], *, who: Who, at: datetime, family: str = DETECTION.name) -> str | None:
     """Append what became of ``proofs`` to the log of ``home``.
 
     Returns a sentence when that was not possible, as in a home that is read-only; no error is raised for it, because
@@ -96,7 +101,14 @@ def record(home: Home, proofs: Sequence[Proved], *, who: Who, at: datetime) -> s
     head = _head(home)
     entries = [
         Verification(
-            at, proof.day, None if proof.tx_ids is None else len(proof.tx_ids), str(proof.outcome), head, who, RELEASE
+            at,
+            proof.day,
+            None if proof.tx_ids is None else len(proof.tx_ids),
+            str(proof.outcome),
+            head,
+            who,
+            RELEASE,
+            family,
         )
         for proof in proofs
     ]

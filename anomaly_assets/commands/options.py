@@ -15,11 +15,13 @@ from anomaly_assets.adapters.private_files import enter
 from anomaly_assets.adapters.terminal import own_stderr
 from anomaly_assets.commands.console import CommandConsole
 from anomaly_assets.domain.errors import NoHome
+from anomaly_assets.domain.families import DETECTION
 from anomaly_assets.settings import SETTINGS_FILE, Settings, load_settings
 
 if TYPE_CHECKING:
     from anomaly_assets.adapters.home import Home
     from anomaly_assets.backfill import Progress as Receiver
+    from anomaly_assets.evidence.family_case import FamilyCase
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 out, err = CommandConsole(highlight=False), CommandConsole(stderr=True, highlight=False)
@@ -115,6 +117,20 @@ def _naming_the_home(settings: Settings) -> str:
     if settings.file:
         return f"as {settings.file} says"
     return f"which is the default: {settings.folder} has no {SETTINGS_FILE}"
+
+
+of_family = click.option("--family", default=DETECTION.name, show_default=True, help="Whose judgements are meant.")
+
+
+def case_of(name: str) -> "FamilyCase":
+    """What the family of this name says of its judgements. Raises ``click.UsageError`` when none of it judges."""
+    from anomaly_assets.installed_families import installed_families, part
+
+    cases = {family.name: family.case for family in installed_families() if family.case}
+    if name not in cases:
+        raise click.UsageError(f"there is no family {name!r} that judges; there is {', '.join(cases)}")
+    case: FamilyCase = part(cases[name])
+    return case
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")

@@ -12,8 +12,9 @@ from rich.text import Text
 from rich.tree import Tree
 
 from anomaly_assets.commands.erasures import print_erasures
-from anomaly_assets.commands.options import Day, as_json, configured, err, out, require_home
+from anomaly_assets.commands.options import Day, as_json, case_of, configured, err, of_family, out, require_home
 from anomaly_assets.domain.errors import Erased, NotSealed
+from anomaly_assets.domain.families import DETECTION
 from anomaly_assets.domain.shell_words import command_for
 from anomaly_assets.domain.shown_text import shown
 from anomaly_assets.exit_codes import ExitCode
@@ -29,25 +30,25 @@ HOURS_SEEN = "hours_seen"
 @click.option("--day", type=Day(), help="Only this day [default: every day that holds the id].")
 @click.option("--revision", help="An older revision of the day's scores, by its digest.")
 @click.option("--ui", "address", default="http://127.0.0.1:3000", show_default=True, help="Address of Dagster's pages.")
+@of_family
 @configured
 @as_json
-def trace(settings: Settings, tx_id: str, day: date | None, revision: str | None, address: str, as_json: bool) -> None:
+def trace(
+    settings: Settings,
+    tx_id: str,
+    day: date | None,
+    revision: str | None,
+    address: str,
+    family: str,
+    as_json: bool,
+) -> None:
     """Everything behind the verdict on a transaction: models, training data, runs, and what changed since.
 
     Exit code 2: no day holds the transaction (any more), or something behind it is gone.
     """
-    from anomaly_assets.evidence.trace import trace as traced
-
-    home = require_home(settings)
+    home, case = require_home(settings), case_of(family)
     try:
-        found = traced(
-            home,
-            tx_id,
-            day=day,
-            revision=revision,
-            configured=settings.detection,
-            key_prefix=settings.dagster.key_prefix,
-        )
+        found = case.trace(home, tx_id, day=day, revision=revision, settings=settings)
     except NotSealed as error:
         what = "erased" if isinstance(error, Erased) else "missing"
         err.print(Text(f"{what}: {error}", style="yellow"), soft_wrap=True)
@@ -57,8 +58,21 @@ def trace(settings: Settings, tx_id: str, day: date | None, revision: str | None
     if as_json:
         click.echo(json.dumps(found))
         return
+    if family != DETECTION.name:
+        out.print(_plain(Tree(f"[bold]{escape(shown(tx_id))}[/], {escape(family)}"), found))
+        return
     for each in found["days"]:
         out.print(_tree(tx_id, each, address.rstrip("/")))
+
+
+def _plain(tree: Tree, found: Any) -> Tree:
+    """JSON as a tree: what another family tells."""
+    for name, value in found.items() if isinstance(found, Mapping) else enumerate(found):
+        if isinstance(value, Mapping | list):
+            _plain(tree.add(escape(shown(str(name)))), value)
+        else:
+            tree.add(escape(shown(f"{name}: {value}")))
+    return tree
 
 
 def _tree(tx_id: str, found: Mapping[str, Any], address: str) -> Tree:

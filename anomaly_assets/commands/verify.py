@@ -11,8 +11,9 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from anomaly_assets.commands.options import Day, as_json, configured, err, out, require_home
+from anomaly_assets.commands.options import Day, as_json, case_of, configured, err, of_family, out, require_home
 from anomaly_assets.domain.errors import AnomalyAssetsError, NotSealed
+from anomaly_assets.domain.families import DETECTION
 from anomaly_assets.exit_codes import ExitCode
 from anomaly_assets.settings import Settings
 
@@ -35,10 +36,11 @@ COLOURS = {"proven": "green", "erased": "green", "mismatch": "red", "missing": "
 @click.option("--revision", help="An older revision of the day's scores, by its digest.")
 @click.option("--head", help="Head of the publication log that you kept: the log must have grown from it.")
 @click.option("--strict", is_flag=True, help="Exit code 1 for what was erased too.")
+@of_family
 @configured
 @as_json
 def verify(
-    settings: Settings, as_json: bool, head: str | None, revision: str | None, strict: bool, **which: Any
+    settings: Settings, as_json: bool, head: str | None, revision: str | None, strict: bool, family: str, **which: Any
 ) -> None:
     """Prove flags from files alone: intact, re-scored, re-trained.
 
@@ -48,13 +50,14 @@ def verify(
     from anomaly_assets.adapters.compute import Compute
     from anomaly_assets.adapters.home import Home
     from anomaly_assets.evidence.proof import outcome_of
-    from anomaly_assets.evidence.verify import Verifier
 
-    home = Home(settings.home)
+    home, case = Home(settings.home), case_of(family)
+    if which["sample"] and family != DETECTION.name:
+        raise click.UsageError(f"--sample picks flags, which {family} has not: name a day")
     compute = Compute.share(settings.compute, runs_at_once=1)
     try:
         require_home(settings)
-        wanted, proofs = _wanted(home, **which)
+        wanted, proofs = _wanted(home, case, **which)
     except click.ClickException:
         raise
     except Exception as error:  # noqa: BLE001 - whatever changed data provokes is an outcome with a report
@@ -66,11 +69,11 @@ def verify(
     if revision and (which["sample"] or len(wanted) != 1):
         raise click.UsageError("--revision is of one day: name it with --day")
     several = len(wanted) > 1
-    verifier = Verifier(home, head=head, compute=compute, say=None if several else _say)
+    verifier = case.verifier(home, head=head, compute=compute, say=None if several else _say)
     steps = track(wanted.items(), "verifying", console=err, disable=as_json or not several)
     proofs = [*proofs, *(verifier.verify(day, tx_ids, revision=revision) for day, tx_ids in steps)]
     outcomes = [proof.outcome.value for proof in proofs]
-    _record(home, proofs)
+    _record(home, proofs, family)
     if as_json:
         click.echo(json.dumps({**_summary(home, outcomes), "proofs": [proof.as_json() for proof in proofs]}))
     else:
@@ -84,11 +87,11 @@ def _exit_code(outcomes: Sequence[str], *, strict: bool) -> ExitCode:
     return next((codes[name] for name in ("mismatch", "missing", "erased") if name in outcomes), ExitCode.FINE)
 
 
-def _record(home: Any, proofs: Sequence[Any]) -> None:
+def _record(home: Any, proofs: Sequence[Any], family: str) -> None:
     """Keep what was found in the log of verifications; that it could not be kept changes nothing of it."""
     from anomaly_assets.adapters.verification_log import record
 
-    if warning := record(home, proofs, who="command", at=datetime.now(UTC)):
+    if warning := record(home, proofs, who="command", at=datetime.now(UTC), family=family):
         err.print(Text(warning, style="yellow"), soft_wrap=True)
 
 
@@ -107,6 +110,7 @@ def _summary(home: Any, outcomes: Sequence[str]) -> dict[str, Any]:
 
 def _wanted(
     home: Any,
+    case: Any,
     *,
     tx_id: str | None,
     day: date | None,
@@ -117,7 +121,6 @@ def _wanted(
 ) -> tuple[Mapping[date, Sequence[str] | None], Sequence[Any]]:
     """Days to prove and which of their transactions (None: all), and proofs that broke while they were looked for."""
     from anomaly_assets.domain.lineage import SCORED
-    from anomaly_assets.evidence.lookup import days_of, erased_days_of, require_days_of
     from anomaly_assets.evidence.sample import sample_flags
 
     if (first is None) != (last is None):
@@ -126,8 +129,7 @@ def _wanted(
     if sum(chosen) != 1:
         raise click.UsageError("name a TX_ID, --day, --from and --to, or --sample")
     if tx_id is not None:
-        days = [day] if day else erased_days_of(home, tx_id) + days_of(home, tx_id) or require_days_of(home, tx_id)
-        return {each: [tx_id] for each in sorted(set(days))}, []
+        return {each: [tx_id] for each in ([day] if day else case.days_of(home, tx_id))}, []
     if sample is not None:
         # a log without a readable head is what every proof will tell
         found = sample_flags(home, home.lake.days(SCORED), sample, seed=seed or _summary(home, [])["head"] or "")

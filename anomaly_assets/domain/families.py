@@ -56,6 +56,7 @@ class Family:
     definitions : reference to a function of settings and graph that returns what the family registers in Dagster
     restored : reference to a function of a deployment (``dagster_partitions``) that yields the sealed partitions, as
         ``dagster-restore`` reports them
+    case : reference to what commands ask about its judgements (``evidence.family_case.FamilyCase``)
     job : name of the job that makes a day of it again
     """
 
@@ -63,6 +64,7 @@ class Family:
     assets: tuple[DailyAsset, ...]
     definitions: str | None = None
     restored: str | None = None
+    case: str | None = None
     job: str | None = None
 
     @property
@@ -92,6 +94,7 @@ DETECTION = Family(
     ),
     definitions="anomaly_assets.families.detection:definitions",
     restored="anomaly_assets.dagster_partitions:detection_days",
+    case="anomaly_assets.evidence.detection_case:CASE",
     job="detect_anomalies",
 )
 """Whether a payment is unusual for its wallet."""
