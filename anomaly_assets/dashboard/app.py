@@ -5,8 +5,8 @@ from pathlib import Path
 import streamlit as st
 
 from anomaly_assets.dashboard.overdue import show_overdue
-from anomaly_assets.dashboard.screens import SCREENS
-from anomaly_assets.dashboard.shell import deep_link, guarded
+from anomaly_assets.dashboard.screens import screens_of
+from anomaly_assets.dashboard.shell import deep_link, families, guarded
 
 # a file of ours: Streamlit fetches its own icons from another host
 ICON = str(Path(__file__).with_name("icon.svg"))
@@ -22,7 +22,7 @@ def main() -> None:
     st.set_page_config(page_title="anomaly_assets", page_icon=ICON, layout="wide")
     pages = {
         name: st.Page(screen.show, title=screen.TITLE, icon=screen.ICON, url_path=name, default=place == 0)
-        for place, (name, screen) in enumerate(SCREENS.items())
+        for place, (name, screen) in enumerate(screens_of(families()).items())
     }
     st.html(WITHOUT_UNSAFE_EXPORT)
     current = st.navigation(list(pages.values()))

@@ -83,13 +83,19 @@ class Deployment:
 
 
 @st.cache_resource(show_spinner=False)
+def families() -> Sequence[Family]:
+    """The installed families, asked for once per process."""
+    return installed_families()
+
+
+@st.cache_resource(show_spinner=False)
 def deployment() -> Deployment:
     """The configured deployment, read once per process."""
     settings = load_settings()
     home = Home(settings.home)
     compute, current = Compute.share(settings.compute, runs_at_once=1), CurrentPartitions(home.lake)
     wallets = WalletReader(home, current, threads=compute.threads)
-    return Deployment(settings, home, current, Digests(home, current), wallets, compute, installed_families())
+    return Deployment(settings, home, current, Digests(home, current), wallets, compute, families())
 
 
 def deep_link(pages: Mapping[str, Any], current: Any) -> None:

@@ -57,6 +57,8 @@ class Family:
     restored : reference to a function of a deployment (``dagster_partitions``) that yields the sealed partitions, as
         ``dagster-restore`` reports them
     case : reference to what commands ask about its judgements (``evidence.family_case.FamilyCase``)
+    screens : reference to its screens of the dashboard by the name in their address; each has ``TITLE``, ``ICON`` and
+        ``show``
     job : name of the job that makes a day of it again
     """
 
@@ -65,6 +67,7 @@ class Family:
     definitions: str | None = None
     restored: str | None = None
     case: str | None = None
+    screens: str | None = None
     job: str | None = None
 
     @property
@@ -95,6 +98,7 @@ DETECTION = Family(
     definitions="anomaly_assets.families.detection:definitions",
     restored="anomaly_assets.dagster_partitions:detection_days",
     case="anomaly_assets.evidence.detection_case:CASE",
+    screens="anomaly_assets.dashboard.screens:SCREENS",
     job="detect_anomalies",
 )
 """Whether a payment is unusual for its wallet."""

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 import anomaly_assets
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.dashboard.looks import findings_now, scores_now
-from anomaly_assets.dashboard.shell import deployment
+from anomaly_assets.dashboard.shell import deployment, families
 
 APP = Path(anomaly_assets.__file__).parent / "dashboard" / "app.py"
 Shown = Callable[..., AppTest]
@@ -30,6 +30,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shown]:
 
 
 def _forget_looks() -> None:
+    families.clear()
     deployment.clear()
     scores_now.clear()
     findings_now.clear()
