@@ -8,7 +8,7 @@ import dagster as dg
 from dagster import PreviewWarning
 
 from anomaly_assets.assets.metadata import figures
-from anomaly_assets.checks.texts import text_of
+from anomaly_assets.checks.texts import CheckText, remedy_of, text_of
 from anomaly_assets.domain.verdicts import Severity, Verdict
 
 
@@ -21,12 +21,24 @@ def preview_accepted() -> Iterator[None]:
 
 
 def evaluated_by_asset(
-    asset: dg.AssetKey, name: str, partitions: dg.PartitionsDefinition[str], *, blocking: bool
+    asset: dg.AssetKey,
+    name: str,
+    partitions: dg.PartitionsDefinition[str],
+    *,
+    blocking: bool,
+    text: CheckText | None = None,
 ) -> dg.AssetCheckSpec:
-    """A check that the asset itself evaluates on its staged files, before anything is published."""
+    """A check that the asset itself evaluates on its staged files, before anything is published.
+
+    ``text`` is what is said of it; None: what this package says of a check of that name.
+    """
     with preview_accepted():
         return dg.AssetCheckSpec(
-            name, asset=asset, description=text_of(name).description, blocking=blocking, partitions_def=partitions
+            name,
+            asset=asset,
+            description=(text or text_of(name)).description,
+            blocking=blocking,
+            partitions_def=partitions,
         )
 
 
@@ -45,13 +57,13 @@ def evaluated_apart(
 
 def result_of(verdict: Verdict) -> dg.AssetCheckResult:
     """The verdict as Dagster shows it; one that failed says what to do."""
-    remedy = {} if verdict.passed else {"what to do": text_of(verdict.check).remedy}
+    remedy = None if verdict.passed else remedy_of(verdict.check)
     return dg.AssetCheckResult(
         check_name=verdict.check,
         passed=verdict.passed,
         severity=dg.AssetCheckSeverity.WARN if verdict.severity is Severity.WARN else dg.AssetCheckSeverity.ERROR,
         description=verdict.message,
-        metadata={**figures(verdict.numbers), **remedy},
+        metadata={**figures(verdict.numbers), **({"what to do": remedy} if remedy else {})},
     )
 
 

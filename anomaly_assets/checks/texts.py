@@ -120,8 +120,13 @@ TEXTS = {
 
 
 def text_of(check: str) -> CheckText:
-    """What is said of a check of this name."""
+    """What is said of a check of this name. Raises ``KeyError`` for one of another package."""
     return _eligibility(check.removesuffix(ELIGIBILITY)) if check.endswith(ELIGIBILITY) else TEXTS[check]
+
+
+def remedy_of(check: str) -> str | None:
+    """What to do when the check of this name fails; None for one of another package, which its description tells."""
+    return text_of(check).remedy if check.endswith(ELIGIBILITY) or check in TEXTS else None
 
 
 def _eligibility(detector: str) -> CheckText:
