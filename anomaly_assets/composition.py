@@ -13,7 +13,6 @@ from anomaly_assets.dagster_names import DagsterNames
 from anomaly_assets.domain.families import Family, assets_of, names_of
 from anomaly_assets.installed_families import installed_families, part
 from anomaly_assets.partitions import daily_partitions, trailing_window_mapping
-from anomaly_assets.resources.bounds import BoundsResource
 from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.home import HomeResource
 from anomaly_assets.sensors.freshness import freshness_sensor

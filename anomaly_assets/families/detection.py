@@ -17,7 +17,8 @@ from anomaly_assets.checks.scores_follow import scores_follow_from_current_days_
 from anomaly_assets.domain.lineage import MODELS, SCORED
 from anomaly_assets.jobs import AssetJob, detection_jobs
 from anomaly_assets.models_serving import serve_models_job
-from anomaly_assets.resources.detection import BoundsResource, DetectionResource
+from anomaly_assets.resources.bounds import BoundsResource
+from anomaly_assets.resources.detection import DetectionResource
 from anomaly_assets.resources.scores_table import ScoresTableResource
 from anomaly_assets.schedules import nightly_schedule
 from anomaly_assets.sensors.dead_runs import dead_runs_sensor
