@@ -9,6 +9,7 @@ import pyarrow as pa
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.domain.day_figures import MOST_STRIKING_FIRST, Figures
 from anomaly_assets.domain.days import DayRange
+from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.domain.lineage import METRICS, SCORED
 
 
@@ -19,7 +20,7 @@ class DaySummary:
     day: date
     figures: Figures
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON form."""
         return {
             "day": self.day.isoformat(),

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 from anomaly_assets.domain.errors import CorruptFile, NotSealed, require_known_format
-from anomaly_assets.domain.identity import ChangedContent, digest_of, opened_json, sealed_json
+from anomaly_assets.domain.identity import ChangedContent, JsonObject, digest_of, opened_json, sealed_json
 from anomaly_assets.domain.layouts import require_known_layout
 from anomaly_assets.domain.lineage import Edge, edges_of
 from anomaly_assets.domain.verdicts import Verdict
@@ -44,7 +44,7 @@ class StoredFile:
         known, others = _split(cls, value)
         return cls(**known, others=others)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON form."""
         known = {key: value for key, value in vars(self).items() if key != "others" and value is not None}
         return {**known, **self.others}

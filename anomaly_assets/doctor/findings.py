@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from anomaly_assets.domain.errors import AnomalyAssetsError
+from anomaly_assets.domain.identity import JsonObject
 
 
 class Level(StrEnum):
@@ -36,7 +37,7 @@ class Finding:
     topic: str = ""
     about: str = ""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON form."""
         return {name: str(getattr(self, name)) for name in ("topic", "about", "level", "found", "expected", "remedy")}
 

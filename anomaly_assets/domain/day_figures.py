@@ -2,13 +2,13 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from anomaly_assets.domain.algorithms import IS_ANOMALY
 from anomaly_assets.domain.day_digest import detector_bits
+from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.domain.metrics import UNIFIED, ratio
 
 MOST_STRIKING_FIRST = [("anomaly_score", "descending"), ("TX_ID", "ascending")]
@@ -33,7 +33,7 @@ class Counts:
         """Judged / rows; None for 0/0."""
         return ratio(self.n_judged, self.n_rows)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON form."""
         return {**vars(self), "rate": self.rate, "coverage": self.coverage}
 

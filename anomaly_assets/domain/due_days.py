@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 from croniter import croniter
 
 from anomaly_assets.domain.days import ONE_DAY
 from anomaly_assets.domain.errors import SettingsError
+from anomaly_assets.domain.identity import JsonObject
 
 DUE_DAY_IS_THERE = "due_day_is_there"
 """The check of it in Dagster, the only one that looks at no single day."""
@@ -117,11 +117,11 @@ class Freshness:
         """What makes the days that are missing; empty when none is."""
         return "anomaly-assets backfill --from {} --to {}".format(*self.missing) if self.missing else ""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON form."""
         return {
-            "newest": self.newest and self.newest.isoformat(),
-            "due": self.due.day and self.due.day.isoformat(),
+            "newest": None if self.newest is None else self.newest.isoformat(),
+            "due": None if self.due.day is None else self.due.day.isoformat(),
             "because": self.due.because,
             "days_behind": self.days_behind,
         }

@@ -6,13 +6,16 @@ little-endian IEEE 754 with -0.0 made 0.0; text is UTF-8.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+"""What a record, a line of a log or an answer to a program may hold."""
+JsonObject: TypeAlias = Mapping[str, Json]
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 BLOCK_ROWS = 262_144
 """Rows of a table whose bytes are held together while it is digested; digests do not depend on it."""

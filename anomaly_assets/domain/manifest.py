@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 from anomaly_assets.domain.days import DayRange
-from anomaly_assets.domain.identity import digest_of
+from anomaly_assets.domain.identity import JsonObject, digest_of
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class WindowManifest:
         """Hex SHA-256 of the pinned days and revisions."""
         return digest_of(self.as_json()["revisions"])
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON form; :meth:`from_json` is the inverse."""
         return {
             "day": self.day.isoformat(),

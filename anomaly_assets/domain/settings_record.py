@@ -18,7 +18,7 @@ from typing import Any
 
 from anomaly_assets.domain.algorithms import IS_ANOMALY, Algorithm, Flag
 from anomaly_assets.domain.errors import CorruptFile, require_known_format
-from anomaly_assets.domain.identity import canonical_json, digest, digest_of
+from anomaly_assets.domain.identity import JsonObject, canonical_json, digest, digest_of
 
 _VERSION_1: Mapping[str, tuple[Algorithm, tuple[str, ...]]] = {
     "statistical": (
@@ -121,7 +121,7 @@ class SettingsRecord:
         """Hex SHA-256 of the settings that shape windows and models."""
         return digest_of(self.fit_settings)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """What is stored."""
         value: dict[str, Any] = json.loads(self.content)
         return value

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from anomaly_assets.domain.identity import JsonObject
+
 
 class Severity(StrEnum):
     """WARN is a business outcome worth a look; ERROR means the result must not be used."""
@@ -51,7 +53,7 @@ class Verdict:
             numbers=value["numbers"],
         )
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON form for seals and reports."""
         return {
             "passed": self.passed,

@@ -10,6 +10,7 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.publication_log import ERASURE, FIRST_RELEASE, kind_of
 from anomaly_assets.adapters.store_pending import begin_of
 from anomaly_assets.domain.errors import CorruptFile
+from anomaly_assets.domain.identity import JsonObject
 
 NOT_RECORDED = "not recorded"
 """What releases that did not ask left of who asked and why."""
@@ -58,7 +59,7 @@ class ErasureEntry:
         told = (entry["sequence"], entry["at"], entry["run_id"], release, entry["wallet"], entry["record"])
         return cls(*told, *_asked(entry.get("request")))
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON form."""
         return asdict(self)
 
@@ -78,7 +79,7 @@ class ListedErasure:
     state: ErasureState
     transactions: int | None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON form."""
         return {**self.told.as_json(), "state": self.state.value, "transactions": self.transactions}
 

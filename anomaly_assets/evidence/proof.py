@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from typing import Any
 
 from anomaly_assets.domain.errors import Erased, MissingFile, NotSealed
+from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.evidence.erasures import ErasureEntry
 
 
@@ -87,7 +87,7 @@ class Proof:
             found[grade] = found[grade] or Outcome.PROVEN
         return found
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON form."""
         return {
             "day": self.day.isoformat(),

@@ -6,11 +6,11 @@ And which should be there by now and are not.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.families import OURS, DailyAsset, Family, assets_of
+from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.domain.lineage import SETTINGS, Answer, Kind
 from anomaly_assets.evidence.lineage import Lineage, scored_days_over
 from anomaly_assets.settings import Detection
@@ -56,7 +56,7 @@ class Stale:
             reasons.append(f"made from another {' and '.join(self.inputs)} than the current")
         return "; ".join(reasons)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON form."""
         return {
             "asset": self.asset,

@@ -8,6 +8,7 @@ from typing import Any
 
 from anomaly_assets.domain.day_figures import Counts
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
+from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.views.counts import NUMBERS, counted
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.overview import rates
@@ -35,7 +36,7 @@ class DayCounts:
         """Whether the rate lies outside its usual band, so that figures and words mark it."""
         return is_marked(self.counts.rate, self.usual)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON form."""
         return {"day": self.day.isoformat(), **self.counts.as_json(), "usual_rate": self.usual_for_programs}
 
@@ -48,7 +49,7 @@ class Organisation:
     counts: Counts
     rates: tuple[float | None, ...]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON form."""
         return {"organisation": self.name, **self.counts.as_json(), "rates": list(self.rates)}
 

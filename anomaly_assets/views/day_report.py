@@ -11,6 +11,7 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.day_figures import MOST_STRIKING_FIRST, Figures
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
+from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.published import anomaly_column
 from anomaly_assets.domain.shell_words import command_for
@@ -79,7 +80,7 @@ class DayReport:
         """Detectors that flagged a row."""
         return [name for name in self.figures.by_detector if row[anomaly_column(name)]]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """JSON form."""
         total = self.figures.total
         return {

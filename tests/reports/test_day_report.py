@@ -41,12 +41,18 @@ def reported(home: Home, day: date = DAY, *, n_flags: int = 10) -> DayReport:
     return day_report(Digests(home), day, DETECTION, n_flags=n_flags)
 
 
+def as_read(report: DayReport) -> dict[str, Any]:
+    """What a program reads of a report."""
+    read: dict[str, Any] = json.loads(json.dumps(report.as_json()))
+    return read
+
+
 def judged(row: dict[str, Any]) -> bool:
     return any(row[f"{name}_status"] == "judged" for name in DETECTORS)
 
 
 def test_the_counts_are_those_of_the_published_rows(home: Home) -> None:
-    rows, found = published(home), reported(home).as_json()
+    rows, found = published(home), as_read(reported(home))
     assert found["transactions"] == len(rows)
     assert found["judged"] == sum(map(judged, rows))
     assert found["flagged"] == sum(row["is_anomaly"] for row in rows)
@@ -64,7 +70,7 @@ def test_the_counts_are_those_of_the_published_rows(home: Home) -> None:
 
 
 def test_organisations_and_their_days_are_those_of_the_published_rows(home: Home) -> None:
-    found = reported(home).as_json()
+    found = as_read(reported(home))
     of_days = [published(home, day) for day in DAYS]
     assert [each["day"] for each in found["history"]] == [str(day) for day in DAYS]
     assert {each["organisation"] for each in found["organisations"]} == {row["ORG_NAME"] for row in of_days[-1]}
@@ -80,7 +86,7 @@ def test_organisations_and_their_days_are_those_of_the_published_rows(home: Home
 def test_the_top_flags_are_the_flagged_rows_with_the_highest_scores(home: Home) -> None:
     flagged = [row for row in published(home) if row["is_anomaly"]]
     best = sorted(flagged, key=lambda row: (-row["anomaly_score"], row["TX_ID"]))
-    found = reported(home, n_flags=3).as_json()["flags"]
+    found = as_read(reported(home, n_flags=3))["flags"]
     assert [each["tx_id"] for each in found] == [row["TX_ID"] for row in best[:3]]
     for each, row in zip(found, best, strict=False):
         assert each["reason"] == row["reason"]
@@ -106,8 +112,8 @@ def test_with_three_days_before_nothing_is_usual_yet(home: Home) -> None:
     found = reported(home, DAYS[3])
     assert found.today.usual is None
     assert not found.today.is_unusual
-    assert found.as_json()["usual_rate"] == found.as_json()["history"][3]["usual_rate"]
-    assert found.as_json()["usual_rate"] is not None, "programs are given what they were given before"
+    assert as_read(found)["usual_rate"] == as_read(found)["history"][3]["usual_rate"]
+    assert as_read(found)["usual_rate"] is not None, "programs are given what they were given before"
     assert "fewer than 4 days before" in usual_words(found)
 
 
@@ -218,7 +224,7 @@ def test_the_command_prints_the_same_figures_and_writes_the_page(home: Home, she
     assert f"Transactions of {DAY}" in harmless((shell.folder / "day.html").read_text()).text
     answer = shell.json(*arguments, "--day", str(DAYS[0]), **EVIDENCE)
     assert answer.pop("freshness")["newest"] == str(DAY)
-    assert answer == json.loads(json.dumps(reported(home, DAYS[0]).as_json()))
+    assert answer == as_read(reported(home, DAYS[0]))
     refused = shell.run(*arguments, "--day", "2030-01-01", **EVIDENCE)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "2030-01-01 is not scored" in refused.stderr
