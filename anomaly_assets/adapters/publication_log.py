@@ -10,13 +10,13 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, TypedDict
 
 from anomaly_assets.adapters.atomic_files import fsync_folder, naming
 from anomaly_assets.adapters.locks import exclusive
 from anomaly_assets.adapters.private_files import open_private
 from anomaly_assets.domain.errors import CorruptFile
-from anomaly_assets.domain.identity import canonical_json, digest
+from anomaly_assets.domain.identity import JsonObject, canonical_json, digest
 from anomaly_assets.release import LIBRARIES, RELEASE
 
 GENESIS = "0" * 64
@@ -28,6 +28,37 @@ _LOCK_TIMEOUT_SECONDS = 60.0
 _BLOCK_BYTES = 1 << 16
 
 
+LogEntry = TypedDict(  # not a class, since "from" is no name in Python
+    "LogEntry",
+    {
+        "sequence": int,
+        "previous": str,
+        "hash": str,
+        "run_id": str,
+        "at": str,
+        "kind": str,
+        "release": str,
+        "libraries": dict[str, str],
+        "asset": str,
+        "day": str,
+        "revision": str,
+        "seal_id": str,
+        "generation": int | None,
+        "files": dict[str, str],
+        "wallet": str,
+        "record": str,
+        "partitions": dict[str, str],
+        "request": JsonObject,
+        "from": JsonObject,
+        "to": JsonObject,
+        "days": list[str],
+    },
+    total=False,
+)
+"""A line of the log, as JSON. The first five keys are in all of them; from ``asset`` on a commit's, from ``wallet`` on
+an erasure's (which has an ``asset`` too), from ``from`` on a move's. Newer releases may add others, and kinds."""
+
+
 @dataclass(frozen=True)
 class Place:
     """Where reading the log ended: the offset behind its last entry, the number of that entry, and its hash."""
@@ -36,7 +67,7 @@ class Place:
     number: int = 0
     hash: str = GENESIS
 
-    def behind(self, entry: Mapping[str, Any]) -> "Place":
+    def behind(self, entry: LogEntry) -> "Place":
         """The place behind the next ``entry``, whose line is canonical JSON."""
         return Place(self.offset + len(canonical_json(entry)) + 1, entry["sequence"], entry["hash"])
 
@@ -55,7 +86,7 @@ class PublicationLog:
 
     path: Path
 
-    def append(self, entry: Mapping[str, Any], *, run_id: str, at: datetime) -> str:
+    def append(self, entry: Mapping[str, object], *, run_id: str, at: datetime) -> str:
         """Add ``entry`` and return the new head, durable when this returns.
 
         Raises ``CorruptFile`` when the last entry was changed: nothing is chained to it.
@@ -77,7 +108,7 @@ class PublicationLog:
             self._write(canonical_json(line) + b"\n", end)
         return str(line["hash"])
 
-    def entries(self, after: Place = Place()) -> Iterator[dict[str, Any]]:
+    def entries(self, after: Place = Place()) -> Iterator[LogEntry]:
         """Every entry behind ``after``, oldest first. Raises ``CorruptFile`` at the first broken link."""
         size = self.path.stat().st_size if self.path.exists() else 0
         if size < after.offset:
@@ -105,7 +136,7 @@ class PublicationLog:
                 previous = entry["hash"]
                 yield entry
 
-    def mentioning(self, texts: Collection[str]) -> Iterator[dict[str, Any]]:
+    def mentioning(self, texts: Collection[str]) -> Iterator[LogEntry]:
         """Entries whose line holds one of ``texts``, oldest first, each verified by itself; the chain is not."""
         if not self.path.exists():
             return
@@ -120,11 +151,11 @@ class PublicationLog:
         last = self.last()
         return str(last["hash"]) if last else GENESIS
 
-    def last(self) -> dict[str, Any] | None:
+    def last(self) -> LogEntry | None:
         """The last entry; None when there is none. Raises ``CorruptFile`` when it was changed."""
         return self._last()[0]
 
-    def _last(self) -> tuple[dict[str, Any] | None, int]:
+    def _last(self) -> tuple[LogEntry | None, int]:
         """The last whole entry and the offset behind it; what lies further was never acknowledged."""
         if not self.path.exists():
             return None, 0
@@ -153,7 +184,7 @@ class PublicationLog:
         fsync_folder(self.path.parent)
 
 
-def kind_of(entry: Mapping[str, Any]) -> str:
+def kind_of(entry: Mapping[str, object]) -> str:
     """What an entry tells of: ``COMMIT``, ``ERASURE`` or ``MOVE``, or what a newer release calls something else.
 
     Lines of release 0.1.0 do not say it.
@@ -168,7 +199,7 @@ def release_of(log: PublicationLog, seal: "Named") -> str | None:
     return None if entry is None else str(entry.get("release", FIRST_RELEASE))
 
 
-def chain_hash(entry: Mapping[str, Any]) -> str:
+def chain_hash(entry: Mapping[str, object]) -> str:
     """Hash of an entry: over everything in it but the hash itself."""
     return digest(canonical_json({key: value for key, value in entry.items() if key != "hash"}))
 
@@ -185,15 +216,17 @@ def _after_newline(file: BinaryIO, end: int) -> int:
     return 0
 
 
-def _parse(line: bytes, where: str) -> dict[str, Any]:
+def _parse(line: bytes, where: str) -> LogEntry:
     """The entry of a whole line. Raises ``CorruptFile`` unless it is the very line that was written."""
     entry: Any = None
     try:
         entry = json.loads(line)
-        intact = canonical_json(entry) + b"\n" == line and entry["hash"] == chain_hash(entry)
+        intact = (
+            isinstance(entry, dict) and canonical_json(entry) + b"\n" == line and entry["hash"] == chain_hash(entry)
+        )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         intact = False
-    if not intact or not isinstance(entry, dict):
+    if not intact:
         raise CorruptFile(
             f"{where}: not the entry that was written",
             expected="a canonical JSON object whose hash is that of its content",

@@ -2,11 +2,10 @@
 
 from collections import defaultdict
 from datetime import date
-from typing import Any
 
 from anomaly_assets.adapters.erased_files import ErasedFiles
 from anomaly_assets.adapters.erasures import ErasedWallet
-from anomaly_assets.adapters.publication_log import COMMIT, ERASURE, GENESIS, Place, PublicationLog, kind_of
+from anomaly_assets.adapters.publication_log import COMMIT, ERASURE, GENESIS, LogEntry, Place, PublicationLog, kind_of
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
 
@@ -32,7 +31,7 @@ class CheckedLog:
         self._named: dict[str, tuple[str, str, str, dict[str, str]]] = {}
         self._first: dict[str, int] = {}
         self._revisions: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
-        self._erasures: dict[tuple[str, str], dict[str, Any]] = {}
+        self._erasures: dict[tuple[str, str], LogEntry] = {}
         self._erased_wallets: dict[str, str] = {}
         self._hashes = {GENESIS}
         self._read_on()
@@ -64,7 +63,7 @@ class CheckedLog:
         """Whether an entry names what is left of a partition as it is now."""
         return self._names_erasure(f"{files.asset}/{files.day}", files.record_id)
 
-    def erasure_of(self, wallet: ErasedWallet) -> dict[str, Any] | None:
+    def erasure_of(self, wallet: ErasedWallet) -> LogEntry | None:
         """The first entry that names the record of an erased wallet as it is now; None when none does."""
         self.names_erasure(wallet)
         return self._erasures.get((wallet.mark, wallet.record_id))
@@ -103,5 +102,5 @@ class CheckedLog:
             self._revisions[entry["asset"], entry["day"]].append((self._place.number, entry["revision"]))
 
 
-def _content(entry: dict[str, Any]) -> tuple[str, str, str, dict[str, str]]:
+def _content(entry: LogEntry) -> tuple[str, str, str, dict[str, str]]:
     return entry["asset"], entry["day"], entry["revision"], entry["files"]

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
-from anomaly_assets.adapters.publication_log import COMMIT, PublicationLog, kind_of
+from anomaly_assets.adapters.publication_log import COMMIT, LogEntry, PublicationLog, kind_of
 from anomaly_assets.adapters.seal import Seal
 
 
@@ -30,7 +29,7 @@ class Commit:
     since: int
 
     @classmethod
-    def of(cls, entry: Mapping[str, Any], before: "Commit | None") -> "Commit":
+    def of(cls, entry: LogEntry, before: "Commit | None") -> "Commit":
         """The commit of a line of the log; ``before`` is the partition's commit before it."""
         changed = before is None or before.seal_id != entry["seal_id"]
         since = entry["sequence"] if changed or before is None else before.since

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from anomaly_assets.adapters.home import Home
-from anomaly_assets.adapters.publication_log import ERASURE, FIRST_RELEASE, kind_of
+from anomaly_assets.adapters.publication_log import ERASURE, FIRST_RELEASE, LogEntry, kind_of
 from anomaly_assets.adapters.store_pending import begin_of
 from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.identity import JsonObject
@@ -53,7 +53,7 @@ class ErasureEntry:
     ticket: str | None
 
     @classmethod
-    def of(cls, entry: Mapping[str, Any]) -> "ErasureEntry":
+    def of(cls, entry: LogEntry) -> "ErasureEntry":
         """That of an entry of the publication log."""
         release = str(entry.get("release", FIRST_RELEASE))
         told = (entry["sequence"], entry["at"], entry["run_id"], release, entry["wallet"], entry["record"])

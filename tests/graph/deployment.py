@@ -20,6 +20,7 @@ from redis import Redis
 from short_folders import short_base
 
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.adapters.publication_log import LogEntry
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.composition import build_definitions
@@ -192,7 +193,7 @@ class Deployment:
         """Unfinished files anywhere in the home."""
         return list(self.settings.home.rglob(".*.tmp"))
 
-    def log_entries(self) -> list[dict[str, Any]]:
+    def log_entries(self) -> list[LogEntry]:
         """The publication log, its chain verified."""
         return list(self.home.log.entries())
 
