@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Final, Literal, NotRequired, TypedDict
 
 from anomaly_assets.adapters.alert_outbox import AlertOutbox
 from anomaly_assets.adapters.atomic_files import write_atomically
@@ -38,17 +38,32 @@ from anomaly_assets.adapters.private_files import open_to_readers
 from anomaly_assets.adapters.publication_log import MOVE, PublicationLog
 from anomaly_assets.adapters.store_pending import StorePending
 from anomaly_assets.domain.errors import CorruptFile, HomeMismatch, require_known_format
-from anomaly_assets.domain.identity import canonical_json, digest_of
+from anomaly_assets.domain.identity import Json, JsonObject, canonical_json, digest_of
 from anomaly_assets.domain.source_identity import differences, differs_in_place_only, place_of
 
 HOME_FORMAT_VERSION = 1
 _CLAIM_TIMEOUT_SECONDS = 60.0
-PARTS = ("lake", "output")
+PARTS: tuple[Literal["lake", "output"], ...] = ("lake", "output")
 """What may lie in an object store."""
 _KEYS = {"home_id", "source", "source_id", "first_day"}
-_PLACE, _FROM_HOME = "place", "source_from_home"
+_PLACE: Final = "place"
+_FROM_HOME: Final = "source_from_home"
 """Keys of ``home.json`` that a move changes: where the source lies now, if not where its identity says, and how it is
 reached from the home, where the settings name it relative to themselves."""
+
+
+class HomeRecord(TypedDict):
+    """What ``home.json`` says. Newer releases may add keys, which are kept."""
+
+    format: int
+    home_id: str
+    source: JsonObject
+    source_id: str
+    first_day: str
+    place: NotRequired[JsonObject]
+    source_from_home: NotRequired[str]
+    lake: NotRequired[str]
+    output: NotRequired[str]
 
 
 class Standing(Enum):
@@ -88,7 +103,8 @@ class Home:
         return self._place("output")
 
     def _place(self, part: str) -> AnyPath:
-        location = (self.record() or self.elsewhere).get(part)
+        known: Mapping[str, object] = self.record() or self.elsewhere
+        location = known.get(part)
         return self.root / part if location is None else ObjectPath.of(str(location))
 
     @property
@@ -150,7 +166,8 @@ class Home:
     @property
     def erasures(self) -> Erasures:
         """Wallets that were erased."""
-        return Erasures(self.root / "erasures", salt=str((self.record() or {}).get("home_id", "")))
+        record = self.record()
+        return Erasures(self.root / "erasures", salt=str(record["home_id"]) if record else "")
 
     @property
     def models(self) -> ModelArchive:
@@ -183,15 +200,16 @@ class Home:
     @property
     def home_id(self) -> str:
         """Random name of this home, the same for its whole life."""
-        return str(self._bound_record()["home_id"])
+        return str(self.bound_record()["home_id"])
 
-    def _bound_record(self) -> dict[str, Any]:
+    def bound_record(self) -> HomeRecord:
+        """What ``home.json`` says. Raises ``HomeMismatch`` before the first ingest."""
         record = self.record()
         if record is None:
             raise HomeMismatch(f"{self.root} is not a home yet", remedy="ingest a day first")
         return record
 
-    def record(self) -> dict[str, Any] | None:
+    def record(self) -> HomeRecord | None:
         """What ``home.json`` says; None before the first ingest."""
         path = self.root / "home.json"
         try:
@@ -211,10 +229,10 @@ class Home:
             raise CorruptFile(
                 f"{path.name} of the home is not a home's: {error}", remedy="restore it from a copy"
             ) from None
-        record: dict[str, Any] = value
+        record: HomeRecord = value
         return record
 
-    def claim(self, source: Mapping[str, Any], first_day: date) -> None:
+    def claim(self, source: JsonObject, first_day: date) -> None:
         """Bind the home to ``source`` and ``first_day`` at the first ingest; afterwards refuse any other.
 
         Raises ``HomeMismatch`` that tells what differs.
@@ -237,7 +255,7 @@ class Home:
                 raise self.mismatch(source, first_day)
             self._require_places(record)
 
-    def bound_source(self, source: Mapping[str, Any]) -> dict[str, Any]:
+    def bound_source(self, source: JsonObject) -> JsonObject:
         """The identity that seals name: that of the source the home was bound to, wherever it lies now.
 
         ``source`` is that of a home that is not bound yet.
@@ -245,7 +263,7 @@ class Home:
         record = self.record()
         return dict(source if record is None else record["source"])
 
-    def standing(self, source: Mapping[str, Any], first_day: date) -> Standing:
+    def standing(self, source: JsonObject, first_day: date) -> Standing:
         """What ``source`` is to the home, from what both tell of themselves; none of its rows is read."""
         record = self.record()
         if record is None:
@@ -266,9 +284,9 @@ class Home:
         is_alike = given and recorded.endswith(f"/{given}") and "://" not in recorded
         return Standing.ALIKE if is_alike else Standing.MOVED
 
-    def mismatch(self, source: Mapping[str, Any], first_day: date) -> HomeMismatch:
+    def mismatch(self, source: JsonObject, first_day: date) -> HomeMismatch:
         """The error that tells how a source or first day differs from that of the home, and what to do."""
-        record = self._bound_record()
+        record = self.bound_record()
         found, wanted = differences(
             {**_source_now(record), "first_day": record["first_day"]},
             {**source, "first_day": first_day.isoformat()},
@@ -284,7 +302,7 @@ class Home:
             remedy=remedy,
         )
 
-    def move_source(self, source: Mapping[str, Any], *, days: Sequence[date], run_id: str, at: datetime) -> str:
+    def move_source(self, source: JsonObject, *, days: Sequence[date], run_id: str, at: datetime) -> str:
         """Write down that the home's source lies elsewhere: into the log, then into ``home.json``; returns the head.
 
         The identity that the home is bound to stays. Whoever is killed between the two does it again: an entry that is
@@ -296,7 +314,7 @@ class Home:
         days : which sealed days were read there and found the same
         """
         with self._locked():
-            record = self._bound_record()
+            record = self.bound_record()
             now, wanted, first_day = _source_now(record), dict(source), date.fromisoformat(record["first_day"])
             standing = self.standing(wanted, first_day)
             if standing is Standing.OTHER:
@@ -314,7 +332,7 @@ class Home:
             self._write({**kept, **place, **self._from_home(wanted)})
             return self.log.head()
 
-    def _as_given(self, source: Mapping[str, Any]) -> str | None:
+    def _as_given(self, source: JsonObject) -> str | None:
         """The path of a source of files as the settings give it relative to their folder; None when it is whole."""
         path = source.get("path")
         if self.settings_folder is None or not isinstance(path, str) or "://" in path:
@@ -322,11 +340,11 @@ class Home:
         folder = f"{str(self.settings_folder).rstrip('/')}/"
         return path.removeprefix(folder) if path.startswith(folder) else None
 
-    def _from_home(self, source: Mapping[str, Any]) -> dict[str, str]:
+    def _from_home(self, source: JsonObject) -> dict[str, str]:
         """What is recorded of how the source is reached from the home; nothing when its path is whole."""
-        return {} if self._as_given(source) is None else {_FROM_HOME: os.path.relpath(source["path"], self.root)}
+        return {} if self._as_given(source) is None else {_FROM_HOME: os.path.relpath(str(source["path"]), self.root)}
 
-    def _require_places(self, record: Mapping[str, Any]) -> None:
+    def _require_places(self, record: HomeRecord) -> None:
         """Raise ``HomeMismatch`` when the settings look for parts elsewhere than they are; parameters may change."""
         for part in PARTS:
             found, wanted = record.get(part), self.elsewhere.get(part)
@@ -342,11 +360,11 @@ class Home:
     def _locked(self) -> AbstractContextManager[Lease]:
         return exclusive(self.root / "locks" / "home.lock", timeout_seconds=_CLAIM_TIMEOUT_SECONDS)
 
-    def _write(self, record: Mapping[str, Any]) -> None:
+    def _write(self, record: Mapping[str, object]) -> None:
         write_atomically(self.root / "home.json", canonical_json(dict(record)) + b"\n", locked=True)
 
 
-def _source_now(record: Mapping[str, Any]) -> dict[str, Any]:
+def _source_now(record: HomeRecord) -> dict[str, Json]:
     """The identity of the home's source, with the place where it lies now."""
     return {**record["source"], **record.get(_PLACE, {})}
 

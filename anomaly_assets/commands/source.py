@@ -91,7 +91,7 @@ def moved(settings: Settings, n_days: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(asdict(done), default=str))
         return
-    place = ", ".join(done.place.values())
+    place = ", ".join(map(str, done.place.values()))
     if not done.changed:
         out.print(Text(f"the home takes its source at {place} already"), soft_wrap=True)
         return

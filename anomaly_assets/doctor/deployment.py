@@ -1,13 +1,12 @@
 """What is examined: the settings, their home and the moment; and whether they belong together."""
 
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from importlib.metadata import version
-from typing import Any
 
-from anomaly_assets.adapters.home import Home, Standing
+from anomaly_assets.adapters.home import Home, HomeRecord, Standing
 from anomaly_assets.doctor.findings import Finding, failed_with, ok, warning
 from anomaly_assets.domain.due_days import Due
 from anomaly_assets.domain.families import OURS, Family
@@ -30,7 +29,7 @@ class Deployment:
 
     settings: Settings
     home: Home
-    record: Mapping[str, Any]
+    record: HomeRecord
     now: datetime
     families: Sequence[Family] = OURS
 

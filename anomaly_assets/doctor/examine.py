@@ -66,7 +66,7 @@ def _all(
 
     def home() -> Iterator[Finding]:
         there = open_home()
-        opened.append(Deployment(settings, there, there.record() or {}, now, families))
+        opened.append(Deployment(settings, there, there.bound_record(), now, families))
         yield from deployment.home(opened[0])
 
     yield from examined("home", home)

@@ -3,12 +3,13 @@
 import difflib
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import numpy as np
 
 from anomaly_assets.domain.errors import SettingsError
+from anomaly_assets.domain.identity import JsonObject
 
 AmbiguousTimes = Literal["earlier", "later"]
 
@@ -73,7 +74,7 @@ class BorderRules:
     time_zone: str = "UTC"
     ambiguous_times: AmbiguousTimes = "earlier"
 
-    def recorded(self) -> dict[str, Any]:
+    def recorded(self) -> JsonObject:
         """The rules as seals record them.
 
         A rule that came later says in the metadata of its field what is ``neutral``: the value that gives what was

@@ -11,7 +11,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Any
 
-from anomaly_assets.domain.identity import digest_of
+from anomaly_assets.domain.identity import JsonObject, digest_of
 
 RAW = "raw_transactions"
 WINDOW = "training_window"
@@ -68,7 +68,7 @@ class Edge:
         return cls(SETTINGS, DETECTION_SETTINGS, settings_id)
 
     @classmethod
-    def to_rules(cls, rules: Mapping[str, Any]) -> "Edge":
+    def to_rules(cls, rules: JsonObject) -> "Edge":
         """An edge to border rules, given as they are recorded."""
         return cls(RULES, BORDER_RULES, digest_of(dict(rules)))
 

@@ -4,14 +4,14 @@ Everything that says whether something still follows stands on it: ``stale``, "u
 trace, the check of scores, the warning about late days, the pages.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
 
 from anomaly_assets.adapters.lake import Lake
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
+from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.domain.lineage import DETECTION_SETTINGS, RAW, SCORED, WINDOW, Compared, Edge, Kind, Now
 
 
@@ -46,7 +46,7 @@ class Lineage:
 
     lake: Lake
     settings_id: str | None = None
-    rules: Mapping[str, Any] | None = None
+    rules: JsonObject | None = None
     _current: dict[tuple[str, date], Current] = field(default_factory=dict)
     _nows: dict[tuple[str, str], Now] = field(default_factory=dict)
     _differing: dict[tuple[date, str], list[Compared]] = field(default_factory=dict)

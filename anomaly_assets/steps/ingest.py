@@ -85,13 +85,13 @@ def ingest_day(
         if seal is None:
             if not any(verdict.blocks for verdict in verdicts):  # before the seal: a sealed revision is always indexed
                 write_id_index(run.home.lake.local_folder(RAW, day), revision, kept.column("tx_id"))
-            inputs: dict[str, Any] = {
+            inputs = {
                 "source": run.home.bound_source(source.identity),
                 "source_rows": probe.n_rows,
                 "source_fingerprint": probe.fingerprint,
                 "rules": rules.recorded(),
             }
-            lineage = [Edge.to_rules(inputs["rules"])]
+            lineage = [Edge.to_rules(rules.recorded())]
             seal, changed = writer.commit(
                 staged, revision=revision, verdicts=verdicts, lineage=lineage, inputs=inputs, counts=ledger
             )

@@ -14,6 +14,7 @@ from anomaly_assets.adapters.sources.base import TransactionSource
 from anomaly_assets.domain.border import BorderRules, clean_delivery
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.errors import HomeMismatch, NeedsRelease
+from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.domain.lineage import RAW
 from anomaly_assets.domain.raw_day import content_digest
 from anomaly_assets.domain.source_identity import place_of
@@ -41,7 +42,7 @@ class Moved:
     head : head of the publication log
     """
 
-    place: dict[str, str]
+    place: JsonObject
     changed: bool
     n_sealed: int
     same: tuple[date, ...]
@@ -145,7 +146,7 @@ def _rules_of(seal: Seal) -> BorderRules:
     return BorderRules(**recorded)
 
 
-def _named(place: dict[str, str]) -> str:
+def _named(place: JsonObject) -> str:
     return ", ".join(str(value) for value in place.values())
 
 

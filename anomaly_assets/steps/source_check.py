@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +14,7 @@ from anomaly_assets.domain.border import BorderRules, CleanDay, as_input_table, 
 from anomaly_assets.domain.border_text import as_text, is_text_type, printed_text
 from anomaly_assets.domain.days import ONE_DAY, DayRange
 from anomaly_assets.domain.errors import AnomalyAssetsError
+from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.domain.schema import INPUT_COLUMNS, QUARANTINE
 
 SAMPLE_ROWS = 5
@@ -72,7 +72,7 @@ class SourceReport:
     refused : rows over ``days`` by reason; ``examples`` has one of each, printed
     """
 
-    identity: Mapping[str, Any]
+    identity: JsonObject
     zones: Zones
     wanted: list[WantedColumn] = field(default_factory=list)
     others: dict[str, str] = field(default_factory=dict)
@@ -146,7 +146,8 @@ def _columns(source: TransactionSource, report: SourceReport) -> None:
 
 def _wanted_names(report: SourceReport) -> dict[str, str]:
     """Canonical name to the source's, which its identity maps where they differ."""
-    return {name: report.identity.get("columns", {}).get(name, name) for name in INPUT_COLUMNS}
+    columns = report.identity.get("columns")
+    return {name: str(columns.get(name, name)) if isinstance(columns, Mapping) else name for name in INPUT_COLUMNS}
 
 
 def _examined(coverage: Coverage, first_day: date, n_days: int, today: date) -> Iterator[date]:

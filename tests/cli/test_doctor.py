@@ -338,7 +338,7 @@ def test_records_of_dagster_elsewhere_that_others_may_read_are_a_warning(well: S
     (records / "history" / "runs.db").chmod(0o644)
     settings = settings_of(well).model_copy(update={"dagster_home": records})
     home = Home(well.home)
-    [told] = machine.permissions(Deployment(settings, home, home.record() or {}, datetime.now(UTC)))
+    [told] = machine.permissions(Deployment(settings, home, home.bound_record(), datetime.now(UTC)))
     assert (told.level, told.remedy.partition(",")[0]) == (Level.WARNING, f"chmod -R go= {records}")
     assert str(records) in told.found
 
@@ -352,7 +352,7 @@ class Room(NamedTuple):
 @pytest.mark.parametrize(("free", "level"), [(10, "ok"), (4.9, "warning"), (0.9, "failed")])
 def test_a_disk_that_is_nearly_full_is_a_warning_and_then_a_failure(well: Shell, free: float, level: str) -> None:
     home = Home(well.home)
-    deployment = Deployment(settings_of(well), home, home.record() or {}, datetime.now(UTC))
+    deployment = Deployment(settings_of(well), home, home.bound_record(), datetime.now(UTC))
     room = Room(int(free * machine.GIGABYTE))
     found = list(machine.disk(deployment, lambda _: room))
     assert found[0].level == level

@@ -2,11 +2,17 @@
 
 import pytest
 
+from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.domain.source_identity import differences, differs_in_place_only, place_of
 
-FILES = {"kind": "files", "path": "/a/cards.parquet", "columns": {"tx_id": "id", "amount": "sum"}, "time_zone": "UTC"}
-TABLE = {"kind": "snowflake", "account": "a-b", "table": "DB.PUBLIC.T", "time_zone": "UTC"}
-SYNTHETIC = {"kind": "synthetic", "seed": 7, "wallets": 200}
+FILES: JsonObject = {
+    "kind": "files",
+    "path": "/a/cards.parquet",
+    "columns": {"tx_id": "id", "amount": "sum"},
+    "time_zone": "UTC",
+}
+TABLE: JsonObject = {"kind": "snowflake", "account": "a-b", "table": "DB.PUBLIC.T", "time_zone": "UTC"}
+SYNTHETIC: JsonObject = {"kind": "synthetic", "seed": 7, "wallets": 200}
 
 
 @pytest.mark.parametrize(
@@ -17,12 +23,10 @@ SYNTHETIC = {"kind": "synthetic", "seed": 7, "wallets": 200}
         (FILES, {**FILES, "epoch_unit": "ms"}, ("no epoch_unit", "epoch_unit 'ms'")),
         (FILES, {**SYNTHETIC, "first_day": "2024-01-01"}, ("no first_day, kind 'files'", None)),
         (SYNTHETIC, {"wallets": 200, "kind": "synthetic", "seed": 8}, ("seed 7", "seed 8")),
-        (SYNTHETIC, dict(reversed(SYNTHETIC.items())), ("", "")),
+        (SYNTHETIC, dict(reversed([*SYNTHETIC.items()])), ("", "")),
     ],
 )
-def test_only_what_differs_is_told(
-    found: dict[str, object], wanted: dict[str, object], told: tuple[str, str | None]
-) -> None:
+def test_only_what_differs_is_told(found: JsonObject, wanted: JsonObject, told: tuple[str, str | None]) -> None:
     mine, theirs = differences(found, wanted)
     assert mine == told[0]
     assert theirs == (told[1] if told[1] is not None else "first_day '2024-01-01', kind 'synthetic'")
@@ -40,9 +44,10 @@ def test_only_what_differs_is_told(
         (FILES, TABLE, False),
     ],
 )
-def test_a_place_is_all_that_may_differ(found: dict[str, object], wanted: dict[str, object], expected: bool) -> None:
+def test_a_place_is_all_that_may_differ(found: JsonObject, wanted: JsonObject, expected: bool) -> None:
     assert differs_in_place_only(found, wanted) is expected
 
 
 def test_a_source_that_is_computed_lies_nowhere() -> None:
-    assert [place_of(source) for source in (SYNTHETIC, {}, FILES)] == [{}, {}, {"path": "/a/cards.parquet"}]
+    sources: list[JsonObject] = [SYNTHETIC, {}, FILES]
+    assert [place_of(source) for source in sources] == [{}, {}, {"path": "/a/cards.parquet"}]

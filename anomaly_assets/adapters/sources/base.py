@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
 from anomaly_assets.domain.days import DayRange
+from anomaly_assets.domain.identity import JsonObject
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class TransactionSource(Protocol):
     """
 
     @property
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> JsonObject:
         """What makes this source *this* source, as canonical JSON; a home is bound to it. No secrets."""
         ...
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -18,6 +17,7 @@ from anomaly_assets.adapters.sources.newest_day import newest_day
 from anomaly_assets.domain.border_rules import AmbiguousTimes, zone_named
 from anomaly_assets.domain.days import ONE_DAY, DayRange
 from anomaly_assets.domain.errors import OutsideCoverage, SettingsError, SourceError
+from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.domain.row_fingerprint import RowFingerprint
 
 _OF_THE_PROCESS = DayIndexes()
@@ -88,7 +88,7 @@ class FilesSource:
         self._indexes = indexes or _OF_THE_PROCESS
 
     @property
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> JsonObject:
         """Kind, configured path, columns, time zone and, where one is set, the unit of times that are counted."""
         unit = self._reading.epoch_unit
         return {

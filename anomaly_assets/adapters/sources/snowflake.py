@@ -18,6 +18,7 @@ from anomaly_assets.domain.border_rules import AmbiguousTimes, zone_named
 from anomaly_assets.domain.border_times import utc_times
 from anomaly_assets.domain.days import ONE_DAY, DayRange, day_of_us
 from anomaly_assets.domain.errors import OutsideCoverage, SourceError, SourceUnavailable
+from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.domain.wall_clock import wall_cut
 
 SLICE_ROWS = 250_000
@@ -95,7 +96,7 @@ class SnowflakeSource:
         return f"SnowflakeSource({self.identity})"
 
     @property
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> JsonObject:
         """Account, table, columns, filter and time zone: what decides which rows there are."""
         return {
             "kind": "snowflake",

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from typing import Any
 
 import pyarrow as pa
 
 from anomaly_assets.adapters.sources.base import Coverage, Probe
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.errors import OutsideCoverage
+from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.domain.synthetic.days import rows_of_day
 from anomaly_assets.domain.synthetic.dirt import DirtLedger, ledger_of
 from anomaly_assets.domain.synthetic.tables import fingerprint, transactions_batch, truth_table
@@ -52,7 +52,7 @@ class SyntheticSource:
         return wallets_of(self._world)
 
     @property
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> JsonObject:
         """The world's numbers and the generator's version."""
         return self._world.identity
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from anomaly_assets.domain.errors import SettingsError
+from anomaly_assets.domain.identity import JsonObject
 
 GENERATOR_VERSION = 1
 """Raised by hand whenever the same world gives other bytes."""
@@ -49,7 +49,7 @@ class World:
         return (day - self.first_day).days
 
     @property
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> JsonObject:
         """The world as canonical JSON, generator version included."""
         return {
             "kind": "synthetic",
