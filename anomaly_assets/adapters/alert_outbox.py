@@ -1,19 +1,19 @@
 """Alerts that wait in the home until every receiver has taken them: one that does not answer loses none."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 from anomaly_assets.adapters.alerts import AlertTargets, key_of
 from anomaly_assets.adapters.atomic_files import write_atomically
 from anomaly_assets.adapters.locks import Lease, exclusive
 from anomaly_assets.domain.errors import AnomalyAssetsError
 from anomaly_assets.domain.forgetting import Forgotten
+from anomaly_assets.domain.identity import JsonObject
 
 GIVE_UP_AFTER = timedelta(days=7)
 """How long an alert is tried; longer than a weekend and a holiday."""
@@ -43,7 +43,7 @@ class Delivery:
 @dataclass(frozen=True)
 class _Letter:
     path: Path
-    alert: Mapping[str, Any]
+    alert: JsonObject
     since: datetime
     to: tuple[str, ...]
 
@@ -80,7 +80,7 @@ class AlertOutbox:
         """Folder of alerts that nobody took in time."""
         return self.folder / "given_up"
 
-    def put(self, alert: Mapping[str, Any], targets: AlertTargets, *, at: datetime) -> None:
+    def put(self, alert: JsonObject, targets: AlertTargets, *, at: datetime) -> None:
         """Let an alert wait for every receiver; one that waits already goes on waiting."""
         path = self.folder / f"{key_of(alert)}.json"
         if not path.exists():

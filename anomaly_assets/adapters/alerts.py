@@ -2,14 +2,13 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from anomaly_assets.adapters.private_files import make_private_folder, open_private
 from anomaly_assets.domain.errors import PermanentError, TransientError
-from anomaly_assets.domain.identity import digest_of
+from anomaly_assets.domain.identity import JsonObject, digest_of
 
 FILE, WEBHOOK = "file", "webhook"
 DAY_OVERDUE = "day_overdue"
@@ -34,7 +33,7 @@ class AlertTargets:
         """Who is told, the file first."""
         return tuple(name for name in (FILE, WEBHOOK) if getattr(self, name) is not None)
 
-    def send(self, receiver: str, alerts: Sequence[Mapping[str, Any]]) -> None:
+    def send(self, receiver: str, alerts: Sequence[JsonObject]) -> None:
         """Deliver alerts of one event to one of ``receivers``: to the file a line each, to the webhook in one message.
 
         Raises ``TransientError`` when the webhook does not answer or is overloaded, ``PermanentError`` when it refuses
@@ -48,12 +47,12 @@ class AlertTargets:
             self._post(self.webhook, message_of(alerts))
 
     @staticmethod
-    def _post(url: str, message: Mapping[str, Any]) -> None:
+    def _post(url: str, message: JsonObject) -> None:
         import requests  # noqa: PLC0415  whoever sends nothing, a verifier for instance, starts without it
 
         try:
             answer = requests.post(
-                url, json=dict(message), headers={"Idempotency-Key": message["key"]}, timeout=_TIMEOUT_SECONDS
+                url, json=dict(message), headers={"Idempotency-Key": key_of(message)}, timeout=_TIMEOUT_SECONDS
             )
         except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema):
             raise PermanentError(
@@ -70,7 +69,7 @@ class AlertTargets:
             )
 
 
-def message_of(alerts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def message_of(alerts: Sequence[JsonObject]) -> JsonObject:
     """What the webhook is sent: an alert as it is, or one message about those of its event that waited.
 
     ``key`` is the same whenever the same is sent again: that of the alert, or a digest of all of them.
@@ -89,6 +88,6 @@ def message_of(alerts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def key_of(alert: Mapping[str, Any]) -> str:
+def key_of(alert: JsonObject) -> str:
     """What an alert is known by: its run id, or its own key where it is of no run."""
     return str(alert.get("key") or alert["run_id"])

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 import dagster as dg
 
@@ -12,7 +11,7 @@ from anomaly_assets.checks.due_day import Watched, judge
 from anomaly_assets.checks.partitioned import result_of
 from anomaly_assets.dagster_names import DagsterNames
 from anomaly_assets.domain.due_days import DUE_DAY_IS_THERE, Freshness
-from anomaly_assets.domain.identity import digest_of
+from anomaly_assets.domain.identity import JsonObject, digest_of
 from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.home import HomeResource, home_tag
 from anomaly_assets.run_tags import HOME_TAG
@@ -56,7 +55,7 @@ def freshness_sensor(
     return freshness
 
 
-def overdue_alert(home: Home, found: Mapping[str, Freshness]) -> dict[str, Any] | None:
+def overdue_alert(home: Home, found: Mapping[str, Freshness]) -> JsonObject | None:
     """What is reported of a day that is due and not there, of the asset that is furthest behind; None when none is."""
     overdue = {asset: each for asset, each in found.items() if each.is_overdue}
     if not overdue:
@@ -70,7 +69,7 @@ def overdue_alert(home: Home, found: Mapping[str, Freshness]) -> dict[str, Any] 
         "key": f"{DAY_OVERDUE}-{day}-{home_tag(home).get(HOME_TAG) or digest_of(str(home.root))[:16]}",
         "day": day,
         "asset": asset,
-        "newest": worst.newest and worst.newest.isoformat(),
+        "newest": None if worst.newest is None else worst.newest.isoformat(),
         "days_behind": worst.days_behind,
         "message": "; ".join(f"{name}: {judge(each).message}" for name, each in overdue.items()),
         "remedy": f"start Dagster's daemon, which makes up missed nights, or: {worst.command}",

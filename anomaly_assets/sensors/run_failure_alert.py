@@ -1,7 +1,6 @@
 """run_failure_alert reports every failed run; waiting_alerts sends again what a receiver did not take."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import dagster as dg
 
@@ -9,6 +8,7 @@ from anomaly_assets.adapters.alert_outbox import AlertOutbox, Delivery
 from anomaly_assets.adapters.alerts import AlertTargets
 from anomaly_assets.dagster_names import DagsterNames
 from anomaly_assets.domain.errors import TransientError
+from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.jobs import NIGHTLY
 from anomaly_assets.resources.clock import ClockResource
 from anomaly_assets.resources.home import HomeResource, home_tag
@@ -87,7 +87,7 @@ def alert_of(
     step_errors: Mapping[str, str],
     *,
     is_night: bool,
-) -> dict[str, Any]:
+) -> JsonObject:
     """What is reported of a failed run: nightly failures are urgent, simulations are not."""
     return {
         "event": "run_failed",
