@@ -7,11 +7,10 @@ rows, found by the digest that the seals name, and with it the leaves of the wal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
 
 from anomaly_assets.adapters.seal import StoredFile
 from anomaly_assets.domain.errors import CorruptFile, require_known_format
-from anomaly_assets.domain.identity import digest_of, opened_json, sealed_json
+from anomaly_assets.domain.identity import JsonObject, digest_of, opened_json, sealed_json
 
 ERASED_FILE = "erased.json"
 FORMAT_VERSION = 1
@@ -31,7 +30,7 @@ class Remainder:
 
     file: StoredFile
     leaves: tuple[str, ...]
-    others: Mapping[str, Any] = field(default_factory=dict)
+    others: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -44,16 +43,16 @@ class ErasedFiles:
     asset: str
     day: date
     remainders: Mapping[str, Remainder] = field(default_factory=dict)
-    others: Mapping[str, Any] = field(default_factory=dict)
+    others: JsonObject = field(default_factory=dict)
 
     @property
-    def content(self) -> dict[str, Any]:
+    def content(self) -> JsonObject:
         """Everything recorded, as JSON."""
         files = {
             sha256: {"file": remainder.file.as_json(), "leaves": list(remainder.leaves), **remainder.others}
             for sha256, remainder in self.remainders.items()
         }
-        known = {"format": FORMAT_VERSION, "asset": self.asset, "day": self.day.isoformat(), "files": files}
+        known: JsonObject = {"format": FORMAT_VERSION, "asset": self.asset, "day": self.day.isoformat(), "files": files}
         return {**known, **self.others}
 
     @property

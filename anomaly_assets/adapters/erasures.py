@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +15,7 @@ import pyarrow.compute as pc
 
 from anomaly_assets.adapters.atomic_files import write_atomically
 from anomaly_assets.domain.errors import CorruptFile, require_known_format
-from anomaly_assets.domain.identity import digest, digest_of, opened_json, sealed_json
+from anomaly_assets.domain.identity import JsonObject, digest, digest_of, opened_json, sealed_json
 
 FORMAT_VERSION = 1
 RECORD_ID = "record_id"
@@ -38,11 +37,11 @@ class ErasedWallet:
     mark: str
     transactions: Mapping[date, tuple[str, ...]]
     pending_models: tuple[str, ...] = ()
-    request: Mapping[str, Any] | None = None
-    others: Mapping[str, Any] = field(default_factory=dict)
+    request: JsonObject | None = None
+    others: JsonObject = field(default_factory=dict)
 
     @property
-    def content(self) -> dict[str, Any]:
+    def content(self) -> JsonObject:
         """Everything recorded, as JSON."""
         days = {day.isoformat(): list(marks) for day, marks in sorted(self.transactions.items())}
         pending = {"pending_models": list(self.pending_models)} if self.pending_models else {}

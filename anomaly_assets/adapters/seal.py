@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 from anomaly_assets.domain.errors import CorruptFile, NotSealed, require_known_format
-from anomaly_assets.domain.identity import ChangedContent, JsonObject, digest_of, opened_json, sealed_json
+from anomaly_assets.domain.identity import ChangedContent, Json, JsonObject, digest_of, opened_json, sealed_json
 from anomaly_assets.domain.layouts import require_known_layout
 from anomaly_assets.domain.lineage import Edge, edges_of
 from anomaly_assets.domain.verdicts import Verdict
@@ -36,7 +36,7 @@ class StoredFile:
     n_bytes: int
     n_rows: int
     root: str | None = None
-    others: Mapping[str, Any] = field(default_factory=dict)
+    others: JsonObject = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "StoredFile":
@@ -79,13 +79,13 @@ class Seal:
     generation: int | None = None
     made_from: tuple[Edge, ...] | None = None
     layout: int = 1
-    others: Mapping[str, Any] = field(default_factory=dict)
+    others: JsonObject = field(default_factory=dict)
 
     @property
-    def content(self) -> dict[str, Any]:
+    def content(self) -> JsonObject:
         """Everything sealed, as JSON: what later formats added is left out at its neutral value."""
         always = ("asset", "revision", "inputs", "counts", "checks", "settings_id", "generation")
-        added: dict[str, Any] = {}
+        added: dict[str, Json] = {}
         if self.made_from is not None:
             added["made_from"] = [edge.as_json() for edge in self.made_from]
         if self.layout != 1:

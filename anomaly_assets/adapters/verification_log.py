@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.private_files import open_private
@@ -77,7 +77,7 @@ class Verification:
     def from_line(cls, line: bytes) -> "Verification | None":
         """The entry of a line; None when it holds none."""
         try:
-            told: dict[str, Any] = json.loads(line)
+            told = json.loads(line)
             value = {each.name: told[each.name] for each in fields(cls) if each.name in told}
             entry = cls(**{**value, "at": datetime.fromisoformat(value["at"]), "day": date.fromisoformat(value["day"])})
         except (ValueError, TypeError, KeyError, RecursionError):

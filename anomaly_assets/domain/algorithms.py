@@ -6,7 +6,9 @@ detectors are not in the code any more still have names, columns and settings.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
+
+from anomaly_assets.domain.identity import JsonObject
 
 
 class HasFlag(Protocol):
@@ -64,11 +66,11 @@ class Algorithm:
     score_column: str
     fit_settings: tuple[str, ...]
     extra_columns: tuple[tuple[str, str], ...] = ()
-    neutral: Mapping[str, Any] = field(default_factory=dict)
+    neutral: JsonObject = field(default_factory=dict)
     flag: Flag = IS_ANOMALY
     bin_width: float = 0.05
 
-    def without_neutral(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+    def without_neutral(self, settings: JsonObject) -> JsonObject:
         """The settings that are not at their neutral value."""
         return {key: value for key, value in settings.items() if key not in self.neutral or value != self.neutral[key]}
 

@@ -51,7 +51,7 @@ def digest_of(value: Any) -> str:
     return digest(canonical_json(value))
 
 
-def sealed_json(value: Mapping[str, Any], key: str) -> bytes:
+def sealed_json(value: JsonObject, key: str) -> bytes:
     """``value`` as a line of canonical JSON that holds its own digest under ``key``."""
     return canonical_json({**value, key: digest_of(value)}) + b"\n"
 
@@ -89,12 +89,12 @@ def canonical_array(array: np.ndarray) -> bytes:
     return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
-def table_digest(table: pa.Table, *, context: Mapping[str, Any] | None = None) -> str:
+def table_digest(table: pa.Table, *, context: JsonObject | None = None) -> str:
     """Hex SHA-256 of a table's content: names, types, validity and values, not its file or chunk layout."""
     return _digest(_table_parts(table, context or {}))
 
 
-def _table_parts(table: pa.Table, context: Mapping[str, Any]) -> Iterator[_Part]:
+def _table_parts(table: pa.Table, context: JsonObject) -> Iterator[_Part]:
     """One column after the other, block by block, so that no whole column is copied."""
     yield _whole(canonical_json({"rows": table.num_rows, "context": dict(context)}))
     for name, column in zip(table.column_names, _plain_columns(table), strict=True):

@@ -1,7 +1,6 @@
 """Every check as a pure function of the tables on disk: one property, one verdict with its numbers."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +11,7 @@ from anomaly_assets.domain.days import midnight_us
 from anomaly_assets.domain.detectors import DETECTORS
 from anomaly_assets.domain.detectors.base import DetectorStatus
 from anomaly_assets.domain.id_hashes import hashes, repeated_hashes
+from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.domain.manifest import WindowManifest
 from anomaly_assets.domain.metrics import ratio
 from anomaly_assets.domain.published import INPUT_NAMES, anomaly_column, model_id_column, status_column
@@ -78,7 +78,7 @@ def window_complete(manifest: WindowManifest, max_missing_days: int) -> Verdict:
     """Every day of the window is sealed, or as few are missing as the settings allow."""
     missing, n_days = manifest.missing, len(manifest.days)
     first_missing = [day.isoformat() for day in missing[:10]]
-    numbers = {"days": n_days, "missing": len(missing), "first_missing": first_missing}
+    numbers: JsonObject = {"days": n_days, "missing": len(missing), "first_missing": first_missing}
     if not missing:
         return Verdict("window_complete", True, f"all {n_days} days are sealed", blocking=True, numbers=numbers)
     allowed = len(missing) <= max_missing_days
@@ -231,7 +231,7 @@ def coverage_within_bounds(scored: pa.Table, detectors: Sequence[str], *, min_co
     """Enough rows were judged by some detector: not judged is not normal."""
     judged = _judged_by_any(scored, detectors)
     coverage = ratio(judged.sum(), len(judged))
-    numbers: dict[str, Any] = {"rows": len(judged), "judged": int(judged.sum()), "coverage": coverage}
+    numbers: JsonObject = {"rows": len(judged), "judged": int(judged.sum()), "coverage": coverage}
     if coverage is None:
         return Verdict("coverage_within_bounds", True, "no rows: not applicable", Severity.WARN, numbers=numbers)
     message = f"{coverage:.1%} of {len(judged)} rows were judged; the floor is {min_coverage:.1%}"
@@ -243,7 +243,7 @@ def anomaly_rate_within_bounds(scored: pa.Table, detectors: Sequence[str], *, ma
     n_judged = int(_judged_by_any(scored, detectors).sum())
     n_flagged = int(scored.column("is_anomaly").to_numpy().sum())
     rate = ratio(n_flagged, n_judged)
-    numbers: dict[str, Any] = {"judged": n_judged, "flagged": n_flagged, "rate": rate}
+    numbers: JsonObject = {"judged": n_judged, "flagged": n_flagged, "rate": rate}
     if rate is None:
         return Verdict(
             "anomaly_rate_within_bounds", True, "nothing judged: not applicable", Severity.WARN, numbers=numbers

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -48,7 +48,7 @@ class FitsBy(Protocol):
         """Which algorithm."""
 
     @property
-    def fit_parameters(self) -> dict[str, Any]:
+    def fit_parameters(self) -> Mapping[str, object]:
         """The settings that shape models."""
 
 

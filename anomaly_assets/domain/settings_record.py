@@ -18,7 +18,7 @@ from typing import Any
 
 from anomaly_assets.domain.algorithms import IS_ANOMALY, Algorithm, Flag
 from anomaly_assets.domain.errors import CorruptFile, require_known_format
-from anomaly_assets.domain.identity import JsonObject, canonical_json, digest, digest_of
+from anomaly_assets.domain.identity import Json, JsonObject, canonical_json, digest, digest_of
 
 _VERSION_1: Mapping[str, tuple[Algorithm, tuple[str, ...]]] = {
     "statistical": (
@@ -55,12 +55,12 @@ class RecordedDetector:
     algorithm_version: int
     score_column: str
     extra_columns: tuple[tuple[str, str], ...]
-    fit: Mapping[str, Any]
-    decision: Mapping[str, Any]
+    fit: JsonObject
+    decision: JsonObject
     flag: Flag = IS_ANOMALY
 
     @classmethod
-    def of(cls, algorithm: Algorithm, settings: Mapping[str, Any]) -> "RecordedDetector":
+    def of(cls, algorithm: Algorithm, settings: JsonObject) -> "RecordedDetector":
         """``algorithm`` with these settings, the amount scale among them; those at their neutral value are left out."""
         told = algorithm.without_neutral(settings)
         fit = {key: told[key] for key in algorithm.fit_settings if key in told}
@@ -76,12 +76,12 @@ class RecordedDetector:
         )
 
     @property
-    def fit_parameters(self) -> dict[str, Any]:
+    def fit_parameters(self) -> JsonObject:
         """The fit settings, as recipes and models hold them."""
-        return dict(self.fit)
+        return self.fit
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> JsonObject:
         """Fit and decision settings."""
         return {**self.fit, **self.decision}
 
@@ -109,7 +109,7 @@ class SettingsRecord:
         return digest(self.content)
 
     @property
-    def fit_settings(self) -> dict[str, Any]:
+    def fit_settings(self) -> JsonObject:
         """What shapes windows and models, as canonical JSON."""
         return {
             "window_days": self.window_days,
@@ -123,7 +123,7 @@ class SettingsRecord:
 
     def as_json(self) -> JsonObject:
         """What is stored."""
-        value: dict[str, Any] = json.loads(self.content)
+        value: JsonObject = json.loads(self.content)
         return value
 
 
@@ -148,11 +148,11 @@ def read_settings_record(content: bytes) -> SettingsRecord:
         raise CorruptFile(f"it holds no settings: {error}", remedy="restore it from a copy") from None
 
 
-def _value_1(window_days: int, amount_scale: str, detectors: tuple[RecordedDetector, ...]) -> dict[str, Any] | None:
+def _value_1(window_days: int, amount_scale: str, detectors: tuple[RecordedDetector, ...]) -> JsonObject | None:
     """The configuration in version 1; None when that cannot express it."""
     if [each.name for each in detectors] != list(_VERSION_1):
         return None
-    value: dict[str, Any] = {"amount_scale": amount_scale, "window_days": window_days}
+    value: dict[str, Json] = {"amount_scale": amount_scale, "window_days": window_days}
     for each, (algorithm, keys) in zip(detectors, _VERSION_1.values(), strict=True):
         section = {key: each.settings[key] for key in keys if key in each.settings}
         same = RecordedDetector.of(algorithm, {"amount_scale": amount_scale, **section})
@@ -176,7 +176,7 @@ def _read_1(content: bytes, value: Mapping[str, Any]) -> SettingsRecord:
     return SettingsRecord(content, value["window_days"], scale, detectors)
 
 
-def _value_2(window_days: int, amount_scale: str, detectors: tuple[RecordedDetector, ...]) -> dict[str, Any]:
+def _value_2(window_days: int, amount_scale: str, detectors: tuple[RecordedDetector, ...]) -> JsonObject:
     return {
         "format": 2,
         "window_days": window_days,

@@ -34,7 +34,7 @@ class Verdict:
     message: str
     severity: Severity = Severity.ERROR
     blocking: bool = False
-    numbers: Mapping[str, Any] = field(default_factory=dict)
+    numbers: JsonObject = field(default_factory=dict)
 
     @property
     def blocks(self) -> bool:

@@ -75,7 +75,7 @@ class SmoothedDetector(StatisticalDetector):
 
     @property
     def fit_parameters(self) -> dict[str, Any]:
-        return SMOOTHED.without_neutral({**super().fit_parameters, "smoothing": self.smoothing})
+        return dict(SMOOTHED.without_neutral({**super().fit_parameters, "smoothing": self.smoothing}))
 
     def validate(self, model: Model) -> None:
         parameters = {key: value for key, value in model.parameters.items() if key != "smoothing"}
