@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 from rich import box
+from rich.progress import TaskID
 from rich.table import Table
 from rich.text import Text
 
@@ -205,7 +206,7 @@ def _progress(*, quiet: bool) -> Iterator[tuple[Any, dict[date, float]]]:
 
     seconds: dict[date, float] = {}
     with progress_bars(quiet=quiet) as bars:
-        tasks: dict[str, Any] = {}
+        tasks: dict[str, TaskID] = {}
         last = time.monotonic()
 
         def start(job: str, total: int) -> None:

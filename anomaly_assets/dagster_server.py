@@ -62,7 +62,7 @@ def require_answer(folder: Path) -> None:
     url, path = server_of(folder), folder / INSTANCE_FILE
     if url is None:
         return
-    wait: dict[str, Any] = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_SECONDS}
+    wait: dict[str, int] = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_SECONDS}
     try:
         engine = sa.create_engine(url, poolclass=sa.pool.NullPool, connect_args=wait)
     except (ModuleNotFoundError, sa.exc.NoSuchModuleError) as error:

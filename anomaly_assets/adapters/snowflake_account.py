@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from anomaly_assets.domain.errors import SettingsError
+from anomaly_assets.domain.identity import Json
 from anomaly_assets.settings.snowflake import SnowflakeSettings
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -42,9 +43,9 @@ def require_complete(settings: SnowflakeSettings) -> None:
         )
 
 
-def plain_arguments(settings: SnowflakeSettings) -> dict[str, Any]:
+def plain_arguments(settings: SnowflakeSettings) -> dict[str, Json]:
     """The connector's arguments that are no secrets and that no caller may forget."""
-    chosen: dict[str, Any] = {
+    chosen: dict[str, Json] = {
         "account": settings.account,
         "user": settings.user,
         "role": settings.role,
@@ -59,9 +60,9 @@ def plain_arguments(settings: SnowflakeSettings) -> dict[str, Any]:
     return {name: value for name, value in chosen.items() if value is not None}
 
 
-def extra_arguments(settings: SnowflakeSettings) -> dict[str, Any]:
+def extra_arguments(settings: SnowflakeSettings) -> dict[str, Json]:
     """Those of them that Dagster's resource has no field for."""
-    chosen: dict[str, Any] = {
+    chosen: dict[str, Json] = {
         "host": settings.host,
         "port": settings.port,
         "protocol": "http" if settings.unencrypted_loopback else None,
@@ -75,7 +76,7 @@ def extra_arguments(settings: SnowflakeSettings) -> dict[str, Any]:
     return {name: value for name, value in chosen.items() if value is not None}
 
 
-def arguments_with_secrets(settings: SnowflakeSettings, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
+def arguments_with_secrets(settings: SnowflakeSettings, environ: Mapping[str, str] = os.environ) -> dict[str, Json]:
     """Everything the connector needs to log in: never printed, never stored.
 
     Raises ``SettingsError`` naming the variable that is not set.

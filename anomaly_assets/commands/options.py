@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from anomaly_assets.adapters.private_files import enter
 from anomaly_assets.adapters.terminal import own_stderr
@@ -54,7 +54,7 @@ def progress_of_days(*, quiet: bool) -> Iterator["Receiver"]:
     from anomaly_assets.backfill import Progress as Receiver
 
     with progress_bars(quiet=quiet) as bars:
-        tasks: dict[str, Any] = {}
+        tasks: dict[str, TaskID] = {}
 
         def start(work: str, total: int) -> None:
             tasks[work] = bars.add_task(work, total=total)

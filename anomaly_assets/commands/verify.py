@@ -14,6 +14,7 @@ from rich.text import Text
 from anomaly_assets.commands.options import Day, as_json, case_of, configured, err, of_family, out, require_home
 from anomaly_assets.domain.errors import AnomalyAssetsError, NotSealed
 from anomaly_assets.domain.families import DETECTION
+from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.exit_codes import ExitCode
 from anomaly_assets.settings import Settings
 
@@ -99,7 +100,7 @@ def _say(sentence: str) -> None:
     err.print(Text(sentence, style="dim"), soft_wrap=True)
 
 
-def _summary(home: Any, outcomes: Sequence[str]) -> dict[str, Any]:
+def _summary(home: Any, outcomes: Sequence[str]) -> JsonObject:
     """How many proofs came to what, and the log's head now; when it cannot be read, why."""
     counted = {"outcomes": {name: outcomes.count(name) for name in EXIT_CODES}}
     try:
@@ -132,7 +133,7 @@ def _wanted(
         return {each: [tx_id] for each in ([day] if day else case.days_of(home, tx_id))}, []
     if sample is not None:
         # a log without a readable head is what every proof will tell
-        found = sample_flags(home, home.lake.days(SCORED), sample, seed=seed or _summary(home, [])["head"] or "")
+        found = sample_flags(home, home.lake.days(SCORED), sample, seed=seed or str(_summary(home, [])["head"] or ""))
         if not found.picked and not found.unread:
             raise NotSealed("no flag is published yet", remedy="score a day first")
         return found.picked, found.unread

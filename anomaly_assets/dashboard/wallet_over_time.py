@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from anomaly_assets.dashboard import address
 from anomaly_assets.dashboard.figures.style import readable
@@ -34,7 +35,7 @@ class OverTime:
     ) -> None:
         self._found, self._wallet, self._days, self._rows = found, wallet, tuple(days), rows
         self._detectors = [each.name for each in detectors]
-        self._numbers: dict[str, Any] = {}
+        self._numbers: dict[str, DeltaGenerator] = {}
         self.flagged = views.flagged_rows(found.digests, wallet, days)
 
     def draw_amounts(self) -> None:

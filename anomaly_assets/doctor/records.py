@@ -118,7 +118,7 @@ class Records:
     def _reading(self, which: str) -> Iterator[sa.Connection | None]:
         url = server_of(self._folder)
         if url is not None:
-            wait: dict[str, Any] = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_SECONDS}
+            wait: dict[str, int] = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_SECONDS}
             engine = sa.create_engine(url, poolclass=sa.pool.NullPool, connect_args=wait)
         else:
             path = _files(self._folder).get(which)
