@@ -137,24 +137,24 @@ def _lines(found: "Explanation") -> Iterator[Text]:
     from anomaly_assets.evidence.explain_words import bands_text, change_text, room_text
 
     row = found.row
-    organisation = f" ({shown(row['ORG_NAME'])})" if row["ORG_NAME"] else ""
+    organisation = f" ({shown(row.org_name)})" if row.org_name else ""
     yield Text.assemble(
-        (shown(row["TX_ID"]), "bold"),
-        f"  {amount_text(found.amount)} at {row['TX_COMPLETED_AT']:%Y-%m-%d %H:%M} UTC, "
-        f"wallet {shown(row['WALLET_ID'])}{organisation}",
+        (shown(row.tx_id), "bold"),
+        f"  {amount_text(found.amount)} at {row.completed_at:%Y-%m-%d %H:%M} UTC, "
+        f"wallet {shown(row.wallet_id)}{organisation}",
     )
-    if row["anomaly_score"] is None:
+    if row.anomaly_score is None:
         yield Text("not judged: no detector could say anything of it", "yellow")
     else:
-        style = "red" if row["is_anomaly"] else "green"
-        yield Text.assemble(_flag(row["is_anomaly"], style), f", anomaly score {row['anomaly_score']:.4f}")
+        style = "red" if row.is_anomaly else "green"
+        yield Text.assemble(_flag(row.is_anomaly, style), f", anomaly score {row.anomaly_score:.4f}")
     for detector in found.detectors:
         yield from _detector(detector)
     if found.normal is not None:
         yield Text.assemble(
             f"\namounts that no detector flags in {hour_text(found.hour)}: ", (bands_text(found.normal), "bold")
         )
-        yield Text(change_text(found) if row["is_anomaly"] else room_text(found))
+        yield Text(change_text(found) if row.is_anomaly else room_text(found))
 
 
 def _detector(said: "DetectorExplanation") -> Iterator[Text]:

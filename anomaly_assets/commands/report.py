@@ -179,7 +179,7 @@ def _runs(found: "DayReport") -> Iterator[RenderableType]:
     """Runs with what each first published of the day, and when it did the last of it."""
     published: dict[str | None, list[tuple[str, str]]] = {}
     for asset, run in found.runs.items():
-        published.setdefault(run["run_id"] if run else None, []).append((asset, run["at"][:19] if run else ""))
+        published.setdefault(run.run_id if run else None, []).append((asset, run.at[:19] if run else ""))
     for run_id, of_run in published.items():
         names = ", ".join(asset for asset, _ in of_run)
         if run_id is None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 import pyarrow as pa
 
@@ -23,6 +23,18 @@ MODELS = TableSchema(
     )
 )
 """One row per model of a day, sorted by (wallet_id, detector)."""
+
+
+class ListedModel(TypedDict):
+    """A row of ``MODELS``."""
+
+    wallet_id: str
+    detector: str
+    model_id: str
+    recipe_id: str
+    n_transactions: int
+    n_bytes: int
+    summary: str
 
 
 @dataclass(frozen=True)

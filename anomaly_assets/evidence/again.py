@@ -72,11 +72,8 @@ def scored_again(case: Case, wallets: Sequence[str] | None, say: Callable[[str],
 
 def listed_ids(case: Case, detectors: Iterable[Detector], rows: WalletRows) -> ModelIds:
     """Per detector the id of the listed model of each wallet of ``rows``."""
-    listed = case.listed(rows.wallet_ids)
-    return {
-        detector.name: [listed.get((detector.name, wallet), {}).get("model_id") for wallet in rows.wallet_ids]
-        for detector in detectors
-    }
+    listed = {key: row["model_id"] for key, row in case.listed(rows.wallet_ids).items()}
+    return {each.name: [listed.get((each.name, wallet)) for wallet in rows.wallet_ids] for each in detectors}
 
 
 def sources_of(case: Case, detectors: Sequence[Detector], rows: WalletRows) -> list[Source]:

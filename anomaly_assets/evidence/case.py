@@ -6,7 +6,6 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +23,8 @@ from anomaly_assets.domain.judging import genuine
 from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.manifest import WindowManifest
 from anomaly_assets.domain.model_codec import decode
-from anomaly_assets.domain.recipes import Recipe
+from anomaly_assets.domain.recipes import ListedModel, Recipe
+from anomaly_assets.domain.scored_row import Provenance, ScoredRow
 from anomaly_assets.domain.settings_record import RecordedDetector, SettingsRecord
 from anomaly_assets.domain.training import Fitted, fit_models
 from anomaly_assets.domain.wallet_rows import WalletRows
@@ -123,6 +123,19 @@ class Case:
                 error.found, expected=f"{named} that scored {self.day}", remedy=f"needs {named} that scored the day"
             ) from None
 
+    @cached_property
+    def provenance(self) -> Provenance:
+        """What the rows of the day were made from."""
+        return Provenance(
+            self.day,
+            self.scored.revision,
+            self.raw.revision,
+            self.window.revision,
+            self.models.revision,
+            self.scored.inputs["manifest_id"],
+            self.scored.settings_id,
+        )
+
     @property
     def manifest(self) -> WindowManifest:
         """The pinned days of the training window."""
@@ -143,15 +156,14 @@ class Case:
         """``wallet_models`` of the day, a row a model."""
         return self.home.lake.read(self.models, "models")
 
-    def row(self, tx_id: str) -> dict[str, Any]:
+    def row(self, tx_id: str) -> ScoredRow:
         """The published row of one transaction. Raises ``NotSealed`` when the day has none of this id."""
         found = self.published.filter(pc.equal(self.published.column("TX_ID"), tx_id)).to_pylist()
         if not found:
             raise NotSealed(f"{tx_id!r} is not among the scored transactions of {self.day}")
-        row: dict[str, Any] = found[0]
-        return row
+        return ScoredRow.of(found[0], self.settings.detectors, self.provenance)
 
-    def listed(self, wallets: Sequence[str] | None) -> dict[Key, dict[str, Any]]:
+    def listed(self, wallets: Sequence[str] | None) -> dict[Key, ListedModel]:
         """Rows of ``wallet_models`` by (detector, wallet), of these wallets, or of all.
 
         Raises ``CorruptFile`` when a wallet has two models of one detector.
@@ -252,8 +264,8 @@ def of_wallets(table: pa.Table, column: str, wallets: Sequence[str] | None) -> p
     return table.filter(pc.is_in(table.column(column), pa.array(wallets, pa.string())))
 
 
-def alone(row: Mapping[str, Any]) -> WalletRows:
+def alone(row: ScoredRow) -> WalletRows:
     """A published row as the only row of its wallet, as detectors judge it."""
-    moment = (row["TX_COMPLETED_AT"] - _EPOCH) // timedelta(microseconds=1)
-    amounts = np.array([row["TOTAL_AMOUNT"]], dtype=np.float64)
-    return WalletRows([row["WALLET_ID"]], np.array([0, 1]), np.array([moment], dtype=np.int64), amounts)
+    moment = (row.completed_at - _EPOCH) // timedelta(microseconds=1)
+    amounts = np.array([row.amount], dtype=np.float64)
+    return WalletRows([row.wallet_id], np.array([0, 1]), np.array([moment], dtype=np.int64), amounts)

@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from datetime import date
-from typing import Any
 
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.domain.families import DETECTION
 from anomaly_assets.domain.model_reference import ModelReference
-from anomaly_assets.domain.published import model_id_column
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.lookup import days_of, erased_days_of, require_days_of
 from anomaly_assets.evidence.trace import trace
+from anomaly_assets.evidence.traced import Trace
 from anomaly_assets.evidence.verify import Verifier
 from anomaly_assets.settings import Settings
 
@@ -24,14 +23,11 @@ class DetectionCase:
         return sorted(set(days))
 
     def models(self, home: Home, tx_id: str, day: date) -> Sequence[ModelReference]:
-        case = Case.of(home, day)
-        row = case.row(tx_id)
-        ids = [row[model_id_column(detector.name)] for detector in case.settings.detectors]
-        return [ModelReference(DETECTION.name, row["WALLET_ID"], model_id) for model_id in ids if model_id is not None]
+        row = Case.of(home, day).row(tx_id)
+        ids = [result.model_id for result in row.results.values()]
+        return [ModelReference(DETECTION.name, row.wallet_id, model_id) for model_id in ids if model_id is not None]
 
-    def trace(
-        self, home: Home, tx_id: str, *, day: date | None, revision: str | None, settings: Settings
-    ) -> dict[str, Any]:
+    def trace(self, home: Home, tx_id: str, *, day: date | None, revision: str | None, settings: Settings) -> Trace:
         configured, key_prefix = settings.detection, settings.dagster.key_prefix
         return trace(home, tx_id, day=day, revision=revision, configured=configured, key_prefix=key_prefix)
 

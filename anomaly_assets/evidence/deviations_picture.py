@@ -46,8 +46,8 @@ def deviations_picture(found: Explanation, said: DetectorExplanation) -> bytes |
     mean, _ = mean_and_std(ascending(scale_amounts(found.history.amounts, found.amount_scale)))
     _draw(axes, found, said, mean)
     axes.set_title(
-        f"{drawable(found.row['TX_ID'])}: {amount_text(found.amount)}, {said.score:+,.2f} standard deviations "
-        f"from the mean of wallet {drawable(found.row['WALLET_ID'])}",
+        f"{drawable(found.row.tx_id)}: {amount_text(found.amount)}, {said.score:+,.2f} standard deviations "
+        f"from the mean of wallet {drawable(found.row.wallet_id)}",
         fontsize=TEXT,
         loc="left",
         pad=30,

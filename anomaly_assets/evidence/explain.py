@@ -1,9 +1,8 @@
 """Why a transaction was flagged or not, and what would have changed it: by the models that judged it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any
 
 import numpy as np
 
@@ -19,8 +18,9 @@ from anomaly_assets.domain.explaining import (
     nearest_amount,
     nearest_hour,
 )
+from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.domain.judging import judge_rows, reason_of
-from anomaly_assets.domain.published import anomaly_column, status_column
+from anomaly_assets.domain.scored_row import ScoredRow
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.evidence.case import Case, alone
 
@@ -71,7 +71,7 @@ class Explanation:
     amount_scale : the scale on which detectors compare amounts
     """
 
-    row: Mapping[str, Any]
+    row: ScoredRow
     day: date
     hour: int
     history: WalletRows
@@ -84,7 +84,7 @@ class Explanation:
     @property
     def amount(self) -> float:
         """Amount of the transaction."""
-        return float(self.row["TOTAL_AMOUNT"])
+        return self.row.amount
 
     @property
     def normal(self) -> list[AmountBand] | None:
@@ -101,20 +101,20 @@ class Explanation:
         """Rows of the window at each of hours 0..23."""
         return np.bincount(self.history.hours, minlength=N_HOURS).tolist()
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Everything as JSON values; bands are pairs [low, high]."""
         row = self.row
         return {
-            "tx_id": row["TX_ID"],
+            "tx_id": row.tx_id,
             "day": self.day.isoformat(),
             "transaction": {
-                "wallet_id": row["WALLET_ID"],
-                "completed_at": row["TX_COMPLETED_AT"].isoformat(),
+                "wallet_id": row.wallet_id,
+                "completed_at": row.completed_at.isoformat(),
                 "hour": self.hour,
                 "amount": self.amount,
-                "organisation": row["ORG_NAME"],
+                "organisation": row.org_name,
             },
-            "verdict": {key: row[key] for key in ("is_anomaly", "anomaly_score", "reason")},
+            "verdict": {"is_anomaly": row.is_anomaly, "anomaly_score": row.anomaly_score, "reason": row.reason},
             "window": {"n_transactions": self.history.n_rows, "by_hour": self.rows_by_hour},
             "detectors": [asdict(detector) for detector in self.detectors],
             "normal_amounts": self.normal,
@@ -131,7 +131,7 @@ def explain(case: Case, tx_id: str) -> Explanation:
     the published one or something that is needed was changed.
     """
     row = case.row(tx_id)
-    wallet, amount = row["WALLET_ID"], float(row["TOTAL_AMOUNT"])
+    wallet, amount = row.wallet_id, row.amount
     history = case.history(wallet)
     models = case.models_of([wallet])
     one = alone(row)
@@ -143,7 +143,7 @@ def explain(case: Case, tx_id: str) -> Explanation:
         for detector in case.detectors
     ]
     normal = _normal_by_hour([each for each in said if each.detector in IS_ANOMALY.of and each.score is not None])
-    changes = normal if normal is not None and row["is_anomaly"] else None
+    changes = normal if normal is not None and row.is_anomaly else None
     return Explanation(
         row=row,
         day=case.day,
@@ -170,17 +170,18 @@ def _said(
     detector: Detector,
     model: Model | None,
     judgement: Judgement,
-    row: Mapping[str, Any],
+    row: ScoredRow,
     one: WalletRows,
     history: WalletRows,
 ) -> DetectorExplanation:
     """What a detector says of the row; that it is what was published is made sure of."""
-    status, flagged = row[status_column(detector.name)], bool(row[anomaly_column(detector.name)])
-    score, published = float(judgement.score[0]), row[detector.score_column]
+    result = row.results[detector.name]
+    status, flagged = result.status, result.flagged
+    score, published = float(judgement.score[0]), result.score
     again = (bool(judgement.is_anomaly[0]), score if judgement.judged[0] else None)
     if again != (flagged, published):
         raise CorruptFile(
-            f"the {detector.name} model of {case.day} gives {row['TX_ID']!r} {again}",
+            f"the {detector.name} model of {case.day} gives {row.tx_id!r} {again}",
             expected=f"the published (flag, score) {(flagged, published)}",
             remedy=f"verify {case.day}: its scores, its models or its settings were changed",
         )

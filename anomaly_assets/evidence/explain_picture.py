@@ -40,11 +40,11 @@ def picture(found: Explanation) -> bytes:
     _shade(axes, found, low, high)
     _draw_flag_lines(axes, found)
     _draw_rows(axes, found, low)
-    verdict = "flagged" if found.row["is_anomaly"] else "not flagged"
+    verdict = "flagged" if found.row.is_anomaly else "not flagged"
     verdict = "not judged" if found.normal is None else verdict
     axes.set_title(
-        f"{drawable(found.row['TX_ID'])}: {amount_text(found.amount)} at {found.row['TX_COMPLETED_AT']:%Y-%m-%d %H:%M} "
-        f"UTC, wallet {drawable(found.row['WALLET_ID'])}, {verdict}",
+        f"{drawable(found.row.tx_id)}: {amount_text(found.amount)} at {found.row.completed_at:%Y-%m-%d %H:%M} "
+        f"UTC, wallet {drawable(found.row.wallet_id)}, {verdict}",
         fontsize=TEXT,
         loc="left",
     )
@@ -125,7 +125,7 @@ def _draw_rows(axes: "Axes", found: Explanation, low: float) -> None:
     amounts = np.maximum(found.history.amounts, low)
     label = f"the wallet's {len(amounts):,} transactions in the window"
     axes.scatter(times, amounts, s=9, color=HISTORY, alpha=0.6, linewidths=0, label=label, zorder=3, clip_on=False)
-    at = found.row["TX_COMPLETED_AT"]
+    at = found.row.completed_at
     time = at.hour + at.minute / 60 + at.second / 3600
     draw_point(axes, time, max(found.amount, low))
 

@@ -1,14 +1,22 @@
 """What a family lets commands ask about what it judged: where it is, what is behind it, whether it can be proved."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import date
-from typing import Any, Protocol
+from typing import Protocol
 
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.domain.model_reference import ModelReference
 from anomaly_assets.evidence.proof import Proof
 from anomaly_assets.settings import Settings
+
+
+class Traced(Protocol):
+    """What is behind a judgement."""
+
+    def as_json(self) -> JsonObject:
+        """JSON form."""
 
 
 class ProvesDays(Protocol):
@@ -30,10 +38,8 @@ class FamilyCase(Protocol):
     def models(self, home: Home, tx_id: str, day: date) -> Sequence[ModelReference]:
         """The models that judged it. Raises ``NotSealed``, ``CorruptFile``."""
 
-    def trace(
-        self, home: Home, tx_id: str, *, day: date | None, revision: str | None, settings: Settings
-    ) -> Mapping[str, Any]:
-        """Everything behind a judgement, as JSON. Raises ``NotSealed``, ``CorruptFile``."""
+    def trace(self, home: Home, tx_id: str, *, day: date | None, revision: str | None, settings: Settings) -> Traced:
+        """Everything behind a judgement. Raises ``NotSealed``, ``CorruptFile``."""
 
     def verifier(
         self, home: Home, *, head: str | None, compute: Compute, say: Callable[[str], None] | None

@@ -12,6 +12,7 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.id_index import hash_of, may_hold
 from anomaly_assets.adapters.lake import Lake
 from anomaly_assets.domain.errors import CorruptFile, Erased, NotSealed
+from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.domain.lineage import RAW, SCORED
 
 _IDS = {RAW: ("transactions", "tx_id"), SCORED: ("scored", "TX_ID")}
@@ -39,6 +40,14 @@ class Place:
     def is_current(self) -> bool:
         """Whether something current of the day holds it."""
         return bool(self.in_raw or self.in_scores)
+
+    def as_json(self) -> JsonObject:
+        """JSON form without the day; null for what cannot be read."""
+        return {
+            "current_raw": self.in_raw,
+            "current_scores": self.in_scores,
+            "earlier_raw_revisions": list(self.earlier_raw),
+        }
 
 
 def places_of(home: Home, tx_id: str, day: date | None = None) -> list[Place]:

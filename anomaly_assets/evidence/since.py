@@ -1,8 +1,9 @@
 """What is current now that scores were not made from."""
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from datetime import date
 
+from anomaly_assets.domain.identity import Json, JsonObject
 from anomaly_assets.domain.lineage import Answer, Kind
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.lineage import Lineage
@@ -10,7 +11,7 @@ from anomaly_assets.settings import Detection
 
 SHOWN_DAYS = 5
 """Days that are named before the rest is dots."""
-_RAW_DAYS = {
+_DAYS = {
     "raw_days_changed": "were corrected",
     "raw_days_arrived": "were missing and are here now",
     "raw_days_unreadable": "have no seal now that can be read",
@@ -23,38 +24,76 @@ _KIND_OF = {
 }
 
 
-def since(case: Case, configured: Detection | None) -> dict[str, Any]:
-    """What happened to what the scores of ``case`` were made from, and to themselves, as JSON.
+@dataclass(frozen=True)
+class Since:
+    """What happened to what scores were made from, and to themselves.
 
-    ``raw_days_changed`` were corrected, ``raw_days_arrived`` were pinned as missing and are here now,
-    ``raw_days_unreadable`` were pinned and have no seal now that can be read. ``newer`` are assets of the day that are
-    current in another revision, ``unreadable`` those without a seal that can be read.
+    Parameters
+    ----------
+    raw_days_changed : raw days of the window that were corrected
+    raw_days_arrived : that were pinned as missing and are here now
+    raw_days_unreadable : that were pinned and have no seal now that can be read
+    newer : assets of the day that are current in another revision
+    unreadable : those without a seal that can be read
+    settings_changed : whether the configured settings are others
     """
+
+    raw_days_changed: tuple[date, ...] = ()
+    raw_days_arrived: tuple[date, ...] = ()
+    raw_days_unreadable: tuple[date, ...] = ()
+    newer: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    settings_changed: bool = False
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether the scores follow from what is current, by whatever settings."""
+        return not (
+            self.raw_days_changed or self.raw_days_arrived or self.raw_days_unreadable or self.newer or self.unreadable
+        )
+
+    def as_json(self) -> JsonObject:
+        """JSON form."""
+        days: dict[str, Json] = {kind: [day.isoformat() for day in getattr(self, kind)] for kind in _DAYS}
+        return {
+            **days,
+            "newer": list(self.newer),
+            "unreadable": list(self.unreadable),
+            "up_to_date": self.up_to_date,
+            "settings_changed": self.settings_changed,
+        }
+
+
+def since(case: Case, configured: Detection | None) -> Since:
+    """What happened since the scores of ``case`` were made."""
     lineage = Lineage(case.home.lake)
     seals = (case.raw, case.window, case.models, case.scored)
     now = {seal.asset: lineage.current(seal.asset, case.day).now.revision for seal in seals}
-    days: dict[str, list[str]] = {kind: [] for kind in _RAW_DAYS}
+    days: dict[str, list[date]] = {kind: [] for kind in _DAYS}
     for each in lineage.compared(case.window):
         if each.edge.kind is Kind.PARTITION and (kind := _KIND_OF.get(each.answer)) and not each.follows:
-            days[kind].append(each.edge.partition)
-    found: dict[str, Any] = {
-        **days,
-        "newer": [seal.asset for seal in seals if now[seal.asset] not in {None, seal.revision}],
-        "unreadable": [seal.asset for seal in seals if now[seal.asset] is None],
-    }
-    found["up_to_date"] = not any(found.values())
-    return {**found, "settings_changed": configured is not None and configured.settings_id != case.scored.settings_id}
+            days[kind].append(each.edge.day)
+    return Since(
+        raw_days_changed=tuple(days["raw_days_changed"]),
+        raw_days_arrived=tuple(days["raw_days_arrived"]),
+        raw_days_unreadable=tuple(days["raw_days_unreadable"]),
+        newer=tuple(seal.asset for seal in seals if now[seal.asset] not in {None, seal.revision}),
+        unreadable=tuple(seal.asset for seal in seals if now[seal.asset] is None),
+        settings_changed=configured is not None and configured.settings_id != case.scored.settings_id,
+    )
 
 
-def since_words(found: Mapping[str, Any]) -> list[str]:
+def since_words(found: Since) -> list[str]:
     """What :func:`since` found, a line each; nothing when nothing changed."""
     told = []
-    for kind, happened in _RAW_DAYS.items():
-        if days := found[kind]:
+    for kind, happened in _DAYS.items():
+        if days := getattr(found, kind):
             more = ", ..." if len(days) > SHOWN_DAYS else ""
-            told.append(f"{len(days)} raw days of the window {happened}: {', '.join(days[:SHOWN_DAYS])}{more}")
-    told += [f"another {asset} of this day is current" for asset in found["newer"]]
-    told += [f"{asset} of this day has no seal now that can be read" for asset in found["unreadable"]]
-    if found["settings_changed"]:
+            told.append(
+                f"{len(days)} raw days of the window {happened}: {', '.join(map(str, days[:SHOWN_DAYS]))}{more}"
+            )
+    told += [f"another {asset} of this day is current" for asset in found.newer]
+    told += [f"{asset} of this day has no seal now that can be read" for asset in found.unreadable]
+    if found.settings_changed:
         told.append("the configured settings are others than those of these scores")
     return told

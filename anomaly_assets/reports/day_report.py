@@ -206,11 +206,11 @@ def _origin(found: DayReport, address: str | None) -> Iterator[Html]:
         if run is None:
             rows.append((asset, "", badge("not in the publication log", "doubtful")))
         elif address is None:
-            rows.append((asset, moment(run["at"]), code(run["run_id"])))
+            rows.append((asset, moment(run.at), code(run.run_id)))
         else:
             base = address.rstrip("/")
-            page_of = link(f"{base}{run['partition_page']}", asset)
-            rows.append((page_of, moment(run["at"]), link(f"{base}{run['run_page']}", run["run_id"])))
+            page_of = link(f"{base}{run.partition_page}", asset)
+            rows.append((page_of, moment(run.at), link(f"{base}{run.run_page}", run.run_id)))
     if rows:
         yield table(("asset", "first published", "by run"), rows)
     head = "cannot be read" if found.head is None else code(found.head)

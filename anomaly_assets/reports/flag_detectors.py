@@ -1,20 +1,18 @@
 """What each detector says of a transaction, as a part of its page."""
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from anomaly_assets.domain.detectors import can
 from anomaly_assets.domain.detectors.base import Ability
 from anomaly_assets.domain.detectors.wording import amount_text
 from anomaly_assets.evidence.deviations_picture import deviations_picture
 from anomaly_assets.evidence.explain import DetectorExplanation, Explanation
+from anomaly_assets.evidence.traced import TracedDetector, TracedModel
 from anomaly_assets.reports.page import Html, badge, code, el, facts, image, join, section, words
 
 
-def detector_section(
-    traced: Mapping[str, Any], said: DetectorExplanation | None, explanation: Explanation | None
-) -> Html:
+def detector_section(traced: TracedDetector, said: DetectorExplanation | None, explanation: Explanation | None) -> Html:
     """A detector's verdict, its numbers, its picture if it has one, and the model that judged.
 
     Parameters
@@ -22,26 +20,26 @@ def detector_section(
     traced : what a trace holds of the detector
     said, explanation : what it says of the row, and the whole of it; None where nothing was explained
     """
-    judged = traced["score"] is not None
-    verdict = badge("flagged", "bad") if traced["flagged"] else badge("not flagged", "good")
-    parts: list[str] = [el("p", verdict if judged else badge(words(traced["status"]), "doubtful"))]
+    judged = traced.score is not None
+    verdict = badge("flagged", "bad") if traced.flagged else badge("not flagged", "good")
+    parts: list[str] = [el("p", verdict if judged else badge(words(traced.status), "doubtful"))]
     if said is not None and said.sentence:
         parts.append(el("p", said.sentence))
     parts += [facts(_numbers(traced, said))] if judged else []
     if explanation is not None and said is not None and can(said.detector, Ability.DEVIATIONS):
         drawn = deviations_picture(explanation, said)
         parts += [image(drawn, _seen(traced, explanation))] if drawn else []
-    if traced["model"] is not None:
-        parts += [el("h3", "The model that judged"), facts(_model(traced["model"]))]
-    return section(f"Detector: {words(traced['detector'])}", *parts)
+    if traced.model is not None:
+        parts += [el("h3", "The model that judged"), facts(_model(traced.model))]
+    return section(f"Detector: {words(traced.detector)}", *parts)
 
 
-def _numbers(traced: Mapping[str, Any], said: DetectorExplanation | None) -> Iterator[tuple[str, str]]:
-    yield "score", f"{traced['score']:.6f}"
+def _numbers(traced: TracedDetector, said: DetectorExplanation | None) -> Iterator[tuple[str, str]]:
+    yield "score", f"{traced.score:.6f}"
     value, threshold, typical = (
-        (said.value, said.threshold, said.typical) if said else (None, traced["flag_line"], traced["typical"])
+        (said.value, said.threshold, said.typical) if said else (None, traced.flag_line, traced.typical)
     )
-    if value is not None and value != traced["score"]:
+    if value is not None and value != traced.score:
         yield "compared with the threshold", f"{value:.6f}"
     if threshold is not None:
         yield "threshold", f"{threshold:.6f}, flagged above it"
@@ -56,19 +54,19 @@ def _numbers(traced: Mapping[str, Any], said: DetectorExplanation | None) -> Ite
         yield "of that difference", f"{parts.amount:+.2f} by its amount, {parts.hour:+.2f} by its hour"
 
 
-def _model(model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    kept = "kept in the archive" if model["archived"] else "not kept any more: proving it fits it again"
-    yield "model", code(model["model_id"])
-    yield "payload", f"{model['n_bytes']:,} bytes, {kept}"
-    yield "recipe", code(model["recipe_id"])
-    yield "fitted on", f"{model['n_transactions']:,} transactions of the wallet"
-    yield "parameters", ", ".join(f"{name} = {value}" for name, value in model["parameters"].items())
-    yield "numbers", join(", ".join(f"{name} = {value:.10g}" for name, value in json.loads(model["summary"]).items()))
+def _model(model: TracedModel) -> Iterator[tuple[str, str]]:
+    kept = "kept in the archive" if model.archived else "not kept any more: proving it fits it again"
+    yield "model", code(model.model_id)
+    yield "payload", f"{model.n_bytes:,} bytes, {kept}"
+    yield "recipe", code(model.recipe_id)
+    yield "fitted on", f"{model.n_transactions:,} transactions of the wallet"
+    yield "parameters", ", ".join(f"{name} = {value}" for name, value in model.parameters.items())
+    yield "numbers", join(", ".join(f"{name} = {value:.10g}" for name, value in json.loads(model.summary).items()))
 
 
-def _seen(traced: Mapping[str, Any], explanation: Explanation) -> str:
+def _seen(traced: TracedDetector, explanation: Explanation) -> str:
     """The picture in words."""
     return (
         f"Histogram of the wallet's {explanation.history.n_rows:,} amounts in the window with their mean, the flag "
-        f"line and this transaction, {traced['score']:+.2f} standard deviations from the mean"
+        f"line and this transaction, {traced.score:+.2f} standard deviations from the mean"
     )

@@ -1,12 +1,12 @@
 """What was shown to be true of a transaction, link by link, and the commands that show it again."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from anomaly_assets.domain.lineage import SCORED
 from anomaly_assets.domain.shell_words import command_for
 from anomaly_assets.evidence.not_scored import command_of_earlier_scores
 from anomaly_assets.evidence.proof import Outcome, Proof
+from anomaly_assets.evidence.traced import TracedDay, UnscoredDay
 from anomaly_assets.reports.page import Html, badge, code, el, facts, join, lines, listed, section, table
 
 OUTCOME_TONES = {
@@ -45,7 +45,7 @@ def proof_section(proof: Proof | None) -> Html:
     return section("Proof", *parts)
 
 
-def commands_section(tx_id: str, day: Mapping[str, Any], proof: Proof | None) -> Html:
+def commands_section(tx_id: str, day: TracedDay | UnscoredDay | None, proof: Proof | None) -> Html:
     """Commands for whoever has the home: proof with the log's entry of these scores, trace, explanation."""
     return section(
         "Prove it again",
@@ -54,16 +54,17 @@ def commands_section(tx_id: str, day: Mapping[str, Any], proof: Proof | None) ->
     )
 
 
-def _commands(tx_id: str, day: Mapping[str, Any], proof: Proof | None) -> Iterator[tuple[str, str]]:
-    if not day["scored"]:
+def _commands(tx_id: str, day: TracedDay | UnscoredDay | None, proof: Proof | None) -> Iterator[tuple[str, str]]:
+    if not isinstance(day, TracedDay):
         options = f" --day {proof.day}" if proof is not None else ""
         yield "What can be shown of it:", command_for(f"verify{options}", tx_id)
-        yield "Where it is:", command_of_earlier_scores(tx_id, day) or command_for("trace", tx_id)
+        earlier = None if day is None else command_of_earlier_scores(tx_id, day)
+        yield "Where it is:", earlier or command_for("trace", tx_id)
         return
-    chosen = f" --day {day['day']}"
-    older = f" --revision {day['revision']}" if SCORED in day["since"]["newer"] else ""
-    entry = (day["runs"]["scored"] or {}).get("log_entry")
-    head = f" --head {entry}" if entry else ""
+    chosen = f" --day {day.day}"
+    older = f" --revision {day.revision}" if SCORED in day.since.newer else ""
+    run = day.runs["scored"]
+    head = f" --head {run.log_entry}" if run else ""
     yield (
         "Proof; the publication log must still hold the entry of these scores:",
         command_for(f"verify{chosen}{older}{head}", tx_id),
@@ -71,9 +72,9 @@ def _commands(tx_id: str, day: Mapping[str, Any], proof: Proof | None) -> Iterat
     yield "Everything behind it:", command_for(f"trace{chosen}{older}", tx_id)
     if not older:
         yield "Why, in words:", command_for(f"explain{chosen}", tx_id)
-    published = day["files"]["published"]
-    if published["is_these_scores"]:
-        yield f"The published file has the digest {day['files'][SCORED]['sha256']}:", f"sha256sum {published['file']}"
+    published = day.files.published
+    if published.is_these_scores:
+        yield f"The published file has the digest {day.files.sealed[SCORED].sha256}:", f"sha256sum {published.file}"
 
 
 def _state(outcome: Outcome | None) -> Html:

@@ -1,8 +1,7 @@
 """One transaction as one file for an auditor: verdict, reasons, evidence, proof, and how to prove it again."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from anomaly_assets.domain.detectors.wording import amount_text, hour_text
 from anomaly_assets.evidence.explain import Explanation
@@ -10,6 +9,7 @@ from anomaly_assets.evidence.explain_picture import picture
 from anomaly_assets.evidence.explain_words import bands_text, change_text, hours_alike, room_text
 from anomaly_assets.evidence.not_scored import why_not_scored
 from anomaly_assets.evidence.proof import Outcome, Proof
+from anomaly_assets.evidence.traced import Trace, TracedDay, UnscoredDay
 from anomaly_assets.reports.flag_detectors import detector_section
 from anomaly_assets.reports.flag_evidence import evidence_sections, other_days
 from anomaly_assets.reports.flag_proof import OUTCOME_TONES, commands_section, proof_section
@@ -29,12 +29,9 @@ from anomaly_assets.reports.page import (
     words,
 )
 
-ABSENT: dict[str, Any] = {"scored": False}
-"""The day of a transaction that no day holds any more."""
-
 
 def flag_page(
-    found_trace: Mapping[str, Any],
+    traced: Trace,
     explanation: Explanation | None,
     proof: Proof | None,
     *,
@@ -45,67 +42,71 @@ def flag_page(
 
     Parameters
     ----------
-    found_trace : what ``evidence.trace.trace`` found; for an erased or unreadable transaction
-        ``{"tx_id": ..., "days": [], "error": why}``, with ``erasures`` (sentences) when it was erased
+    traced : what ``evidence.trace`` found, or why it found nothing
     explanation : of the day that is meant, which is else that of the proof, else the last scored one; None: no pictures
     proof : what was shown of it; None: it was not proved for this page
     dagster_address : where Dagster's pages are, for links to runs and partitions; None: no links
     written_at : shown at the foot
     """
-    tx_id, days = str(found_trace["tx_id"]), list(found_trace["days"])
+    tx_id, days = traced.tx_id, traced.days
     day = _meant(days, explanation, proof)
-    verdict, tone, sentence = _verdict(day, proof, was_erased="erasures" in found_trace)
+    verdict, tone, sentence = _verdict(day, proof, was_erased=traced.erasures is not None)
     body: list[str] = [
         el(
             "header",
             el("h1", f"Transaction {tx_id}"),
             el("p", badge(verdict, tone), " ", _proof_badge(proof)),
             el("p", sentence, class_="lead"),
-            *([el("p", lines(str(found_trace["error"])))] if found_trace.get("error") else []),
-            *([listed(map(foreign, found_trace["erasures"]))] if found_trace.get("erasures") else []),
+            *([el("p", lines(traced.error))] if traced.error else []),
+            *([listed(map(foreign, traced.erasures))] if traced.erasures else []),
         )
     ]
     if explanation is not None:
         body.append(_why(explanation))
-    elif reason := (day.get("verdict") or {}).get("reason"):
-        body.append(section("Why", el("p", reason)))
+    elif isinstance(day, TracedDay) and day.row.reason:
+        body.append(section("Why", el("p", day.row.reason)))
     said = {each.detector: each for each in explanation.detectors} if explanation else {}
-    body += [detector_section(each, said.get(each["detector"]), explanation) for each in day.get("detectors", [])]
+    if isinstance(day, TracedDay):
+        body += [detector_section(each, said.get(each.detector), explanation) for each in day.detectors]
     body += evidence_sections(day, dagster_address)
     body += other_days([each for each in days if each is not day])
     body += [proof_section(proof), commands_section(tx_id, day, proof)]
     return page(f"{verdict}: transaction {tx_id}", *body, written_at=written_at)
 
 
-def _meant(days: list[Mapping[str, Any]], explanation: Explanation | None, proof: Proof | None) -> Mapping[str, Any]:
+def _meant(
+    days: Sequence[TracedDay | UnscoredDay], explanation: Explanation | None, proof: Proof | None
+) -> TracedDay | UnscoredDay | None:
+    """The day that the page is about; None when no day holds the transaction any more."""
     wanted = explanation.day if explanation else proof.day if proof else None
-    of_day = [each for each in days if each["day"] == str(wanted)]
-    scored = [each for each in days if each["scored"]]
-    return next(iter(of_day), (scored or days or [ABSENT])[-1])
+    of_day = [each for each in days if each.day == wanted]
+    scored = [each for each in days if isinstance(each, TracedDay)]
+    chosen = of_day[:1] or scored[-1:] or days[-1:]
+    return chosen[0] if chosen else None
 
 
-def _verdict(day: Mapping[str, Any], proof: Proof | None, *, was_erased: bool) -> tuple[str, str, str]:
+def _verdict(day: TracedDay | UnscoredDay | None, proof: Proof | None, *, was_erased: bool) -> tuple[str, str, str]:
     """The verdict in a word, its tone, and in a sentence."""
-    if not day["scored"]:
+    if not isinstance(day, TracedDay):
         if was_erased or (proof is not None and proof.outcome is Outcome.ERASED):
             told = "Its wallet was erased, so nothing of the transaction itself is kept."
             return "erased", "plain", told
-        if day is ABSENT:
+        if day is None:
             return "not available", "doubtful", "Nothing could be read of this transaction."
-        return "not scored", "doubtful", f"{day['day']} is not scored with it: {why_not_scored(day)}."
-    row, verdict = day["transaction"], day["verdict"]
-    name = row["organisation"]
+        return "not scored", "doubtful", f"{day.day} is not scored with it: {why_not_scored(day)}."
+    row = day.row
+    name = row.org_name
     organisation = join(" (organisation ", foreign(name), ")") if name is not None else ""
-    amount = f"{amount_text(row['amount'])} at {moment(row['completed_at'])} of wallet "
-    what = join(amount, foreign(row["wallet_id"]), organisation)
-    by = [words(each["detector"]) for each in day["detectors"] if each["flagged"]]
-    if verdict["is_anomaly"]:
-        score = f"anomaly score {verdict['anomaly_score']:.4f}, above 0.5 is flagged"
+    amount = f"{amount_text(row.amount)} at {moment(row.completed_at.isoformat())} of wallet "
+    what = join(amount, foreign(row.wallet_id), organisation)
+    by = [words(each.detector) for each in day.detectors if each.flagged]
+    if row.is_anomaly:
+        score = f"anomaly score {row.anomaly_score:.4f}, above 0.5 is flagged"
         return "flagged", "bad", join(what, f" was flagged by {' and '.join(by)}: {score}.")
-    if verdict["anomaly_score"] is None:
+    if row.anomaly_score is None:
         told = " was judged by no detector, which does not make it normal."
         return "not judged", "doubtful", join(what, told)
-    told = f" was not flagged: anomaly score {verdict['anomaly_score']:.4f}, above 0.5 is flagged."
+    told = f" was not flagged: anomaly score {row.anomaly_score:.4f}, above 0.5 is flagged."
     return "not flagged", "good", join(what, told)
 
 
@@ -117,14 +118,14 @@ def _proof_badge(proof: Proof | None) -> Html:
 
 def _why(found: Explanation) -> Html:
     """Sentences, the smallest change, the map of hours and amounts, and the hours in words."""
-    parts: list[str] = [el("p", found.row["reason"])] if found.row["reason"] else []
+    parts: list[str] = [el("p", found.row.reason)] if found.row.reason else []
     if found.normal is None:
         told = (el("p", f"{words(each.detector)}: {each.sentence}.") for each in found.detectors if each.sentence)
         return section("Why it was not judged", *told)
     parts.append(
         el("p", f"Amounts that no detector flags in {hour_text(found.hour)}: ", el("b", bands_text(found.normal)), ".")
     )
-    change = change_text(found) if found.row["is_anomaly"] else room_text(found)
+    change = change_text(found) if found.row.is_anomaly else room_text(found)
     parts.append(el("p", f"{change[0].upper()}{change[1:]}."))
     parts.append(image(picture(found), _seen(found)))
     rows = [
@@ -132,7 +133,7 @@ def _why(found: Explanation) -> Html:
         for name, count, normal, own in hours_alike(found)
     ]
     parts.append(table(("hours, UTC", "in the window", "amounts that no detector flags"), rows, numbers=(1,)))
-    title = "Why it was flagged" if found.row["is_anomaly"] else "Why it was not flagged"
+    title = "Why it was flagged" if found.row.is_anomaly else "Why it was not flagged"
     return section(title, *parts)
 
 

@@ -19,6 +19,7 @@ from anomaly_assets.domain.verdicts import Verdict
 from anomaly_assets.evidence.lineage import Lineage
 from anomaly_assets.evidence.stale import Stale, stale_of_day
 from anomaly_assets.evidence.trace import runs_of
+from anomaly_assets.evidence.traced import LoggedRun, runs_as_json
 from anomaly_assets.settings import Detection
 from anomaly_assets.views import usual
 from anomaly_assets.views.day_history import DayCounts, History, Organisation, history
@@ -56,7 +57,7 @@ class DayReport:
     history: History
     flags: tuple[Mapping[str, Any], ...]
     checks: tuple[tuple[str, Verdict], ...]
-    runs: Mapping[str, Mapping[str, Any] | None]
+    runs: Mapping[str, LoggedRun | None]
     head: str | None
     stale: tuple[Stale, ...]
     problems: tuple[str, ...]
@@ -108,7 +109,7 @@ class DayReport:
                 {"asset": asset, **{name: getattr(said, name) for name in ("check", "passed", "severity", "message")}}
                 for asset, said in self.checks
             ],
-            "runs": dict(self.runs),
+            "runs": runs_as_json(self.runs),
             "publication_log_head": self.head,
             "stale": [each.as_json() for each in self.stale],
             "problems": list(self.problems),
@@ -202,7 +203,9 @@ def _seals(home: Home, scored: Seal) -> tuple[dict[str, Seal], list[str]]:
     return seals, problems
 
 
-def _log(home: Home, seals: Mapping[str, Seal], key_prefix: str) -> tuple[dict[str, Any], str | None, list[str]]:
+def _log(
+    home: Home, seals: Mapping[str, Seal], key_prefix: str
+) -> tuple[dict[str, LoggedRun | None], str | None, list[str]]:
     try:
         return runs_of(home, seals, key_prefix=key_prefix), home.log.head(), []
     except CorruptFile as error:

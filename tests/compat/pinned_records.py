@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 from unittest import mock
 
@@ -16,7 +16,7 @@ from anomaly_assets.adapters.verification_log import log_path, record
 from anomaly_assets.domain.identity import canonical_json
 from anomaly_assets.domain.verdicts import Severity, Verdict
 from anomaly_assets.evidence.proof import Grade, Link, Outcome, Proof
-from anomaly_assets.evidence.since import since_words
+from anomaly_assets.evidence.since import Since, since_words
 from anomaly_assets.evidence.stale import Stale
 from compat.pinned_inputs import DAY, NOON, temporary_folder
 
@@ -178,29 +178,21 @@ def staleness() -> dict[str, Any]:
             "inputs": ("wallet_models",),
         },
     }
-    nothing: dict[str, list[str]] = {
-        "raw_days_changed": [],
-        "raw_days_arrived": [],
-        "raw_days_unreadable": [],
-        "newer": [],
-        "unreadable": [],
-    }
-    some = [day.isoformat() for day in days]
-    events: dict[str, dict[str, Any]] = {
-        "nothing": {},
-        "corrected": {"raw_days_changed": some},
-        "arrived": {"raw_days_arrived": some[:1]},
-        "no seal of raw days": {"raw_days_unreadable": [*some, "2024-04-01"]},
-        "newer": {"newer": ["wallet_models", "scored_transactions"]},
-        "no seal": {"unreadable": ["training_window"]},
-        "other settings": {"settings_changed": True},
+    events = {
+        "nothing": Since(),
+        "corrected": Since(raw_days_changed=days),
+        "arrived": Since(raw_days_arrived=days[:1]),
+        "no seal of raw days": Since(raw_days_unreadable=(*days, date(2024, 4, 1))),
+        "newer": Since(newer=("wallet_models", "scored_transactions")),
+        "no seal": Since(unreadable=("training_window",)),
+        "other settings": Since(settings_changed=True),
     }
     pinned: dict[str, Any] = {}
     for name, fields in kinds.items():
         stale = Stale("scored_transactions", DAY, **fields)
         pinned[f"stale, {name}"] = {"because": stale.because, **_recorded(stale.as_json(), STALE_KEYS)}
     for name, found in events.items():
-        pinned[f"since, {name}"] = since_words({**nothing, "settings_changed": False, **found})
+        pinned[f"since, {name}"] = since_words(found)
     return pinned
 
 

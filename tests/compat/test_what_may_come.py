@@ -22,6 +22,7 @@ from anomaly_assets.domain.lineage import METRICS, RAW, SCORED, WINDOW
 from anomaly_assets.evidence.proof import Grade, Outcome
 from anomaly_assets.evidence.stale import stale_partitions
 from anomaly_assets.evidence.trace import trace
+from anomaly_assets.evidence.traced import TracedDay
 from anomaly_assets.evidence.verify import Verifier
 from anomaly_assets.release import RELEASE
 from anomaly_assets.settings import Detection, StatisticalSettings
@@ -172,8 +173,9 @@ def test_a_day_with_a_third_detector_lies_beside_days_without_and_outlives_it(
     }
     assert f"needs release {RELEASE}" in str(proof.broken)
     row = table.to_pylist()[0]
-    told = trace(home, row["TX_ID"], day=day)["days"][0]["detectors"]
-    assert [each["detector"] for each in told] == ["statistical", "isolation_forest", "third"]
+    told = trace(home, row["TX_ID"], day=day).days[0]
+    assert isinstance(told, TracedDay)
+    assert [each.detector for each in told.detectors] == ["statistical", "isolation_forest", "third"]
     digests = Digests(home)
     assert digests.read("counts", [day]).num_rows
     assert [each.name for each in digests.detectors_of(digests.scored(day))][2] == "third"

@@ -13,6 +13,8 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.dashboard.screens import SCREENS, flag
 from anomaly_assets.dashboard.shell import plain
 from anomaly_assets.domain.lineage import SCORED
+from anomaly_assets.evidence.lookup import Place
+from anomaly_assets.evidence.traced import Trace, UnscoredDay
 from anomaly_assets.reports.flag_report import flag_page
 
 
@@ -80,22 +82,17 @@ def test_a_transaction_that_a_correction_removed_is_told_with_the_whole_command_
     shown: Shown, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the trace tells it, whose remedy names options."""
-    traced = {
-        "scored": False,
-        "day": str(DAYS[0]),
-        "remedy": "a correction removed it; trace it with --day",
-        "held_by": {"current_raw": False, "current_scores": False, "earlier_raw_revisions": ["cd34"]},
-        "earlier_scores": ["ab12"],
-    }
+    place = Place(DAYS[0], in_raw=False, in_scores=False, earlier_raw=("cd34",))
+    traced = UnscoredDay(place, ("ab12",), "a correction removed it; trace it with --day")
     tx_id = home.lake.read(home.lake.require(SCORED, DAYS[0]), "scored").column("TX_ID")[0].as_py()
-    monkeypatch.setattr(flag, "trace", lambda *_, **__: {"days": [traced]})
+    monkeypatch.setattr(flag, "trace", lambda *_, **__: Trace(tx_id, [traced]))
     test = shown(home, tx=tx_id)
     assert not test.exception
     [warning] = [each.value.replace("\\", "") for each in test.warning]
     assert warning.endswith("a correction of the raw day removed it, and scores that hold it are kept")
     commands = [each.value for each in test.code]
     assert f"anomaly-assets trace --day {DAYS[0]} --revision ab12 {tx_id}" in commands
-    page = flag_page({"tx_id": tx_id, "days": [traced]}, None, None)
+    page = flag_page(Trace(tx_id, [traced]), None, None)
     assert "trace it with" not in page
     assert f"anomaly-assets trace --day {DAYS[0]} --revision ab12" in page
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.domain.scored_row import DetectorResult, Provenance, ScoredRow
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.deviations_picture import deviations_picture
@@ -25,13 +26,18 @@ LEFT, WIDTH = 0.085 * 1080, 0.895 * 1080
 
 def explanation(amounts: list[float], amount: float, score: float, lines: list[float], scale: str) -> Explanation:
     """Of a wallet with these amounts in its window."""
-    row = {
-        "TX_ID": "tx",
-        "WALLET_ID": "w",
-        "TOTAL_AMOUNT": amount,
-        "TX_COMPLETED_AT": datetime(2024, 1, 18, 4, tzinfo=UTC),
-        "is_anomaly": True,
-    }
+    row = ScoredRow(
+        tx_id="tx",
+        wallet_id="w",
+        completed_at=datetime(2024, 1, 18, 4, tzinfo=UTC),
+        amount=amount,
+        org_name=None,
+        results={"statistical": DetectorResult("judged", True, score, "model")},
+        is_anomaly=True,
+        anomaly_score=0.75,
+        reason="why",
+        provenance=Provenance(DAY, "scores", "raw", "window", "models", "manifest", "settings"),
+    )
     said = DetectorExplanation("statistical", "judged", True, score, score, 0.0, 3.5, "why", [[]] * 24, lines)
     history = WalletRows(["w"], np.array([0, len(amounts)]), np.arange(len(amounts)), np.array(amounts))
     return Explanation(row, DAY, 4, history, [said], [[]] * 24, None, None, scale)
@@ -89,6 +95,6 @@ def test_foreign_text_in_a_title_is_short_and_of_characters_the_font_has(proved:
     assert drawable("a\x1b\n") == "a\\x1b\\n"
     assert len(drawable("x" * 300)) == 20
     found = explanation([1.0, 2.0], 9.0, 4.0, [5.0], "log1p")
-    hostile = replace(found, row={**found.row, "TX_ID": "$\\frac{$東\x1b", "WALLET_ID": "w" * 300})
+    hostile = replace(found, row=replace(found.row, tx_id="$\\frac{$東\x1b", wallet_id="w" * 300))
     assert drawn_of(hostile) is not None
     assert picture(hostile).startswith(b"\x89PNG")

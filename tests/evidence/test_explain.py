@@ -62,9 +62,9 @@ def explained(case: Case, flags: list[dict[str, Any]]) -> Iterator[tuple[Explana
 def test_the_verdict_explained_is_the_published_one(case: Case) -> None:
     for found, _ in explained(case, rows(case, is_anomaly=True)):
         sentences = [said.sentence for said in found.detectors if said.flagged]
-        assert "; ".join(sentence for sentence in sentences if sentence) == found.row["reason"]
+        assert "; ".join(sentence for sentence in sentences if sentence) == found.row.reason
         for said, detector in zip(found.detectors, case.detectors, strict=True):
-            assert said.score == found.row[detector.score_column]
+            assert said.score == found.row.results[detector.name].score
             if said.value is not None and said.threshold is not None:
                 assert said.flagged == (said.value > said.threshold)
 
@@ -184,7 +184,7 @@ def test_scores_made_with_other_settings_than_those_recorded_are_not_explained_a
 def test_the_picture_of_an_explanation_is_the_same_bytes_again_and_shows_its_parts(case: Case) -> None:
     found = explain(case, rows(case, is_anomaly=True)[0]["TX_ID"])
     drawn = picture(found)
-    assert drawn == picture(explain(case, found.row["TX_ID"]))
+    assert drawn == picture(explain(case, found.row.tx_id))
     image = Image.open(io.BytesIO(drawn)).convert("RGB")
     assert image.size == (1080, 600)
     colors = {color for _, color in image.getcolors(1 << 20) or []}

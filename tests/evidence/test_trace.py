@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -92,9 +93,15 @@ def a_flag(home: Home, detector: str = "statistical") -> str:
     return str(scored.filter(scored.column(f"{detector}_anomaly")).column("TX_ID")[0])
 
 
+def told_of(home: Home, tx_id: str, *, revision: str | None = None) -> list[dict[str, Any]]:
+    """The days of a trace, as a program reads them."""
+    days: list[dict[str, Any]] = json.loads(json.dumps(trace(home, tx_id, revision=revision).as_json()))["days"]
+    return days
+
+
 def test_a_flag_leads_to_its_models_its_window_and_its_runs(untouched: Home) -> None:
     tx_id = a_flag(untouched)
-    (found,) = trace(untouched, tx_id)["days"]
+    (found,) = told_of(untouched, tx_id)
     assert found["day"] == str(DAY)
     assert found["verdict"]["is_anomaly"]
     assert found["verdict"]["reason"]
@@ -120,7 +127,7 @@ def test_every_transaction_can_be_traced_judged_or_not(untouched: Home) -> None:
     scored = untouched.lake.read(untouched.lake.require(SCORED, DAY), "scored").to_pylist()
     statuses = set()
     for row in scored[:: max(1, len(scored) // 25)]:
-        (found,) = trace(untouched, row["TX_ID"])["days"]
+        (found,) = told_of(untouched, row["TX_ID"])
         for detector in found["detectors"]:
             statuses.add(detector["status"])
             assert (detector["model"] is None) == (detector["status"] != "judged")
@@ -131,7 +138,7 @@ def test_every_transaction_can_be_traced_judged_or_not(untouched: Home) -> None:
 
 def test_a_transaction_of_a_day_that_was_not_scored_is_found_and_says_so(untouched: Home) -> None:
     raw = untouched.lake.read(untouched.lake.require(RAW, date(2024, 1, 9)), "transactions", ["tx_id"])
-    (found,) = trace(untouched, raw.column("tx_id")[0].as_py())["days"]
+    (found,) = told_of(untouched, raw.column("tx_id")[0].as_py())
     assert (found["day"], found["scored"]) == ("2024-01-09", False)
 
 
@@ -173,7 +180,7 @@ def test_a_published_row_whose_id_a_correction_removed_is_found_and_says_so(home
     ingest(home, OTHER, DAY)
     assert require_days_of(home, tx_id) == [DAY]
     assert places_of(home, tx_id) == [Place(DAY, in_raw=False, in_scores=True, earlier_raw=(before,))]
-    (found,) = trace(home, tx_id)["days"]
+    (found,) = told_of(home, tx_id)
     assert found["held_by"] == {
         "current_raw": False,
         "current_scores": True,
@@ -189,13 +196,13 @@ def test_a_row_that_only_earlier_revisions_hold_is_traced_in_its_revision(served
     tx_id, scored, raw = a_flag(home), home.lake.require(SCORED, DAY), home.lake.require(RAW, DAY)
     ingest(home, OTHER, DAY)
     detect(home, DAY)
-    (found,) = trace(home, tx_id)["days"]
+    (found,) = told_of(home, tx_id)
     assert (found["day"], found["scored"], found["earlier_scores"]) == (str(DAY), False, [scored.revision])
     assert found["held_by"]["earlier_raw_revisions"] == [raw.revision]
     assert f"--revision {scored.revision}" in found["remedy"]
     with pytest.raises(NotSealed, match=f"removed by a correction of {DAY}"):
         require_days_of(home, tx_id)
-    (older,) = trace(home, tx_id, revision=scored.revision)["days"]
+    (older,) = told_of(home, tx_id, revision=scored.revision)
     assert (older["scored"], older["revision"], older["raw_revision"]) == (True, scored.revision, raw.revision)
     assert older["since"]["newer"] == [RAW, SCORED]
     assert not older["since"]["up_to_date"]
@@ -206,7 +213,7 @@ def test_a_row_that_only_earlier_revisions_hold_is_traced_in_its_revision(served
 def test_a_damaged_raw_day_is_told_and_does_not_hide_the_published_row(home: Home) -> None:
     tx_id, raw = a_flag(home), home.lake.require(RAW, DAY)
     home.lake.path_of(raw, "transactions").write_bytes(b"damaged")
-    (found,) = trace(home, tx_id)["days"]
+    (found,) = told_of(home, tx_id)
     assert found["held_by"]["current_raw"] is None
     assert found["held_by"]["current_scores"]
     home.lake.path_of(home.lake.require(SCORED, DAY), "scored").write_bytes(b"damaged")
@@ -226,7 +233,7 @@ def test_what_happened_to_the_days_of_the_window_is_told_apart(home: Home) -> No
     ingest(home, OTHER, corrected)
     (home.lake.local_folder(RAW, damaged) / "seal.json").write_bytes(b"damaged")
     (home.lake.local_folder(RAW, gone) / "seal.json").unlink()
-    since = trace(home, tx_id)["days"][0]["since"]
+    since = told_of(home, tx_id)[0]["since"]
     assert since["raw_days_changed"] == [str(corrected)]
     assert since["raw_days_unreadable"] == [str(damaged), str(gone)]
     assert since["raw_days_arrived"] == []
@@ -241,7 +248,7 @@ def test_a_day_that_was_missing_when_the_window_was_pinned_is_told_as_arrived(se
     seal.unlink()
     detect(home, DAY)
     seal.write_bytes(content)
-    since = trace(home, a_flag(home))["days"][0]["since"]
+    since = told_of(home, a_flag(home))[0]["since"]
     assert since["raw_days_arrived"] == [str(late)]
     assert since["raw_days_changed"] == since["raw_days_unreadable"] == []
     assert not since["up_to_date"]
@@ -249,7 +256,7 @@ def test_a_day_that_was_missing_when_the_window_was_pinned_is_told_as_arrived(se
 
 def test_a_damaged_seal_of_the_day_is_told_and_the_trace_goes_on(home: Home) -> None:
     (home.lake.local_folder(MODELS, DAY) / "seal.json").write_bytes(b"damaged")
-    since = trace(home, a_flag(home))["days"][0]["since"]
+    since = told_of(home, a_flag(home))[0]["since"]
     assert (since["newer"], since["unreadable"], since["up_to_date"]) == ([], [MODELS], False)
 
 
@@ -257,7 +264,7 @@ def test_the_command_shows_a_tree_and_json(proved: Path, untouched: Home) -> Non
     tx_id, shell = a_flag(untouched), Shell(proved)
     shown = shell.run_apart("trace", tx_id, "--ui", "http://dagster.example", **EVIDENCE)
     assert shown.returncode == 0, shown.stderr
-    run_id = trace(untouched, tx_id)["days"][0]["runs"]["scored"]["run_id"]
+    run_id = told_of(untouched, tx_id)[0]["runs"]["scored"]["run_id"]
     for expected in (tx_id, "flagged", "training window", "nothing changed", f"/runs/{run_id}", "verify"):
         assert expected in shown.stdout
     assert json.loads(shell.run("trace", tx_id, "--json", **EVIDENCE).stdout)["tx_id"] == tx_id
@@ -275,9 +282,7 @@ def test_the_command_writes_numbers_and_what_is_not_known_for_people(proved: Pat
     assert "organisation" not in shown
     hours = re.search(r"hours_seen=((?:\d+ ?)+)", " ".join(shown.replace("│", "").split()))
     assert hours is not None
-    forest = next(
-        one for one in trace(untouched, alone["TX_ID"])["days"][0]["detectors"] if "forest" in one["detector"]
-    )
+    forest = next(one for one in told_of(untouched, alone["TX_ID"])[0]["detectors"] if "forest" in one["detector"])
     bits = int(json.loads(forest["model"]["summary"])["hours_seen"])
     assert sum(1 << int(hour) for hour in hours.group(1).split()) == bits
     assert f"organisation {with_one['ORG_NAME']}" in " ".join(

@@ -206,7 +206,7 @@ def test_a_consistent_forgery_fails_where_models_are_trained_again_and_at_the_he
     kept_head = home.log.head()
     tx_id = _forge(home)
     case = Case.of(home, DAY)
-    assert not case.row(tx_id)["is_anomaly"]
+    assert not case.row(tx_id).is_anomaly
     assert home.log.head() != kept_head
     proof = Verifier(home).verify(DAY, [tx_id])
     grades = proof.grades()

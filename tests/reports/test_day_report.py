@@ -135,7 +135,7 @@ def test_checks_runs_and_the_head_are_those_of_the_seals_and_the_log(home: Home)
     for asset, run in found.runs.items():
         (entry,) = [each for each in entries if (each["asset"], each["day"]) == (asset, str(DAY))]
         assert run is not None
-        assert (run["run_id"], run["log_entry"]) == (entry["run_id"], entry["hash"])
+        assert (run.run_id, run.log_entry) == (entry["run_id"], entry["hash"])
     said = {(asset, verdict.check): verdict.passed for asset, verdict in found.checks}
     for asset in (RAW, SCORED):
         for check, verdict in home.lake.require(asset, DAY).checks.items():
@@ -203,7 +203,7 @@ def test_equal_reports_are_equal_bytes_and_the_page_shows_the_figures(home: Home
         assert f"anomaly-assets trace {row['TX_ID']}" in page.text
     run = found.runs[SCORED]
     assert run is not None
-    assert f"http://dagster.example{run['run_page']}" in [each["href"] for each in page.of("a")]
+    assert f"http://dagster.example{run.run_page}" in [each["href"] for each in page.of("a")]
     assert "http://dagster" not in day_page(found)
     assert len(page.of("svg")) == 3 + len(found.organisations)
 

@@ -3,6 +3,7 @@
 import base64
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from anomaly_assets.evidence.explain import explain
 from anomaly_assets.evidence.gc import collect
 from anomaly_assets.evidence.proof import Outcome
 from anomaly_assets.evidence.trace import trace, trace_or_why_not
+from anomaly_assets.evidence.traced import Trace, TracedDay
 from anomaly_assets.evidence.verify import Verifier
 from anomaly_assets.reports.flag_report import flag_page
 from anomaly_assets.settings import load_settings
@@ -43,6 +45,13 @@ def drawn(home: Home, tx_id: str, *, proved: bool = True) -> str:
     return flag_page(trace(home, tx_id), explanation, proof, dagster_address="http://dagster.example", written_at=AT)
 
 
+def traced(home: Home, tx_id: str) -> TracedDay:
+    """The only day that holds it, which is scored."""
+    (day,) = trace(home, tx_id).days
+    assert isinstance(day, TracedDay)
+    return day
+
+
 def tones(page: Parsed) -> list[str]:
     return [
         (each["class"] or "").removeprefix("badge ") for each in page.of("span") if "badge" in (each["class"] or "")
@@ -52,31 +61,32 @@ def tones(page: Parsed) -> list[str]:
 def test_the_page_of_a_flag_shows_the_verdict_and_everything_behind_it(untouched: Home) -> None:
     row = a_row(untouched, statistical_anomaly=True)
     page = harmless(drawn(untouched, row["TX_ID"]))
-    (found,) = trace(untouched, row["TX_ID"])["days"]
+    found = traced(untouched, row["TX_ID"])
     explanation = explain(Case.of(untouched, DAY), row["TX_ID"])
     for expected in (
         f"{row['TOTAL_AMOUNT']:,.2f} at",
         "was flagged by statistical",
         row["reason"],
         f"{explanation.nearest_amount:,.2f} at this hour",
-        found["revision"],
-        found["training_window"]["manifest_id"],
-        found["training_window"]["wallet"]["rows_digest"],
-        found["settings"]["settings_id"],
+        found.revision,
+        found.window.manifest_id,
+        *([found.window.wallet.rows_digest] if found.window.wallet else []),
+        found.settings.settings_id,
         "Nothing changed",
         "proof: proven",
         "Written by anomaly-assets at 2024-02-01 08:30 UTC",
-        *(each["model"]["model_id"] for each in found["detectors"] if each["model"]),
-        *(each["model"]["recipe_id"] for each in found["detectors"] if each["model"]),
-        *(file["sha256"] for name, file in found["files"].items() if name != "published"),
-        *(run["run_id"] for run in found["runs"].values()),
-        *(run["log_entry"] for run in found["runs"].values()),
+        *(each.model.model_id for each in found.detectors if each.model),
+        *(each.model.recipe_id for each in found.detectors if each.model),
+        *(file.sha256 for file in found.files.sealed.values()),
+        *(run.run_id for run in found.runs.values() if run),
+        *(run.log_entry for run in found.runs.values() if run),
     ):
         assert expected in page.text
     links = [each["href"] for each in page.of("a")]
-    for run in found["runs"].values():
-        assert f"http://dagster.example{run['run_page']}" in links
-        assert f"http://dagster.example{run['partition_page']}" in links
+    for run in found.runs.values():
+        assert run is not None
+        assert f"http://dagster.example{run.run_page}" in links
+        assert f"http://dagster.example{run.partition_page}" in links
 
 
 def test_both_pictures_are_in_the_page_and_say_what_they_show(untouched: Home) -> None:
@@ -112,8 +122,9 @@ def test_the_commands_of_the_page_prove_it_again(untouched: Home, proved: Path) 
     tx_id = a_row(untouched, is_anomaly=True)["TX_ID"]
     text = drawn(untouched, tx_id)
     commands = [part.partition("</code>")[0] for part in text.split("<pre><code>")[1:]]
-    (entry,) = [each["runs"]["scored"]["log_entry"] for each in trace(untouched, tx_id)["days"]]
-    assert commands[0] == f"anomaly-assets verify --day {DAY} --head {entry} {tx_id}"
+    run = traced(untouched, tx_id).runs["scored"]
+    assert run is not None
+    assert commands[0] == f"anomaly-assets verify --day {DAY} --head {run.log_entry} {tx_id}"
     for command in commands:
         if command.startswith("anomaly-assets"):
             done = Shell(proved).run_apart(*shlex.split(command)[1:], **EVIDENCE)
@@ -123,11 +134,11 @@ def test_the_commands_of_the_page_prove_it_again(untouched: Home, proved: Path) 
 
 def test_scores_that_are_not_current_any_more_are_proved_in_their_revision(untouched: Home) -> None:
     tx_id = a_row(untouched, is_anomaly=True)["TX_ID"]
-    (found,) = trace(untouched, tx_id)["days"]
-    older = {**found, "since": {**found["since"], "newer": [SCORED], "up_to_date": False}}
-    page = harmless(flag_page({"tx_id": tx_id, "days": [older]}, None, None))
-    assert f"anomaly-assets verify --day {DAY} --revision {found['revision']} --head" in page.text
-    assert f"anomaly-assets trace --day {DAY} --revision {found['revision']} {tx_id}" in page.text
+    found = traced(untouched, tx_id)
+    older = replace(found, since=replace(found.since, newer=(SCORED,)))
+    page = harmless(flag_page(Trace(tx_id, [older]), None, None))
+    assert f"anomaly-assets verify --day {DAY} --revision {found.revision} --head" in page.text
+    assert f"anomaly-assets trace --day {DAY} --revision {found.revision} {tx_id}" in page.text
     assert "another scored_transactions of this day is current" in page.text
 
 
@@ -219,8 +230,8 @@ def test_a_transaction_that_is_not_scored_and_one_on_two_days_are_told(home: Hom
     assert "not scored" in page.text
     assert "run detect_anomalies for 2024-01-09" in page.text
     flag = a_row(home, is_anomaly=True)["TX_ID"]
-    days = [*trace(home, flag)["days"], *found["days"]]
-    both = harmless(flag_page({"tx_id": flag, "days": days}, explain(Case.of(home, DAY), flag), None))
+    days = [*trace(home, flag).days, *found.days]
+    both = harmless(flag_page(Trace(flag, days), explain(Case.of(home, DAY), flag), None))
     assert "Other days that hold this id" in both.text
     assert "was flagged by" in both.text
 

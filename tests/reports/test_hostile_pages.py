@@ -16,6 +16,7 @@ from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.explain import explain
 from anomaly_assets.evidence.proof import Grade, Link, Outcome, Proof
 from anomaly_assets.evidence.trace import trace
+from anomaly_assets.evidence.traced import Trace
 from anomaly_assets.reports.day_report import day_page
 from anomaly_assets.reports.flag_report import flag_page
 from anomaly_assets.reports.page import POLICY, el, link, page
@@ -47,7 +48,9 @@ def unseen(found: DayReport) -> DayReport:
         organisations=tuple(Organisation(text, organisation.counts, organisation.rates) for text in HOSTILE),
     )
     checks = tuple(("scored_transactions", Verdict("check", False, text, Severity.WARN)) for text in HOSTILE)
-    runs = {"scored_transactions": {**(found.runs["scored_transactions"] or {}), "run_id": UNSEEN[1]}}
+    run = found.runs["scored_transactions"]
+    assert run is not None
+    runs = {"scored_transactions": replace(run, run_id=UNSEEN[1])}
     return replace(found, flags=tuple(flags), history=history, checks=checks, runs=runs, problems=tuple(HOSTILE))
 
 
@@ -111,7 +114,7 @@ def test_a_hostile_transaction_has_a_page_that_shows_it_as_text(hostile: Shell, 
 def test_a_page_of_nothing_but_hostile_text_is_harmless(text: str) -> None:
     link_of_it = Link(Grade.INTACT, text, Outcome.MISMATCH, f"{text}\nExpected: {text}")
     proof = Proof(HOSTILE_DAY, [text], links=[link_of_it], notes=[text])
-    harmless(flag_page({"tx_id": text, "days": [], "error": text}, None, proof, dagster_address=text))
+    harmless(flag_page(Trace(text, (), text), None, proof, dagster_address=text))
     harmless(page(text, el("p", text, class_=text, title_=None)))
 
 

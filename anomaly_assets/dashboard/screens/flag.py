@@ -1,8 +1,6 @@
 """One transaction: its verdict, why, everything behind it, and the proof."""
 
-from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from typing import Any
 
 import streamlit as st
 
@@ -17,6 +15,7 @@ from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.detectors.base import DetectorStatus
 from anomaly_assets.domain.detectors.wording import amount_text
 from anomaly_assets.domain.errors import Erased, NeedsRelease, NotSealed
+from anomaly_assets.domain.scored_row import ScoredRow
 from anomaly_assets.domain.shell_words import command_for
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.erasures import erasure_sentences
@@ -26,6 +25,7 @@ from anomaly_assets.evidence.lookup import places_of
 from anomaly_assets.evidence.not_scored import command_of_earlier_scores, why_not_scored
 from anomaly_assets.evidence.proof import Outcome, Proof
 from anomaly_assets.evidence.trace import trace
+from anomaly_assets.evidence.traced import Trace, TracedDay, UnscoredDay
 from anomaly_assets.evidence.verify import Verifier
 from anomaly_assets.reports.flag_report import flag_page
 from anomaly_assets.views.wallet import hours_of_day
@@ -47,18 +47,18 @@ def show() -> None:
     found = deployment()
     tx_id, day = _transaction(found)
     traced = _trace(found, tx_id, day)
-    if not traced["scored"]:
+    if isinstance(traced, UnscoredDay):
         st.warning(plain(f"{tx_id} is not scored on {day}: {why_not_scored(traced)}"), icon=":material/help:")
         if command := command_of_earlier_scores(tx_id, traced):
             st.code(command, language="sh")
         evidence_tree(traced, found.settings.dashboard.dagster_address)
         return
-    revision = traced["revision"]
+    revision = traced.revision
     explanation: Explanation | None = None
     try:
         explanation = _explanation(tx_id, day, revision)
     except NeedsRelease as error:  # of a detector that is not in the code any more: what is recorded of it is drawn
-        _flagged_or_not(traced["verdict"])
+        _flagged_or_not(traced.row)
         st.warning(plain(f"It cannot be explained here: {error.found} ({error.remedy})"), icon=":material/history:")
     else:
         _verdict(traced, explanation)
@@ -113,12 +113,11 @@ def _say_why_not(found: Deployment, tx_id: str) -> None:
         st.stop()
 
 
-def _trace(found: Deployment, tx_id: str, day: date) -> Mapping[str, Any]:
+def _trace(found: Deployment, tx_id: str, day: date) -> TracedDay | UnscoredDay:
     settings = found.settings
-    traced: Mapping[str, Any] = trace(
+    return trace(
         found.home, tx_id, day=day, configured=settings.detection, key_prefix=settings.dagster.key_prefix
-    )["days"][0]
-    return traced
+    ).days[0]
 
 
 @st.cache_resource(max_entries=KEPT, show_spinner="reading the wallet's training window")
@@ -128,33 +127,33 @@ def _explanation(tx_id: str, day: date, revision: str) -> Explanation:
     return explain(Case.of(found.home, day, revision=revision, compute=found.compute), tx_id)
 
 
-def _flagged_or_not(verdict: Mapping[str, Any]) -> None:
-    if verdict["anomaly_score"] is None:
+def _flagged_or_not(row: ScoredRow) -> None:
+    if row.anomaly_score is None:
         st.info("**Not judged**: no detector could say anything of this transaction.", icon=":material/help:")
-    elif verdict["is_anomaly"]:
-        st.error(f"**Flagged**: {plain(verdict['reason'])}", icon=":material/flag:")
+    elif row.is_anomaly:
+        st.error(f"**Flagged**: {plain(row.reason or '')}", icon=":material/flag:")
     else:
         st.success("**Not flagged**: it lies within what every detector lets pass.", icon=":material/check_circle:")
 
 
-def _verdict(traced: Mapping[str, Any], found: Explanation) -> None:
+def _verdict(traced: TracedDay, found: Explanation) -> None:
     row = found.row
     _flagged_or_not(row)
-    score = row["anomaly_score"]
+    score = row.anomaly_score
     about = "Above 0.5 exactly when flagged; 0.75 is twice as far out as the flag line."
     key_figures(
         KeyFigure("Amount", amount_text(found.amount)),
         KeyFigure("Anomaly score", "-" if score is None else f"{score:.4f}", about),
         KeyFigure("Transactions in the window", f"{found.history.n_rows:,}"),
     )
-    organisation = f", {row['ORG_NAME']}" if row["ORG_NAME"] else ""
-    st.text(f"{row['TX_COMPLETED_AT']:%A %Y-%m-%d %H:%M:%S} UTC, wallet {row['WALLET_ID']}{organisation}")
+    organisation = f", {row.org_name}" if row.org_name else ""
+    st.text(f"{row.completed_at:%A %Y-%m-%d %H:%M:%S} UTC, wallet {row.wallet_id}{organisation}")
     if found.normal is not None:
-        told = change_text(found) if row["is_anomaly"] else room_text(found)
+        told = change_text(found) if row.is_anomaly else room_text(found)
         st.text(f"{told[0].upper()}{told[1:]}.")
     with st.container(horizontal=True):
-        link(f"Wallet {row['WALLET_ID']}", "wallet", wallet=row["WALLET_ID"], day=traced["day"])
-        link(f"All of {traced['day']}", "overview", **{"from": traced["day"], "to": traced["day"]})
+        link(f"Wallet {row.wallet_id}", "wallet", wallet=row.wallet_id, day=str(traced.day))
+        link(f"All of {traced.day}", "overview", **{"from": str(traced.day), "to": str(traced.day)})
 
 
 def _pictures(found: Explanation) -> None:
@@ -180,7 +179,7 @@ def _detector(found: Explanation, said: DetectorExplanation) -> None:
     if all(each == bands[0] for each in bands):
         drawn = amounts_and_line(found.history.amounts, bands[0], point=found.amount)
     else:
-        moment = found.row["TX_COMPLETED_AT"]
+        moment = found.row.completed_at
         at = moment.hour + moment.minute / 60 + moment.second / 3600
         hours = hours_of_day(found.history.completed_at_us)
         drawn = normal_map(bands, hours, found.history.amounts, point=(at, found.amount))
@@ -237,18 +236,18 @@ def _told(proof: Proof) -> None:
 
 
 def _save(
-    found: Deployment, tx_id: str, traced: Mapping[str, Any], explanation: Explanation | None, proof: Proof | None
+    found: Deployment, tx_id: str, traced: TracedDay, explanation: Explanation | None, proof: Proof | None
 ) -> None:
     st.subheader("For an auditor")
     st.download_button(
         "Save as one HTML file",
         lambda: flag_page(  # drawn when it is asked for
-            {"tx_id": tx_id, "days": [traced]},
+            Trace(tx_id, [traced]),
             explanation,
             proof,
             dagster_address=found.settings.dashboard.dagster_address,
         ),
-        file_name(f"flag-{traced['day']}-{tx_id}") + ".html",
+        file_name(f"flag-{traced.day}-{tx_id}") + ".html",
         "text/html",
         icon=":material/download:",
         on_click="ignore",  # a new run would take back what is being fetched

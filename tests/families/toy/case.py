@@ -1,6 +1,6 @@
 """The case of the family: what a judgement stands on, and whether it can be proved."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -14,7 +14,7 @@ from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
-from anomaly_assets.domain.identity import table_digest
+from anomaly_assets.domain.identity import JsonObject, table_digest
 from anomaly_assets.domain.lineage import RAW
 from anomaly_assets.domain.model_reference import ModelReference
 from anomaly_assets.domain.raw_day import content_digest
@@ -59,6 +59,30 @@ class ToyDay:
         row: dict[str, Any] = rows[0]
         return row
 
+    def models(self, tx_id: str) -> list[ModelReference]:
+        """The model that judged it."""
+        (model,) = self.table(self.model).to_pylist()
+        assert self.row(tx_id)["model_id"] == model["model_id"]
+        return [ModelReference(TOY.name, model["scope"], model["model_id"])]
+
+
+@dataclass(frozen=True)
+class ToyTrace:
+    """What is behind a judgement: the days that made it."""
+
+    tx_id: str
+    days: Sequence[ToyDay]
+
+    def as_json(self) -> JsonObject:
+        """JSON form."""
+        return {"tx_id": self.tx_id, "days": [self._on(day) for day in self.days]}
+
+    def _on(self, day: ToyDay) -> JsonObject:
+        models = [dict(vars(model)) for model in day.models(self.tx_id)]
+        made_from = [edge.as_json() for edge in day.judged.edges]
+        judgement = day.row(self.tx_id)
+        return {"day": str(day.judged.day), "judgement": judgement, "models": models, "made_from": made_from}
+
 
 class ToyCase:
     """See :class:`anomaly_assets.evidence.family_case.FamilyCase`."""
@@ -74,27 +98,14 @@ class ToyCase:
         return days
 
     def models(self, home: Home, tx_id: str, day: date) -> Sequence[ModelReference]:
-        case = ToyDay.of(home, day)
-        (model,) = case.table(case.model).to_pylist()
-        assert case.row(tx_id)["model_id"] == model["model_id"]
-        return [ModelReference(TOY.name, model["scope"], model["model_id"])]
+        return ToyDay.of(home, day).models(tx_id)
 
-    def trace(
-        self, home: Home, tx_id: str, *, day: date | None, revision: str | None, settings: Settings
-    ) -> Mapping[str, Any]:
+    def trace(self, home: Home, tx_id: str, *, day: date | None, revision: str | None, settings: Settings) -> ToyTrace:
         gone = erased_days_of(home, tx_id)
         if gone:
             raise erased(tx_id, gone)
-        return {
-            "tx_id": tx_id,
-            "days": [self._on(home, tx_id, when) for when in ([day] if day else self.days_of(home, tx_id))],
-        }
-
-    def _on(self, home: Home, tx_id: str, day: date) -> Mapping[str, Any]:
-        case = ToyDay.of(home, day)
-        models = [vars(model) for model in self.models(home, tx_id, day)]
-        made_from = [edge.as_json() for edge in case.judged.edges]
-        return {"day": str(day), "judgement": case.row(tx_id), "models": models, "made_from": made_from}
+        days = [day] if day else self.days_of(home, tx_id)
+        return ToyTrace(tx_id, [ToyDay.of(home, when) for when in days])
 
     def verifier(
         self, home: Home, *, head: str | None, compute: Compute, say: Callable[[str], None] | None
