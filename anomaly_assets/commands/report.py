@@ -155,15 +155,14 @@ def _flags(found: "DayReport") -> Iterator[RenderableType]:
         yield Text("\nnothing was flagged", "green")
         return
     yield Text(f"\ntop {len(found.flags)} of {found.figures.total.n_flagged:,} flags", "bold")
-    for row in found.flags:
-        where = "" if row["ORG_NAME"] is None else f" ({shown(row['ORG_NAME'])})"
+    for flag in found.flags:
+        where = "" if flag.org_name is None else f" ({shown(flag.org_name)})"
         yield Text.assemble(
-            (f"{row['anomaly_score']:.4f}", "red"),
-            f"  {row['TX_COMPLETED_AT']:%H:%M} UTC  {amount_text(row['TOTAL_AMOUNT'])}  "
-            f"wallet {shown(row['WALLET_ID'])}{where}",
+            (f"{flag.anomaly_score:.4f}", "red"),
+            f"  {flag.completed_at:%H:%M} UTC  {amount_text(flag.amount)}  wallet {shown(flag.wallet_id)}{where}",
         )
-        yield Padding(Text(shown(row["reason"])), (0, 0, 0, 2), expand=False)
-        yield _Line(f"  {command_for('trace', row['TX_ID'])}", "cyan")
+        yield Padding(Text(shown(flag.reason)), (0, 0, 0, 2), expand=False)
+        yield _Line(f"  {command_for('trace', flag.tx_id)}", "cyan")
 
 
 def _checks(found: "DayReport") -> Iterator[RenderableType]:

@@ -9,7 +9,7 @@ import streamlit as st
 from anomaly_assets.dashboard.figures.style import readable
 from anomaly_assets.dashboard.shell import FLAG, WALLET, link, plain
 from anomaly_assets.domain.detectors.wording import amount_text
-from anomaly_assets.domain.published import anomaly_column
+from anomaly_assets.domain.flagged_row import FlaggedRow
 from anomaly_assets.domain.shown_text import shortened
 from anomaly_assets.views.overview import newest_flags
 from anomaly_assets.views.usual import usual_words
@@ -44,7 +44,7 @@ def show_newest_flags(flags: pa.Table, per_day: pa.Table, detectors: Sequence[st
     for column, name in zip(st.columns(WIDTHS), ("transaction, wallet", "amount", "flagged by", "why"), strict=True):
         column.caption(name)
     for row in found.to_pylist():
-        _flag(row, detectors)
+        _show(FlaggedRow.of(row, detectors), str(day))
     more = sum(each == day for each in flags.column("day").to_pylist()) - found.num_rows
     if more:
         st.caption(f"And {more:,} more of {day}: all flags of the period are in the table at the end.")
@@ -58,12 +58,11 @@ def _rate(day: Mapping[str, Any]) -> str:
     return f"{counts}: **{day['rate']:.2%}**, {usual_words(day['rate'], band)}."
 
 
-def _flag(row: Mapping[str, Any], detectors: Sequence[str]) -> None:
+def _show(flag: FlaggedRow, day: str) -> None:
     ids, amount, by, why = st.columns(WIDTHS)
-    day = str(row["day"])
     with ids, st.container(gap=None):
-        link(shortened(row["TX_ID"], LONGEST_ID), FLAG, tx=row["TX_ID"], day=day)
-        link(shortened(row["WALLET_ID"], LONGEST_ID), WALLET, wallet=row["WALLET_ID"], day=day)
-    amount.markdown(plain(amount_text(row["TOTAL_AMOUNT"])))
-    by.markdown(", ".join(readable(name) for name in detectors if row.get(anomaly_column(name))))
-    why.markdown(f":small[{plain(row['reason'] or '')}]")
+        link(shortened(flag.tx_id, LONGEST_ID), FLAG, tx=flag.tx_id, day=day)
+        link(shortened(flag.wallet_id, LONGEST_ID), WALLET, wallet=flag.wallet_id, day=day)
+    amount.markdown(plain(amount_text(flag.amount)))
+    by.markdown(", ".join(map(readable, flag.flagged_by)))
+    why.markdown(f":small[{plain(flag.reason)}]")

@@ -1,10 +1,9 @@
 """What first looks need: imports of the screens and their figures, and what is known of the newest year, read ahead."""
 
 import gc
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date
-from typing import Any
 
 import plotly.graph_objects as go
 import plotly.io
@@ -13,6 +12,7 @@ from anomaly_assets.dashboard.figures import wallet as figures
 from anomaly_assets.dashboard.figures.style import figure
 from anomaly_assets.dashboard.shell import Deployment, deployment
 from anomaly_assets.domain.errors import AnomalyAssetsError
+from anomaly_assets.domain.flagged_row import FlaggedRow
 from anomaly_assets.domain.lineage import MODELS, RAW, WINDOW
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.explain import explain
@@ -32,8 +32,8 @@ def warm() -> None:
     days = found.digests.days()[-DAYS:]
     for look in (_look_at_a_flag, _look_at_a_wallet):
         with suppress(AnomalyAssetsError, OSError):
-            for row in _flags(found, days[-1:]):
-                look(found, row)
+            for flag in _flags(found, days[-1:]):
+                look(found, days[-1], flag)
     for day in reversed(days):
         with suppress(AnomalyAssetsError, OSError):
             _read(found, day)
@@ -52,24 +52,22 @@ def _read(found: Deployment, day: date) -> None:
     found.home.models.read_ahead(day)
 
 
-def _flags(found: Deployment, days: Sequence[date]) -> list[dict[str, Any]]:
+def _flags(found: Deployment, days: Sequence[date]) -> list[FlaggedRow]:
     """A flag of these days, if there is one; none when their digests are not made."""
-    flags: list[dict[str, Any]] = (
-        [] if found.digests.missing(days) else found.digests.read("flags", days).slice(0, 1).to_pylist()
-    )
-    return flags
+    rows = [] if found.digests.missing(days) else found.digests.read("flags", days).slice(0, 1).to_pylist()
+    return [FlaggedRow.of(row, ()) for row in rows]
 
 
-def _look_at_a_flag(found: Deployment, row: Mapping[str, Any]) -> None:
+def _look_at_a_flag(found: Deployment, day: date, flag: FlaggedRow) -> None:
     """As its screen does: what is compiled is loaded from disk when it is called first."""
-    explained = explain(Case.of(found.home, row["day"], compute=found.compute), row["TX_ID"])
+    explained = explain(Case.of(found.home, day, compute=found.compute), flag.tx_id)
     for said in explained.detectors:
         if said.normal_by_hour is not None:
             figures.normal_map(said.normal_by_hour, explained.history.hours, explained.history.amounts)
 
 
-def _look_at_a_wallet(found: Deployment, row: Mapping[str, Any]) -> None:
-    wallet, days = row["WALLET_ID"], [row["day"]]
+def _look_at_a_wallet(found: Deployment, day: date, flag: FlaggedRow) -> None:
+    wallet, days = flag.wallet_id, [day]
     listed = views.models(found.wallets, wallet, days)
     normal = views.normal_over_time(found.home, listed, found.detectors, HOUR)
     rows, flagged = views.points(found.wallets, wallet, days), views.flagged_rows(found.digests, wallet, days)

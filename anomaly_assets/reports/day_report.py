@@ -168,16 +168,16 @@ def _flags(found: DayReport) -> Iterator[Html]:
     )
     rows = [
         (
-            f"{row['anomaly_score']:.4f}",
-            f"{row['TX_COMPLETED_AT']:%H:%M}",
-            amount_text(row["TOTAL_AMOUNT"]),
+            f"{flag.anomaly_score:.4f}",
+            f"{flag.completed_at:%H:%M}",
+            amount_text(flag.amount),
             join(
-                el("div", el("b", foreign(row["TX_ID"])), " wallet ", foreign(row["WALLET_ID"]), _of(row["ORG_NAME"])),
-                el("div", foreign(row["reason"] or "")),
-                el("div", code(command_for("trace", row["TX_ID"]))),
+                el("div", el("b", foreign(flag.tx_id)), " wallet ", foreign(flag.wallet_id), _of(flag.org_name)),
+                el("div", foreign(flag.reason)),
+                el("div", code(command_for("trace", flag.tx_id))),
             ),
         )
-        for row in found.flags
+        for flag in found.flags
     ]
     yield table(("score", "UTC", "amount", "transaction"), rows, numbers=(2,))
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import pyarrow as pa
 
@@ -11,10 +10,9 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.day_figures import MOST_STRIKING_FIRST, Figures
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
+from anomaly_assets.domain.flagged_row import FlaggedRow
 from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
-from anomaly_assets.domain.published import anomaly_column
-from anomaly_assets.domain.shell_words import command_for
 from anomaly_assets.domain.verdicts import Verdict
 from anomaly_assets.evidence.lineage import Lineage
 from anomaly_assets.evidence.stale import Stale, stale_of_day
@@ -41,7 +39,7 @@ class DayReport:
     figures : counts of the day
     judgements : what each detector could say, as ``views.overview.judgements``
     history : the last up to 28 scored days, this one the last, and the organisations over them
-    flags : the published rows that stand out most, first ones first
+    flags : those that stand out most, first ones first
     checks : what was said when the partitions that the scores are made from, and their own, were sealed: asset, verdict
     runs : run that first published each of these (see ``evidence.trace``); None where the log does not name it
     head : head of the publication log now; None when the log cannot be read
@@ -55,7 +53,7 @@ class DayReport:
     figures: Figures
     judgements: pa.Table
     history: History
-    flags: tuple[Mapping[str, Any], ...]
+    flags: tuple[FlaggedRow, ...]
     checks: tuple[tuple[str, Verdict], ...]
     runs: Mapping[str, LoggedRun | None]
     head: str | None
@@ -76,10 +74,6 @@ class DayReport:
     def not_judged(self) -> list[tuple[str, str, int]]:
         """Detector, why it did not judge, and how many rows; detectors in order, most rows first."""
         return [(row["detector"], row["status"], row["n_rows"]) for row in not_judged(self.judgements).to_pylist()]
-
-    def flagged_by(self, row: Mapping[str, Any]) -> list[str]:
-        """Detectors that flagged a row."""
-        return [name for name in self.figures.by_detector if row[anomaly_column(name)]]
 
     def as_json(self) -> JsonObject:
         """JSON form."""
@@ -104,7 +98,7 @@ class DayReport:
             ],
             "history": [each.as_json() for each in self.history.days],
             "organisations": [each.as_json() for each in self.organisations],
-            "flags": [self._flag(row) for row in self.flags],
+            "flags": [flag.as_json() for flag in self.flags],
             "checks": [
                 {"asset": asset, **{name: getattr(said, name) for name in ("check", "passed", "severity", "message")}}
                 for asset, said in self.checks
@@ -113,19 +107,6 @@ class DayReport:
             "publication_log_head": self.head,
             "stale": [each.as_json() for each in self.stale],
             "problems": list(self.problems),
-        }
-
-    def _flag(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            "tx_id": row["TX_ID"],
-            "wallet_id": row["WALLET_ID"],
-            "completed_at": row["TX_COMPLETED_AT"].isoformat(),
-            "amount": row["TOTAL_AMOUNT"],
-            "organisation": row["ORG_NAME"],
-            "anomaly_score": row["anomaly_score"],
-            "flagged_by": self.flagged_by(row),
-            "reason": row["reason"],
-            "trace": command_for("trace", row["TX_ID"]),
         }
 
 
@@ -159,6 +140,7 @@ def day_report(digests: Digests, day: date, configured: Detection, *, n_flags: i
     scored, figures = digests.scored(day), totals(digests, Selection((day,)))
     before, problems = history(digests, day)
     seals, missing = _seals(digests.home, scored.seal)
+    flagged = digests.read("flags", [day]).sort_by(MOST_STRIKING_FIRST)
     runs, head, log_problems = _log(digests.home, seals, key_prefix)
     return DayReport(
         day=day,
@@ -167,7 +149,7 @@ def day_report(digests: Digests, day: date, configured: Detection, *, n_flags: i
         figures=figures,
         judgements=judgements(digests, Selection((day,))),
         history=before,
-        flags=tuple(_top(digests.read("flags", [day]), n_flags)),
+        flags=tuple(FlaggedRow.of(row, figures.by_detector) for row in flagged.slice(0, n_flags).to_pylist()),
         checks=tuple((asset, said) for asset, seal in seals.items() for said in seal.verdicts),
         runs=runs,
         head=head,
@@ -179,11 +161,6 @@ def day_report(digests: Digests, day: date, configured: Detection, *, n_flags: i
 def usual_words(report: DayReport) -> str:
     """How the day's rate compares with the days before, in words."""
     return usual.usual_words(report.figures.total.rate, report.today.usual)
-
-
-def _top(flags: pa.Table, count: int) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = flags.sort_by(MOST_STRIKING_FIRST).slice(0, count).to_pylist()
-    return rows
 
 
 def _seals(home: Home, scored: Seal) -> tuple[dict[str, Seal], list[str]]:

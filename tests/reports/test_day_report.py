@@ -199,8 +199,8 @@ def test_equal_reports_are_equal_bytes_and_the_page_shows_the_figures(home: Home
     assert f"{totals.n_flagged:,} of {totals.n_judged:,} judged transactions were flagged" in page.text
     assert "Written by anomaly-assets at 2024-02-01 08:30 UTC" in page.text
     for row in found.flags:
-        assert row["reason"] in page.text
-        assert f"anomaly-assets trace {row['TX_ID']}" in page.text
+        assert row.reason in page.text
+        assert f"anomaly-assets trace {row.tx_id}" in page.text
     run = found.runs[SCORED]
     assert run is not None
     assert f"http://dagster.example{run.run_page}" in [each["href"] for each in page.of("a")]

@@ -40,8 +40,7 @@ def report_of(hostile: Shell) -> DayReport:
 def unseen(found: DayReport) -> DayReport:
     """The report as if files held what the border refuses, wherever text comes from outside."""
     row = found.flags[0]
-    names = ("TX_ID", "WALLET_ID", "ORG_NAME", "reason")
-    flags = [{**row, **dict.fromkeys(names, text)} for text in HOSTILE]
+    flags = [replace(row, tx_id=text, wallet_id=text, org_name=text, reason=text) for text in HOSTILE]
     organisation = found.organisations[0]
     history = replace(
         found.history,
