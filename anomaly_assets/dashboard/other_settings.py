@@ -3,6 +3,7 @@
 import math
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -89,20 +90,25 @@ def _key(days: Sequence[date], changes: Mapping[str, str]) -> tuple[Any, ...]:
 def _control(key: str, section: Any, name: str, wanted: Mapping[str, str]) -> dict[str, str]:
     """The change that the control of one setting asks for: none when it stands as it was."""
     now, field = getattr(section, name), type(section).model_fields[name]
-    told: dict[str, Any] = {
-        "label": readable(name),
-        "help": f"{field.description} As published: {now}",
-        "key": f"other-{key}",
-    }
-    if told["key"] not in st.session_state:
+    label, about, place = readable(name), f"{field.description} As published: {now}", f"other-{key}"
+    if place not in st.session_state:
         asked_for = _value(wanted[key], section, name) if key in wanted else None
-        st.session_state[told["key"]] = now if asked_for is None else asked_for
+        st.session_state[place] = now if asked_for is None else asked_for
     if isinstance(now, bool):
-        value: Any = st.toggle(**told)
+        value: Any = st.toggle(label, help=about, key=place)
     elif isinstance(now, int | float):
-        value = st.number_input(**told, **_bounds(field.metadata, now))
+        bounds = _bounds(field.metadata, now)
+        value = st.number_input(
+            label,
+            min_value=bounds.low,
+            max_value=bounds.high,
+            step=bounds.step,
+            format=bounds.format,
+            help=about,
+            key=place,
+        )
     else:
-        value = st.text_input(**told)
+        value = st.text_input(label, help=about, key=place)
     return {} if value is None or value == now else {key: str(value)}
 
 
@@ -119,21 +125,35 @@ def _value(text: str, section: Any, name: str) -> Any:
     except ValueError:
         return None
     if isinstance(value, int | float):
-        limits = _bounds(type(section).model_fields[name].metadata, now)
-        low, high = limits.get("min_value", -_GREATEST), limits.get("max_value", _GREATEST)
+        bounds = _bounds(type(section).model_fields[name].metadata, now)
+        low = -_GREATEST if bounds.low is None else bounds.low
+        high = _GREATEST if bounds.high is None else bounds.high
         return value if low <= value <= high else None
     return value
 
 
-def _bounds(metadata: Sequence[Any], now: float) -> dict[str, Any]:
-    """Least and greatest value and the step of a number."""
-    step = 1 if isinstance(now, int) else 10.0 ** math.floor(math.log10(abs(now) or 1.0) - 1.0)
-    limits: dict[str, Any] = {"step": step}
-    beyond = {"ge": ("min_value", 0), "gt": ("min_value", step), "le": ("max_value", 0), "lt": ("max_value", -step)}
+@dataclass(frozen=True)
+class _Bounds:
+    """Least and greatest value of a number, None where it has none, the step between, and how it is printed."""
+
+    step: float
+    low: float | None
+    high: float | None
+    format: str | None
+
+
+def _bounds(metadata: Sequence[Any], now: float) -> _Bounds:
+    is_whole = isinstance(now, int)
+    step = 1 if is_whole else 10.0 ** math.floor(math.log10(abs(now) or 1.0) - 1.0)
+    low: float | None = None
+    high: float | None = None
     for each in metadata:
-        for kind, (name, more) in beyond.items():
-            if (limit := getattr(each, kind, None)) is not None:
-                limits[name] = type(now)(limit + more)
-    if not isinstance(now, int):
-        limits["format"] = "%.6g"
-    return limits
+        if (limit := getattr(each, "ge", None)) is not None:
+            low = type(now)(limit)
+        if (limit := getattr(each, "gt", None)) is not None:
+            low = type(now)(limit + step)
+        if (limit := getattr(each, "le", None)) is not None:
+            high = type(now)(limit)
+        if (limit := getattr(each, "lt", None)) is not None:
+            high = type(now)(limit - step)
+    return _Bounds(step, low, high, None if is_whole else "%.6g")

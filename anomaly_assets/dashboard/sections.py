@@ -1,7 +1,5 @@
 """Sections that several screens show of a selection."""
 
-from typing import Any
-
 import pyarrow as pa
 import streamlit as st
 
@@ -9,7 +7,7 @@ from anomaly_assets.dashboard.figures.overview import judged_or_why_not, rate_ov
 from anomaly_assets.dashboard.figures.style import readable
 from anomaly_assets.dashboard.key_figures import KeyFigure, key_figures
 from anomaly_assets.dashboard.shell import WALLET, go
-from anomaly_assets.dashboard.tables import Share, bar, day, listing, number, score, text
+from anomaly_assets.dashboard.tables import Column, Share, bar, day, listing, number, score, text
 from anomaly_assets.domain.day_figures import Figures
 from anomaly_assets.domain.detectors.wording import share_text
 from anomaly_assets.views.digests import Digests
@@ -53,7 +51,7 @@ def show_judgements(digests: Digests, chosen: Selection) -> None:
         "constant history, that all its amounts are one."
     )
     with st.expander("As a table"):
-        columns = {
+        columns: dict[str, Column] = {
             "detector": text("detector"),
             "status": text("status"),
             "n_rows": number("transactions"),
@@ -70,11 +68,11 @@ def show_wallets(digests: Digests, chosen: Selection) -> None:
         st.info("No wallet has a flag here.", icon=":material/inbox:")
         return
     columns = {"WALLET_ID": text("wallet"), **ranking(max(found.column("n_flagged").to_pylist()))}
-    if row := listing(found, "top-wallets", columns, choose=True):
-        go(WALLET, wallet=row["WALLET_ID"], day=str(row["last_flag"]))
+    if (place := listing(found, "top-wallets", columns, choose=True)) is not None:
+        go(WALLET, wallet=found.column("WALLET_ID")[place].as_py(), day=str(found.column("last_flag")[place].as_py()))
     st.caption("Choose one to see its history.")
 
 
-def ranking(highest: int) -> dict[str, Any]:
+def ranking(highest: int) -> dict[str, Column]:
     """Columns of what has most flags, at most ``highest``."""
     return {"n_flagged": bar("flags", highest), "highest_score": score("highest score"), "last_flag": day("last flag")}

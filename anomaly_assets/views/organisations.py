@@ -1,6 +1,6 @@
 """Organisations beside each other: each one's rate against all others together."""
 
-from typing import Any
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pyarrow as pa
@@ -102,11 +102,24 @@ def limits(peers: pa.Table, points: int = 60) -> pa.Table:
     return pa.table({"n_judged": sizes, "low": low, "high": high, "rate": np.full(points, rate)})
 
 
-def one(peers: pa.Table, name: str | None) -> dict[str, Any] | None:
-    """The row of one organisation; None when the days hold no row of it."""
+@dataclass(frozen=True)
+class Peer:
+    """One organisation among all: shares, the rate with both ends of its interval, that of all others; None for 0/0."""
+
+    coverage: float | None
+    rate: float | None
+    low: float | None
+    high: float | None
+    others_rate: float | None
+    standing: str
+
+
+def one(peers: pa.Table, name: str | None) -> Peer | None:
+    """One organisation of :func:`peers`; None when the days hold no row of it."""
     column = peers.column("org_name")
-    rows = peers.filter(pc.is_null(column) if name is None else pc.equal(column, name)).to_pylist()
-    return rows[0] if rows else None
+    of_name = peers.filter(pc.is_null(column) if name is None else pc.equal(column, name))
+    rows = of_name.select([each.name for each in fields(Peer)]).to_pylist()
+    return Peer(**rows[0]) if rows else None
 
 
 def _excess(rate: np.ndarray, others: np.ndarray, n_judged: np.ndarray) -> np.ndarray:

@@ -74,13 +74,13 @@ def test_each_is_compared_with_all_others_together(found: pa.Table) -> None:
     assert standing == {"A": ABOVE, "B": ALIKE, "C": BELOW, "D": UNKNOWN, None: ALIKE}
     row = one(found, "A")
     assert row is not None
-    assert (row["rate"], row["others_rate"]) == (0.2, 23 / 2030)
+    assert (row.rate, row.others_rate) == (0.2, 23 / 2030)
     row = one(found, None)
     assert row is not None
-    assert (row["coverage"], row["rate"], row["others_rate"]) == (0.75, 1 / 30, 42 / 2100)
+    assert (row.coverage, row.rate, row.others_rate) == (0.75, 1 / 30, 42 / 2100)
     row = one(found, "D")
     assert row is not None
-    assert (row["coverage"], row["rate"], row["low"], row["high"]) == (0.0, None, None, None)
+    assert (row.coverage, row.rate, row.low, row.high) == (0.0, None, None, None)
     assert one(found, "nobody") is None
 
 

@@ -111,7 +111,7 @@ def _flags(table: pa.Table, detectors: Sequence[str], *, x: str, written: str, m
     for name in (UNIFIED, *detectors):
         part = table.filter(pc.equal(table.column("detector"), name))
         at = part.column("at").to_pylist()
-        line: dict[str, Any] = {
+        line = {
             "x": at,
             "y": part.column("n_flagged").to_pylist(),
             "customdata": [each.strftime(written) for each in at],

@@ -10,7 +10,7 @@ from anomaly_assets.dashboard.figures.style import readable
 from anomaly_assets.dashboard.key_figures import KeyFigure, key_figures
 from anomaly_assets.dashboard.sections import show_judgements, show_rate, show_totals, show_wallets
 from anomaly_assets.dashboard.shell import WITHOUT_ORGANISATION, deployment, go, organisation, plain, selection
-from anomaly_assets.dashboard.tables import Share, listing, named, number, text
+from anomaly_assets.dashboard.tables import Column, Share, listing, named, number, text
 from anomaly_assets.dashboard.transactions import transactions
 from anomaly_assets.views.counts import detector_names, flagged_column
 from anomaly_assets.views.digests import Digests
@@ -68,7 +68,7 @@ def show_peers(found: pa.Table, picked: Sequence[str]) -> None:
 
 def show_table(found: pa.Table, picked: Sequence[str], detectors: Sequence[str]) -> None:
     """All organisations with their counts; a chosen one is shown in detail."""
-    columns = {
+    columns: dict[str, Column] = {
         "org_name": text("organisation"),
         "n_rows": number("transactions"),
         "coverage": Share("judged"),
@@ -80,9 +80,9 @@ def show_table(found: pa.Table, picked: Sequence[str], detectors: Sequence[str])
         "others_rate": Share("all others"),
         "standing": text("standing"),
     }
-    row = listing(found, "organisations", columns, choose=True, state=",".join(picked))
-    if row and row["org_name"] not in picked:
-        go("organisations", org=row["org_name"])
+    place = listing(found, "organisations", columns, choose=True, state=",".join(picked))
+    if place is not None and (name := found.column("org_name")[place].as_py()) not in picked:
+        go("organisations", org=name)
 
 
 def show_one(digests: Digests, chosen: Selection, found: pa.Table, name: str) -> None:
@@ -90,15 +90,15 @@ def show_one(digests: Digests, chosen: Selection, found: pa.Table, name: str) ->
     own = None if name == WITHOUT_ORGANISATION else name
     alone = Selection(chosen.days, (own,))
     st.header(plain(name), anchor=False)
-    row = one(found, own)
-    if row is None:
+    peer = one(found, own)
+    if peer is None:
         st.info("No transaction of it lies in this period.", icon=":material/inbox:")
         return
     show_totals(totals(digests, alone))
-    if row["rate"] is not None and row["others_rate"] is not None:
+    if peer.rate is not None and peer.others_rate is not None:
         st.markdown(
-            f"Its rate is **{row['rate']:.2%}** (95 % interval {row['low']:.2%} to {row['high']:.2%}), that of all "
-            f"others together {row['others_rate']:.2%}: **{row['standing']}**."
+            f"Its rate is **{peer.rate:.2%}** (95 % interval {peer.low:.2%} to {peer.high:.2%}), that of all "
+            f"others together {peer.others_rate:.2%}: **{peer.standing}**."
         )
     show_rate(rates(digests, alone))
     left, right = st.columns(2)

@@ -62,8 +62,8 @@ def _organisations(digests: Digests, chosen: Selection) -> None:
         st.info("No organisation has a flag here.", icon=":material/inbox:")
         return
     columns = {"ORG_NAME": text("organisation"), **ranking(max(found.column("n_flagged").to_pylist()))}
-    if row := listing(found, "top-organisations", columns, choose=True):
-        go("organisations", org=row["ORG_NAME"])
+    if (place := listing(found, "top-organisations", columns, choose=True)) is not None:
+        go("organisations", org=found.column("ORG_NAME")[place].as_py())
     st.caption("Choose one to see it beside the others; large ones have many flags by their size alone.")
 
 
