@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import click
@@ -19,6 +19,9 @@ from anomaly_assets.domain.errors import NotSealed
 from anomaly_assets.domain.forgetting import Forgotten
 from anomaly_assets.exit_codes import ExitCode
 from anomaly_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from anomaly_assets.steps.erase import Erasure
 
 
 @click.command()
@@ -90,7 +93,7 @@ def erase(settings: Settings, wallet_id: str, yes: bool, as_json: bool, **asked:
     if as_json:
         click.echo(json.dumps(shown))
     else:
-        _print(shown)
+        _print(done, records)
     if done.store_waits:
         told = f"the model store has not forgotten the wallet yet ({done.store_waits}). {WAITS}"
         err.print(Text(told, style="yellow"), soft_wrap=True)
@@ -124,16 +127,16 @@ def _login_name() -> str | None:
         return None
 
 
-def _print(shown: dict[str, Any]) -> None:
+def _print(done: "Erasure", dagster_records: int) -> None:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("erased")
     table.add_column("count", justify="right")
-    for asset, count in shown["files"].items():
+    for asset, count in done.files.items():
         table.add_row(f"files of {asset} written anew", f"{count:,}")
-    table.add_row("transactions that answer erased", f"{shown['transactions']:,}")
-    table.add_row("archived models", f"{shown['payloads']:,}")
-    table.add_row("models in the store", f"{shown['served']:,}")
-    table.add_row("records of Dagster", f"{shown['dagster_records']:,}")
+    table.add_row("transactions that answer erased", f"{done.transactions:,}")
+    table.add_row("archived models", f"{done.payloads:,}")
+    table.add_row("models in the store", f"{done.served:,}")
+    table.add_row("records of Dagster", f"{dagster_records:,}")
     out.print(table)
-    out.print(f"head of the publication log: {shown['head']}")
+    out.print(f"head of the publication log: {done.head}")
     out.print("The source still has what it had: what it delivers of this wallet is dropped from now on.")

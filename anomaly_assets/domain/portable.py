@@ -12,7 +12,7 @@ function of another file has changed and would go on using its old code.
 import math
 from collections.abc import Callable
 from decimal import Context, Decimal
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -34,11 +34,11 @@ _kernels: list[Any] = []
 
 def compiled(function: _Function) -> _Function:
     """Compile with numba on first call, keep the result on disk, release the interpreter lock while it runs."""
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    compiler = partial(njit, nogil=True, error_model="numpy")
     try:
-        kernel = njit(cache=True, **options)(function)
+        kernel = compiler(cache=True)(function)
     except RuntimeError:  # no folder may be written to, so every process compiles for itself
-        kernel = njit(**options)(function)
+        kernel = compiler()(function)
     _kernels.append(kernel)
     return cast("_Function", kernel)
 

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from datetime import date, datetime
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -15,6 +15,7 @@ from anomaly_assets.adapters.sources.base import TransactionSource
 from anomaly_assets.domain.border import BorderRules, clean_delivery, give_back
 from anomaly_assets.domain.days import DayRange, require_finished
 from anomaly_assets.domain.errors import OutsideCoverage, SourceUnavailable
+from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.domain.lineage import RAW, Edge
 from anomaly_assets.domain.predicates import ledger_balances, schema, unique_transaction_ids
 from anomaly_assets.domain.raw_day import content_digest, wallet_days
@@ -99,7 +100,7 @@ def ingest_day(
             _write_truth(run, source, day)
         head = run.log(seal)
         failpoint(f"{RAW}.logged")
-    numbers: dict[str, Any] = {**ledger, "wallets": wallets.num_rows}
+    numbers: JsonObject = {**ledger, "wallets": wallets.num_rows}
     return Outcome(seal, changed, verdicts, {"kept": kept, "quarantine": quarantine}, numbers, head)
 
 

@@ -1,13 +1,12 @@
 """anomaly_metrics: measure a scored day."""
 
 from datetime import date
-from typing import Any
 
 import pyarrow as pa
 
 from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.domain.algorithms import flags_of
-from anomaly_assets.domain.identity import table_digest
+from anomaly_assets.domain.identity import JsonObject, table_digest
 from anomaly_assets.domain.layouts import LAYOUTS
 from anomaly_assets.domain.lineage import METRICS, SCORED, WINDOW, Edge
 from anomaly_assets.domain.metrics import daily_metrics
@@ -49,7 +48,7 @@ def measure_day(run: Run, detection: Detection, day: date) -> Outcome:
     return Outcome(seal, changed, (), {"metrics": metrics}, metric_figures(metrics), head)
 
 
-def metric_figures(metrics: pa.Table) -> dict[str, Any]:
+def metric_figures(metrics: pa.Table) -> JsonObject:
     """What is shown of a day's metrics: those over all its rows."""
-    over_all: dict[str, Any] = metrics.select(FIGURES).slice(0, 1).to_pylist()[0]
+    over_all: JsonObject = metrics.select(FIGURES).slice(0, 1).to_pylist()[0]
     return over_all

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,7 +17,7 @@ from anomaly_assets.domain.days import ONE_DAY
 from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.errors import CorruptFile, ModelConflict, NotSealed
 from anomaly_assets.domain.families import DETECTION
-from anomaly_assets.domain.identity import digest_of, table_digest
+from anomaly_assets.domain.identity import JsonObject, digest_of, table_digest
 from anomaly_assets.domain.lineage import MODELS, WINDOW, Edge
 from anomaly_assets.domain.model_codec import resized
 from anomaly_assets.domain.portable import kernels_compiled
@@ -100,7 +99,7 @@ def train_models(run: Run, store: StoreProvider, detection: Detection, day: date
     return Outcome(seal, changed, verdicts, {"models": models}, numbers, head, version)
 
 
-def model_figures(seal: Seal, models: pa.Table) -> dict[str, Any]:
+def model_figures(seal: Seal, models: pa.Table) -> JsonObject:
     """What is shown of a day's models, as far as the files tell it."""
     return {
         "models": models.num_rows,

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any
 
 import pyarrow as pa
 
@@ -12,7 +11,7 @@ from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.adapters.windows import pin_window
 from anomaly_assets.domain.days import trailing_window
 from anomaly_assets.domain.errors import Superseded
-from anomaly_assets.domain.identity import digest_of, table_digest
+from anomaly_assets.domain.identity import JsonObject, digest_of, table_digest
 from anomaly_assets.domain.layouts import LAYOUTS
 from anomaly_assets.domain.lineage import RAW, WINDOW, Edge
 from anomaly_assets.domain.manifest import WindowManifest
@@ -60,7 +59,7 @@ def build_window(
     return Outcome(seal, changed, verdicts, {"wallets": window}, window_figures(seal), head)
 
 
-def window_figures(seal: Seal) -> dict[str, Any]:
+def window_figures(seal: Seal) -> JsonObject:
     """What is shown of a window."""
     return {
         **seal.counts,
@@ -72,8 +71,7 @@ def window_figures(seal: Seal) -> dict[str, Any]:
 
 def manifest_of(window: Seal) -> WindowManifest:
     """The manifest a window's seal pins."""
-    pinned: dict[str, Any] = window.inputs["manifest"]
-    return WindowManifest.from_json(pinned)
+    return WindowManifest.from_json(window.inputs["manifest"])
 
 
 def _require_still_missing(run: Run, manifest: WindowManifest) -> None:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import Any
 
 import pyarrow as pa
 
 from anomaly_assets.adapters.lake import Lake
+from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.domain.lineage import RAW
 
@@ -26,18 +26,17 @@ REASONS = pa.schema([pa.field("day", pa.date32()), pa.field("reason", pa.string(
 
 def ledger(lake: Lake, days: Sequence[date]) -> pa.Table:
     """``LEDGER`` of those of these days that can be read, in their order."""
-    counted = (
-        {"day": day, **{name: counts.get(name, 0) for name in LEDGER.names[1:]}} for day, counts in _counts(lake, days)
-    )
-    return pa.Table.from_pylist(list(counted), schema=LEDGER)
+    seals = _seals(lake, days)
+    rows = [{"day": seal.day, **{name: seal.counts.get(name, 0) for name in LEDGER.names[1:]}} for seal in seals]
+    return pa.Table.from_pylist(rows, schema=LEDGER)
 
 
 def refusals(lake: Lake, days: Sequence[date]) -> pa.Table:
     """``REASONS``: refused rows by day and reason, as the seals of these days count them."""
     rows = [
-        {"day": day, "reason": reason, "n_rows": n_rows}
-        for day, counts in _counts(lake, days)
-        for reason, n_rows in sorted(counts.get("by_reason", {}).items())
+        {"day": seal.day, "reason": reason, "n_rows": n_rows}
+        for seal in _seals(lake, days)
+        for reason, n_rows in sorted(seal.counts.get("by_reason", {}).items())
     ]
     return pa.Table.from_pylist(rows, schema=REASONS)
 
@@ -47,12 +46,12 @@ def refused(lake: Lake, day: date) -> pa.Table:
     return lake.read(lake.require(RAW, day), "quarantine")
 
 
-def _counts(lake: Lake, days: Sequence[date]) -> Iterator[tuple[date, dict[str, Any]]]:
-    """Ledgers of raw days; days that cannot be read are told where days are."""
+def _seals(lake: Lake, days: Sequence[date]) -> Iterator[Seal]:
+    """Seals of raw days, which count their rows; days that cannot be read are told where days are."""
     for day in days:
         try:
             seal = lake.find(RAW, day)
         except (CorruptFile, NotSealed):
             continue
         if seal is not None:
-            yield day, dict(seal.counts)
+            yield seal
