@@ -60,8 +60,9 @@ def settings_comparison_job(days: dg.DailyPartitionsDefinition, names: DagsterNa
 def describe_comparison(settings: Mapping[str, tuple[Any, Any]], found: ComparedDay) -> Mapping[str, Any]:
     """What the page of the day shows: counts of then (as published) and now (with the other settings), and the rows."""
     comparison = Comparison([found])
-    counts, rows = comparison.total.as_json(), {how: changed(comparison, how) for how in HOW}
+    total, rows = comparison.total, {how: changed(comparison, how) for how in HOW}
     both = pa.concat_tables(rows.values())
+    counts = total.as_json()
     numbers = {name.replace("_", " "): counts[name] for name in COUNTED}
     return {
         "settings": _settings_table(settings),
@@ -70,7 +71,11 @@ def describe_comparison(settings: Mapping[str, tuple[Any, Any]], found: Compared
         **{f"flags {how}": markdown_table(rows[how], CHANGED) for how in HOW},
         "picture": plots.picture(
             plots.bars(
-                {name: numbers[name] for name in ("flagged then", "flagged now", *HOW)},
+                {
+                    "flagged then": total.flagged_then,
+                    "flagged now": total.flagged_now,
+                    **{how: getattr(total, how) for how in HOW},
+                },
                 title="flags then and now",
                 of="transactions",
             ),

@@ -96,10 +96,10 @@ def _show(found: "Comparison", unscored: Sequence[date]) -> None:
         count = getattr(found.total, how)
         if count:
             out.print(f"\n{how}: {count:,}" + (f", the first {LISTED}" if count > LISTED else ""))
-        for row in islice(found.changed(how), LISTED):
-            ids = f"{shown(row['tx_id'])}  wallet {shown(row['wallet_id'])}"
-            out.print(Text(f"  {row['tx_completed_at']:%Y-%m-%d %H:%M} UTC  {ids}"))
-            out.print(Text(f"    {shown(row['reason'])}"), soft_wrap=True)
+        for flag in islice(found.changed(how), LISTED):
+            ids = f"{shown(flag.tx_id)}  wallet {shown(flag.wallet_id)}"
+            out.print(Text(f"  {flag.tx_completed_at:%Y-%m-%d %H:%M} UTC  {ids}"))
+            out.print(Text(f"    {shown(flag.reason or '')}"), soft_wrap=True)
     if unscored:
         err.print(f"{len(unscored)} days of the period are not scored, the first is {unscored[0]}", style="yellow")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from anomaly_assets.adapters.parquet_bytes import table_from_bytes
 from anomaly_assets.domain.detectors import DETECTORS
 from anomaly_assets.domain.detectors.base import Detector, DetectorStatus
 from anomaly_assets.domain.errors import CorruptFile, SettingsError
+from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.domain.judging import JudgedShard, ModelBatch, ModelIds, Source, judge_day
 from anomaly_assets.domain.metrics import ratio
 from anomaly_assets.domain.published import anomaly_column, status_column
@@ -65,11 +66,11 @@ class Counts:
     found_now: int | None = 0
 
     def __add__(self, other: "Counts") -> "Counts":
-        pairs = {field.name: (getattr(self, field.name), getattr(other, field.name)) for field in fields(self)}
-        sums: dict[str, Any] = {name: None if None in pair else sum(pair) for name, pair in pairs.items()}
-        return Counts(**sums)
+        pairs = [(getattr(self, field.name), getattr(other, field.name)) for field in fields(self)]
+        sums: list[Any] = [None if None in pair else sum(pair) for pair in pairs]
+        return Counts(*sums)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Counts, and recall and precision over all rows, judged or not; null without truth and for 0/0."""
         rates: dict[str, float | None] = {}
         for when in ("then", "now"):
@@ -80,13 +81,30 @@ class Counts:
 
 
 @dataclass(frozen=True)
+class ChangedFlag:
+    """A transaction whose flag differs, and why it is flagged, or was."""
+
+    day: date
+    tx_id: str
+    wallet_id: str
+    tx_completed_at: datetime
+    total_amount: float
+    org_name: str | None
+    reason: str | None
+
+    def as_json(self) -> JsonObject:
+        """JSON form; times are ISO 8601."""
+        return {**vars(self), "day": self.day.isoformat(), "tx_completed_at": self.tx_completed_at.isoformat()}
+
+
+@dataclass(frozen=True)
 class ComparedDay:
     """One day: counts per organisation (None: rows without one), and the transactions whose flag differs."""
 
     day: date
     by_organisation: Mapping[str | None, Counts]
-    added: Sequence[Mapping[str, Any]]
-    removed: Sequence[Mapping[str, Any]]
+    added: Sequence[ChangedFlag]
+    removed: Sequence[ChangedFlag]
 
 
 def other_settings(detection: Detection, changes: Mapping[str, str]) -> Detection:
@@ -156,8 +174,8 @@ def compare_case(case: Case, other: Detection) -> ComparedDay:
     return ComparedDay(
         day,
         _counted(published.column("ORG_NAME"), then, now, _planted(home, day, published)),
-        _told(published, np.flatnonzero(now.flagged & ~then.flagged), now.reasons),
-        _told(published, np.flatnonzero(then.flagged & ~now.flagged), published.column("reason").to_pylist()),
+        _told(day, published, np.flatnonzero(now.flagged & ~then.flagged), now.reasons),
+        _told(day, published, np.flatnonzero(then.flagged & ~now.flagged), published.column("reason").to_pylist()),
     )
 
 
@@ -261,9 +279,10 @@ def _counts(group: np.ndarray, then: _Flags, now: _Flags, planted: np.ndarray | 
     )
 
 
-def _told(published: pa.Table, places: np.ndarray, reasons: Sequence[str | None]) -> list[dict[str, Any]]:
+def _told(day: date, published: pa.Table, places: np.ndarray, reasons: Sequence[str | None]) -> list[ChangedFlag]:
     chosen = published.select(list(SHOWN)).rename_columns(list(SHOWN.values())).take(pa.array(places, pa.int64()))
-    return [{**row, "reason": reasons[place]} for row, place in zip(chosen.to_pylist(), places.tolist(), strict=True)]
+    rows = zip(chosen.to_pylist(), places.tolist(), strict=True)
+    return [ChangedFlag(day, reason=reasons[place], **row) for row, place in rows]
 
 
 @dataclass(frozen=True)
@@ -286,20 +305,17 @@ class Comparison:
         """Counts of all rows."""
         return sum(self.by_organisation.values(), start=Counts())
 
-    def changed(self, how: str) -> Iterator[dict[str, Any]]:
-        """Transactions ``added`` or ``removed``, with their day."""
-        return ({"day": day.day.isoformat(), **row} for day in self.days for row in getattr(day, how))
+    def changed(self, how: str) -> Iterator[ChangedFlag]:
+        """Transactions ``added`` or ``removed``."""
+        return (flag for day in self.days for flag in getattr(day, how))
 
-    def as_json(self) -> dict[str, Any]:
-        """JSON form; times are ISO 8601."""
+    def as_json(self) -> JsonObject:
+        """JSON form."""
         return {
             "days": [day.day.isoformat() for day in self.days],
             "total": self.total.as_json(),
             "by_organisation": [
                 {"org_name": name, **counts.as_json()} for name, counts in self.by_organisation.items()
             ],
-            **{
-                how: [{**row, "tx_completed_at": row["tx_completed_at"].isoformat()} for row in self.changed(how)]
-                for how in ("added", "removed")
-            },
+            **{how: [flag.as_json() for flag in self.changed(how)] for how in ("added", "removed")},
         }

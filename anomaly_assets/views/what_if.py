@@ -106,5 +106,4 @@ def days(found: Comparison) -> pa.Table:
 
 def changed(found: Comparison, how: str) -> pa.Table:
     """Transactions ``added`` or ``removed``, with their day and why they are, or were, flagged."""
-    rows = [{"day": day.day, **row} for day in found.days for row in getattr(day, how)]
-    return pa.Table.from_pylist(rows, schema=_CHANGED)
+    return pa.Table.from_pylist([vars(flag) for flag in found.changed(how)], schema=_CHANGED)

@@ -13,7 +13,7 @@ from views.hand_made import HandMade, Tx
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.domain.settings_record import RecordedDetector
-from anomaly_assets.evidence.compare import ComparedDay, Comparison, Counts, compare_day
+from anomaly_assets.evidence.compare import ChangedFlag, ComparedDay, Comparison, Counts, compare_day
 from anomaly_assets.views.digests import Digests, ScoredDay
 from anomaly_assets.views.distribution import ANOMALY_SCORE, score_columns
 from anomaly_assets.views.overview import totals
@@ -148,23 +148,15 @@ def test_every_flag_of_a_home_is_in_the_upper_half_of_the_anomaly_score(untouche
     assert rows_at(curve, 0.5) >= totals(digests, selection).total.n_flagged >= rows_at(curve, 0.51)
 
 
-def row(tx_id: str) -> dict[str, object]:
-    moment = datetime(2024, 3, 4, 12, tzinfo=UTC)
-    return {
-        "tx_id": tx_id,
-        "wallet_id": "w",
-        "tx_completed_at": moment,
-        "total_amount": 1.0,
-        "org_name": None,
-        "reason": "because",
-    }
+def flag(tx_id: str) -> ChangedFlag:
+    return ChangedFlag(DAY, tx_id, "w", datetime(2024, 3, 4, 12, tzinfo=UTC), 1.0, None, "because")
 
 
 def compared(*, truth: bool) -> Comparison:
     unknown: dict[str, Any] = {} if truth else {"planted": None, "found_then": None, "found_now": None}
     planted = {"planted": 2, "found_then": 1, "found_now": 2} if truth else unknown
     first = ComparedDay(
-        DAY, {"x": Counts(10, 10, 10, 2, 3, 2, 1, **planted), None: Counts(rows=1, **unknown)}, [row("p")], [row("q")]
+        DAY, {"x": Counts(10, 10, 10, 2, 3, 2, 1, **planted), None: Counts(rows=1, **unknown)}, [flag("p")], [flag("q")]
     )
     return Comparison([first, ComparedDay(NEXT, {"x": Counts(5, 5, 5, 1, 1, 0, 0, **unknown)}, [], [])])
 
