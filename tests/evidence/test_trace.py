@@ -21,10 +21,11 @@ from anomaly_assets.domain.border import BorderRules
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.domain.id_hashes import hashes
-from anomaly_assets.domain.lineage import MODELS, RAW, SCORED
+from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.model_codec import decode
 from anomaly_assets.evidence.lookup import Place, days_of, places_of, require_days_of
 from anomaly_assets.evidence.trace import trace
+from anomaly_assets.evidence.traced import TracedDay
 from anomaly_assets.settings import load_settings
 from anomaly_assets.steps.ingest import ingest_day
 from anomaly_assets.steps.run import Run
@@ -121,6 +122,25 @@ def test_a_flag_leads_to_its_models_its_window_and_its_runs(untouched: Home) -> 
         assert (entry["asset"], entry["day"], entry["run_id"]) == (asset, str(DAY), found["runs"][name]["run_id"])
     assert found["since"]["up_to_date"]
     assert found["files"]["published"]["is_these_scores"]
+
+
+def test_a_traced_row_is_the_published_one_with_what_its_seals_name(untouched: Home) -> None:
+    scored = untouched.lake.require(SCORED, DAY)
+    published = untouched.lake.read(scored, "scored").to_pylist()
+    row = next(each for each in published if each["isolation_forest_anomaly"])
+    (found,) = trace(untouched, row["TX_ID"]).days
+    assert isinstance(found, TracedDay)
+    assert list(found.row.results) == ["statistical", "isolation_forest"]
+    for name, score in (("statistical", "zscore"), ("isolation_forest", "isolation_forest_score")):
+        own = [row[f"{name}_status"], row[f"{name}_anomaly"], row[score], row[f"{name}_model_id"]]
+        assert [*vars(found.row.results[name]).values()] == own
+    for field, column in (("tx_id", "TX_ID"), ("completed_at", "TX_COMPLETED_AT"), ("org_name", "ORG_NAME")):
+        assert getattr(found.row, field) == row[column]
+    provenance = found.row.provenance
+    assert (provenance.day, provenance.scores, provenance.settings_id) == (DAY, scored.revision, scored.settings_id)
+    for asset, revision in ((RAW, provenance.raw), (WINDOW, provenance.window), (MODELS, provenance.models)):
+        assert revision == untouched.lake.require(asset, DAY).revision
+    assert provenance.manifest_id == found.window.manifest_id
 
 
 def test_every_transaction_can_be_traced_judged_or_not(untouched: Home) -> None:
