@@ -64,12 +64,15 @@ def backfill(
 ) -> Report:
     """Ingest what is missing for ``days`` and their windows, then train and score every day that is not up to date.
 
-    ``say`` is told what was changed or mended in the Dagster instance.
+    ``say`` is told what was changed or mended in the Dagster instance, and when other detectors judge than the home was
+    made with.
 
     Raises ``SettingsError`` when the days lie before the home's first day, ``NotFinished`` when the last is not over.
     """
     _require_inside(settings, days, today)
     home, report = Home(settings.home), Report()
+    if changed := settings.changed_judges:
+        say(changed)
     with DagsterRuns(settings, {BACKFILL_TAG: secrets.token_hex(4)}, say) as runs:
         missing = missing_raw_days(home, settings, days)
         report.ingested.extend(_record(INGEST, missing, runs.all(INGEST, missing), progress, report))

@@ -65,6 +65,7 @@ def _of_the_deployment(
                 settings_folder=str(settings.folder or ""),
                 group=settings.files.group or "",
                 output_readers=settings.files.output_readers or "",
+                detectors=list(settings.judges),
             ),
             "clock": ClockResource(),
         },

@@ -29,10 +29,10 @@ FIRST = (
     "source.files.path",
     "amounts.scale",
     "window.days",
+    "detectors",
     "statistical.zscore_threshold",
     "isolation_forest.contamination",
     "redis.url",
-    "nightly.cron",
 )
 """Settings that the README names: most deployments change no others."""
 

@@ -1,7 +1,9 @@
 """Settings come from file, environment and overrides; a wrong one is named, a secret never."""
 
+import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,10 @@ import yaml
 from dagster._core.definitions.utils import is_valid_owner
 from pydantic import SecretStr
 
+from anomaly_assets.domain.algorithms import ALGORITHMS, STATISTICAL
 from anomaly_assets.domain.errors import SettingsError
-from anomaly_assets.settings import Detection, Settings, load_settings, setting_keys
+from anomaly_assets.settings import Detection, Settings, StatisticalSettings, load_settings, setting_keys
+from anomaly_assets.settings.detector_sections import DETECTOR_SECTIONS
 
 CANARY = "canary-s3cret"
 URL = f"redis://user:{CANARY}@example.org:6379/0"
@@ -405,3 +409,112 @@ def test_local_times_are_a_matter_of_files_only(folder: Path) -> None:
     zone = "Europe/Berlin"
     assert load(folder, source__kind="files", source__files__time_zone=zone).border_rules.time_zone == zone
     assert load(folder, source__files__time_zone=zone).border_rules.time_zone == "UTC"
+
+
+@pytest.mark.parametrize(
+    ("text", "judges"),
+    [
+        ("", ("statistical", "isolation_forest")),
+        ("detectors: [isolation_forest, statistical]", ("statistical", "isolation_forest")),
+        ("detectors: [statistical, statistical]", ("statistical",)),
+        ("detectors: [isolation_forest]", ("isolation_forest",)),
+    ],
+)
+def test_the_listed_detectors_judge_in_the_order_of_published_columns(
+    folder: Path, text: str, judges: tuple[str, ...]
+) -> None:
+    settings = load(folder, text)
+    assert settings.judges == judges
+    assert tuple(each.name for each in settings.detection.detectors()) == judges
+
+
+def test_the_environment_lists_detectors_too(folder: Path) -> None:
+    assert load(folder, "", {"ANOMALY_DETECTORS": "[statistical]"}).judges == ("statistical",)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "detectors: [statistics]",
+            "setting detectors: .*no detector statistics; known are statistical, isolation_forest",
+        ),
+        ("detectors: []", "setting detectors: .*no detector would judge; known are statistical, isolation_forest"),
+        ("detectors: statistical", r"setting detectors: .* \(found 'statistical'\)"),
+    ],
+)
+def test_a_list_that_nobody_could_judge_by_is_refused(folder: Path, text: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load(folder, text)
+
+
+def test_the_settings_of_a_detector_that_does_not_judge_change_no_id(folder: Path) -> None:
+    alone = load(folder, "detectors: [statistical]").detection
+    assert alone.record.as_json()["format"] == 2
+    assert load(folder, "detectors: [statistical]", isolation_forest__n_estimators=7).detection == alone
+    both = load(folder, "detectors: [isolation_forest, statistical]").detection
+    assert "format" not in both.record.as_json()
+    assert (
+        len({both.settings_id, alone.settings_id, load(folder, "detectors: [isolation_forest]").detection.settings_id})
+        == 3
+    )
+
+
+@pytest.mark.parametrize(
+    ("record", "judges"),
+    [
+        ({}, ("statistical", "isolation_forest")),
+        ({"detectors": ["isolation_forest"]}, ("isolation_forest",)),
+        ({"detectors": 3}, ("statistical", "isolation_forest")),
+    ],
+)
+def test_without_a_list_the_home_says_who_judges(folder: Path, record: dict[str, Any], judges: tuple[str, ...]) -> None:
+    """One that says nothing, as those of releases before, has the two of the first release."""
+    (folder / "home").mkdir()
+    (folder / "home" / "home.json").write_text(json.dumps(record), encoding="utf-8")
+    assert load(folder).judges == judges
+    assert load(folder, detectors=["statistical"]).judges == ("statistical",)
+
+
+def test_a_list_other_than_the_home_s_is_told(folder: Path) -> None:
+    assert load(folder, "detectors: [statistical]").changed_judges is None, "there is no home yet"
+    (folder / "home").mkdir()
+    (folder / "home" / "home.json").write_text("{}", encoding="utf-8")
+    told = load(folder, "detectors: [statistical]").changed_judges
+    assert told is not None
+    said = (
+        "the settings list statistical, and the home was made with statistical, isolation_forest: days that are scored"
+    )
+    assert told.startswith(said)
+    assert load(folder, "detectors: [isolation_forest, statistical]").changed_judges is None
+
+
+def test_a_home_of_a_detector_that_is_not_installed_says_so(folder: Path) -> None:
+    (folder / "home").mkdir()
+    (folder / "home" / "home.json").write_text('{"detectors": ["statistical", "clairvoyant"]}', encoding="utf-8")
+    settings = load(folder)
+    with pytest.raises(SettingsError, match="clairvoyant is not installed"):
+        _ = settings.detection
+    assert load(folder, "detectors: [statistical]").detection.sections.keys() == {"statistical"}
+
+
+def test_a_detector_of_another_package_has_its_section_like_those_of_this_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guest = replace(STATISTICAL, detector="guest", score_column="guest_score")
+    monkeypatch.setitem(ALGORITHMS, "guest", guest)
+    monkeypatch.setitem(DETECTOR_SECTIONS, "guest", StatisticalSettings)
+    settings = load(folder, "detectors: [guest, statistical]\nguest: {zscore_threshold: 9}\n")
+    assert settings.detection.sections["guest"] == StatisticalSettings(zscore_threshold=9)
+    assert [each.name for each in settings.detection.record.detectors] == ["statistical", "guest"]
+    assert "guest.zscore_threshold" in dict(setting_keys())
+    assert load(folder) == load(folder)
+    with pytest.raises(SettingsError, match=r"unknown setting guest\.zscore; .* guest\.zscore_threshold"):
+        load(folder, guest__zscore=1)
+
+
+def test_every_detector_has_a_section_that_needs_nothing() -> None:
+    assert list(DETECTOR_SECTIONS) == list(ALGORITHMS)
+    for name, section in DETECTOR_SECTIONS.items():
+        assert Settings.model_fields[name].annotation is section
+        assert section()

@@ -40,6 +40,7 @@ from anomaly_assets.adapters.store_pending import StorePending
 from anomaly_assets.domain.errors import CorruptFile, HomeMismatch, require_known_format
 from anomaly_assets.domain.identity import Json, JsonObject, canonical_json, digest_of
 from anomaly_assets.domain.source_identity import differences, differs_in_place_only, place_of
+from anomaly_assets.settings.home_detectors import DETECTORS, is_list_of_detectors
 
 HOME_FORMAT_VERSION = 1
 _CLAIM_TIMEOUT_SECONDS = 60.0
@@ -90,12 +91,14 @@ class Home:
         first ingest writes it into ``home.json``, which decides from then on
     settings_folder : the folder that relative paths of the settings start from; None: none of them is relative
     output_readers : who may read published days beside those who work in the home: a group, or ``everyone``
+    detectors : who judges in a new home, by name; the first ingest writes it into ``home.json``
     """
 
     root: Path
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     settings_folder: Path | None = None
     output_readers: str | None = None
+    detectors: Sequence[str] = ()
 
     @property
     def output(self) -> AnyPath:
@@ -224,7 +227,9 @@ class Home:
             version = value.get("format") if isinstance(value, dict) else None
             require_known_format(f"{path.name} of the home", version, HOME_FORMAT_VERSION)
             if missing := _KEYS - value.keys():
-                raise ValueError(f"it lacks {sorted(missing)}")  # noqa: TRY301 - one remedy for both
+                raise ValueError(f"it lacks {sorted(missing)}")  # noqa: TRY301 - one remedy for all
+            if DETECTORS in value and not is_list_of_detectors(value[DETECTORS]):
+                raise ValueError(f"{DETECTORS} is {value[DETECTORS]!r}")  # noqa: TRY301
         except ValueError as error:
             raise CorruptFile(
                 f"{path.name} of the home is not a home's: {error}", remedy="restore it from a copy"
@@ -248,6 +253,7 @@ class Home:
                     "first_day": first_day.isoformat(),
                     **self._from_home(source),
                     **self.elsewhere,
+                    **({DETECTORS: list(self.detectors)} if self.detectors else {}),
                 }
                 self._write(fresh)
                 return

@@ -12,7 +12,8 @@ from rich.text import Text
 
 from anomaly_assets.commands.options import out
 from anomaly_assets.domain.errors import SettingsError
-from anomaly_assets.settings import SETTINGS_FILE, Settings, SourceSettings
+from anomaly_assets.settings import SETTINGS_FILE, SourceSettings
+from anomaly_assets.settings.deployment import settings_class
 
 KINDS = get_args(SourceSettings.model_fields["kind"].annotation)
 _HEAD = """\
@@ -47,7 +48,7 @@ def settings_text(kind: str, path: str | None = None) -> str:
     """A settings file for the source ``kind`` that says nothing but the defaults, and ``path`` if there is one."""
     live = {"home": "home", "source.kind": kind} | ({"source.files.path": path} if path else {})
     hidden = {f"source.{other}" for other in KINDS if other != kind} | {other for other in KINDS if other != kind}
-    lines = [_HEAD, *_section(Settings, "", "", live, hidden)]
+    lines = [_HEAD, *_section(settings_class(), "", "", live, hidden)]
     return "\n".join(lines) + "\n"
 
 

@@ -73,6 +73,11 @@ def home(deployment: Deployment) -> Iterator[Finding]:
     yield ok(f"{deployment.home.root}, id {deployment.record['home_id']}, {bound}")
 
 
+def detectors(deployment: Deployment) -> Iterator[Finding]:
+    """Who judges, and whether the home was made with others."""
+    yield ok(deployment.settings.changed_judges or f"days are judged by {', '.join(deployment.settings.judges)}")
+
+
 def same_source(deployment: Deployment) -> Iterator[Finding]:
     """Whether the home takes these settings' source."""
     from anomaly_assets.resources.source import source_resource  # noqa: PLC0415  it loads Dagster

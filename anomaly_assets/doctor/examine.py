@@ -20,7 +20,7 @@ QUICK: Mapping[str, Sequence[Examination]] = {
 }
 """By topic, what a probe can ask every minute: names, sizes and a few small files."""
 FULL: Mapping[str, Sequence[Examination]] = {
-    "home": [deployment.home, deployment.same_source],
+    "home": [deployment.home, deployment.same_source, deployment.detectors],
     "source": [source.newest_day],
     "days": [days.due_day, days.newest_days, days.published_days, days.gaps, days.days_to_make_again],
     "evidence": [

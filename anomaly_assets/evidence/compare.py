@@ -208,10 +208,14 @@ def _unified(published: pa.Table, detectors: Sequence[Detector], judged_again: M
 def _verdicts(
     case: Case, before: Sequence[Detector], after: Sequence[Detector], rows: WalletRows
 ) -> Mapping[str, DetectorVerdict]:
-    """Verdicts of the detectors whose settings differ; models of some wallets are in memory at a time."""
-    changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
-    refitted = [new for old, new in changed if old.fit_parameters != new.fit_parameters]
-    kept = [new for _, new in changed if new not in refitted]
+    """Verdicts of the detectors whose settings differ; models of some wallets are in memory at a time.
+
+    A detector that did not judge the day is fitted, like one whose models differ.
+    """
+    fits = {old.name: old.fit_parameters for old in before}
+    changed = [new for new in after if new not in before]
+    refitted = [new for new in changed if fits.get(new.name) != new.fit_parameters]
+    kept = [new for new in changed if new not in refitted]
     sources: list[Source] = [partial(_fitted, case, refitted, rows)] if refitted else []
     model_ids: ModelIds = {}
     if kept:
@@ -220,8 +224,7 @@ def _verdicts(
     def look_at(part: JudgedShard) -> None:
         require_genuine(case, model_ids, part)
 
-    detectors = [new for _, new in changed]
-    return judge_day(detectors, rows, model_ids, sources, engine=case.compute.engine, look_at=look_at).verdicts
+    return judge_day(changed, rows, model_ids, sources, engine=case.compute.engine, look_at=look_at).verdicts
 
 
 def _fitted(case: Case, detectors: Sequence[Detector], rows: WalletRows, _: ModelIds) -> Iterator[ModelBatch]:

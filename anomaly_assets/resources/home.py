@@ -44,6 +44,7 @@ class HomeResource(dg.ConfigurableResource):
     settings_folder: str = ""
     group: str = ""
     output_readers: str = ""
+    detectors: list[str] = Field(default_factory=list)
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Self]:
@@ -71,6 +72,7 @@ class HomeResource(dg.ConfigurableResource):
             self.elsewhere,
             Path(self.settings_folder) if self.settings_folder else None,
             self.output_readers or None,
+            self.detectors,
         )
 
     @property

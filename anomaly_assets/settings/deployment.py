@@ -1,13 +1,14 @@
 """All settings of one deployment."""
 
 from datetime import date, datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, create_model, field_validator
 
+from anomaly_assets.domain.errors import SettingsError
 from anomaly_assets.settings.access import AccessSettings
 from anomaly_assets.settings.alerts import AlertSettings
 from anomaly_assets.settings.amounts import AmountSettings
@@ -18,7 +19,8 @@ from anomaly_assets.settings.compute import ComputeSettings
 from anomaly_assets.settings.dagster import DagsterSettings
 from anomaly_assets.settings.dashboard import DashboardSettings
 from anomaly_assets.settings.detection import Detection
-from anomaly_assets.settings.detector_sections import DETECTOR_SECTIONS
+from anomaly_assets.settings.detector_sections import DETECTOR_SECTIONS, sections_of
+from anomaly_assets.settings.home_detectors import OF_FIRST_RELEASE, recorded_detectors
 from anomaly_assets.settings.isolation_forest import IsolationForestSettings
 from anomaly_assets.settings.nightly import NightlySettings
 from anomaly_assets.settings.published_scores import PublishedScoresSettings
@@ -54,6 +56,11 @@ class Settings(Section):
     )
     first_day: date = Field(
         date(2024, 1, 1), description="First day of the home, never before the source's first; partitions start here."
+    )
+    detectors: tuple[str, ...] | None = Field(
+        None,
+        description="Names of the detectors that judge, in any order; none: those the home was made with, which are "
+        "`statistical` and `isolation_forest` where nothing else was listed then.",
     )
     source: SourceSettings = SourceSettings()
     snowflake: SnowflakeSettings = SnowflakeSettings()
@@ -116,6 +123,34 @@ class Settings(Section):
             )
         return source
 
+    @field_validator("detectors")
+    @classmethod
+    def _known_detectors(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if names is None:
+            return None
+        known = sections_of(names)
+        if unknown := [name for name in names if name not in known]:
+            raise ValueError(f"there is no detector {', '.join(unknown)}; known are {', '.join(DETECTOR_SECTIONS)}")
+        if not names:
+            raise ValueError(f"no detector would judge; known are {', '.join(DETECTOR_SECTIONS)}")
+        return tuple(known)
+
+    @property
+    def judges(self) -> tuple[str, ...]:
+        """Names of the detectors that judge: those of the settings, else those of the home."""
+        return self.detectors or recorded_detectors(self.home) or OF_FIRST_RELEASE
+
+    @property
+    def changed_judges(self) -> str | None:
+        """A sentence when the settings list other detectors than the home was made with; else None."""
+        recorded = recorded_detectors(self.home)
+        if recorded is None or set(recorded) == set(self.judges):
+            return None
+        return (
+            f"the settings list {', '.join(self.judges)}, and the home was made with {', '.join(recorded)}: days that "
+            "are scored from now on follow the settings, those before stay as they were scored"
+        )
+
     @property
     def nights(self) -> str | None:
         """Cron expression of the nights that bring days, UTC; None: none do."""
@@ -138,8 +173,19 @@ class Settings(Section):
 
     @property
     def detection(self) -> Detection:
-        """The part of the settings that decides what is flagged."""
-        sections = {name: getattr(self, name) for name in DETECTOR_SECTIONS}
+        """The part of the settings that decides what is flagged.
+
+        Raises ``SettingsError`` when the home was made with a detector that is not installed.
+        """
+        names = self.judges
+        if unknown := [name for name in names if name not in DETECTOR_SECTIONS]:
+            raise SettingsError(
+                f"the home {self.home} was made with the detectors {', '.join(names)}, and {', '.join(unknown)} is not "
+                "installed",
+                expected=f"among {', '.join(DETECTOR_SECTIONS)}",
+                remedy="install what has it, or list other ones under `detectors`",
+            )
+        sections = {name: getattr(self, name) for name in names}
         return Detection.of({"amount_scale": self.amounts.scale, "window_days": self.window.days, **sections})
 
     @property
@@ -154,3 +200,18 @@ class Settings(Section):
             time_zone=self.source.time_zone,
             ambiguous_times=self.border.ambiguous_times,
         )
+
+
+def settings_class() -> type[Settings]:
+    """``Settings`` with a section for each detector that there is, also those that it does not declare itself."""
+    return _with_sections(
+        tuple((name, kind) for name, kind in DETECTOR_SECTIONS.items() if name not in Settings.model_fields)
+    )
+
+
+@cache
+def _with_sections(sections: tuple[tuple[str, type[Section]], ...]) -> type[Settings]:
+    if not sections:
+        return Settings
+    fields: dict[str, Any] = {name: (kind, kind()) for name, kind in sections}
+    return create_model("Settings", __base__=Settings, __doc__=Settings.__doc__, **fields)

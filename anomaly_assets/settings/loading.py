@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from anomaly_assets.domain.errors import SettingsError
-from anomaly_assets.settings.deployment import Settings
+from anomaly_assets.settings.deployment import Settings, settings_class
 from anomaly_assets.settings.mistakes import explain
 from anomaly_assets.settings.reading import put, read_environment, read_file
 from anomaly_assets.settings.section import keys_of
@@ -42,13 +42,14 @@ def load_settings(
         put(values, key, value)
     for dotted, value in (overrides or {}).items():
         put(values, dotted.split("."), value)
+    kind = settings_class()
     try:
         context = {"folder": path.parent.absolute(), "file": path.absolute() if path.is_file() else None}
-        return Settings.model_validate(values, context=context)
+        return kind.model_validate(values, context=context)
     except ValidationError as error:
-        raise SettingsError(explain(error, Settings)) from None
+        raise SettingsError(explain(error, kind)) from None
 
 
 def setting_keys() -> Iterator[tuple[str, Any]]:
     """Every dotted key with its pydantic field, in order of declaration."""
-    return keys_of(Settings)
+    return keys_of(settings_class())

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -46,6 +47,23 @@ def test_claiming_again_changes_no_byte(home: Home) -> None:
     before = (home.root / "home.json").stat().st_ino, (home.root / "home.json").read_bytes()
     home.claim(dict(reversed([*SOURCE.items()])), FIRST)
     assert ((home.root / "home.json").stat().st_ino, (home.root / "home.json").read_bytes()) == before
+
+
+def test_a_new_home_records_who_judges_and_keeps_it(home: Home) -> None:
+    replace(home, detectors=["statistical"]).claim(SOURCE, FIRST)
+    before = (home.root / "home.json").read_bytes()
+    replace(home, detectors=["statistical", "isolation_forest"]).claim(SOURCE, FIRST)
+    assert (home.root / "home.json").read_bytes() == before
+    assert json.loads(before)["detectors"] == ["statistical"]
+
+
+@pytest.mark.parametrize("listed", [[], "statistical", [3], None])
+def test_a_list_of_detectors_that_is_none_is_damage(home: Home, listed: object) -> None:
+    home.claim(SOURCE, FIRST)
+    path = home.root / "home.json"
+    path.write_bytes(canonical_json({**json.loads(path.read_bytes()), "detectors": listed}))
+    with pytest.raises(CorruptFile, match="detectors is"):
+        home.record()
 
 
 @pytest.mark.parametrize(

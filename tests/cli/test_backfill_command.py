@@ -60,6 +60,17 @@ def test_other_settings_make_the_days_run_again(scored: Shell) -> None:
     assert len(scored.json(*PERIOD, **stricter)["detected"]) == 3
 
 
+def test_other_detectors_than_the_home_s_are_told_and_judge(scored: Shell) -> None:
+    alone = {**SMALL, "ANOMALY_DETECTORS": "[statistical]"}
+    said = "the settings list statistical, and the home was made with statistical, isolation_forest"
+    assert said not in scored.run("doctor", **SMALL).stdout
+    assert said in " ".join(scored.run("doctor", **alone).stdout.split())
+    done = scored.run(*LAST_DAY, **alone)
+    assert done.returncode == 0, done.stderr
+    assert said in " ".join(done.stderr.split())
+    assert [day["day"] for day in scored.json(*LAST_DAY, **alone)["days"]] == [PERIOD[4]]
+
+
 def test_a_failed_day_is_told_and_the_exit_code_is_that_of_a_failure(shell: Shell) -> None:
     """Days the source does not cover fail by name; the days that can be scored are scored."""
     rows = [
