@@ -1,6 +1,6 @@
 """What other settings would have flagged on scored days: judged and fitted in memory, nothing stored or published."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from functools import partial
@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.parquet_bytes import table_from_bytes
-from anomaly_assets.domain.detectors import DETECTORS
 from anomaly_assets.domain.detectors.base import Detector, DetectorStatus
 from anomaly_assets.domain.errors import CorruptFile, SettingsError
 from anomaly_assets.domain.identity import JsonObject
@@ -108,11 +107,11 @@ class ComparedDay:
 
 
 def other_settings(detection: Detection, changes: Mapping[str, str]) -> Detection:
-    """``detection`` with other detector settings (dotted key to value).
+    """``detection`` with other settings of its detectors (dotted key to value).
 
-    Raises ``SettingsError`` for a key that is none of a detector, or a value that is not allowed.
+    Raises ``SettingsError`` for a key that is none of them, or a value that is not allowed.
     """
-    _require_comparable(changes)
+    _require_comparable(changes, detection.sections)
     values = detection.model_dump()
     for key, value in changes.items():
         put(values, key.split("."), value)
@@ -137,14 +136,14 @@ def _value(detection: Detection, key: str) -> Any:
     return part
 
 
-def _require_comparable(keys: Iterable[str]) -> None:
-    """Raise ``SettingsError`` for a key that is none of a detector."""
+def _require_comparable(keys: Iterable[str], detectors: Collection[str]) -> None:
+    """Raise ``SettingsError`` for a key that is no setting of one of these detectors."""
     for key in keys:
         section, *rest = key.split(".")
-        if section not in DETECTORS or not rest:
+        if section not in detectors or not rest:
             raise SettingsError(
                 f"{key} cannot be compared",
-                expected=f"a setting of a detector: {', '.join(f'{name}.*' for name in DETECTORS)}",
+                expected=f"a setting of a detector: {', '.join(f'{name}.*' for name in detectors)}",
                 remedy="amounts.scale and window.days belong to the home: score the period in another --home for those",
             )
 
@@ -160,9 +159,12 @@ def compare_day(home: Home, day: date, changes: Mapping[str, str], *, compute: C
 
 
 def compare_case(case: Case, other: Detection) -> ComparedDay:
-    """The same against all settings of ``other``, whose amount scale and window must be those of the day."""
-    _require_comparable(changed_settings(case, other))
+    """The same against all settings of ``other``, whose amount scale and window must be those of the day.
+
+    A detector that only one of the two lists judges in that one alone.
+    """
     before, after = case.detectors, other.detectors()
+    _require_comparable(changed_settings(case, other), dict.fromkeys(each.name for each in (*before, *after)))
     home, day, published = case.home, case.day, case.published
     kept = home.lake.read(case.raw, "transactions")
     rows = to_wallet_rows(kept)

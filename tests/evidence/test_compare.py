@@ -195,6 +195,12 @@ def test_other_settings_keep_the_rest() -> None:
         other_settings(detection, {"statistical": "x"})
 
 
+def test_a_changed_setting_brings_no_detector_that_is_not_listed() -> None:
+    alone = load_settings(environ={}, overrides={"detectors": ["statistical"]}).detection
+    with pytest.raises(SettingsError, match=r"isolation_forest.n_estimators cannot be compared\n.*: statistical\.\*"):
+        other_settings(alone, {"isolation_forest.n_estimators": "5"})
+
+
 def test_counts_of_days_without_truth_add_up_to_no_truth() -> None:
     known, unknown = Counts(rows=2, planted=1), Counts(rows=3, planted=None, found_then=None, found_now=None)
     assert (known + unknown).rows == 5
