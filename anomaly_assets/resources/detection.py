@@ -1,15 +1,15 @@
 """Detection parameters as a Dagster resource: everything that decides what is flagged, in one place."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import reduce
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
 import dagster as dg
-from pydantic import Field, PrivateAttr, create_model
+from pydantic import Field, PrivateAttr
 
 from anomaly_assets.domain.errors import SettingsError
-from anomaly_assets.resources.launchpad import fields_of
+from anomaly_assets.resources.launchpad import fields_of, resource_of
 from anomaly_assets.settings import Detection
 from anomaly_assets.settings.reading import put
 
@@ -49,10 +49,7 @@ class DetectionResource(dg.ConfigurableResource):
             if section := detection.sections.get(name):
                 kind: Any = type(section).model_fields[setting].annotation
                 fields[former] = (kind | None, Field(None, description=f"Former name of {name}.{setting}"))
-        settings_id = Field(detection.settings_id, description=cls.model_fields["deployed_settings_id"].description)
-        # Values given to the constructor would be one default for all: naming one would mean naming every one.
-        with_defaults = create_model(cls.__name__, __base__=cls, **fields, deployed_settings_id=(str, settings_id))
-        return cast("Callable[[], DetectionResource]", with_defaults)()
+        return resource_of(cls, fields, deployed_settings_id=detection.settings_id)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Keep what the run's configuration says, without defaults."""

@@ -3,17 +3,16 @@
 from abc import ABC, abstractmethod
 from datetime import date
 from pathlib import Path
-from typing import get_args
 
 import dagster as dg
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.sources.base import TransactionSource
-from anomaly_assets.adapters.sources.data_files import EpochUnit
 from anomaly_assets.adapters.sources.files import FilesSource
 from anomaly_assets.adapters.sources.synthetic import SyntheticSource
 from anomaly_assets.domain.border import AmbiguousTimes
 from anomaly_assets.domain.errors import SettingsError
+from anomaly_assets.resources.launchpad import fields_of, resource_of, section_of
 from anomaly_assets.settings import FilesSettings, Settings, SyntheticSettings
 
 
@@ -26,43 +25,24 @@ class TransactionSourceResource(dg.ConfigurableResource, ABC):
 
 
 class SyntheticSourceResource(TransactionSourceResource):
-    """The seeded generator."""
+    """The seeded generator: the settings of ``SyntheticSettings``."""
 
-    seed: int
-    wallets: int
-    transactions_per_day: int
-    anomalies_per_day: float
-    dirt: float
     first_day: str
 
     @classmethod
     def from_settings(cls, settings: SyntheticSettings, first_day: date) -> "SyntheticSourceResource":
         """The generator these settings describe."""
-        return cls(**settings.model_dump(), first_day=first_day.isoformat())
+        return resource_of(cls, fields_of(settings), first_day=first_day.isoformat())
 
     def open(self, run_id: str | None = None) -> SyntheticSource:  # noqa: ARG002
         """The generator."""
-        return SyntheticSource(
-            seed=self.seed,
-            wallets=self.wallets,
-            transactions_per_day=self.transactions_per_day,
-            anomalies_per_day=self.anomalies_per_day,
-            dirt=self.dirt,
-            first_day=date.fromisoformat(self.first_day),
-        )
+        settings = section_of(self, SyntheticSettings).model_dump()
+        return SyntheticSource(**settings, first_day=date.fromisoformat(self.first_day))
 
 
 class FilesSourceResource(TransactionSourceResource):
-    """A parquet or CSV file, or a folder of them."""
+    """A parquet or CSV file, or a folder of them: the settings of ``FilesSettings``."""
 
-    path: str
-    columns: dict[str, str]
-    time_zone: str
-    epoch_unit: str
-    delimiter: str
-    encoding: str
-    decimal: str
-    thousands: str
     ambiguous_times: str
     first_day: str
     spools: str
@@ -79,32 +59,13 @@ class FilesSourceResource(TransactionSourceResource):
             raise SettingsError(
                 "source.kind is files but source.files.path is not set", remedy="set it in anomaly.yaml"
             )
-        return cls(
-            path=str(settings.path),
-            columns=settings.columns,
-            time_zone=settings.time_zone,
-            epoch_unit=settings.epoch_unit or "",
-            delimiter=settings.delimiter,
-            encoding=settings.encoding,
-            decimal=settings.decimal,
-            thousands=settings.thousands,
-            ambiguous_times=ambiguous_times,
-            first_day=first_day.isoformat(),
-            spools=str(spools or ""),
-        )
+        own = {"ambiguous_times": ambiguous_times, "first_day": first_day.isoformat(), "spools": str(spools or "")}
+        return resource_of(cls, fields_of(settings), **own)
 
     def open(self, run_id: str | None = None) -> FilesSource:  # noqa: ARG002
         """The files, read when first asked for rows."""
-        unit: EpochUnit | None = next((unit for unit in get_args(EpochUnit) if unit == self.epoch_unit), None)
         return FilesSource(
-            self.path,
-            columns=self.columns,
-            time_zone=self.time_zone,
-            epoch_unit=unit,
-            delimiter=self.delimiter,
-            encoding=self.encoding,
-            decimal=self.decimal,
-            thousands=self.thousands,
+            **section_of(self, FilesSettings).model_dump(),
             ambiguous_times=which_of_two(self.ambiguous_times),
             first_day=date.fromisoformat(self.first_day),
             spools=Path(self.spools) if self.spools else None,

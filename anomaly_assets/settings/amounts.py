@@ -15,7 +15,7 @@ class AmountSettings(Section):
 
     scale: AmountScale = Field(
         "log1p",
-        description="Scale of amounts in both detectors; `signed_log1p` allows refunds (negative amounts), "
+        description="Scale of amounts in every detector; `signed_log1p` allows refunds (negative amounts), "
         "the others refuse them at the border.",
     )
     max_amount: Annotated[float, Gt(0)] = Field(

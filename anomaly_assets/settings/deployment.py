@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Settings(Section):
-    """All settings of one deployment."""
+    """All settings of one deployment: those of the home itself, then sections."""
 
     home: Location = Field(
         Path("home"),

@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from anomaly_assets.jobs import DETECT
+from anomaly_assets.jobs import DETECT, INGEST
 from anomaly_assets.resources.detection import PLACES
 from anomaly_assets.settings import CheckSettings
 from anomaly_assets.settings_comparison import COMPARE, SAID
@@ -14,9 +14,9 @@ from graph.invented import DAY
 from graph.test_settings_comparison import launchpad, observed
 
 
-def offered(deployment: Deployment, resource: str) -> Any:
+def offered(deployment: Deployment, resource: str, name: str = DETECT) -> Any:
     """The fields that the launchpad of a job has for a resource, by name."""
-    job: Any = deployment.definitions.resolve_job_def(DETECT)
+    job: Any = deployment.definitions.resolve_job_def(name)
     resources = job.run_config_schema.config_type.fields["resources"].config_type
     return resources.fields[resource].config_type.fields["config"].config_type.fields
 
@@ -38,6 +38,15 @@ def test_a_check_s_bounds_are_those_of_the_settings_and_one_may_be_changed_alone
     config = {"resources": {"bounds": {"config": {"max_anomaly_rate": 0.0}}}}
     assert detected.run(DETECT, DAY, config=config).success
     assert detected.failed_checks(DAY) == {"anomaly_rate_within_bounds"}
+
+
+def test_the_source_is_that_of_the_settings_and_one_of_them_may_be_changed_alone(ingested: Deployment) -> None:
+    shown, source = offered(ingested, "source", INGEST), ingested.settings.source.files
+    assert {name: shown[name].default_value for name in type(source).model_fields} == source.model_dump()
+    config = {"resources": {"source": {"config": {"columns": {"org_name": "no_such_column"}}}}}
+    result = ingested.run(INGEST, DAY, config=config)
+    assert not result.success
+    assert "is bound to" in error_of(result)
 
 
 def test_a_setting_and_its_former_name_are_one(detected: Deployment) -> None:
