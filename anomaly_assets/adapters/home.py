@@ -65,6 +65,7 @@ class HomeRecord(TypedDict):
     source_from_home: NotRequired[str]
     lake: NotRequired[str]
     output: NotRequired[str]
+    detectors: NotRequired[Sequence[str]]
 
 
 class Standing(Enum):

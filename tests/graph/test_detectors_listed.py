@@ -11,6 +11,7 @@ from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.explain import explain
 from anomaly_assets.evidence.proof import Grade, Outcome
 from anomaly_assets.evidence.trace import trace
+from anomaly_assets.evidence.traced import TracedDay
 from anomaly_assets.evidence.verify import Verifier
 from anomaly_assets.settings_comparison import COMPARE, SAID
 from anomaly_assets.steps.settings_record import recorded_settings
@@ -111,7 +112,7 @@ def test_without_a_list_the_home_says_who_judges(deploy: Deploy, files: Path) ->
 
 def recorded(deployment: Deployment) -> list[str]:
     """The list in ``home.json``."""
-    return list((deployment.home.record() or {})["detectors"])
+    return list(deployment.home.bound_record()["detectors"])
 
 
 def proven_and_explained(home: Home, day: date, listed: list[str]) -> None:
@@ -121,5 +122,6 @@ def proven_and_explained(home: Home, day: date, listed: list[str]) -> None:
     case = Case.of(home, day)
     flagged = next(row["TX_ID"] for row in case.published.to_pylist() if row["statistical_anomaly"])
     assert [each.detector for each in explain(case, flagged).detectors] == listed
-    told = trace(home, flagged, day=day)["days"][0]["detectors"]
-    assert [each["detector"] for each in told] == listed
+    (traced,) = trace(home, flagged, day=day).days
+    assert isinstance(traced, TracedDay)
+    assert [detector.detector for detector in traced.detectors] == listed
