@@ -239,7 +239,7 @@ def test_the_recipe_of_the_docs_names_the_files_that_the_toy_consists_of() -> No
     text = ARCHITECTURE.read_text()
     recipe = text[text.index("**A family.**") : text.index("**A source.**")]
     steps = re.findall(r"^\d+\. .*?(?=^\d+\. |\Z)", recipe, re.MULTILINE | re.DOTALL)
-    named = [set(re.findall(r"`toy/([^`]+)`", step)) for step in steps]
+    named = [set(re.findall(r"`tests/families/toy/([^`]+)`", step)) for step in steps]
     assert all(named), "each step shows how the toy does it"
     files = {path.relative_to(TOY_FOLDER).as_posix() for path in TOY_FOLDER.rglob("*") if path.is_file()}
     told = set[str]().union(*named)
