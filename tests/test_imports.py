@@ -16,7 +16,7 @@ LAYERS = [
     {"domain"},
     {"exit_codes", "installed_families", "loading", "release", "run_tags"},
     {"settings"},
-    {"engines"},
+    {"engines", "testing"},
     {"adapters"},
     {"steps", "partitions"},
     {"evidence"},

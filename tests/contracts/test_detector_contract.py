@@ -1,328 +1,55 @@
-"""What every detector of the family keeps, whatever it computes."""
+"""The detectors of the family keep what every detector keeps, and the registry and the settings know them."""
 
-import re
-from itertools import pairwise
+from typing import ClassVar
 
-import numpy as np
-import pyarrow as pa
 import pytest
 
+from anomaly_assets.domain.algorithms import ALGORITHMS, IS_ANOMALY
 from anomaly_assets.domain.detectors import DETECTORS
-from anomaly_assets.domain.detectors.base import Detector, DetectorStatus, Judgement, Model
-from anomaly_assets.domain.errors import ModelFormatError
-from anomaly_assets.domain.model_codec import decode, encode
-from anomaly_assets.domain.wallet_rows import WalletRows
+from anomaly_assets.domain.detectors.base import Ability, DetectorClass
+from anomaly_assets.domain.detectors.isolation_forest import IsolationForestDetector
+from anomaly_assets.domain.detectors.statistical import StatisticalDetector
 from anomaly_assets.settings import Settings
-
-HOUR_US = 3_600_000_000
-SIZES = (400, 3, 150, 250)
+from anomaly_assets.testing.detector_contract import DetectorContract, window
 
 
-def rows_of(parts: list[tuple[str, np.ndarray, np.ndarray]]) -> WalletRows:
-    """Rows of wallets given as (id, hours since the epoch, amounts)."""
-    offsets = np.concatenate([[0], np.cumsum([len(amounts) for _, _, amounts in parts])]).astype(np.int64)
-    moments = np.concatenate([np.zeros(0), *(hours for _, hours, _ in parts)]).astype(np.int64) * HOUR_US
-    amounts = np.concatenate([np.zeros(0), *(amounts for _, _, amounts in parts)])
-    return WalletRows([wallet_id for wallet_id, _, _ in parts], offsets, moments, amounts)
+class TestStatistical(DetectorContract):
+    """The z-score."""
+
+    detector_class: ClassVar[DetectorClass] = StatisticalDetector
 
 
-def wallet(seed: int, n_rows: int) -> tuple[str, np.ndarray, np.ndarray]:
-    random = np.random.default_rng(seed)
-    hours = np.sort(random.integers(0, 180, n_rows)) * 24 + random.integers(8, 20, n_rows)
-    return f"w{seed}", hours, np.round(random.lognormal(3 + seed % 3, 0.5, n_rows), 2)
+class TestIsolationForest(DetectorContract):
+    """The forest."""
 
-
-def window() -> WalletRows:
-    return rows_of([wallet(seed, n_rows) for seed, n_rows in enumerate(SIZES)])
-
-
-def day(n_rows: int = 20) -> WalletRows:
-    return rows_of([wallet(100 + seed, n_rows) for seed in range(len(SIZES))])
-
-
-def eligible(detector: Detector, rows: WalletRows) -> list[int]:
-    return [w for w, status in enumerate(detector.eligibility(rows)) if status is DetectorStatus.JUDGED]
-
-
-def models_of(detector: Detector, rows: WalletRows) -> list[Model | None]:
-    models: list[Model | None] = [None] * rows.n_wallets
-    wallets = eligible(detector, rows)
-    for w, model in zip(wallets, detector.fit(rows, wallets), strict=True):
-        models[w] = model
-    return models
-
-
-def content(judgement: Judgement) -> list[object]:
-    arrays = (judgement.judged, judgement.is_anomaly, judgement.score, judgement.value)
-    lines = (judgement.typical, judgement.flag_line)
-    return [a.tobytes() for a in (*arrays, *lines)] + [{k: v.to_pylist() for k, v in judgement.extra.items()}]
-
-
-def copies(rows: WalletRows) -> list[bytes]:
-    return [rows.offsets.tobytes(), rows.completed_at_us.tobytes(), rows.amounts.tobytes()]
-
-
-@pytest.fixture(params=list(DETECTORS))
-def detector(request: pytest.FixtureRequest) -> Detector:
-    return DETECTORS[request.param]()
+    detector_class: ClassVar[DetectorClass] = IsolationForestDetector
 
 
 def test_the_registry_names_each_detector_by_its_own_name_in_order_of_publication() -> None:
-    assert list(DETECTORS) == ["statistical", "isolation_forest"]
+    assert list(DETECTORS) == list(ALGORITHMS) == ["statistical", "isolation_forest"]
     assert [built.name for built in DETECTORS.values()] == list(DETECTORS)
     assert len({built.score_column for built in DETECTORS.values()}) == len(DETECTORS)
 
 
-def test_a_detector_is_built_from_its_section_of_the_settings_and_these_are_its_defaults(detector: Detector) -> None:
-    section = getattr(Settings(), detector.name).model_dump()
-    built = DETECTORS[detector.name](amount_scale=Settings().amounts.scale, **section)
+def test_these_two_and_no_others_count_for_is_anomaly() -> None:
+    assert [name for name, built in DETECTORS.items() if built.flag == IS_ANOMALY] == list(IS_ANOMALY.of)
+
+
+def test_both_say_why_and_which_amounts_are_normal_and_each_something_of_its_own() -> None:
+    both = {Ability.REASONS, Ability.BANDS}
+    assert StatisticalDetector.abilities == {*both, Ability.DEVIATIONS}
+    assert IsolationForestDetector.abilities == {*both, Ability.SHARES}
+
+
+def test_an_ability_that_is_not_declared_is_not_there() -> None:
+    model = StatisticalDetector().fit(rows := window(), [0])[0]
+    with pytest.raises(TypeError, match="statistical does not say shares"):
+        StatisticalDetector().shares(model, amount=1.0, hour=1, history=rows)
+
+
+@pytest.mark.parametrize("name", list(DETECTORS))
+def test_a_detector_is_built_from_its_section_of_the_settings_and_these_are_its_defaults(name: str) -> None:
+    section = getattr(Settings(), name).model_dump()
+    built, detector = DETECTORS[name](amount_scale=Settings().amounts.scale, **section), DETECTORS[name]()
     assert vars(built) == vars(detector)
     assert built.fit_parameters.items() <= {**section, "amount_scale": "log1p"}.items()
-
-
-def test_fitting_again_gives_the_same_models(detector: Detector) -> None:
-    first, second = (detector.fit(window(), eligible(detector, window())) for _ in range(2))
-    assert [model.model_id for model in first] == [model.model_id for model in second]
-    assert len({model.model_id for model in first}) == len(first) == 3
-
-
-def test_a_model_is_the_same_fitted_alone_together_or_among_other_wallets(detector: Detector) -> None:
-    together = models_of(detector, window())
-    for w, model in enumerate(together):
-        if model is not None:
-            alone = rows_of([wallet(w, SIZES[w])])
-            assert detector.fit(alone, [0])[0].model_id == model.model_id
-    wallets = eligible(detector, window())
-    backwards = detector.fit(window(), wallets[::-1])
-    assert [model.model_id for model in backwards[::-1]] == [together[w].model_id for w in wallets]  # type: ignore[union-attr]
-    reordered = rows_of([wallet(w, SIZES[w]) for w in (3, 1, 0, 2)])
-    ids = [model and model.model_id for model in models_of(detector, reordered)]
-    assert ids == [together[w] and together[w].model_id for w in (3, 1, 0, 2)]  # type: ignore[union-attr]
-
-
-def test_a_models_identity_holds_no_dates(detector: Detector) -> None:
-    later = window()
-    shifted = WalletRows(later.wallet_ids, later.offsets, later.completed_at_us + 24 * HOUR_US * 1000, later.amounts)
-    ids = [[m.model_id for m in detector.fit(rows, eligible(detector, rows))] for rows in (window(), shifted)]
-    assert ids[0] == ids[1]
-
-
-def test_neither_fitting_nor_judging_changes_its_inputs(detector: Detector) -> None:
-    rows, scored = window(), day()
-    before = copies(rows), copies(scored)
-    models = models_of(detector, rows)
-    arrays = [{name: array.tobytes() for name, array in m.arrays.items()} for m in models if m is not None]
-    detector.judge(scored, models)
-    assert (copies(rows), copies(scored)) == before
-    assert [{name: array.tobytes() for name, array in m.arrays.items()} for m in models if m is not None] == arrays
-
-
-def test_a_stored_model_judges_as_the_fitted_one_and_keeps_its_id(detector: Detector) -> None:
-    models = models_of(detector, window())
-    stored = [model and decode(encode(model)) for model in models]
-    assert [m and m.model_id for m in stored] == [m and m.model_id for m in models]
-    assert content(detector.judge(day(), stored)) == content(detector.judge(day(), models))
-    for model in stored:
-        if model is not None:
-            detector.validate(model)
-
-
-def test_a_row_is_judged_alike_alone_and_in_company(detector: Detector) -> None:
-    models = models_of(detector, window())
-    together = detector.judge(day(), models)
-    for w, part in enumerate(day().slices()):
-        rows = day()
-        for row in range(part.start, part.stop, 7):
-            one = WalletRows(["w"], np.array([0, 1]), rows.completed_at_us[[row]], rows.amounts[[row]])
-            alone = detector.judge(one, [models[w]])
-            assert alone.is_anomaly[0] == together.is_anomaly[row]
-            assert alone.score.tobytes() == together.score[[row]].tobytes()
-
-
-def test_a_wallet_without_a_model_is_not_judged_not_flagged_and_has_no_numbers(detector: Detector) -> None:
-    judgement = detector.judge(day(), models_of(detector, window()))
-    assert judgement.judged.tolist() == [True] * 20 + [False] * 20 + [True] * 40
-    assert not judgement.is_anomaly[20:40].any()
-    for numbers in (judgement.score, judgement.value, judgement.typical, judgement.flag_line):
-        assert np.isnan(numbers[20:40]).all()
-        assert np.isfinite(np.delete(numbers, np.s_[20:40])).all()
-    for column in judgement.extra.values():
-        assert column.slice(20, 20).null_count == 20
-        assert column.null_count == 20
-
-
-def test_a_row_is_flagged_exactly_when_its_value_is_above_its_line(detector: Detector) -> None:
-    judgement = detector.judge(day(200), models_of(detector, window()))
-    judged = judgement.judged
-    assert (judgement.is_anomaly[judged] == (judgement.value > judgement.flag_line)[judged]).all()
-    assert (judgement.typical[judged] <= judgement.flag_line[judged]).all()
-
-
-def test_extra_columns_are_the_declared_ones(detector: Detector) -> None:
-    judgement = detector.judge(day(), models_of(detector, window()))
-    assert {f.name: f.type for f in detector.extra_columns} == {k: v.type for k, v in judgement.extra.items()}
-    assert all(len(column) == day().n_rows for column in judgement.extra.values())
-    assert all(isinstance(f, pa.Field) and f.nullable for f in detector.extra_columns)
-
-
-def test_eligibility_says_why_not_and_never_no_history(detector: Detector) -> None:
-    minimum = detector.fit_parameters["min_transactions"]
-    rows = rows_of([wallet(0, minimum - 1), wallet(1, minimum), wallet(2, 1)])
-    assert detector.eligibility(rows) == [
-        DetectorStatus.INSUFFICIENT_HISTORY,
-        DetectorStatus.JUDGED,
-        DetectorStatus.INSUFFICIENT_HISTORY,
-    ]
-
-
-def test_no_wallets_and_no_rows_are_no_special_cases(detector: Detector) -> None:
-    nothing = rows_of([])
-    assert detector.eligibility(nothing) == []
-    assert detector.fit(nothing, []) == []
-    assert detector.judge(nothing, []).score.tolist() == []
-    empty_days = rows_of([wallet(seed, 0) for seed in range(len(SIZES))])
-    judgement = detector.judge(empty_days, models_of(detector, window()))
-    assert judgement.judged.tolist() == []
-    assert all(len(column) == 0 for column in judgement.extra.values())
-
-
-def test_an_ineligible_wallet_cannot_be_fitted(detector: Detector) -> None:
-    with pytest.raises(ValueError, match="rows"):
-        detector.fit(window(), [1])
-
-
-def test_one_transaction_has_the_score_it_has_among_all(detector: Detector) -> None:
-    models = models_of(detector, window())
-    judgement, scored = detector.judge(day(), models), day()
-    for wallet, (part, model) in enumerate(zip(scored.slices(), models, strict=True)):
-        if model is None:
-            continue
-        amount, moment = float(scored.amounts[part.start]), int(scored.completed_at_us[part.start])
-        alone = detector.score_one(model, amount=amount, completed_at_us=moment)
-        assert alone == judgement.score[part.start], wallet
-
-
-def test_the_number_of_models_must_be_the_number_of_wallets(detector: Detector) -> None:
-    with pytest.raises(ValueError, match=r"shorter|longer"):
-        detector.judge(day(), [None])
-
-
-def test_a_model_of_another_detector_is_refused(detector: Detector) -> None:
-    others = [other for name, other in DETECTORS.items() if name != detector.name]
-    for other in others:
-        model = other().fit(window(), [0])[0]
-        with pytest.raises(ModelFormatError):
-            detector.validate(model)
-        with pytest.raises(ModelFormatError):
-            detector.judge(day(), [model, None, None, None])
-
-
-def test_a_planted_outlier_ranks_above_nearly_all_usual_rows(detector: Detector) -> None:
-    for seed in range(10):
-        random = np.random.default_rng(seed)
-        _, days, amounts = wallet(seed, 801)
-        hours = days // 24 * 24 + random.choice([9, 12, 13, 18, 21], 801, p=[0.4, 0.3, 0.2, 0.09, 0.01])
-        hours[-1], amounts[-1] = 21, 1000 * amounts.max()
-        model = detector.fit(rows_of([("w", hours[:600], amounts[:600])]), [0])
-        judgement = detector.judge(rows_of([("w", hours[600:], amounts[600:])]), model)
-        assert (judgement.value[:-1] < judgement.value[-1]).mean() >= 0.98
-        assert judgement.is_anomaly[-1]
-        assert judgement.is_anomaly[:-1].mean() < 0.05
-
-
-def test_the_reason_is_one_sentence_with_the_amount_and_the_flag_line(detector: Detector) -> None:
-    model = detector.fit(window(), [0])[0]
-    judgement = detector.judge(rows_of([("w", np.array([9]), np.array([87654321.0]))]), [model])
-    reason = detector.reason(model, amount=87654321.0, completed_at_us=9 * HOUR_US, score=float(judgement.score[0]))
-    assert reason.startswith("amount 87,654,321.00 ")
-    assert "the flag line is " in reason
-    assert re.fullmatch(r"[ -~]+[^.]", reason)
-    assert len(reason) < 300
-
-
-def test_every_number_that_leaves_a_detector_is_higher_for_the_more_anomalous(detector: Detector) -> None:
-    model = detector.fit(window(), [0])[0]
-    usual = float(np.median(window().amounts[: SIZES[0]]))
-    judgement = detector.judge(rows_of([("w", np.array([9, 9]), np.array([usual, 1e9]))]), [model])
-    assert judgement.score[0] < judgement.score[1]
-    assert judgement.value[0] < judgement.value[1]
-
-
-def histories(scale: str) -> WalletRows:
-    """Wallets with usual, tied and lumpy amounts at many hours or few; refunds where the scale takes them."""
-    random = np.random.default_rng(7)
-    days = np.sort(random.integers(0, 180, 300)) * 24
-    usual = np.round(random.lognormal(3, 0.6, 300), 2)
-    tied = random.choice([9.99, 10.0, 10.01, 50.0], 300)
-    lumpy = np.round(np.where(random.random(300) < 0.5, random.normal(20, 1, 300), random.normal(5000, 50, 300)), 2)
-    if scale != "log1p":
-        usual = usual * random.choice([1.0, -1.0], 300, p=[0.8, 0.2])
-    few, one, many = days + random.choice([9, 21], 300, p=[0.95, 0.05]), days + 12, days + random.integers(0, 24, 300)
-    return rows_of([("few", few, usual), ("lumpy", many, lumpy), ("one", one, tied), ("tied", few, tied)])
-
-
-def probes(bands: list[tuple[float, float]], low: float, seed: int) -> np.ndarray:
-    """Amounts around every edge (neighbouring float64 and cents) and anywhere, between ``low`` and 1e15."""
-    edges = np.array([edge for band in bands for edge in band])
-    cents = np.round(edges[:, None], 2) + np.arange(-5, 6) / 100
-    beside = [edges, np.nextafter(edges, -np.inf), np.nextafter(edges, np.inf), np.round(cents, 2).ravel()]
-    random = np.random.default_rng(seed)
-    sizes = np.concatenate([np.round(random.lognormal(3, 2, 100), 2), 10 ** random.uniform(-3, 15, 30)])
-    amounts = np.concatenate([*beside, sizes, -sizes, [low, 0.0, 0.01, 1e15]])
-    return amounts[(amounts >= low) & (amounts <= 1e15)]
-
-
-BUILDS: list[dict[str, object]] = [{}, {"amount_scale": "none"}, {"amount_scale": "signed_log1p", "two_sided": True}]
-
-
-def built(name: str, settings: dict[str, object]) -> Detector:
-    known = vars(DETECTORS[name]())
-    return DETECTORS[name](**{key: value for key, value in settings.items() if key in known})
-
-
-@pytest.mark.parametrize("settings", BUILDS, ids=str)
-@pytest.mark.parametrize("name", list(DETECTORS))
-def test_an_amount_is_flagged_at_an_hour_exactly_when_it_lies_in_no_normal_band(
-    name: str, settings: dict[str, object]
-) -> None:
-    """Around every edge to the next float64, at all 24 hours, for wallets with ties and with few hours."""
-    detector = built(name, settings)
-    scale = detector.fit_parameters["amount_scale"]
-    rows, low = histories(scale), 0.0 if scale == "log1p" else -1e15
-    seen = set()
-    for model in detector.fit(rows, range(rows.n_wallets)):
-        for hour in range(24):
-            bands = detector.normal_amounts(model, hour=hour)
-            amounts = probes(bands, low, hour)
-            moments = np.full(len(amounts), hour * HOUR_US)
-            judgement = detector.judge(WalletRows(["w"], np.array([0, len(amounts)]), moments, amounts), [model])
-            inside = np.zeros(len(amounts), dtype=bool)
-            for first, last in bands:
-                inside |= (first <= amounts) & (amounts <= last)
-            assert (inside == ~judgement.is_anomaly).all(), amounts[inside == judgement.is_anomaly]
-            some = slice(0, None, 29)
-            alone = [detector.score_one(model, amount=a, completed_at_us=hour * HOUR_US) for a in amounts[some]]
-            assert alone == judgement.score[some].tolist()
-            seen |= {*inside.tolist()}
-    assert seen == {True, False}
-
-
-def test_normal_bands_are_ascending_apart_and_within_what_amounts_can_be(detector: Detector) -> None:
-    for model in detector.fit(histories("log1p"), range(4)):
-        for hour in range(24):
-            bands = detector.normal_amounts(model, hour=hour)
-            assert all(type(edge) is float for band in bands for edge in band)
-            edges = [edge for band in bands for edge in band]
-            assert edges == sorted(edges)
-            assert all(first <= last for first, last in bands)
-            assert all(np.nextafter(before[1], np.inf) < after[0] for before, after in pairwise(bands))
-            assert not edges or (edges[0] >= 0.0 and edges[-1] <= 1e15)
-
-
-def test_every_usual_wallet_has_normal_amounts_at_its_hours_that_hold_most_of_its_history(detector: Detector) -> None:
-    rows = histories("log1p")
-    for part, model in zip(rows.slices(), detector.fit(rows, range(4)), strict=True):
-        bands = {hour: detector.normal_amounts(model, hour=hour) for hour in range(24)}
-        pairs = zip(rows.amounts[part].tolist(), rows.hours[part].tolist(), strict=True)
-        normal = [any(first <= amount <= last for first, last in bands[hour]) for amount, hour in pairs]
-        assert np.mean(normal) >= 0.98
