@@ -14,6 +14,7 @@ from anomaly_assets.domain.detectors.base import Ability, Detector, Judgement, M
 from anomaly_assets.domain.engine import Engine, OneByOne
 from anomaly_assets.domain.errors import ModelFormatError, NeedsRelease
 from anomaly_assets.domain.model_codec import decode
+from anomaly_assets.domain.running_state import RunningState, hours_needed
 from anomaly_assets.domain.verdict import DetectorVerdict, Verdicts, unite
 from anomaly_assets.domain.wallet_rows import WalletRows
 
@@ -52,10 +53,11 @@ Source = Callable[[ModelIds], Iterator[ModelBatch]]
 
 @dataclass(frozen=True)
 class ScoringShard:
-    """A batch of models and the day's rows of its wallets alone."""
+    """A batch of models, and of its wallets alone the day's rows and what the detector looks back on."""
 
     batch: ModelBatch
     rows: WalletRows
+    before: WalletRows | None
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ def judge_day(
     model_ids: ModelIds,
     sources: Sequence[Source],
     *,
+    before: RunningState | None = None,
     engine: Engine | None = None,
     look_at: Callable[[JudgedShard], None] = lambda _: None,
 ) -> JudgedDay:
@@ -100,9 +103,14 @@ def judge_day(
     Parameters
     ----------
     model_ids : of the models that should judge; a detector without any is judged by whatever the sources have
+    before : what came before the day, of the same wallets; only detectors that do not look back can do without
     engine : what the judging is done by, by default the thread that asks
     look_at : is shown what became of each batch, in their order, and may raise
+
+    Raises ``ValueError`` when a detector looks back and nothing says what came before.
     """
+    if before is None and hours_needed(detectors):
+        raise ValueError("a detector looks back further than the day, and what came before is not given")
     engine = engine or OneByOne()
     unlisted = [None] * rows.n_wallets
     waiting = {detector.name: list(model_ids.get(detector.name, unlisted)) for detector in detectors}
@@ -110,7 +118,7 @@ def judge_day(
     judged, rejected = [0] * len(sources), 0
     for number, source in enumerate(sources):
         batches = source({name: tuple(ids) for name, ids in waiting.items()})
-        shards = (ScoringShard(batch, rows.select(batch.wallets)) for batch in batches)
+        shards = (_shard(batch, rows, before) for batch in batches)
         for part in engine.map_work(judge_shard, shards):
             look_at(part)
             parts[part.detector].append(part)
@@ -123,13 +131,17 @@ def judge_day(
 
 
 def judge_rows(
-    detectors: Sequence[Detector], rows: WalletRows, models: Mapping[str, Sequence[Model | None]]
+    detectors: Sequence[Detector],
+    rows: WalletRows,
+    models: Mapping[str, Sequence[Model | None]],
+    before: RunningState | None = None,
 ) -> Verdicts:
     """What all detectors say of ``rows`` by models at hand.
 
     Parameters
     ----------
     models : per detector name one model for each wallet of ``rows``, None leaves the wallet unjudged
+    before : as for :func:`judge_day`
 
     Raises ``ModelFormatError`` when a model is malformed.
     """
@@ -142,7 +154,8 @@ def judge_rows(
             if (model := models[part.detector][wallet]) is not None:
                 by_name[part.detector].validate(model)
 
-    return unite(judge_day(detectors, rows, {}, [lambda _: iter(at_hand)], look_at=require_well_formed).verdicts)
+    sources: list[Source] = [lambda _: iter(at_hand)]
+    return unite(judge_day(detectors, rows, {}, sources, before=before, look_at=require_well_formed).verdicts)
 
 
 def batches_of(
@@ -184,14 +197,19 @@ def at_once(wallets: Sequence[int]) -> Iterator[Sequence[int]]:
     return (wallets[begin : begin + WALLETS_AT_ONCE] for begin in range(0, len(wallets), WALLETS_AT_ONCE))
 
 
+def _shard(batch: ModelBatch, rows: WalletRows, before: RunningState | None) -> ScoringShard:
+    seen = None if before is None else before.seen_by(batch.detector, batch.wallets)
+    return ScoringShard(batch, rows.select(batch.wallets), seen)
+
+
 def judge_shard(shard: ScoringShard) -> JudgedShard:
     """Prove all models and judge all rows in one pass."""
     batch, models = shard.batch, shard.batch.models
     try:
-        verdict = _judged(batch.detector, shard.rows, models)
+        verdict = _judged(shard, models)
     except ModelFormatError:  # one of them at least: each is proved alone
         models = [model if model and _well_formed(batch.detector, model) else None for model in models]
-        verdict = _judged(batch.detector, shard.rows, models)
+        verdict = _judged(shard, models)
     rejected = [wallet for wallet, model in zip(batch.wallets, models, strict=True) if model is None]
     return JudgedShard(batch.detector.name, batch.wallets, verdict, rejected)
 
@@ -224,9 +242,10 @@ def _well_formed(detector: Detector, model: Model) -> bool:
     return True
 
 
-def _judged(detector: Detector, rows: WalletRows, models: Sequence[Model | None]) -> DetectorVerdict:
-    """One detector's verdict on ``rows`` by a model for each wallet. Raises ``ModelFormatError`` for a bad one."""
-    judgement = detector.judge(rows, models)
+def _judged(shard: ScoringShard, models: Sequence[Model | None]) -> DetectorVerdict:
+    """The detector's verdict on the shard's rows by these models. Raises ``ModelFormatError`` for a malformed one."""
+    detector, rows = shard.batch.detector, shard.rows
+    judgement = detector.judge(rows, models, shard.before)
     flagged = np.flatnonzero(judgement.is_anomaly)
     wallets = np.searchsorted(rows.offsets, flagged, side="right") - 1
     reasons = {}

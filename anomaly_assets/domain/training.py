@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from anomaly_assets.domain.days import day_of_us
 from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.engine import Engine
 from anomaly_assets.domain.model_codec import encode
 from anomaly_assets.domain.recipes import Recipe, summary_of
+from anomaly_assets.domain.running_state import RunningState
 from anomaly_assets.domain.wallet_rows import WalletRows
 
 COST_OF_A_MODEL = 5_000
@@ -46,8 +48,10 @@ def warm_up(detectors: Iterable[Detector]) -> None:
     n_rows = 1_000
     moments = np.arange(n_rows, dtype=np.int64) * 5 * 3_600_000_000
     rows = WalletRows(["w"], np.array([0, n_rows]), moments, np.arange(n_rows) % 97 + 1.0)
+    nothing_before = RunningState.of(day_of_us(0), [], rows.wallet_ids)
     for detector in detectors:
-        detector.judge(rows, detector.fit(rows, [0]) if detector.eligibility(rows)[0] == "judged" else [None])
+        models = detector.fit(rows, [0]) if detector.eligibility(rows)[0] == "judged" else [None]
+        detector.judge(rows, models, nothing_before.seen_by(detector, [0]))
 
 
 def fit_shard(shard: Shard) -> list[Fitted]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import pyarrow as pa
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,12 +20,14 @@ class WalletRows:
     offsets : int64 array of shape (n_wallets + 1,), ``offsets[0] == 0``
     completed_at_us : int64 array of shape (n_rows,), microseconds since 1970-01-01T00:00Z
     amounts : float64 array of shape (n_rows,), finite
+    tx_ids : large_string array of shape (n_rows,), None where nobody asks for them
     """
 
     wallet_ids: Sequence[str]
     offsets: np.ndarray
     completed_at_us: np.ndarray
     amounts: np.ndarray
+    tx_ids: pa.Array | None = None
 
     @property
     def n_wallets(self) -> int:
@@ -56,6 +59,7 @@ class WalletRows:
         chosen = np.asarray(wallets, dtype=np.int64)
         bounds = zip(self.offsets[chosen].tolist(), self.offsets[chosen + 1].tolist(), strict=True)
         parts = [slice(start, end) for start, end in bounds]
+        ids = self.tx_ids
         together = all(before.stop == after.start for before, after in pairwise(parts))
 
         def joined(values: np.ndarray) -> np.ndarray:
@@ -68,6 +72,18 @@ class WalletRows:
             offsets=np.cumsum([0, *(part.stop - part.start for part in parts)], dtype=np.int64),
             completed_at_us=joined(self.completed_at_us),
             amounts=joined(self.amounts),
+            tx_ids=None if ids is None else pa.concat_arrays([ids[:0], *(ids[part] for part in parts)]),
+        )
+
+    def since(self, moment_us: int) -> "WalletRows":
+        """The rows of all wallets from a moment on, microseconds since 1970-01-01T00:00Z."""
+        kept = self.completed_at_us >= moment_us
+        return WalletRows(
+            wallet_ids=self.wallet_ids,
+            offsets=np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)[self.offsets],
+            completed_at_us=self.completed_at_us[kept],
+            amounts=self.amounts[kept],
+            tx_ids=None if self.tx_ids is None else self.tx_ids.filter(pa.array(kept)),
         )
 
     def slices(self) -> Iterator[slice]:

@@ -41,10 +41,12 @@ class Needs:
     Parameters
     ----------
     amount, time : whether its judgement depends on them
+    running_state_hours : how many hours before a day it looks back when it judges the day's rows
     """
 
     amount: bool = True
     time: bool = True
+    running_state_hours: int = 0
 
 
 class DetectorStatus(StrEnum):
@@ -151,8 +153,11 @@ class Detector(Protocol):
         """One model for each wallet index in ``wallets`` (all eligible), in that order."""
         ...
 
-    def judge(self, rows: WalletRows, models: Sequence[Model | None]) -> Judgement:
+    def judge(self, rows: WalletRows, models: Sequence[Model | None], before: WalletRows | None = None) -> Judgement:
         """Verdicts on the rows of a day; ``models[w]`` judges wallet ``w``, None leaves its rows unjudged.
+
+        When it needs ``running_state_hours``, ``before`` holds the rows of so many hours before the day with their ids,
+        of the same wallets in the same order; else it is None.
 
         Every model that judges is proved as by ``validate`` first. Raises ``ModelFormatError`` when one is malformed.
         """

@@ -227,7 +227,12 @@ class IsolationForestDetector(Detector):
             for wallet, forest in enumerate(forests)
         ]
 
-    def judge(self, rows: WalletRows, models: Sequence[Model | None]) -> Judgement:
+    def judge(
+        self,
+        rows: WalletRows,
+        models: Sequence[Model | None],
+        before: WalletRows | None = None,  # noqa: ARG002 - it does not look back
+    ) -> Judgement:
         """Forest scores of the rows; see :class:`~anomaly_assets.domain.detectors.base.Detector`."""
         counts = rows.counts
         pairs = enumerate(zip(counts.tolist(), models, strict=True))

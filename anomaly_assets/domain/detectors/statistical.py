@@ -105,7 +105,12 @@ class StatisticalDetector(Detector):
             for wallet in range(rows.n_wallets)
         ]
 
-    def judge(self, rows: WalletRows, models: Sequence[Model | None]) -> Judgement:
+    def judge(
+        self,
+        rows: WalletRows,
+        models: Sequence[Model | None],
+        before: WalletRows | None = None,  # noqa: ARG002 - it does not look back
+    ) -> Judgement:
         """Z-scores of the rows; see :class:`~anomaly_assets.domain.detectors.base.Detector`."""
         mean, spread = np.full(rows.n_wallets, np.nan), np.full(rows.n_wallets, np.nan)
         scaled = np.full(rows.n_rows, np.nan)
