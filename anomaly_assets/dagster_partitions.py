@@ -212,6 +212,11 @@ class Scores(SealedDay):
     def described(self, outcome: Outcome) -> Mapping[str, Any]:
         return describe_scores(self.deployment.graph, self.deployment.instance, outcome)
 
+    @property
+    def made_from(self) -> Sequence[Compared]:
+        """But for the days that detectors looked back on: they are no input that Dagster knows."""
+        return [each for each in super().made_from if each.edge.day == self.day]
+
     def checks_apart(self) -> Mapping[str, Callable[[], Verdict]]:
         """Which flags a night picked to prove is not in the files."""
         return {

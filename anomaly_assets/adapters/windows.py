@@ -1,6 +1,7 @@
 """Reading training windows from the lake: exactly the pinned revisions, each verified against its seal."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache, partial
@@ -8,6 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from cachetools import LRUCache
 
 from anomaly_assets.adapters.compute import Compute
@@ -17,6 +19,7 @@ from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.errors import CorruptFile, NeedsRelease, NotSealed
 from anomaly_assets.domain.manifest import WindowManifest
 from anomaly_assets.domain.raw_day import DecodedDay, assemble_window, window_digests, window_of_wallet
+from anomaly_assets.domain.running_state import COLUMNS, RunningState
 from anomaly_assets.domain.schema import TRANSACTIONS
 from anomaly_assets.domain.wallet_rows import WalletRows
 
@@ -64,6 +67,18 @@ class WindowReader:
         """Rows of the pinned window and the digest of each wallet's rows, in the same wallet order."""
         days = self._days(manifest)
         return assemble_window(days), window_digests(days)[1]
+
+    def before(self, manifest: WindowManifest, wallet_ids: Sequence[str]) -> RunningState:
+        """What of these wallets came before the manifest's day, on its pinned days; without any nothing is read.
+
+        Raises ``CorruptFile`` when the bytes of a pinned day are not those that were sealed.
+        """
+        read = partial(self._of_wallets, pa.array(wallet_ids, pa.large_string()))
+        return RunningState.of(manifest.day, list(self.compute.readers.map_work(read, manifest.present)), wallet_ids)
+
+    def _of_wallets(self, wallet_ids: pa.Array, pinned: tuple[date, str]) -> pa.Table:
+        rows = self.lake.read(self.lake.require(self.asset, *pinned), "transactions", COLUMNS)
+        return rows.filter(pc.is_in(rows.column("wallet_id").cast(wallet_ids.type), wallet_ids))
 
     def rows_of_wallet(self, manifest: WindowManifest, wallet: str) -> tuple[WalletRows, str] | None:
         """One wallet's rows of the pinned window and their digest, without reading most others.

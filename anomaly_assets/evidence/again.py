@@ -65,8 +65,9 @@ def scored_again(case: Case, wallets: Sequence[str] | None, say: Callable[[str],
         done += len(part.wallets)
         told.at(done)
 
-    sources = sources_of(case, case.detectors, rows)
-    judged = judge_day(case.detectors, rows, model_ids, sources, engine=case.compute.engine, look_at=look_at)
+    sources, before = sources_of(case, case.detectors, rows), case.running_state(case.detectors, rows.wallet_ids)
+    engine = case.compute.engine
+    judged = judge_day(case.detectors, rows, model_ids, sources, before=before, engine=engine, look_at=look_at)
     return published_table(case.detectors, kept, rows, case.window_table, judged.verdicts, model_ids)
 
 

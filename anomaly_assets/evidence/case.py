@@ -24,6 +24,7 @@ from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.manifest import WindowManifest
 from anomaly_assets.domain.model_codec import decode
 from anomaly_assets.domain.recipes import ListedModel, Recipe
+from anomaly_assets.domain.running_state import RunningState, days_reached, hours_needed
 from anomaly_assets.domain.scored_row import Provenance, ScoredRow
 from anomaly_assets.domain.settings_record import RecordedDetector, SettingsRecord
 from anomaly_assets.domain.training import Fitted, fit_models
@@ -182,6 +183,26 @@ class Case:
     @cached_property
     def _window(self) -> tuple[WalletRows, list[str]]:
         return WindowReader(self.home.lake, RAW, self.compute).rows_and_digests(self.manifest)
+
+    @cached_property
+    def days_before(self) -> Mapping[date, str | None]:
+        """Raw days that detectors looked back on, in the revision that was used; None where there was none."""
+        return {edge.day: edge.revision for edge in self.scored.edges if edge.asset == RAW and edge.day != self.day}
+
+    def running_state(self, detectors: Sequence[Detector], wallet_ids: Sequence[str]) -> RunningState:
+        """What came before the day of these wallets, as far back as the detectors look; else nothing is read.
+
+        Raises ``CorruptFile`` when the scores do not name a day that they look back on, or it is not what was sealed.
+        """
+        days = days_reached(self.day, hours_needed(detectors))
+        if unnamed := [day for day in days if day not in self.days_before]:
+            raise CorruptFile(
+                f"the scores of {self.day} do not name the raw day {unnamed[0]}",
+                expected="every day that their detectors look back on, in its lineage",
+                remedy=f"materialize {SCORED} for {self.day} again",
+            )
+        pinned = WindowManifest.pin(self.day, days, self.days_before.__getitem__)
+        return WindowReader(self.home.lake, RAW, self.compute).before(pinned, wallet_ids)
 
     def window_rows(self, wallets: Sequence[str] | None) -> tuple[WalletRows, dict[str, str]]:
         """Rows of the pinned window of these wallets (None: of all), as far as they have any, and each one's digest.

@@ -208,14 +208,14 @@ def _unified(published: pa.Table, detectors: Sequence[Detector], judged_again: M
 
 
 def _verdicts(
-    case: Case, before: Sequence[Detector], after: Sequence[Detector], rows: WalletRows
+    case: Case, then: Sequence[Detector], now: Sequence[Detector], rows: WalletRows
 ) -> Mapping[str, DetectorVerdict]:
     """Verdicts of the detectors whose settings differ; models of some wallets are in memory at a time.
 
     A detector that did not judge the day is fitted, like one whose models differ.
     """
-    fits = {old.name: old.fit_parameters for old in before}
-    changed = [new for new in after if new not in before]
+    fits = {old.name: old.fit_parameters for old in then}
+    changed = [new for new in now if new not in then]
     refitted = [new for new in changed if fits.get(new.name) != new.fit_parameters]
     kept = [new for new in changed if new not in refitted]
     sources: list[Source] = [partial(_fitted, case, refitted, rows)] if refitted else []
@@ -226,7 +226,8 @@ def _verdicts(
     def look_at(part: JudgedShard) -> None:
         require_genuine(case, model_ids, part)
 
-    return judge_day(changed, rows, model_ids, sources, engine=case.compute.engine, look_at=look_at).verdicts
+    before, engine = case.running_state(changed, rows.wallet_ids), case.compute.engine
+    return judge_day(changed, rows, model_ids, sources, before=before, engine=engine, look_at=look_at).verdicts
 
 
 def _fitted(case: Case, detectors: Sequence[Detector], rows: WalletRows, _: ModelIds) -> Iterator[ModelBatch]:

@@ -19,10 +19,11 @@ from anomaly_assets.domain.explaining import (
     nearest_hour,
 )
 from anomaly_assets.domain.identity import JsonObject
-from anomaly_assets.domain.judging import judge_rows, reason_of
+from anomaly_assets.domain.judging import reason_of
 from anomaly_assets.domain.scored_row import ScoredRow
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.evidence.case import Case, alone
+from anomaly_assets.evidence.one_row import judge_row
 
 
 @dataclass(frozen=True)
@@ -137,9 +138,9 @@ def explain(case: Case, tx_id: str) -> Explanation:
     one = alone(row)
     hour = int(one.hours[0])
     own = {detector.name: models.get((detector.name, wallet)) for detector in case.detectors}
-    verdicts = judge_rows(case.detectors, one, {name: [model] for name, model in own.items()})
+    judgements = judge_row(case, case.detectors, row, own)
     said = [
-        _said(case, detector, own[detector.name], verdicts.judgements[detector.name], row, one, history)
+        _said(case, detector, own[detector.name], judgements[detector.name], row, one, history)
         for detector in case.detectors
     ]
     normal = _normal_by_hour([each for each in said if each.detector in IS_ANOMALY.of and each.score is not None])

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from anomaly_assets.domain.identity import Json, JsonObject
-from anomaly_assets.domain.lineage import Answer, Kind
+from anomaly_assets.domain.lineage import RAW, Answer, Kind
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.lineage import Lineage
 from anomaly_assets.settings import Detection
@@ -70,8 +70,9 @@ def since(case: Case, configured: Detection | None) -> Since:
     seals = (case.raw, case.window, case.models, case.scored)
     now = {seal.asset: lineage.current(seal.asset, case.day).now.revision for seal in seals}
     days: dict[str, list[date]] = {kind: [] for kind in _DAYS}
-    for each in lineage.compared(case.window):
-        if each.edge.kind is Kind.PARTITION and (kind := _KIND_OF.get(each.answer)) and not each.follows:
+    pinned = [*lineage.compared(case.window), *lineage.compared(case.scored, {RAW})]
+    for each in dict.fromkeys(each for each in pinned if each.edge.kind is Kind.PARTITION):
+        if each.edge.day != case.day and (kind := _KIND_OF.get(each.answer)) and not each.follows:
             days[kind].append(each.edge.day)
     return Since(
         raw_days_changed=tuple(days["raw_days_changed"]),

@@ -13,15 +13,15 @@ from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.detectors.base import Model
 from anomaly_assets.domain.errors import CorruptFile, Erased, NeedsRelease, NotSealed
 from anomaly_assets.domain.identity import file_digest
-from anomaly_assets.domain.judging import judge_rows
 from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.page_links import partition_page
 from anomaly_assets.domain.recipes import ListedModel
 from anomaly_assets.domain.scored_row import ScoredRow
 from anomaly_assets.domain.settings_record import RecordedDetector
-from anomaly_assets.evidence.case import Case, Key, alone
+from anomaly_assets.evidence.case import Case, Key
 from anomaly_assets.evidence.erasures import erasure_sentences
 from anomaly_assets.evidence.lookup import Place, require_places_of
+from anomaly_assets.evidence.one_row import judge_row
 from anomaly_assets.evidence.since import since
 from anomaly_assets.evidence.traced import (
     LoggedRun,
@@ -153,7 +153,7 @@ def _detector(
     model = archived.get(model_id)
     if model is not None:
         try:
-            judgement = judge_rows([case.detector(detector)], alone(row), {name: [model]}).judgements[name]
+            judgement = judge_row(case, [case.detector(detector)], row, {name: model})[name]
             told = replace(told, flag_line=float(judgement.flag_line[0]), typical=float(judgement.typical[0]))
         except NeedsRelease as error:
             told = replace(told, missing=error.remedy)

@@ -27,7 +27,7 @@ from anomaly_assets.domain.window import summarize_window
 from anomaly_assets.evidence.again import kept_payloads, require_models, require_recipes, scored_again
 from anomaly_assets.evidence.case import Case, of_wallets
 from anomaly_assets.evidence.checked_log import CheckedLog
-from anomaly_assets.evidence.pinned import require_window
+from anomaly_assets.evidence.pinned import require_days_before, require_window
 from anomaly_assets.evidence.proof import Grade, Outcome, Proof, Stop
 from anomaly_assets.evidence.published import require_metrics, require_provenance
 from anomaly_assets.evidence.remains import erasures_naming, require_content, require_not_erased, require_records
@@ -137,6 +137,12 @@ class Verifier:
         with proof.link(Grade.INTACT, "raw days of the window"):
             for day, pinned in case.manifest.present:
                 self._raw_day(proof, day, pinned)
+        if case.days_before:
+            with proof.link(Grade.INTACT, "raw days before the scores"):
+                for day, revision_before in case.days_before.items():
+                    if revision_before is not None:
+                        self._raw_day(proof, day, revision_before)
+                proof.notes += require_days_before(case, self._log)
         with proof.link(Grade.INTACT, "model payloads"):
             listed = {row["model_id"] for row in case.listed(subject.wallets).values()}
             if gone := len(listed) - kept_payloads(case, listed):

@@ -1,6 +1,6 @@
 """What every step needs to know of the run it is part of, and what it hands back."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -16,6 +16,7 @@ from anomaly_assets.adapters.windows import WindowReader
 from anomaly_assets.domain.families import Family
 from anomaly_assets.domain.lineage import RAW
 from anomaly_assets.domain.manifest import WindowManifest
+from anomaly_assets.domain.running_state import RunningState
 from anomaly_assets.domain.verdicts import Verdict
 from anomaly_assets.domain.wallet_rows import WalletRows
 
@@ -72,6 +73,10 @@ class Run:
     def read_window_and_digests(self, manifest: WindowManifest) -> tuple[WalletRows, list[str]]:
         """The rows of a pinned window and the digest of each wallet's; says how long that took."""
         return self._timed(manifest, self._windows.rows_and_digests)
+
+    def read_before(self, manifest: WindowManifest, wallet_ids: Sequence[str]) -> RunningState:
+        """What of these wallets came before the manifest's day, on its pinned days."""
+        return self._windows.before(manifest, wallet_ids)
 
     @property
     def _windows(self) -> WindowReader:

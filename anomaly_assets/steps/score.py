@@ -13,6 +13,7 @@ from anomaly_assets.adapters.atomic_files import write_atomically
 from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.adapters.store_provider import StoreProvider
+from anomaly_assets.adapters.windows import pin_window
 from anomaly_assets.domain.algorithms import flags_of
 from anomaly_assets.domain.day_figures import Figures
 from anomaly_assets.domain.days import require_finished
@@ -35,11 +36,13 @@ from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW, Edge
 from anomaly_assets.domain.predicates import every_transaction_judged_once, unified_flag_is_the_or
 from anomaly_assets.domain.published import model_id_column, with_provenance
 from anomaly_assets.domain.raw_day import to_wallet_rows
+from anomaly_assets.domain.running_state import RunningState, days_reached, hours_needed
 from anomaly_assets.domain.scoring import published_table
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.settings import Detection
 from anomaly_assets.steps.run import Outcome, Run, data_version_of
 from anomaly_assets.steps.settings_record import record_settings
+from anomaly_assets.steps.window import require_still_missing
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,9 @@ def score_day(run: Run, store: StoreProvider, detection: Detection, day: date) -
         window = run.home.lake.read(inputs.window, "wallets")
         rows = to_wallet_rows(kept)
         model_ids = _model_ids(detectors, run.home.lake.read(inputs.models, "models"), rows)
-        judged = judge_listed(run, store, detectors, inputs.models, rows, model_ids)
+        pinned = pin_window(run.home.lake, RAW, day, days_reached(day, hours_needed(detectors)))
+        before = run.read_before(pinned, rows.wallet_ids)
+        judged = judge_listed(run, store, detectors, inputs.models, rows, model_ids, before)
         n_models = sum(model_id is not None for ids in model_ids.values() for model_id in ids)
         from_store = judged.judged[0]
         run.say(f"{kept.num_rows} rows against {n_models} models, {from_store} of them from the store")
@@ -88,14 +93,16 @@ def score_day(run: Run, store: StoreProvider, detection: Detection, day: date) -
             every_transaction_judged_once(kept, written, names),
             unified_flag_is_the_or(written, names, flags_of(detectors)),
         )
+        require_still_missing(run, pinned, "table of scores")
         seal, changed = writer.commit(
             staged,
             revision=table_digest(scored),
             verdicts=verdicts,
-            still_current=inputs.seals,
+            still_current=[*inputs.seals, *(run.home.lake.require(RAW, *member) for member in pinned.present)],
             lineage=[
                 *(Edge.to_day(seal.asset, day, seal.revision) for seal in inputs.seals),
                 Edge.to_settings(detection.settings_id),
+                *(Edge.to_day(RAW, *member) for member in sorted(pinned.revisions.items())),
             ],
             inputs={
                 "raw": inputs.raw.revision,
@@ -126,6 +133,7 @@ def judge_listed(
     models: Seal,
     rows: WalletRows,
     model_ids: ModelIds,
+    before: RunningState,
 ) -> JudgedDay:
     """Judge the day's rows by exactly the models of these ids.
 
@@ -137,7 +145,7 @@ def judge_listed(
         return batches_of_packs(detectors, partial(run.home.models.stream, models.day), waiting)
 
     served = partial(_served, run, store, detectors, models, rows)
-    judged = judge_day(detectors, rows, model_ids, [served, archived], engine=run.compute.engine)
+    judged = judge_day(detectors, rows, model_ids, [served, archived], before=before, engine=run.compute.engine)
     for name, ids in judged.waiting.items():
         for wallet_id, model_id in zip(rows.wallet_ids, ids, strict=True):
             if model_id is not None:

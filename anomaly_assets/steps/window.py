@@ -41,7 +41,7 @@ def build_window(
             no_look_ahead(manifest, window),
             *_eligibilities(detection, bounds, window),
         )
-        _require_still_missing(run, manifest)
+        require_still_missing(run, manifest, "window")
         revision = digest_of([table_digest(window), manifest.manifest_id, detection.fit_id])
         seal, changed = writer.commit(
             staged,
@@ -74,12 +74,15 @@ def manifest_of(window: Seal) -> WindowManifest:
     return WindowManifest.from_json(window.inputs["manifest"])
 
 
-def _require_still_missing(run: Run, manifest: WindowManifest) -> None:
-    """Raise ``Superseded`` when a day counted as missing arrived since: the log would say that it was left out."""
+def require_still_missing(run: Run, manifest: WindowManifest, made: str) -> None:
+    """Raise ``Superseded`` when a day counted as missing arrived since: the log would say that it was left out.
+
+    ``made`` is what is made over the pinned days, for people.
+    """
     again = pin_window(run.home.lake, RAW, manifest.day, manifest.days)
     if arrived := sorted(set(manifest.missing) - set(again.missing)):
         raise Superseded(
-            f"{RAW} of {arrived[0]} was published while the window of {manifest.day} was made without it",
+            f"{RAW} of {arrived[0]} was published while the {made} of {manifest.day} was made without it",
             remedy="nothing was published; run again",
         )
 
