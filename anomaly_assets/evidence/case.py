@@ -15,7 +15,7 @@ from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.publication_log import release_of
 from anomaly_assets.adapters.seal import Seal
-from anomaly_assets.adapters.windows import WindowReader
+from anomaly_assets.adapters.windows import WindowReader, pin_window
 from anomaly_assets.domain.detectors import detector_of
 from anomaly_assets.domain.detectors.base import Detector, Model
 from anomaly_assets.domain.errors import CorruptFile, NeedsRelease, NotSealed
@@ -189,19 +189,25 @@ class Case:
         """Raw days that detectors looked back on, in the revision that was used; None where there was none."""
         return {edge.day: edge.revision for edge in self.scored.edges if edge.asset == RAW and edge.day != self.day}
 
-    def running_state(self, detectors: Sequence[Detector], wallet_ids: Sequence[str]) -> RunningState:
+    def running_state(
+        self, detectors: Sequence[Detector], wallet_ids: Sequence[str], *, or_current: bool = False
+    ) -> RunningState:
         """What came before the day of these wallets, as far back as the detectors look; else nothing is read.
 
+        With ``or_current`` a day that the scores do not name is read as it is now, for detectors that did not judge.
         Raises ``CorruptFile`` when the scores do not name a day that they look back on, or it is not what was sealed.
         """
         days = days_reached(self.day, hours_needed(detectors))
-        if unnamed := [day for day in days if day not in self.days_before]:
+        named = self.days_before
+        if or_current:
+            named = {**pin_window(self.home.lake, RAW, self.day, days).revisions, **named}
+        if unnamed := [day for day in days if day not in named]:
             raise CorruptFile(
                 f"the scores of {self.day} do not name the raw day {unnamed[0]}",
                 expected="every day that their detectors look back on, in its lineage",
                 remedy=f"materialize {SCORED} for {self.day} again",
             )
-        pinned = WindowManifest.pin(self.day, days, self.days_before.__getitem__)
+        pinned = WindowManifest.pin(self.day, days, named.__getitem__)
         return WindowReader(self.home.lake, RAW, self.compute).before(pinned, wallet_ids)
 
     def window_rows(self, wallets: Sequence[str] | None) -> tuple[WalletRows, dict[str, str]]:

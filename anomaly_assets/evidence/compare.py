@@ -226,7 +226,7 @@ def _verdicts(
     def look_at(part: JudgedShard) -> None:
         require_genuine(case, model_ids, part)
 
-    before, engine = case.running_state(changed, rows.wallet_ids), case.compute.engine
+    before, engine = case.running_state(changed, rows.wallet_ids, or_current=True), case.compute.engine
     return judge_day(changed, rows, model_ids, sources, before=before, engine=engine, look_at=look_at).verdicts
 
 

@@ -18,8 +18,9 @@ from anomaly_assets.domain import judging
 from anomaly_assets.domain.errors import SettingsError
 from anomaly_assets.domain.training import COST_OF_A_MODEL
 from anomaly_assets.evidence import compare
-from anomaly_assets.evidence.compare import Counts, compare_day, other_settings
-from anomaly_assets.settings import StatisticalSettings, load_settings
+from anomaly_assets.evidence.case import Case
+from anomaly_assets.evidence.compare import Counts, compare_case, compare_day, other_settings
+from anomaly_assets.settings import Detection, StatisticalSettings, load_settings
 from evidence.conftest import DAYS, EVIDENCE
 
 PERIOD = ("--from", str(DAYS[0]), "--to", str(DAYS[-1]))
@@ -84,6 +85,17 @@ def test_what_it_says_is_what_a_run_with_those_settings_flags(shell: Shell, chan
         assert group["flagged_then"] == len(ids & flagged(before))
         assert group["flagged_now"] == len(ids & flagged(after))
     assert sum(group["rows"] for group in found["by_organisation"]) == len(after)
+
+
+def test_a_detector_that_does_not_judge_any_more_flags_nothing(untouched: Home) -> None:
+    case = Case.of(untouched, DAYS[-1])
+    values = Detection.of_record(case.settings).model_dump()
+    del values["isolation_forest"]
+    compared = compare_case(case, Detection.of(values))
+    rows = case.published.to_pylist()
+    alone = {row["TX_ID"] for row in rows if row["isolation_forest_anomaly"] and not row["statistical_anomaly"]}
+    assert {row["tx_id"] for row in compared.removed} == alone
+    assert (bool(alone), compared.added) == (True, [])
 
 
 def test_recall_and_precision_are_those_of_the_planted_truth(proved: Path) -> None:

@@ -30,7 +30,7 @@ from anomaly_assets.domain.raw_day import content_digest, wallet_days
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.evidence.again import scored_again
 from anomaly_assets.evidence.case import Case
-from anomaly_assets.evidence.compare import compare_day
+from anomaly_assets.evidence.compare import compare_case, compare_day
 from anomaly_assets.evidence.explain import explain
 from anomaly_assets.evidence.proof import Grade, Outcome
 from anomaly_assets.evidence.stale import stale_partitions
@@ -223,6 +223,18 @@ def test_other_settings_judge_by_the_same_that_came_before(looked: Looked, chang
     }
     assert {row.tx_id for row in compared.added} == expected - flagged
     assert {row.tx_id for row in compared.removed} == flagged - expected
+
+
+def test_a_day_that_it_did_not_judge_is_compared_by_what_is_there_now(looked: Looked) -> None:
+    case = Case.of(looked.home, DAYS[1])
+    history, _ = case.window_rows(None)
+    models = {w for w, n in zip(history.wallet_ids, history.counts.tolist(), strict=True) if n >= 8}
+    rows, by_hand = case.published.to_pylist(), counts_by_hand(looked.home, DAYS[1])
+    busy = {row["TX_ID"] for row in rows if row["WALLET_ID"] in models and by_hand[row["TX_ID"]] > 40}
+    compared = compare_case(case, looked.detection)
+    assert {row.tx_id for row in compared.added} == busy - {row["TX_ID"] for row in rows if _flagged_by_others(row)}
+    assert compared.added
+    assert compared.removed == []
 
 
 def _flagged_by_others(row: Mapping[str, Any]) -> bool:
