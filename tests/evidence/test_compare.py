@@ -94,7 +94,7 @@ def test_a_detector_that_does_not_judge_any_more_flags_nothing(untouched: Home) 
     compared = compare_case(case, Detection.of(values))
     rows = case.published.to_pylist()
     alone = {row["TX_ID"] for row in rows if row["isolation_forest_anomaly"] and not row["statistical_anomaly"]}
-    assert {row["tx_id"] for row in compared.removed} == alone
+    assert {row.tx_id for row in compared.removed} == alone
     assert (bool(alone), compared.added) == (True, [])
 
 
