@@ -159,10 +159,17 @@ class Case:
 
     def row(self, tx_id: str) -> ScoredRow:
         """The published row of one transaction. Raises ``NotSealed`` when the day has none of this id."""
-        found = self.published.filter(pc.equal(self.published.column("TX_ID"), tx_id)).to_pylist()
-        if not found:
+        return ScoredRow.of(self._row(tx_id).to_pylist()[0], self.settings.detectors, self.provenance)
+
+    def wallet_of(self, tx_id: str) -> str:
+        """The wallet of one transaction, also where the settings of the day are gone. Raises ``NotSealed`` likewise."""
+        return str(self._row(tx_id).column("WALLET_ID")[0].as_py())
+
+    def _row(self, tx_id: str) -> pa.Table:
+        found = self.published.filter(pc.equal(self.published.column("TX_ID"), tx_id))
+        if not found.num_rows:
             raise NotSealed(f"{tx_id!r} is not among the scored transactions of {self.day}")
-        return ScoredRow.of(found[0], self.settings.detectors, self.provenance)
+        return found
 
     def listed(self, wallets: Sequence[str] | None) -> dict[Key, ListedModel]:
         """Rows of ``wallet_models`` by (detector, wallet), of these wallets, or of all.

@@ -199,7 +199,7 @@ class _Subject:
         """Everything of the day, or the wallets of some transactions. Raises ``NotSealed`` when one is not scored."""
         if tx_ids is None:
             return cls(None, case.published)
-        wallets = sorted({case.row(tx_id).wallet_id for tx_id in tx_ids}, key=str.encode)
+        wallets = sorted({case.wallet_of(tx_id) for tx_id in tx_ids}, key=str.encode)
         return cls(wallets, of_wallets(case.published, "WALLET_ID", wallets))
 
     def telling(self, say: Callable[[str], None]) -> Callable[[str], None]:

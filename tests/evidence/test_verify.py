@@ -152,6 +152,16 @@ def test_a_file_that_is_gone_is_missing_and_named(home: Home, path_of: Callable[
     assert path.name in proof.broken.detail
 
 
+def test_settings_that_are_gone_are_the_broken_link_of_a_transaction_too(home: Home) -> None:
+    tx_id = str(Case.of(home, DAY).published.column("TX_ID")[0])
+    (home.settings / f"{Case.of(home, DAY).scored.settings_id}.json").unlink()
+    for proof in (Verifier(home).verify(DAY), Verifier(home).verify(DAY, [tx_id])):
+        assert proof.outcome is Outcome.MISSING
+        assert proof.broken is not None
+        assert proof.broken.name == "settings"
+        assert "scored_transactions" in [link.name for link in proof.links if link.outcome is Outcome.PROVEN]
+
+
 def test_a_link_that_leads_nowhere_in_place_of_a_file_is_a_mismatch(home: Home) -> None:
     path = _file(SCORED, "scored")(home)
     path.unlink()
