@@ -1,0 +1,116 @@
+"""A home whose list of detectors changes twice: pages over all its days count each detector where it judged."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from compat.test_frozen_dashboard import forget, opened
+
+from anomaly_assets.dashboard.screens import SCREENS
+from anomaly_assets.domain.published import anomaly_column
+from anomaly_assets.views import agreement, counts, distribution, overview, timeline
+from anomaly_assets.views.digests import Digests
+from anomaly_assets.views.exports import to_csv
+from anomaly_assets.views.selection import Selection
+from graph.deployment import Deploy, Deployment, source_of
+from graph.invented import BUSY, DAY, FIRST, WINDOW_DAYS, days_from, deliver, extra, ordinary_day
+
+STATISTICAL, FOREST = "statistical", "isolation_forest"
+LISTS = dict(zip(days_from(DAY, 3), ([FOREST], [STATISTICAL, FOREST], [STATISTICAL]), strict=True))
+"""The first bit of the first day is the second bit of the period."""
+DAYS = tuple(LISTS)
+EAGER = {"isolation_forest.contamination": 0.3, "statistical.zscore_threshold": 0.8}
+"""So that some rows are flagged by both."""
+SELECTION = Selection(DAYS)
+
+
+@pytest.fixture
+def mixed(deploy: Deploy, short_folder: Path) -> Deployment:
+    """Three scored days, each by another list, each with a burst in a wallet that had none before."""
+    folder = short_folder / "files"
+    for day in days_from(FIRST, WINDOW_DAYS + 3):
+        surprise = [extra(day, BUSY[DAYS.index(day)], 5000.0)] if day in DAYS else []
+        deliver(folder, day, [*ordinary_day(day), *surprise])
+    made = deploy(**source_of(folder), detectors=LISTS[DAY], **EAGER)
+    made.ingest(*days_from(FIRST, WINDOW_DAYS + 3))
+    for day, listed in LISTS.items():
+        made = deploy(beside=made, **source_of(folder), detectors=listed, **EAGER)
+        made.detect(day)
+    return made
+
+
+@pytest.fixture
+def published(mixed: Deployment) -> dict[date, pa.Table]:
+    """The published rows of each day."""
+    return {day: mixed.published(day) for day in DAYS}
+
+
+def flagged_by(row: dict[str, object]) -> frozenset[str]:
+    return frozenset(name for name in (STATISTICAL, FOREST) if row.get(anomaly_column(name)))
+
+
+def test_views_over_all_days_go_by_names(mixed: Deployment, published: dict[date, pa.Table]) -> None:
+    digests = Digests(mixed.home)
+    rows = [row | {"day": day} for day, table in published.items() for row in table.to_pylist()]
+    sets = Counter(flagged_by(row) for row in rows)
+    assert min(sets[frozenset({FOREST})], sets[frozenset({STATISTICAL, FOREST})], sets[frozenset({STATISTICAL})]) > 0
+    assert counts.detector_names(digests, DAYS) == [STATISTICAL, FOREST]
+
+    (together,) = counts.counted(digests, SELECTION, []).to_pylist()
+    assert together["n_flagged"] == sum(row["is_anomaly"] for row in rows)
+    for name in (STATISTICAL, FOREST):
+        assert together[counts.flagged_column(name)] == sum(name in flagged_by(row) for row in rows)
+    figures = overview.totals(digests, SELECTION)
+    assert figures.total.n_flagged == together["n_flagged"]
+    assert figures.by_detector[STATISTICAL].n_judged == sum(row.get("zscore") is not None for row in rows)
+
+    by_set = {row["flagged"]: row["n_rows"] for row in agreement.by_set(digests, SELECTION).to_pylist()}
+    names = [STATISTICAL, FOREST]
+    assert {frozenset(agreement.members(names, mask)): n for mask, n in by_set.items()} == {
+        names_of: sets[names_of] for names_of in map(frozenset, ([STATISTICAL], [FOREST], names))
+    }
+    for mask in by_set:
+        found = agreement.examples(digests, SELECTION, mask).column("TX_ID").to_pylist()
+        wanted = [row["TX_ID"] for row in rows if flagged_by(row) == frozenset(agreement.members(names, mask))]
+        assert sorted(found) == sorted(wanted)
+    per_day = agreement.agreement_over_time(digests, SELECTION).column("agreement").to_pylist()
+    assert [share is None for share in per_day] == [True, False, True], "one detector agrees with nobody"
+
+    focus = timeline.Focus(detector=FOREST)
+    wanted = [row["TX_ID"] for row in rows if FOREST in flagged_by(row)]
+    assert sorted(timeline.flagged_rows(digests, SELECTION, focus).column("TX_ID").to_pylist()) == sorted(wanted)
+    assert distribution.score_columns(digests, SELECTION) == {
+        "zscore": STATISTICAL,
+        "isolation_forest_score": FOREST,
+    }
+    n_scores = distribution.distribution(digests, SELECTION, "zscore").column("n_rows").to_pylist()
+    assert sum(n_scores) == sum(row.get("zscore") is not None for row in rows)
+    deciles = agreement.by_decile(digests, SELECTION).to_pylist()
+    assert {row["detector"] for row in deciles} == {"unified", STATISTICAL, FOREST}
+    flags = overview.flags_of(digests, SELECTION)
+    assert flags.column(anomaly_column(FOREST)).null_count == sum(
+        row["is_anomaly"] for row in rows if row["day"] == DAYS[2]
+    )
+    assert to_csv(flags).decode().count("\n") == flags.num_rows + 1
+
+
+@pytest.fixture
+def dashboard(mixed: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The dashboard's screens over the home."""
+    monkeypatch.setenv("ANOMALY_HOME", str(mixed.home.root))
+    forget()
+    yield
+    forget()
+
+
+@pytest.mark.usefixtures("dashboard")
+def test_every_screen_opens_over_all_days(published: dict[date, pa.Table]) -> None:
+    for name in SCREENS:
+        opened(page=name, **{"from": str(DAYS[0]), "to": str(DAYS[-1])})
+    for day, table in published.items():
+        row = next(row for row in table.to_pylist() if row["is_anomaly"])
+        opened(tx=row["TX_ID"], day=str(day))
+        opened(wallet=row["WALLET_ID"], **{"from": str(DAYS[0]), "to": str(DAYS[-1])})
