@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.parquet_bytes import table_from_bytes
+from anomaly_assets.domain.algorithms import ALGORITHMS
 from anomaly_assets.domain.detectors.base import Detector, DetectorStatus
 from anomaly_assets.domain.errors import CorruptFile, SettingsError
 from anomaly_assets.domain.identity import JsonObject
@@ -141,10 +142,13 @@ def _require_comparable(keys: Iterable[str], detectors: Collection[str]) -> None
     for key in keys:
         section, *rest = key.split(".")
         if section not in detectors or not rest:
+            remedy = "amounts.scale and window.days belong to the home: score the period in another --home for those"
+            if section in ALGORITHMS and rest:
+                remedy = f"choose days that {section} judged, and settings whose detectors list it"
             raise SettingsError(
                 f"{key} cannot be compared",
                 expected=f"a setting of a detector: {', '.join(f'{name}.*' for name in detectors)}",
-                remedy="amounts.scale and window.days belong to the home: score the period in another --home for those",
+                remedy=remedy,
             )
 
 

@@ -209,8 +209,11 @@ def test_other_settings_keep_the_rest() -> None:
 
 def test_a_changed_setting_brings_no_detector_that_is_not_listed() -> None:
     alone = load_settings(environ={}, overrides={"detectors": ["statistical"]}).detection
-    with pytest.raises(SettingsError, match=r"isolation_forest.n_estimators cannot be compared\n.*: statistical\.\*"):
+    with pytest.raises(
+        SettingsError, match=r"isolation_forest.n_estimators cannot be compared\n.*: statistical\.\*"
+    ) as error:
         other_settings(alone, {"isolation_forest.n_estimators": "5"})
+    assert "choose days that isolation_forest judged" in str(error.value)
 
 
 def test_counts_of_days_without_truth_add_up_to_no_truth() -> None:
