@@ -4,7 +4,7 @@ A settings record is written and read with these alone, so that ids cost no comp
 detectors are not in the code any more still have names, columns and settings.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -84,5 +84,5 @@ ISOLATION_FOREST = Algorithm(
     (("hour_unseen", "bool"),),
     bin_width=0.005,
 )
-ALGORITHMS: Mapping[str, Algorithm] = {each.detector: each for each in (STATISTICAL, ISOLATION_FOREST)}
-"""The version that each detector fits with today, in the order of published columns."""
+ALGORITHMS: dict[str, Algorithm] = {each.detector: each for each in (STATISTICAL, ISOLATION_FOREST)}
+"""The version that each detector fits with today, in the order of published columns; installed ones come after ours."""

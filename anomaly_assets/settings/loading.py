@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from anomaly_assets.domain.errors import SettingsError
 from anomaly_assets.settings.deployment import Settings, settings_class
+from anomaly_assets.settings.installed_detectors import register_installed_detectors
 from anomaly_assets.settings.mistakes import explain
 from anomaly_assets.settings.reading import put, read_environment, read_file
 from anomaly_assets.settings.section import keys_of
@@ -42,6 +43,7 @@ def load_settings(
         put(values, key, value)
     for dotted, value in (overrides or {}).items():
         put(values, dotted.split("."), value)
+    register_installed_detectors()
     kind = settings_class()
     try:
         context = {"folder": path.parent.absolute(), "file": path.absolute() if path.is_file() else None}

@@ -10,6 +10,7 @@ Claims about an ability are made of detectors that declare it.
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -95,6 +96,41 @@ def probes(bands: list[tuple[float, float]], low: float, seed: int) -> np.ndarra
     return amounts[(amounts >= low) & (amounts <= 1e15)]
 
 
+def nothing_before(rows: WalletRows) -> WalletRows:
+    """No rows before a day of these wallets."""
+    offsets = np.zeros(rows.n_wallets + 1, np.int64)
+    return WalletRows(rows.wallet_ids, offsets, np.empty(0, np.int64), np.empty(0), pa.array([], pa.large_string()))
+
+
+def judged(
+    detector: Detector, rows: WalletRows, models: Sequence[Model | None], before: WalletRows | None = None
+) -> Judgement:
+    """The detector's judgement on rows before which nothing came, unless ``before`` says what did."""
+    if detector.needs.running_state_hours and before is None:
+        before = nothing_before(rows)
+    return detector.judge(rows, models, before)
+
+
+def with_ids(rows: WalletRows) -> WalletRows:
+    """The rows with ids, as rows before a day have them."""
+    ids = pa.array([f"{row:08d}" for row in range(rows.n_rows)], pa.large_string())
+    return replace(rows, tx_ids=ids)
+
+
+def parts_of(rows: WalletRows) -> tuple[WalletRows, WalletRows]:
+    """Of each wallet the first half of its rows, with ids, and the second."""
+    middles = [(part.start + part.stop) // 2 for part in rows.slices()]
+    starts, ends = rows.offsets[:-1].tolist(), rows.offsets[1:].tolist()
+    return with_ids(_chosen(rows, starts, middles)), _chosen(rows, middles, ends)
+
+
+def _chosen(rows: WalletRows, starts: Sequence[int], ends: Sequence[int]) -> WalletRows:
+    places = np.concatenate([np.arange(start, end) for start, end in zip(starts, ends, strict=True)])
+    counts = [end - start for start, end in zip(starts, ends, strict=True)]
+    offsets = np.cumsum([0, *counts], dtype=np.int64)
+    return WalletRows(rows.wallet_ids, offsets, rows.completed_at_us[places], rows.amounts[places])
+
+
 class DetectorContract:
     """The suite. Its tests run with a detector of default settings, or with those that :meth:`built` is asked for.
 
@@ -125,6 +161,14 @@ class DetectorContract:
         """Skip a claim about an ability that the detector does not declare."""
         if ability not in self.detector_class.abilities:
             pytest.skip(f"{self.detector_class.name} does not say {ability}")
+
+    def require_needs(self, *, amount: bool = False, running_state: bool | None = None) -> None:
+        """Skip a claim about detectors that read amounts, or that do, or do not, look back."""
+        name, needs = self.detector_class.name, self.detector_class.needs
+        if amount and not needs.amount:
+            pytest.skip(f"{name} reads no amounts")
+        if running_state is not None and running_state != bool(needs.running_state_hours):
+            pytest.skip(f"{name} {'does not look' if running_state else 'looks'} back")
 
     def test_fitting_again_gives_the_same_models(self, detector: Detector) -> None:
         first, second = (detector.fit(window(), eligible(detector, window())) for _ in range(2))
@@ -157,7 +201,7 @@ class DetectorContract:
         before = copies(rows), copies(scored)
         models = models_of(detector, rows)
         arrays = [{name: array.tobytes() for name, array in m.arrays.items()} for m in models if m is not None]
-        detector.judge(scored, models)
+        judged(detector, scored, models)
         assert (copies(rows), copies(scored)) == before
         assert [{name: array.tobytes() for name, array in m.arrays.items()} for m in models if m is not None] == arrays
 
@@ -165,24 +209,45 @@ class DetectorContract:
         models = models_of(detector, window())
         stored = [model and decode(encode(model)) for model in models]
         assert [m and m.model_id for m in stored] == [m and m.model_id for m in models]
-        assert content(detector.judge(day(), stored)) == content(detector.judge(day(), models))
+        assert content(judged(detector, day(), stored)) == content(judged(detector, day(), models))
         for model in stored:
             if model is not None:
                 detector.validate(model)
 
     def test_a_row_is_judged_alike_alone_and_in_company(self, detector: Detector) -> None:
+        self.require_needs(running_state=False)
         models = models_of(detector, window())
-        together = detector.judge(day(), models)
+        together = judged(detector, day(), models)
         for w, part in enumerate(day().slices()):
             rows = day()
             for row in range(part.start, part.stop, 7):
                 one = WalletRows(["w"], np.array([0, 1]), rows.completed_at_us[[row]], rows.amounts[[row]])
-                alone = detector.judge(one, [models[w]])
+                alone = judged(detector, one, [models[w]])
                 assert alone.is_anomaly[0] == together.is_anomaly[row]
                 assert alone.score.tobytes() == together.score[[row]].tobytes()
 
+    def test_a_day_in_two_parts_is_judged_as_at_once(self, detector: Detector) -> None:
+        """What came before counts as if it were of the day itself."""
+        self.require_needs(running_state=True)
+        models, whole = models_of(detector, window()), day(200)
+        first, second = parts_of(whole)
+        at_once = judged(detector, whole, models)
+        later = judged(detector, second, models, first)
+        places = np.concatenate([np.arange((part.start + part.stop) // 2, part.stop) for part in whole.slices()])
+        assert later.score.tobytes() == at_once.score[places].tobytes()
+        assert later.is_anomaly.tolist() == at_once.is_anomaly[places].tolist()
+        assert later.score.tobytes() != judged(detector, second, models).score.tobytes(), "it does look back"
+
+    def test_rows_further_back_than_declared_do_not_count(self, detector: Detector) -> None:
+        self.require_needs(running_state=True)
+        models, rows = models_of(detector, window()), day()
+        first = min(rows.completed_at_us[part.start] for part in rows.slices())
+        moments = np.full(rows.n_rows, first - detector.needs.running_state_hours * HOUR_US - 1)
+        before = with_ids(replace(rows, completed_at_us=moments))
+        assert content(judged(detector, rows, models, before)) == content(judged(detector, rows, models))
+
     def test_a_wallet_without_a_model_is_not_judged_not_flagged_and_has_no_numbers(self, detector: Detector) -> None:
-        judgement = detector.judge(day(), models_of(detector, window()))
+        judgement = judged(detector, day(), models_of(detector, window()))
         assert judgement.judged.tolist() == [True] * 20 + [False] * 20 + [True] * 40
         assert not judgement.is_anomaly[20:40].any()
         for numbers in (judgement.score, judgement.value, judgement.typical, judgement.flag_line):
@@ -193,13 +258,13 @@ class DetectorContract:
             assert column.null_count == 20
 
     def test_a_row_is_flagged_exactly_when_its_value_is_above_its_line(self, detector: Detector) -> None:
-        judgement = detector.judge(day(200), models_of(detector, window()))
-        judged = judgement.judged
-        assert (judgement.is_anomaly[judged] == (judgement.value > judgement.flag_line)[judged]).all()
-        assert (judgement.typical[judged] <= judgement.flag_line[judged]).all()
+        judgement = judged(detector, day(200), models_of(detector, window()))
+        where = judgement.judged
+        assert (judgement.is_anomaly[where] == (judgement.value > judgement.flag_line)[where]).all()
+        assert (judgement.typical[where] <= judgement.flag_line[where]).all()
 
     def test_extra_columns_are_the_declared_ones(self, detector: Detector) -> None:
-        judgement = detector.judge(day(), models_of(detector, window()))
+        judgement = judged(detector, day(), models_of(detector, window()))
         assert {f.name: f.type for f in detector.extra_columns} == {k: v.type for k, v in judgement.extra.items()}
         assert all(len(column) == day().n_rows for column in judgement.extra.values())
         assert all(isinstance(f, pa.Field) and f.nullable for f in detector.extra_columns)
@@ -217,9 +282,9 @@ class DetectorContract:
         nothing = rows_of([])
         assert detector.eligibility(nothing) == []
         assert detector.fit(nothing, []) == []
-        assert detector.judge(nothing, []).score.tolist() == []
+        assert judged(detector, nothing, []).score.tolist() == []
         empty_days = rows_of([wallet(seed, 0) for seed in range(len(SIZES))])
-        judgement = detector.judge(empty_days, models_of(detector, window()))
+        judgement = judged(detector, empty_days, models_of(detector, window()))
         assert judgement.judged.tolist() == []
         assert all(len(column) == 0 for column in judgement.extra.values())
 
@@ -228,8 +293,9 @@ class DetectorContract:
             detector.fit(window(), [1])
 
     def test_one_transaction_has_the_score_it_has_among_all(self, detector: Detector) -> None:
+        self.require_needs(running_state=False)
         models = models_of(detector, window())
-        judgement, scored = detector.judge(day(), models), day()
+        judgement, scored = judged(detector, day(), models), day()
         for wallet, (part, model) in enumerate(zip(scored.slices(), models, strict=True)):
             if model is None:
                 continue
@@ -239,7 +305,7 @@ class DetectorContract:
 
     def test_the_number_of_models_must_be_the_number_of_wallets(self, detector: Detector) -> None:
         with pytest.raises(ValueError, match=r"shorter|longer"):
-            detector.judge(day(), [None])
+            judged(detector, day(), [None])
 
     def test_a_model_of_another_detector_is_refused(self, detector: Detector) -> None:
         others = [other for name, other in DETECTORS.items() if name != detector.name]
@@ -249,16 +315,17 @@ class DetectorContract:
             with pytest.raises(ModelFormatError):
                 detector.validate(model)
             with pytest.raises(ModelFormatError):
-                detector.judge(day(), [model, None, None, None])
+                judged(detector, day(), [model, None, None, None])
 
     def test_a_planted_outlier_ranks_above_nearly_all_usual_rows(self, detector: Detector) -> None:
+        self.require_needs(amount=True)
         for seed in range(10):
             random = np.random.default_rng(seed)
             _, days, amounts = wallet(seed, 801)
             hours = days // 24 * 24 + random.choice([9, 12, 13, 18, 21], 801, p=[0.4, 0.3, 0.2, 0.09, 0.01])
             hours[-1], amounts[-1] = 21, 1000 * amounts.max()
             model = detector.fit(rows_of([("w", hours[:600], amounts[:600])]), [0])
-            judgement = detector.judge(rows_of([("w", hours[600:], amounts[600:])]), model)
+            judgement = judged(detector, rows_of([("w", hours[600:], amounts[600:])]), model)
             assert (judgement.value[:-1] < judgement.value[-1]).mean() >= 0.98
             assert judgement.is_anomaly[-1]
             assert judgement.is_anomaly[:-1].mean() < 0.05
@@ -266,7 +333,7 @@ class DetectorContract:
     def test_the_reason_is_one_sentence_with_the_amount_and_the_flag_line(self, detector: Detector) -> None:
         self.require(Ability.REASONS)
         model = detector.fit(window(), [0])[0]
-        judgement = detector.judge(rows_of([("w", np.array([9]), np.array([87654321.0]))]), [model])
+        judgement = judged(detector, rows_of([("w", np.array([9]), np.array([87654321.0]))]), [model])
         reason = detector.reason(model, amount=87654321.0, completed_at_us=9 * HOUR_US, score=float(judgement.score[0]))
         assert reason.startswith("amount 87,654,321.00 ")
         assert "the flag line is " in reason
@@ -274,9 +341,10 @@ class DetectorContract:
         assert len(reason) < 300
 
     def test_every_number_that_leaves_a_detector_is_higher_for_the_more_anomalous(self, detector: Detector) -> None:
+        self.require_needs(amount=True)
         model = detector.fit(window(), [0])[0]
         usual = float(np.median(window().amounts[: SIZES[0]]))
-        judgement = detector.judge(rows_of([("w", np.array([9, 9]), np.array([usual, 1e9]))]), [model])
+        judgement = judged(detector, rows_of([("w", np.array([9, 9]), np.array([usual, 1e9]))]), [model])
         assert judgement.score[0] < judgement.score[1]
         assert judgement.value[0] < judgement.value[1]
 
@@ -293,7 +361,7 @@ class DetectorContract:
                 bands = detector.normal_amounts(model, hour=hour)
                 amounts = probes(bands, low, hour)
                 moments = np.full(len(amounts), hour * HOUR_US)
-                judgement = detector.judge(WalletRows(["w"], np.array([0, len(amounts)]), moments, amounts), [model])
+                judgement = judged(detector, WalletRows(["w"], np.array([0, len(amounts)]), moments, amounts), [model])
                 inside = np.zeros(len(amounts), dtype=bool)
                 for first, last in bands:
                     inside |= (first <= amounts) & (amounts <= last)

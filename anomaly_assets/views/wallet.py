@@ -16,7 +16,7 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.model_store import ModelStore
 from anomaly_assets.domain.detectors import in_order
 from anomaly_assets.domain.detectors.amount_bands import AmountBand
-from anomaly_assets.domain.detectors.base import Detector, Model
+from anomaly_assets.domain.detectors.base import Ability, Detector, Model
 from anomaly_assets.domain.explaining import N_HOURS, intersection
 from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.published import anomaly_column, status_column
@@ -147,7 +147,7 @@ class NormalOfDay:
 
     Parameters
     ----------
-    bands : amounts that no detector with a model flags; None when one of these models is not kept any more
+    bands : amounts that no detector flags which has a model and says bands; None when such a model is not kept any more
     by_detector : those of each whose model is kept
     """
 
@@ -167,6 +167,7 @@ def normal_over_time(
     of = {day: {each.name: each for each in detectors_of(day)} for day in {each.day for each in listed}}
     unknown = {each.day: each.detector for each in listed if each.detector not in of[each.day]}
     listed = [each for each in listed if each.detector in of[each.day]]
+    listed = [each for each in listed if Ability.BANDS in of[each.day][each.detector].abilities]
     named = {each: _named(each) for found in of.values() for each in found.values()}
     keys = [(each.model_id, hour, named[of[each.day][each.detector]]) for each in listed]
     with _BANDS_LOCK:  # models of many days are looked at again and again
@@ -195,8 +196,11 @@ def _named(detector: Detector) -> str:
 def normal_map(
     known: Mapping[str, Model], listed: Sequence[ModelOfDay], detectors: Sequence[Detector]
 ) -> dict[str, list[list[AmountBand]]]:
-    """By detector, for hours 0..23, the amounts its model does not flag; without a kept model there is nothing."""
-    of = {detector.name: detector for detector in detectors}
+    """By detector, for hours 0..23, the amounts its model does not flag.
+
+    Nothing of detectors without a kept model, and of those that do not say bands.
+    """
+    of = {detector.name: detector for detector in detectors if Ability.BANDS in detector.abilities}
     return {
         each.detector: [of[each.detector].normal_amounts(known[each.model_id], hour=hour) for hour in range(N_HOURS)]
         for each in listed

@@ -10,7 +10,7 @@ from anomaly_assets.domain.detectors.statistical import StatisticalDetector
 from anomaly_assets.domain.errors import NeedsRelease
 from anomaly_assets.domain.settings_record import RecordedDetector
 
-DETECTORS: Mapping[str, DetectorClass] = {
+DETECTORS: dict[str, DetectorClass] = {
     StatisticalDetector.name: StatisticalDetector,
     IsolationForestDetector.name: IsolationForestDetector,
 }

@@ -1,0 +1,1 @@
+"""Detectors of packages beside the project, as such packages would hold them."""

@@ -1,0 +1,1 @@
+"""A detector of its own package: a file of it, a section of the settings, an entry point."""
