@@ -75,6 +75,7 @@ def fill(config: Path, n_rows: int, all_kept_from: date, day: date) -> date:
     window_seal = _seal(home, WINDOW, day, {"wallets": window}, inputs=pinned, **made)
     models_seal = _seal(home, MODELS, day, {"models": models}, inputs={"window": window_seal.revision}, **made)
     inputs = {"raw": raw_seal.revision, "window": window_seal.revision, "models": models_seal.revision}
+    inputs["manifest_id"] = manifest.manifest_id
     scored_seal = _seal(home, SCORED, day, {"scored": scored}, inputs=inputs, **made)
     metrics = daily_metrics(day, scored, window, [each.name for each in detection.detectors()])
     _seal(home, METRICS, day, {"metrics": metrics}, inputs={"scored": scored_seal.revision}, **made)
