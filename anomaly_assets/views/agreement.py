@@ -28,8 +28,8 @@ def by_set(digests: Digests, selection: Selection) -> pa.Table:
 
     Smaller sets first.
     """
-    detectors = detector_names(digests, selection.days)
     counted = _flagged(digests, selection).group_by(["flagged"], use_threads=False).aggregate([("n_rows", "sum")])
+    detectors = detector_names(digests, selection.days)
     found = dict(zip(counted.column("flagged").to_pylist(), counted.column("n_rows_sum").to_pylist(), strict=True))
     usual = {*(1 << bit for bit in range(len(detectors))), (1 << len(detectors)) - 1}
     masks = sorted(usual | found.keys(), key=lambda mask: (mask.bit_count(), mask))
@@ -94,8 +94,8 @@ def days_with_metrics(digests: Digests, selection: Selection) -> int:
 
 def examples(digests: Digests, selection: Selection, mask: int) -> pa.Table:
     """The flagged published rows that exactly this set of detectors flagged."""
-    detectors = detector_names(digests, selection.days)
     flags = selection.of(digests.read("flags", selection.days), "ORG_NAME")
+    detectors = detector_names(digests, selection.days)
     return flags.filter(pa.array(masks_of(flags, detectors) == mask))
 
 

@@ -64,6 +64,7 @@ class Digests:
         self.home, self._current = home, current or CurrentPartitions(home.lake)
         self._known: dict[tuple[date, str], tuple[str, pa.Table]] = {}
         self._settings: dict[str, SettingsRecord] = {}
+        self._settings_of: dict[date, str] = {}
         self._cleared: dict[date, str] = {}
         self._making = threading.Lock()
 
@@ -74,6 +75,7 @@ class Digests:
     def scored(self, day: date) -> ScoredDay:
         """The day as it is now. Raises ``NotSealed``, ``CorruptFile``."""
         found = self._current.require(SCORED, day)
+        self._settings_of[day] = found.seal.settings_id or ""
         return ScoredDay(day, found.seal, found.files["scored"].sha256)
 
     def detectors_of(self, scored: ScoredDay) -> Sequence[RecordedDetector]:
@@ -81,18 +83,21 @@ class Digests:
 
         Raises ``NotSealed``, ``CorruptFile``.
         """
-        settings_id = scored.seal.settings_id or ""
-        if settings_id not in self._settings:
-            self._settings[settings_id] = recorded_settings(self.home, settings_id)
-        return self._settings[settings_id].detectors
+        return self._recorded(scored.seal.settings_id or "")
 
     def detectors(self, days: Iterable[date]) -> list[RecordedDetector]:
         """Every detector that judged one of these days, in the order of published columns; the newest record of each.
 
-        Raises ``NotSealed``, ``CorruptFile``.
+        As the days were when they were last read: ask after reading them. Raises ``NotSealed``, ``CorruptFile``.
         """
-        known = {detector.name: detector for day in sorted(days) for detector in self.detectors_of(self.scored(day))}
+        settings = [self._settings_of.get(day) or self.scored(day).seal.settings_id or "" for day in sorted(days)]
+        known = {detector.name: detector for each in dict.fromkeys(settings) for detector in self._recorded(each)}
         return [known[name] for name in in_order(known)]
+
+    def _recorded(self, settings_id: str) -> Sequence[RecordedDetector]:
+        if settings_id not in self._settings:
+            self._settings[settings_id] = recorded_settings(self.home, settings_id)
+        return self._settings[settings_id].detectors
 
     def missing(self, days: Iterable[date]) -> list[date]:
         """Days among these whose digest is to be made first; digests of what they were before are removed."""
@@ -118,17 +123,18 @@ class Digests:
         Bits of ``judged`` and ``flagged`` are in the order of :meth:`detectors` of all these days. Columns that some
         days do not have are null there. Digests that are not there are made. Raises ``NotSealed``, ``CorruptFile``.
         """
-        names = [detector.name for detector in self.detectors(days)] if part in _WITH_BITS else []
-        tables = [self._with_bits_of(names, part, day) for day in sorted(days)]
+        tables = [self._read(part, day) for day in sorted(days)]
+        if part in _WITH_BITS:
+            names = [detector.name for detector in self.detectors(days)]
+            tables = [self._with_bits_of(names, table, day) for table, day in zip(tables, sorted(days), strict=True)]
         if columns is not None:
             tables = [table.select(["day", *columns]) for table in tables]
         return pa.concat_tables(tables, promote_options="default") if tables else pa.table({})
 
-    def _with_bits_of(self, names: Sequence[str], part: str, day: date) -> pa.Table:
+    def _with_bits_of(self, names: Sequence[str], table: pa.Table, day: date) -> pa.Table:
         """The digest of a day, its bits put from the order of its own detectors into that of ``names``."""
-        table = self._read(part, day)
-        own = [detector.name for detector in self.detectors_of(self.scored(day))]
-        if part not in _WITH_BITS or own == names[: len(own)]:
+        own = [detector.name for detector in self.detectors([day])]
+        if own == names[: len(own)]:
             return table
         moved = np.zeros(256, np.uint8)
         for bit, name in enumerate(own):
