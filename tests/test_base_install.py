@@ -16,7 +16,8 @@ IMPORT_ALL = """
 import importlib, pkgutil, sys
 import anomaly_assets
 for module in pkgutil.walk_packages(anomaly_assets.__path__, "anomaly_assets."):
-    if not module.name.startswith("anomaly_assets.dashboard."):  # pages of the extra of that name
+    # pages of the extra of that name, and suites for tests, which need pytest
+    if not module.name.startswith(("anomaly_assets.dashboard.", "anomaly_assets.testing")):
         importlib.import_module(module.name)
 extras = {"dagster_webserver", "dagster_dg_cli", "streamlit", "plotly", "snowflake", "dagster_snowflake", "pandas"}
 print(sorted(extras & set(sys.modules)))
