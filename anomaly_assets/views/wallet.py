@@ -20,6 +20,7 @@ from anomaly_assets.domain.detectors.base import Ability, Detector, Model
 from anomaly_assets.domain.explaining import N_HOURS, intersection
 from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.published import anomaly_column, status_column
+from anomaly_assets.domain.scored_row import ScoresBy
 from anomaly_assets.evidence.case import archived_models
 from anomaly_assets.steps.window import manifest_of
 from anomaly_assets.views.digests import Digests
@@ -51,8 +52,8 @@ def wallets_matching(home: Home, text: str, count: int) -> list[tuple[str, int]]
     return [(row["wallet_id"], row["n_transactions"]) for row in rows]
 
 
-def scored_rows(reader: WalletReader, detectors: Sequence[Detector], wallet: str, days: Sequence[date]) -> pa.Table:
-    """Published rows of the wallet on scored days, without model ids, with a column ``day``."""
+def scored_rows(reader: WalletReader, detectors: Sequence[ScoresBy], wallet: str, days: Sequence[date]) -> pa.Table:
+    """Published rows of the wallet on scored days, by these detectors, without model ids, with a column ``day``."""
     columns = [
         *_INPUT,
         *(each.score_column for each in detectors),

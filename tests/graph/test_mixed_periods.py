@@ -11,9 +11,10 @@ from compat.test_frozen_dashboard import forget, opened
 
 from anomaly_assets.dashboard.screens import SCREENS
 from anomaly_assets.domain.published import anomaly_column
-from anomaly_assets.views import agreement, counts, distribution, overview, timeline
+from anomaly_assets.views import agreement, counts, distribution, overview, timeline, wallet
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.exports import to_csv
+from anomaly_assets.views.of_wallet import WalletReader
 from anomaly_assets.views.selection import Selection
 from graph.deployment import Deploy, Deployment, source_of
 from graph.invented import BUSY, DAY, FIRST, WINDOW_DAYS, days_from, deliver, extra, ordinary_day
@@ -90,6 +91,10 @@ def test_views_over_all_days_go_by_names(mixed: Deployment, published: dict[date
     assert sum(n_scores) == sum(row.get("zscore") is not None for row in rows)
     deciles = agreement.by_decile(digests, SELECTION).to_pylist()
     assert {row["detector"] for row in deciles} == {"unified", STATISTICAL, FOREST}
+    exported = wallet.scored_rows(WalletReader(mixed.home), digests.detectors(DAYS), BUSY[0], DAYS).to_pylist()
+    of_wallet = [row for row in rows if row["WALLET_ID"] == BUSY[0]]
+    assert exported == [{name: row.get(name) for name in exported[0]} for row in of_wallet]
+    assert {"zscore", "isolation_forest_score"} <= exported[0].keys()
     flags = overview.flags_of(digests, SELECTION)
     assert flags.column(anomaly_column(FOREST)).null_count == sum(
         row["is_anomaly"] for row in rows if row["day"] == DAYS[2]

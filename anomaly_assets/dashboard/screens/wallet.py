@@ -48,7 +48,8 @@ def show() -> None:
     over_time = OverTime(found, wallet, chosen.days, rows, detectors)
     over_time.draw_amounts()
     try:
-        exports(partial(views.scored_rows, found.wallets, detectors, wallet, chosen.days), "wallet-transactions")
+        judging = found.digests.detectors(chosen.days)
+        exports(partial(views.scored_rows, found.wallets, judging, wallet, chosen.days), "wallet-transactions")
         _map(found, wallet, chosen.days)
         st.subheader("Its flags")
         transactions(over_time.flagged, f"flags-{wallet}", empty="It was not flagged in this period.")
