@@ -1,10 +1,15 @@
-"""What is looked at after every test, and what is never looked through for garbage."""
+"""What is looked at after every test, what is never looked through for garbage, and that no property is timed."""
 
 import gc
 from collections.abc import Iterator
 
 import pytest
 from after_every_test import no_instance_is_left_current, umask_stays  # noqa: F401 - fixtures
+from hypothesis import HealthCheck, settings
+
+# how long an example takes is the machine's business: other tests run beside it
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.hookimpl(wrapper=True)
