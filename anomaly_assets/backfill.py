@@ -14,9 +14,9 @@ from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.dagster_runs import DagsterRuns, RunResult, unheard
 from anomaly_assets.domain.days import ONE_DAY, DayRange, require_finished, trailing_window
 from anomaly_assets.domain.errors import CorruptFile, NeedsRelease, NotSealed, SettingsError
-from anomaly_assets.domain.families import OURS, names_of
+from anomaly_assets.domain.families import DETECTION
 from anomaly_assets.domain.identity import file_digest
-from anomaly_assets.domain.lineage import RAW
+from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.training import warm_up
 from anomaly_assets.evidence.lineage import Lineage
 from anomaly_assets.evidence.stale import stale_of_day
@@ -109,9 +109,9 @@ def missing_raw_days(home: Home, settings: Settings, days: DayRange) -> list[dat
 def is_up_to_date(home: Home, settings: Settings, day: date) -> bool:
     """Whether the day's scores follow from what is current now, under these settings, and all its files are whole."""
     lake, lineage = home.lake, Lineage(home.lake, settings.detection.settings_id)
-    current = [lineage.current(asset, day).seal for asset in names_of(OURS)]
+    current = [lineage.current(asset, day).seal for asset in (RAW, WINDOW, MODELS, SCORED, METRICS)]
     seals = [seal for seal in current if seal is not None]
-    if len(seals) < len(current) or stale_of_day(lineage, day):
+    if len(seals) < len(current) or stale_of_day(lineage, day, (DETECTION,)):
         return False
     _, window, models, scored, _ = seals
     days = trailing_window(day, settings.detection.window_days, settings.first_day)

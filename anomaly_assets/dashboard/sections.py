@@ -24,7 +24,7 @@ def show_totals(found: Figures) -> None:
     key_figures(
         KeyFigure("Transactions", f"{found.total.n_rows:,}"),
         KeyFigure("Judged", share_text(found.total.coverage, 1), judged),
-        KeyFigure("Flagged", f"{found.total.n_flagged:,}", "by any detector"),
+        KeyFigure("Flagged", f"{found.total.n_flagged:,}", "by a detector that counts for is_anomaly"),
         KeyFigure("Rate", share_text(found.total.rate, 2), "flagged / judged"),
         *(KeyFigure(f"By {readable(name)}", f"{counts.n_flagged:,}") for name, counts in found.by_detector.items()),
     )

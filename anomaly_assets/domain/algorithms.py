@@ -56,8 +56,7 @@ class Algorithm:
     neutral : settings that came after the first release with this version, each at the value that gives what was before
         it existed. Frozen: a setting at its neutral value is left out of records, recipes and models. What a deployment
         has by default may differ from it
-    flag : the published flag that it counts for; one that is not among those of ``IS_ANOMALY`` names another one, or
-        flags rows in its own column alone
+    flag : the published flag that it counts for; a detector that ``IS_ANOMALY`` does not name has one of its own
     bin_width : width of the bins in which histograms count its score, in the unit of the score
     """
 

@@ -20,10 +20,12 @@ METRICS = TableSchema(
     (
         Column("day", pa.date32(), "scored day"),
         Column(
-            "group_kind", pa.string(), "all, detector, organisation, wallet_size_decile, or a mark of rows: hour_unseen"
+            "group_kind",
+            pa.string(),
+            "all, detector, flag, organisation, wallet_size_decile, or a mark: hour_unseen",
         ),
         Column("group_value", pa.string(), "which group; null for rows without organisation", nullable=True),
-        Column("detector", pa.string(), f"detector, or {UNIFIED!r} for any of them"),
+        Column("detector", pa.string(), f"detector, or {UNIFIED!r} for those of a flag together"),
         Column("n_rows", pa.int64(), "transactions"),
         Column("n_judged", pa.int64(), "transactions the detector judged"),
         Column("n_flagged", pa.int64(), "transactions the detector flagged"),
@@ -123,7 +125,9 @@ def _group(
     for detector in detectors:
         unified = detector == UNIFIED
         chosen = of_flag if unified else [detector]
-        n_judged, n_flagged = (count(_any([masks[name] for name in chosen], len(codes))) for masks in (judged, flagged))
+        n_judged, n_flagged = (
+            count(any_of([masks[name] for name in chosen], len(codes))) for masks in (judged, flagged)
+        )
         columns = [
             pa.repeat(pa.scalar(day), len(names)),
             pa.repeat(kind, len(names)),
@@ -147,7 +151,8 @@ def _ratios(parts: np.ndarray, wholes: np.ndarray) -> pa.Array:
     return pa.array(parts / np.maximum(wholes, 1), mask=wholes == 0)
 
 
-def _any(masks: Sequence[np.ndarray], n_rows: int) -> np.ndarray:
+def any_of(masks: Sequence[np.ndarray], n_rows: int) -> np.ndarray:
+    """Where one of the masks is true, bool array of shape (n_rows,); nowhere without a mask."""
     result: np.ndarray = np.logical_or.reduce([np.zeros(n_rows, dtype=np.bool_), *masks])
     return result
 
@@ -156,5 +161,5 @@ def _disagreement(
     judged: Sequence[np.ndarray], flagged: Sequence[np.ndarray], n_rows: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows that all judged, and those of them that some flagged and some did not; none where there is no detector."""
-    by_all = ~_any([~mask for mask in judged], n_rows) & bool(judged)
-    return by_all, by_all & _any(flagged, n_rows) & _any([~mask for mask in flagged], n_rows)
+    by_all = ~any_of([~mask for mask in judged], n_rows) & bool(judged)
+    return by_all, by_all & any_of(flagged, n_rows) & any_of([~mask for mask in flagged], n_rows)

@@ -13,7 +13,7 @@ from anomaly_assets.domain.detectors.base import DetectorStatus
 from anomaly_assets.domain.id_hashes import hashes, repeated_hashes
 from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.domain.manifest import WindowManifest
-from anomaly_assets.domain.metrics import ratio
+from anomaly_assets.domain.metrics import any_of, ratio
 from anomaly_assets.domain.published import INPUT_NAMES, anomaly_column, model_id_column, status_column
 from anomaly_assets.domain.schema import TRANSACTIONS
 from anomaly_assets.domain.verdicts import Severity, Verdict
@@ -212,14 +212,14 @@ def unified_flag_is_the_or(
     names = [*(anomaly_column(detector) for detector in detectors), *(flag.column for flag in flags)]
     unknown = np.logical_or.reduce([pc.is_null(scored.column(name)).to_numpy() for name in names])
     unlike = np.logical_or.reduce(
-        [united[flag] != _any([own[name] for name in flag.of if name in own], scored.num_rows) for flag in flags]
+        [united[flag] != any_of([own[name] for name in flag.of if name in own], scored.num_rows) for flag in flags]
     )
     unified = united[IS_ANOMALY]
     score = scored.column("anomaly_score").fill_null(0.0).to_numpy()
     scoreless = _is_number(scored.column("anomaly_score")) != _judged_by_any(scored, detectors)
     out_of_range = ~((score >= 0.0) & (score < 1.0))
     reason = pc.is_valid(scored.column("reason")).to_numpy()
-    contradicts = unlike | (unified != (score > 0.5)) | (_any(list(own.values()), scored.num_rows) != reason)
+    contradicts = unlike | (unified != (score > 0.5)) | (any_of(list(own.values()), scored.num_rows) != reason)
     wrong = int(np.count_nonzero(contradicts | unknown | scoreless | out_of_range))
     message = (
         f"{wrong} rows contradict themselves" if wrong else f"{int(unified.sum())} flags are the OR of the detectors"
@@ -280,12 +280,7 @@ def _judged(scored: pa.Table, detector: str) -> np.ndarray:
 
 def _judged_by_any(scored: pa.Table, detectors: Sequence[str]) -> np.ndarray:
     """Where a detector judged that counts for ``is_anomaly``."""
-    return _any([_judged(scored, detector) for detector in detectors if detector in IS_ANOMALY.of], scored.num_rows)
-
-
-def _any(masks: Sequence[np.ndarray], n_rows: int) -> np.ndarray:
-    result: np.ndarray = np.logical_or.reduce([np.zeros(n_rows, dtype=np.bool_), *masks])
-    return result
+    return any_of([_judged(scored, detector) for detector in detectors if detector in IS_ANOMALY.of], scored.num_rows)
 
 
 def _unlike_status(scored: pa.Table, detector: str) -> int:

@@ -12,7 +12,13 @@ from anomaly_assets.domain.days import MICROSECONDS_PER_DAY, DayRange, midnight_
 from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.wallet_rows import WalletRows
 
-COLUMNS = ("tx_id", "wallet_id", "tx_completed_at", "total_amount")
+_TYPES = {
+    "tx_id": pa.large_string(),
+    "wallet_id": pa.large_string(),
+    "tx_completed_at": pa.int64(),
+    "total_amount": pa.float64(),
+}
+COLUMNS = tuple(_TYPES)
 """What of a raw day it is made from."""
 
 
@@ -69,11 +75,3 @@ class RunningState:
             return None
         hours = detector.needs.running_state_hours * MICROSECONDS_PER_DAY // 24
         return self.rows.select(wallets).since(midnight_us(self.day) - hours)
-
-
-_TYPES = {
-    "tx_id": pa.large_string(),
-    "wallet_id": pa.large_string(),
-    "tx_completed_at": pa.int64(),
-    "total_amount": pa.float64(),
-}

@@ -69,15 +69,16 @@ def since(case: Case, configured: Detection | None) -> Since:
     lineage = Lineage(case.home.lake)
     seals = (case.raw, case.window, case.models, case.scored)
     now = {seal.asset: lineage.current(seal.asset, case.day).now.revision for seal in seals}
-    days: dict[str, list[date]] = {kind: [] for kind in _DAYS}
-    pinned = [*lineage.compared(case.window), *lineage.compared(case.scored, {RAW})]
-    for each in dict.fromkeys(each for each in pinned if each.edge.kind is Kind.PARTITION):
-        if each.edge.day != case.day and (kind := _KIND_OF.get(each.answer)) and not each.follows:
-            days[kind].append(each.edge.day)
+    days: dict[str, set[date]] = {kind: set() for kind in _DAYS}  # window and scores may pin the same day
+    for each in (*lineage.compared(case.window), *lineage.compared(case.scored, {RAW})):
+        if each.edge.kind is not Kind.PARTITION or each.edge.day == case.day or each.follows:
+            continue
+        if kind := _KIND_OF.get(each.answer):
+            days[kind].add(each.edge.day)
     return Since(
-        raw_days_changed=tuple(days["raw_days_changed"]),
-        raw_days_arrived=tuple(days["raw_days_arrived"]),
-        raw_days_unreadable=tuple(days["raw_days_unreadable"]),
+        raw_days_changed=tuple(sorted(days["raw_days_changed"])),
+        raw_days_arrived=tuple(sorted(days["raw_days_arrived"])),
+        raw_days_unreadable=tuple(sorted(days["raw_days_unreadable"])),
         newer=tuple(seal.asset for seal in seals if now[seal.asset] not in {None, seal.revision}),
         unreadable=tuple(seal.asset for seal in seals if now[seal.asset] is None),
         settings_changed=configured is not None and configured.settings_id != case.scored.settings_id,

@@ -18,7 +18,7 @@ from anomaly_assets.domain.lineage import MODELS, SCORED
 from anomaly_assets.jobs import AssetJob, detection_jobs
 from anomaly_assets.models_serving import serve_models_job
 from anomaly_assets.resources.bounds import BoundsResource
-from anomaly_assets.resources.detection import DetectionResource
+from anomaly_assets.resources.detection import RESOURCE, DetectionResource
 from anomaly_assets.resources.scores_table import ScoresTableResource
 from anomaly_assets.schedules import nightly_schedule
 from anomaly_assets.sensors.dead_runs import dead_runs_sensor
@@ -59,7 +59,7 @@ def definitions(settings: Settings, graph: Graph) -> dg.Definitions:
             serve_newest_models_sensor(names),
         ],
         resources={
-            "detection": DetectionResource.from_settings(detection),
+            RESOURCE: DetectionResource.from_settings(detection),
             "bounds": BoundsResource.from_settings(settings.checks),
             "store": StoreProvider.from_settings(settings.redis),
             **({"scores_table": _scores_table(settings)} if publishes else {}),

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from anomaly_assets.domain.algorithms import ALGORITHMS, IS_ANOMALY, Algorithm
 from anomaly_assets.domain.errors import SettingsError
+from anomaly_assets.settings.deployment import Settings
+from anomaly_assets.settings.detection import Detection
 from anomaly_assets.settings.detector_sections import DETECTOR_SECTIONS
 from anomaly_assets.settings.section import Section
 
@@ -48,16 +50,17 @@ def _register(installed: InstalledDetector, where: str) -> None:
     name = installed.algorithm.detector
     if DETECTORS.get(name) is installed.detector:
         return
-    if name in ALGORITHMS:
+    if name in ALGORITHMS or name in Settings.model_fields or name in Detection.model_fields:
         raise SettingsError(
-            f"{where} registers a detector {name}, and there is one",
-            expected="a name of its own",
-            remedy="uninstall one of the packages that register it",
+            f"{where} registers a detector {name}, and that name is taken",
+            expected="a name that neither a detector nor a section of the settings has",
+            remedy="uninstall the package, or one of those that register it",
         )
-    if installed.algorithm.flag == IS_ANOMALY:
+    flag = installed.algorithm.flag
+    if flag.column == IS_ANOMALY.column or name not in flag.of:
         raise SettingsError(
-            f"{where} registers a detector {name} that counts for {IS_ANOMALY.column}",
-            expected=f"a flag of its own: {IS_ANOMALY.column} is that of {' and '.join(IS_ANOMALY.of)} on every day",
+            f"{where} registers a detector {name} that counts for the flag {flag.column} of {', '.join(flag.of)}",
+            expected=f"a flag that names it: {IS_ANOMALY.column} is that of {' and '.join(IS_ANOMALY.of)} on every day",
             remedy="name another flag in its algorithm",
         )
     ALGORITHMS[name] = installed.algorithm

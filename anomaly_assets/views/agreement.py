@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from anomaly_assets.domain.metrics import N_DECILES, NO_HISTORY, UNIFIED, ratio
 from anomaly_assets.domain.published import anomaly_column
-from anomaly_assets.views.counts import detector_names
+from anomaly_assets.views.counts import counting, detector_names
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.selection import Selection
 
@@ -71,14 +71,14 @@ def by_decile(digests: Digests, selection: Selection) -> pa.Table:
     metrics = digests.metrics(selection.days)
     if not metrics.num_rows:
         return _DECILES.empty_table()
-    detectors = detector_names(digests, selection.days)
+    detectors, together = detector_names(digests, selection.days), counting(digests, selection.days)
     of_deciles = metrics.filter(pc.equal(metrics.column("group_kind"), DECILE))
     sums = of_deciles.group_by(["group_value", "detector"], use_threads=False).aggregate(
         [("n_rows", "sum"), ("n_judged", "sum"), ("n_flagged", "sum")]
     )
     known = {(row["group_value"], row["detector"]): row for row in sums.to_pylist()}
     rows = [
-        _decile(decile, detector, known, detectors)
+        _decile(decile, detector, known, together)
         for decile in [*(str(number + 1) for number in range(N_DECILES)), NO_HISTORY]
         for detector in [UNIFIED, *detectors]
         if (decile, detector) in known
@@ -144,13 +144,13 @@ def _flagged(digests: Digests, selection: Selection) -> pa.Table:
 
 
 def _decile(
-    decile: str, detector: str, sums: Mapping[tuple[str, str], Mapping[str, int]], detectors: Sequence[str]
+    decile: str, detector: str, sums: Mapping[tuple[str, str], Mapping[str, int]], together: Sequence[str]
 ) -> dict[str, object]:
     rows, judged, flagged = (sums[decile, detector][f"{name}_sum"] for name in ("n_rows", "n_judged", "n_flagged"))
     agreed = None
     if detector == UNIFIED:
-        flags = sum(sums[decile, name]["n_flagged_sum"] for name in detectors if (decile, name) in sums)
-        agreed = agreement(flags, flagged, len(detectors))
+        flags = sum(sums[decile, name]["n_flagged_sum"] for name in together if (decile, name) in sums)
+        agreed = agreement(flags, flagged, len(together))
     return {
         "decile": decile,
         "detector": detector,

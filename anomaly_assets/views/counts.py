@@ -20,7 +20,11 @@ def detector_names(digests: Digests, days: Sequence[date]) -> list[str]:
 
 def counting(digests: Digests, days: Sequence[date]) -> list[str]:
     """Those of them that count for ``is_anomaly``."""
-    return [detector.name for detector in digests.detectors(days) if detector.flag == IS_ANOMALY]
+    return [
+        detector.name
+        for detector in digests.detectors(days)
+        if detector.flag.column == IS_ANOMALY.column and detector.name in detector.flag.of
+    ]
 
 
 def counting_mask(digests: Digests, days: Sequence[date]) -> int:

@@ -22,7 +22,7 @@ from anomaly_assets.settings import Detection
 from anomaly_assets.views import usual
 from anomaly_assets.views.day_history import DayCounts, History, Organisation, history
 from anomaly_assets.views.digests import Digests
-from anomaly_assets.views.overview import judgements, not_judged, totals
+from anomaly_assets.views.overview import flags_of, judgements, not_judged, totals
 from anomaly_assets.views.selection import Selection
 
 _INPUTS = {RAW: "raw", WINDOW: "window", MODELS: "models"}
@@ -140,7 +140,7 @@ def day_report(digests: Digests, day: date, configured: Detection, *, n_flags: i
     scored, figures = digests.scored(day), totals(digests, Selection((day,)))
     before, problems = history(digests, day)
     seals, missing = _seals(digests.home, scored.seal)
-    flagged = digests.read("flags", [day]).sort_by(MOST_STRIKING_FIRST)
+    flagged = flags_of(digests, Selection((day,))).sort_by(MOST_STRIKING_FIRST)
     runs, head, log_problems = _log(digests.home, seals, key_prefix)
     return DayReport(
         day=day,

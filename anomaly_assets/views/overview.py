@@ -86,8 +86,9 @@ def top(digests: Digests, selection: Selection, column: str, count: int) -> pa.T
 
 
 def flags_of(digests: Digests, selection: Selection) -> pa.Table:
-    """The flagged rows of the selection, published columns and ``day``."""
-    return selection.of(digests.read("flags", selection.days), "ORG_NAME")
+    """The rows of the selection with ``is_anomaly``, published columns and ``day``."""
+    flags = digests.read("flags", selection.days)
+    return selection.of(flags.filter(flags.column("is_anomaly")), "ORG_NAME")
 
 
 def newest_flags(flags: pa.Table, count: int) -> pa.Table:

@@ -79,9 +79,9 @@ def tx_id_at(reader: WalletReader, wallet: str, day: date, place: int) -> str:
 
 
 def flagged_rows(digests: Digests, wallet: str, days: Sequence[date]) -> pa.Table:
-    """The wallet's flagged published rows, without model ids, with a column ``day``."""
+    """The wallet's published rows with ``is_anomaly``, without model ids, with a column ``day``."""
     flags = digests.read("flags", days)
-    return flags.filter(pc.equal(flags.column("WALLET_ID"), wallet))
+    return flags.filter(pc.and_(pc.equal(flags.column("WALLET_ID"), wallet), flags.column("is_anomaly")))
 
 
 def windows(reader: WalletReader, wallet: str, days: Sequence[date]) -> pa.Table:

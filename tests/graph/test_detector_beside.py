@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from importlib import import_module
 from pathlib import Path
@@ -153,13 +154,16 @@ def test_registering_again_changes_nothing() -> None:
 @pytest.mark.parametrize(
     ("algorithm", "complaint"),
     [
-        (algorithms.STATISTICAL, "registers a detector statistical, and there is one"),
+        (algorithms.STATISTICAL, "registers a detector statistical, and that name is taken"),
+        (replace(VELOCITY.algorithm, detector="window"), "registers a detector window, and that name is taken"),
+        (algorithms.Algorithm("other", 1, "other_score", ()), "counts for the flag is_anomaly of"),
         (
-            algorithms.Algorithm("other", 1, "other_score", ()),
-            "registers a detector other that counts for is_anomaly",
+            replace(VELOCITY.algorithm, flag=algorithms.Flag("is_anomaly", ("velocity",))),
+            "counts for the flag is_anomaly of velocity",
         ),
+        (replace(VELOCITY.algorithm, detector="other"), "counts for the flag is_hasty of velocity"),
     ],
-    ids=["a name that is taken", "the flag of every day"],
+    ids=["a detector's name", "a section's name", "the flag of every day", "its column", "a flag without it"],
 )
 def test_what_would_change_ours_is_refused(
     algorithm: algorithms.Algorithm, complaint: str, monkeypatch: pytest.MonkeyPatch

@@ -45,6 +45,11 @@ class HandMade(Digests):
             {"wallet_id": pa.array(sizes, pa.string()), "n_transactions": pa.array(range(len(sizes)), pa.int64())}
         )
 
+    @property
+    def unified(self) -> Flag:
+        """The flag for which they all count."""
+        return Flag("is_anomaly", tuple(self.letters))
+
     def days(self) -> list[date]:
         return sorted(self.rows)
 
@@ -52,7 +57,7 @@ class HandMade(Digests):
         return day
 
     def detectors_of(self, scored: Any) -> list[RecordedDetector]:  # noqa: ARG002 - every day has the same
-        return [RecordedDetector(name, 1, f"{name}_score", (), {}, {}) for name in self.letters]
+        return [RecordedDetector(name, 1, f"{name}_score", (), {}, {}, self.unified) for name in self.letters]
 
     def detectors(self, days: Iterable[date]) -> list[RecordedDetector]:
         return self.detectors_of(days)
@@ -72,8 +77,7 @@ class HandMade(Digests):
         return table if columns is None else table.select(["day", *columns])
 
     def metrics(self, days: Sequence[date]) -> pa.Table:
-        unified = Flag("is_anomaly", tuple(self.letters))
-        tables = [daily_metrics(day, self.published(day), self.window, self.letters, [unified]) for day in days]
+        tables = [daily_metrics(day, self.published(day), self.window, self.letters, [self.unified]) for day in days]
         return pa.concat_tables(tables) if tables else pa.table({})
 
     def published(self, day: date) -> pa.Table:

@@ -1,4 +1,4 @@
-"""The detector family by name, in the order of published columns. Another detector is one file and one line here."""
+"""The detectors by name, in the order of published columns; those of installed packages come after ours."""
 
 import inspect
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,7 @@
 """What every detector is: one protocol for fitting a window, judging a day, storing and explaining.
 
-A detector is one file. The rest of the project reaches it through :class:`Detector` and the registry in
-``domain/detectors/__init__.py``, so another detector changes no asset, store, evidence or page.
+The rest of the project reaches a detector through :class:`Detector` and the registry in
+``domain/detectors/__init__.py``, so another one changes no asset, store, evidence or page.
 
 Higher is more anomalous in every number that leaves a detector.
 """
@@ -193,7 +193,7 @@ class Detector(Protocol):
 
 
 def _unsaid(detector: str, ability: Ability) -> TypeError:
-    """Not ``NotImplementedError``: a detector without the ability is complete."""
+    """A detector without the ability is complete: asking it is the mistake."""
     return TypeError(f"{detector} does not say {ability}")
 
 
