@@ -24,7 +24,7 @@ from anomaly_assets.resources.detection import DetectionResource
 from anomaly_assets.resources.home import HomeResource
 from anomaly_assets.settings import Detection
 from anomaly_assets.steps.run import Outcome
-from anomaly_assets.steps.window import build_window
+from anomaly_assets.steps.window import artifact_figures, build_window
 
 PREVIEW = ["wallet_id", "n_transactions", "n_hours", "last_at", "amount_min", "amount_median", "amount_max"]
 """Shown before the reasons of each detector: what fits into a dialog."""
@@ -119,6 +119,7 @@ def describe_window(graph: Graph, outcome: Outcome) -> Mapping[str, Any]:
         "manifest": outcome.numbers["manifest_id"],
         "manifest days": days_table(manifest["revisions"]),
         "generation": outcome.numbers["generation"],
+        **artifact_figures(outcome.seal),
         "preview": markdown_table(largest, PREVIEW + [n for n in wallets.column_names if n.endswith("_reason")]),
         "distributions": plots.picture(
             plots.bars(

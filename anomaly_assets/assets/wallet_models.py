@@ -25,6 +25,7 @@ from anomaly_assets.resources.home import HomeResource
 from anomaly_assets.settings import Detection
 from anomaly_assets.steps.run import Outcome
 from anomaly_assets.steps.train import train_models
+from anomaly_assets.steps.window import artifact_figures
 
 PREVIEW = ("wallet_id", "detector", "model_id", "recipe_id", "n_transactions", "n_bytes")
 HEAD = 100
@@ -106,6 +107,7 @@ def describe_models(graph: Graph, outcome: Outcome) -> Mapping[str, Any]:
         "payload bytes": outcome.numbers["payload_bytes"],
         **{shown: outcome.numbers[name] for shown, name in OF_THE_RUN.items() if name in outcome.numbers},
         "generation": outcome.numbers["generation"],
+        **artifact_figures(outcome.seal),
         "window manifest": outcome.seal.inputs["manifest_id"],
         "preview": markdown_table(_detectors_in_order(models), PREVIEW),
         "distributions": plots.picture(

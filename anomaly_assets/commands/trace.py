@@ -142,6 +142,8 @@ def _add_detector(tree: Tree, detector: "TracedDetector") -> None:
     kept = "" if model.archived else " (payload not kept any more: verify fits it again)"
     branch.add(f"model {model.model_id[:_SHOWN]}, {model.n_bytes:,} bytes{kept}")
     branch.add(f"recipe {model.recipe_id[:_SHOWN]}, fitted on {model.n_transactions:,} transactions")
+    for name, digest in model.artifacts.items():
+        branch.add(f"population artifact {escape(name)} {digest[:_SHOWN]}")
     branch.add("parameters " + escape(", ".join(f"{key}={value}" for key, value in model.parameters.items())))
     branch.add("numbers " + escape(", ".join(starmap(_number, json.loads(model.summary).items()))))
 

@@ -46,6 +46,9 @@ def _model(detector: TracedDetector) -> None:
         st.code(model.model_id, language=None)
         st.text("recipe id")
         st.code(model.recipe_id, language=None)
+        for artifact, digest in model.artifacts.items():
+            st.text(f"population artifact {artifact}")
+            st.code(digest, language=None)
         st.text(f"{model.n_bytes:,} bytes")
         st.json({"parameters": dict(model.parameters), "numbers": json.loads(model.summary)})
 

@@ -5,6 +5,7 @@ Scoring, proofs, comparisons and pages all judge by it; they differ in their sou
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ import pyarrow as pa
 
 from anomaly_assets.domain.detectors.base import Ability, Detector, Judgement, Model
 from anomaly_assets.domain.engine import Engine, OneByOne
-from anomaly_assets.domain.errors import ModelFormatError, NeedsRelease
+from anomaly_assets.domain.errors import CorruptFile, ModelFormatError, NeedsRelease
 from anomaly_assets.domain.model_codec import decode
 from anomaly_assets.domain.running_state import RunningState, hours_needed
 from anomaly_assets.domain.verdict import DetectorVerdict, Verdicts, unite
@@ -224,6 +225,23 @@ def genuine(payload: bytes, model_id: str | None) -> Model | None:
     except ModelFormatError:
         return None
     return model if model.model_id == model_id else None
+
+
+def archived_model(payload: bytes, model_id: str, day: date) -> Model:
+    """The model in a payload of the archive that ``day`` lists. Raises ``CorruptFile`` when it is another one."""
+    model = genuine(payload, model_id)
+    if model is None:
+        raise forged(model_id, day)
+    return model
+
+
+def forged(model_id: str, day: date) -> CorruptFile:
+    """The archive's payload of a model that ``day`` lists is not that model."""
+    return CorruptFile(
+        f"the archive's payload of model {model_id[:16]} is not that model",
+        expected="bytes that decode to the model of that id",
+        remedy=f"remove its pack and materialize wallet_models for {day} again",
+    )
 
 
 def _genuine_here(payload: bytes, model_id: str | None) -> Model | None:

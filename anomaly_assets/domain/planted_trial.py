@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from anomaly_assets.domain.artifacts import given_window
 from anomaly_assets.domain.days import DayRange, trailing_window
 from anomaly_assets.domain.detectors.base import Detector, DetectorStatus, Model
 from anomaly_assets.domain.evaluation import Tally, tallies_by_group
@@ -74,6 +75,7 @@ def run_trial(
     tried = _tried(world.wallets, judged, one_in)
     window, judged = (_by_wallet(rows.take(tried[rows.wallet])) for rows in (window, judged))
     history, rows = _wallet_rows(window, wallets), _wallet_rows(judged, wallets)
+    detectors = [given_window(detector, history, days.first) for detector in detectors]
     models = {detector.name: _models(detector, history, rows.wallet_ids) for detector in detectors}
     verdicts = judge_rows(detectors, rows, models)
     flags = {name: Flags(own.judged, own.is_anomaly) for name, own in verdicts.judgements.items()}

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from types import MappingProxyType
 from typing import Protocol, TypedDict
 
 import pyarrow as pa
 
+from anomaly_assets.domain.artifacts import recipe_artifacts, recipe_window_end
 from anomaly_assets.domain.detectors.base import Detector, Model
 from anomaly_assets.domain.identity import canonical_json, digest_of
 from anomaly_assets.domain.schema import Column, TableSchema
@@ -65,12 +67,21 @@ class FitsBy(Protocol):
 
 
 def recipe_id(
-    detector: FitsBy, wallet_id: str, rows_digest: str, artifacts: Mapping[str, str] = MappingProxyType({})
+    detector: FitsBy,
+    wallet_id: str,
+    rows_digest: str,
+    artifacts: Mapping[str, str] = MappingProxyType({}),
+    window_end: date | None = None,
 ) -> str:
     """Hex SHA-256 of detector, fit settings, algorithm version, wallet and the wallet's rows in the window.
 
-    No as-of day is in it, so the recipe of a wallet whose window did not change repeats. ``artifacts`` are digests, by
-    name, of what else the model was fitted from; without any, nothing is said of them.
+    No as-of day is in it, unless the models depend on one, so the recipe of a wallet whose window did not change
+    repeats. What a detector does not need is not said.
+
+    Parameters
+    ----------
+    artifacts : digests, by name, of population artifacts that the model was fitted from
+    window_end : the day on which the window ends, of a detector whose models depend on it
     """
     return digest_of(
         {
@@ -80,19 +91,24 @@ def recipe_id(
             "wallet": wallet_id,
             "rows": rows_digest,
             **({"artifacts": dict(artifacts)} if artifacts else {}),
+            **({"window_end": window_end.isoformat()} if window_end else {}),
         }
     )
 
 
 def recipes_of(window: pa.Table, detectors: Sequence[Detector]) -> list[Recipe]:
-    """One recipe for each eligible wallet and detector; ``wallet`` indexes the window's wallets."""
+    """One recipe for each eligible wallet and detector; ``wallet`` indexes the window's wallets.
+
+    The detectors have what the window's day gives them.
+    """
     ids, digests = window.column("wallet_id").to_pylist(), window.column("rows_digest").to_pylist()
-    counts = window.column("n_transactions").to_pylist()
-    return [
-        Recipe(index, ids[index], detector, recipe_id(detector, ids[index], digests[index]), counts[index])
-        for detector in detectors
-        for index in window.column(f"{detector.name}_eligible").to_numpy().nonzero()[0].tolist()
-    ]
+    counts, recipes = window.column("n_transactions").to_pylist(), list[Recipe]()
+    for detector in detectors:
+        artifacts, window_end = recipe_artifacts(detector), recipe_window_end(detector)
+        for index in window.column(f"{detector.name}_eligible").to_numpy().nonzero()[0].tolist():
+            named = recipe_id(detector, ids[index], digests[index], artifacts, window_end)
+            recipes.append(Recipe(index, ids[index], detector, named, counts[index]))
+    return recipes
 
 
 def models_table(made: Sequence[tuple[Recipe, str, str, int]]) -> pa.Table:

@@ -9,7 +9,15 @@ import pyarrow as pa
 
 from anomaly_assets.adapters.publication_log import FIRST_RELEASE, release_of
 from anomaly_assets.domain import judging
-from anomaly_assets.domain.detectors.base import Detector
+from anomaly_assets.domain.artifacts import (
+    digests_of,
+    given_tables,
+    made_after_fits,
+    made_with_window,
+    recipe_artifacts,
+    recipe_window_end,
+)
+from anomaly_assets.domain.detectors.base import Detector, Model
 from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.judging import (
     JudgedShard,
@@ -17,12 +25,14 @@ from anomaly_assets.domain.judging import (
     ModelIds,
     ModelOf,
     Source,
+    archived_model,
     batches_of,
     batches_of_packs,
-    genuine,
+    forged,
     judge_day,
 )
-from anomaly_assets.domain.model_codec import REFERENCE_BYTES
+from anomaly_assets.domain.lineage import WINDOW
+from anomaly_assets.domain.model_codec import REFERENCE_BYTES, decode
 from anomaly_assets.domain.raw_day import to_wallet_rows
 from anomaly_assets.domain.recipes import recipe_id
 from anomaly_assets.domain.scoring import published_table
@@ -33,6 +43,7 @@ from anomaly_assets.evidence.same import require_same
 PROGRESS_STEPS = 10
 """How often long work says how far it is."""
 
+AS_SEALED = "a wallet was erased from the window, so population artifacts were taken as they were sealed"
 Listed = Mapping[Key, Mapping[str, Any]]
 
 
@@ -41,8 +52,7 @@ def kept_payloads(case: Case, model_ids: Iterable[str]) -> int:
     kept = 0
     for pack in case.home.models.stream(case.day, model_ids):
         for model_id, payload in pack.items():
-            if genuine(payload, model_id) is None:
-                raise _forged(case, model_id)
+            archived_model(payload, model_id, case.day)
         kept += len(pack)
     return kept
 
@@ -106,25 +116,23 @@ def sources_of(case: Case, detectors: Sequence[Detector], rows: WalletRows) -> l
 def require_genuine(case: Case, model_ids: ModelIds, part: JudgedShard) -> None:
     """Raise ``CorruptFile`` when the archive's payload of a model is not that model."""
     if part.rejected:
-        raise _forged(case, str(model_ids[part.detector][part.rejected[0]]))
+        raise forged(str(model_ids[part.detector][part.rejected[0]]), case.day)
 
 
 def require_recipes(case: Case, window: pa.Table, listed: Listed) -> None:
     """Raise ``CorruptFile`` unless exactly the eligible wallets of ``window`` have models, by its rows' recipes."""
-    wanted = {
-        (detector.name, row["wallet_id"]): (
-            recipe_id(detector, row["wallet_id"], row["rows_digest"]),
-            row["n_transactions"],
-        )
-        for detector in case.settings.detectors
-        for row in window.to_pylist()
-        if row[f"{detector.name}_eligible"]
-    }
+    wanted = {}
+    for recorded, detector in zip(case.settings.detectors, case.detectors, strict=True):
+        artifacts, window_end = recipe_artifacts(detector), recipe_window_end(detector)
+        for row in window.to_pylist():
+            if row[f"{recorded.name}_eligible"]:
+                named = recipe_id(recorded, row["wallet_id"], row["rows_digest"], artifacts, window_end)
+                wanted[recorded.name, row["wallet_id"]] = named, row["n_transactions"]
     found = {key: (row["recipe_id"], row["n_transactions"]) for key, row in listed.items()}
     if odd := sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key)):
-        detector, wallet = odd[0]
+        name, wallet = odd[0]
         raise CorruptFile(
-            f"wallet_models of {case.day} lists for the {detector} model of {wallet!r}: {found.get(odd[0])}",
+            f"wallet_models of {case.day} lists for the {name} model of {wallet!r}: {found.get(odd[0])}",
             expected=f"{wanted.get(odd[0])} (recipe and rows), as the pinned rows give it",
             remedy=f"materialize wallet_models for {case.day} again",
         )
@@ -155,16 +163,34 @@ def require_models(case: Case, listed: Listed, say: Callable[[str], None]) -> li
     return [f"{len(surplus)} payloads that are not kept any more come out in another size"]
 
 
+def require_artifacts(case: Case) -> list[str]:
+    """Raise ``CorruptFile`` unless the pinned rows give the day's population artifacts; what is worth knowing.
+
+    What is made after the fits is made of models that are fitted now. Nothing can be made again as it was of a window
+    from which a wallet was erased.
+    """
+    if not case.artifacts:
+        return []
+    if case.window.files["wallets"].sha256 in case.home.lake.erased(WINDOW, case.day).remainders:
+        return [AS_SEALED]
+    window = case.window_rows(None)[0]
+    again = made_with_window(case.detectors, window, case.day)
+
+    def fitted(detector: Detector, wallets: Sequence[int]) -> Sequence[Model]:
+        models = {}
+        listed = case.listed([window.wallet_ids[wallet] for wallet in wallets])
+        for key, made in case.fit([(detector.name, window.wallet_ids[wallet]) for wallet in wallets]):
+            case.require_listed(key, listed[key]["model_id"], made.model_id)
+            models[key[1]] = decode(made.payload)
+        return [models[window.wallet_ids[wallet]] for wallet in wallets]
+
+    again |= made_after_fits(given_tables(case.detectors, again, case.day), window, fitted)
+    require_same("the population artifacts", digests_of(case.artifacts), digests_of(again))
+    return []
+
+
 def _what(key: Key) -> str:
     return f"the {key[0]} model of wallet {key[1]!r}"
-
-
-def _forged(case: Case, model_id: str) -> CorruptFile:
-    return CorruptFile(
-        f"the archive's payload of model {model_id[:16]} is not that model",
-        expected="bytes that decode to the model of that id",
-        remedy=f"remove its pack and materialize wallet_models for {case.day} again",
-    )
 
 
 class _Told:

@@ -11,15 +11,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from anomaly_assets.adapters.artifacts import given, read_artifacts
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.publication_log import release_of
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.adapters.windows import WindowReader, pin_window
+from anomaly_assets.domain.artifacts import Tables
 from anomaly_assets.domain.detectors import detector_of
 from anomaly_assets.domain.detectors.base import Detector, Model
 from anomaly_assets.domain.errors import CorruptFile, NeedsRelease, NotSealed
-from anomaly_assets.domain.judging import genuine
+from anomaly_assets.domain.judging import archived_model
 from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.manifest import WindowManifest
 from anomaly_assets.domain.model_codec import decode
@@ -47,15 +49,9 @@ def archived_models(
     Raises ``CorruptFile`` when a payload is stored that is not the model of its id.
     """
     payloads = _archived_payloads(home, wanted)
-    models = {model_id: genuine(payload, model_id) for model_id, payload in payloads.items()}
-    if forged := sorted(model_id for model_id, model in models.items() if model is None):
-        day = next(day for day, model_ids in wanted.items() if forged[0] in model_ids)
-        raise CorruptFile(
-            f"the archive's payload of model {forged[0][:16]} is not that model",
-            expected="bytes that decode to the model of that id",
-            remedy=f"remove its pack and materialize wallet_models for {day} again",
-        )
-    return {model_id: model for model_id, model in models.items() if model is not None}, payloads
+    listing = {model_id: day for day, model_ids in wanted.items() for model_id in model_ids}
+    models = {model_id: archived_model(payloads[model_id], model_id, listing[model_id]) for model_id in payloads}
+    return models, payloads
 
 
 def _archived_payloads(home: Home, wanted: Mapping[date, AbstractSet[str]]) -> Mapping[str, bytes]:
@@ -109,14 +105,22 @@ class Case:
         return recorded_settings(self.home, self.scored.settings_id or "")
 
     @cached_property
+    def artifacts(self) -> Tables:
+        """Population artifacts that the day's models were fitted with and judge with, by role."""
+        return read_artifacts(self.home.lake, self.window, self.models)
+
+    @cached_property
     def detectors(self) -> list[Detector]:
-        """The detectors with these settings. Raises ``NeedsRelease`` when this release has not all of them."""
-        return [self.detector(each) for each in self.settings.detectors]
+        """The detectors with these settings and the day's artifacts.
+
+        Raises ``NeedsRelease`` when this release has not all of them, ``CorruptFile`` when an artifact is not there.
+        """
+        return [self.detector(recorded) for recorded in self.settings.detectors]
 
     def detector(self, recorded: RecordedDetector) -> Detector:
-        """One detector of the day. Raises ``NeedsRelease`` naming the release that scored the day."""
+        """One detector of the day. Raises as :attr:`detectors`; ``NeedsRelease`` names the release that scored it."""
         try:
-            return detector_of(recorded)
+            return given([detector_of(recorded)], self.artifacts, self.day, self.window, self.models)[0]
         except NeedsRelease as error:
             release = release_of(self.home.log, self.scored)
             named = f"release {release}" if release else "the release"

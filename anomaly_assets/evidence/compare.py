@@ -14,6 +14,7 @@ from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.parquet_bytes import table_from_bytes
 from anomaly_assets.domain.algorithms import ALGORITHMS
+from anomaly_assets.domain.artifacts import given_window
 from anomaly_assets.domain.detectors.base import Detector, DetectorStatus
 from anomaly_assets.domain.errors import CorruptFile, SettingsError
 from anomaly_assets.domain.identity import JsonObject
@@ -218,10 +219,15 @@ def _verdicts(
 
     A detector that did not judge the day is fitted, like one whose models differ.
     """
-    fits = {old.name: old.fit_parameters for old in then}
-    changed = [new for new in now if new not in then]
-    refitted = [new for new in changed if fits.get(new.name) != new.fit_parameters]
-    kept = [new for new in changed if new not in refitted]
+    own = {old.name: old for old in then}
+    kept, refitted = list[Detector](), list[Detector]()
+    for new in now:
+        old = own.get(new.name)
+        if old is not None and old.of_day is not None and old.fit_parameters == new.fit_parameters:
+            kept.append(new.given(old.of_day))
+        else:
+            refitted.append(given_window(new, case.window_rows(None)[0], case.day))
+    changed = [*kept, *refitted]
     sources: list[Source] = [partial(_fitted, case, refitted, rows)] if refitted else []
     model_ids: ModelIds = {}
     if kept:

@@ -10,9 +10,10 @@ import pyarrow.compute as pc
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.publication_log import FIRST_RELEASE, LogEntry
 from anomaly_assets.adapters.seal import Seal
+from anomaly_assets.domain.artifacts import of_detector
 from anomaly_assets.domain.detectors.base import Model
 from anomaly_assets.domain.errors import CorruptFile, Erased, NeedsRelease, NotSealed
-from anomaly_assets.domain.identity import file_digest
+from anomaly_assets.domain.identity import file_digest, table_digest
 from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.page_links import partition_page
 from anomaly_assets.domain.recipes import ListedModel
@@ -165,6 +166,7 @@ def _detector(
         record["n_bytes"],
         record["summary"],
         detector.fit_parameters,
+        {key: table_digest(table) for key, table in of_detector(case.artifacts, name).items()},
     )
     return replace(told, model=judged_by)
 

@@ -1,7 +1,7 @@
 """What a trace tells, as values: days, models, training data, files, runs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from anomaly_assets.domain.identity import Json, JsonObject
@@ -23,6 +23,7 @@ class TracedModel:
     n_bytes : size of its payload
     summary : its single numbers, canonical JSON
     parameters : the settings it was fitted with
+    artifacts : digests of the population artifacts that it was fitted and judges with, by name
     """
 
     model_id: str
@@ -32,6 +33,11 @@ class TracedModel:
     n_bytes: int
     summary: str
     parameters: JsonObject
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+
+    def as_json(self) -> JsonObject:
+        """JSON form; of artifacts nothing is said where there are none."""
+        return {name: value for name, value in vars(self).items() if name != "artifacts" or value}
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ class TracedDetector:
     def as_json(self) -> JsonObject:
         """JSON form."""
         told = {name: value for name, value in vars(self).items() if name != "missing" or value is not None}
-        return {**told, "model": None if self.model is None else dict(vars(self.model))}
+        return {**told, "model": None if self.model is None else self.model.as_json()}
 
 
 @dataclass(frozen=True)

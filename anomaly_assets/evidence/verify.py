@@ -15,16 +15,24 @@ from functools import partial
 
 import pyarrow as pa
 
+from anomaly_assets.adapters.artifacts import read_artifacts
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
+from anomaly_assets.domain.artifacts import revision_of
 from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.families import OURS, names_of
-from anomaly_assets.domain.identity import digest_of, file_digest, table_digest
+from anomaly_assets.domain.identity import file_digest, table_digest
 from anomaly_assets.domain.lineage import RAW
 from anomaly_assets.domain.raw_day import content_digest, wallet_days
 from anomaly_assets.domain.window import summarize_window
-from anomaly_assets.evidence.again import kept_payloads, require_models, require_recipes, scored_again
+from anomaly_assets.evidence.again import (
+    kept_payloads,
+    require_artifacts,
+    require_models,
+    require_recipes,
+    scored_again,
+)
 from anomaly_assets.evidence.case import Case, of_wallets
 from anomaly_assets.evidence.checked_log import CheckedLog
 from anomaly_assets.evidence.pinned import require_days_before, require_window
@@ -128,11 +136,13 @@ class Verifier:
             require_same("the scores' manifest", case.scored.inputs["manifest_id"], manifest_id)
             require_same("the window's day", case.window.day, case.manifest.day)
             proof.notes += require_window(case, self._log)
-            revision = partial(_revision_of, case.window_table, manifest_id, fit_id)
+            artifacts = read_artifacts(self._home.lake, case.window)
+            revision = partial(revision_of, case.window_table, [manifest_id, fit_id], artifacts)
             self._content(proof, case.window, "wallets", case.window_table, revision)
         with proof.link(Grade.INTACT, "wallet_models"):
             require_same("the models' window", case.models.inputs["window"], case.window.revision)
-            revision = partial(_revision_of, case.models_table, case.window.revision)
+            artifacts = read_artifacts(self._home.lake, case.models)
+            revision = partial(revision_of, case.models_table, [case.window.revision], artifacts)
             self._content(proof, case.models, "models", case.models_table, revision)
         with proof.link(Grade.INTACT, "raw days of the window"):
             for day, pinned in case.manifest.present:
@@ -185,6 +195,9 @@ class Verifier:
             require_recipes(case, again, listed)
         with proof.link(Grade.RE_TRAINED, "models"):
             proof.notes += require_models(case, listed, subject.telling(self._say))
+        if case.artifacts:
+            with proof.link(Grade.RE_TRAINED, "population artifacts"):
+                proof.notes += require_artifacts(case)
 
 
 @dataclass(frozen=True)
@@ -205,10 +218,6 @@ class _Subject:
     def telling(self, say: Callable[[str], None]) -> Callable[[str], None]:
         """Who is told how far the work is; some transactions are little work."""
         return say if self.wallets is None else _say_nothing
-
-
-def _revision_of(table: pa.Table, *made_from: str) -> str:
-    return digest_of([table_digest(table), *made_from])
 
 
 def _say_nothing(_: str) -> None:

@@ -59,6 +59,8 @@ def _model(model: TracedModel) -> Iterator[tuple[str, str]]:
     yield "model", code(model.model_id)
     yield "payload", f"{model.n_bytes:,} bytes, {kept}"
     yield "recipe", code(model.recipe_id)
+    for name, digest in model.artifacts.items():
+        yield f"population artifact {name}", code(digest)
     yield "fitted on", f"{model.n_transactions:,} transactions of the wallet"
     yield "parameters", ", ".join(f"{name} = {value}" for name, value in model.parameters.items())
     yield "numbers", join(", ".join(f"{name} = {value:.10g}" for name, value in json.loads(model.summary).items()))

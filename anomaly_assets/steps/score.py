@@ -9,6 +9,7 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from anomaly_assets.adapters.artifacts import given, read_artifacts
 from anomaly_assets.adapters.atomic_files import write_atomically
 from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.seal import Seal
@@ -65,11 +66,12 @@ def score_day(run: Run, store: StoreProvider, detection: Detection, day: date) -
     Raises ``NotFinished`` while the day is not over, besides what the inputs, the store and the lake raise.
     """
     require_finished(day, run.today)
-    detectors = detection.detectors()
-    names = [detector.name for detector in detectors]
+    names = [detector.name for detector in detection.detectors()]
     with run.writing(run.home.lake, SCORED, day) as writer:
         record_settings(run.home, detection)
         inputs = _inputs(run, detection, day)
+        artifacts = read_artifacts(run.home.lake, inputs.window, inputs.models)
+        detectors = given(detection.detectors(), artifacts, day, inputs.window, inputs.models)
         kept = run.home.lake.read(inputs.raw, "transactions")
         window = run.home.lake.read(inputs.window, "wallets")
         rows = to_wallet_rows(kept)

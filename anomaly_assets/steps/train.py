@@ -1,6 +1,6 @@
 """wallet_models: a model for every eligible wallet and detector, archived and published to the store."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -8,16 +8,20 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from anomaly_assets.adapters.artifacts import given, read_artifacts
 from anomaly_assets.adapters.failpoints import failpoint
+from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.lake import PartitionWriter
 from anomaly_assets.adapters.publication import PublishOutcome
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.adapters.store_provider import StoreProvider
+from anomaly_assets.domain.artifacts import made_after_fits, revision_of
 from anomaly_assets.domain.days import ONE_DAY
-from anomaly_assets.domain.detectors.base import Detector
+from anomaly_assets.domain.detectors.base import Detector, Model
 from anomaly_assets.domain.errors import CorruptFile, ModelConflict, NotSealed
 from anomaly_assets.domain.families import DETECTION
-from anomaly_assets.domain.identity import JsonObject, digest_of, table_digest
+from anomaly_assets.domain.identity import JsonObject
+from anomaly_assets.domain.judging import archived_model
 from anomaly_assets.domain.lineage import MODELS, WINDOW, Edge
 from anomaly_assets.domain.model_codec import resized
 from anomaly_assets.domain.portable import kernels_compiled
@@ -52,21 +56,23 @@ def train_models(run: Run, store: StoreProvider, detection: Detection, day: date
 
     Of an older day than the newest trained one no models are served: those of the newest are, if they are not yet.
     """
-    detectors = detection.detectors()
     with run.writing(run.home.lake, MODELS, day) as writer:
         window_seal = run.home.lake.require(WINDOW, day)
+        detectors = given(detection.detectors(), read_artifacts(run.home.lake, window_seal), day, window_seal)
         manifest = manifest_of(window_seal)
         window = run.home.lake.read(window_seal, "wallets")
         rows = run.read_window(manifest)
         recipes = recipes_of(window, detectors)
         made, fresh = _make(run, writer, rows, recipes)
         failpoint(f"{MODELS}.archived")
-        staged = writer.stage({"models": models_table([(m.recipe, m.model_id, m.summary, m.n_bytes) for m in made])})
+        artifacts = made_after_fits(detectors, rows, partial(_models_of, run.home, day, made))
+        listed = models_table([(m.recipe, m.model_id, m.summary, m.n_bytes) for m in made])
+        staged = writer.stage({"models": listed, **artifacts})
         models = staged.read("models")
         verdicts = (every_eligible_wallet_has_a_model(window, models, [d.name for d in detectors]),)
         seal, changed = writer.commit(
             staged,
-            revision=digest_of([table_digest(models), window_seal.revision]),
+            revision=revision_of(models, [window_seal.revision], {role: staged.read(role) for role in artifacts}),
             verdicts=verdicts,
             still_current=[window_seal],
             lineage=[Edge.to_day(WINDOW, day, window_seal.revision), Edge.to_settings(detection.settings_id)],
@@ -106,6 +112,15 @@ def model_figures(seal: Seal, models: pa.Table) -> JsonObject:
         "payload_bytes": int(pc.sum(models.column("n_bytes")).as_py() or 0),
         "generation": seal.generation,
     }
+
+
+def _models_of(
+    home: Home, day: date, made: Sequence[Made], detector: Detector, wallets: Sequence[int]
+) -> Sequence[Model]:
+    """The models just archived of some wallets. Raises ``CorruptFile`` when the archive gives another one."""
+    ids = {item.recipe.wallet: item.model_id for item in made if item.recipe.detector.name == detector.name}
+    payloads = home.models.get(day, {ids[wallet] for wallet in wallets})
+    return [archived_model(payloads[ids[wallet]], ids[wallet], day) for wallet in wallets]
 
 
 def _make(

@@ -9,9 +9,10 @@ from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.lake import PartitionWriter
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.adapters.windows import pin_window
+from anomaly_assets.domain.artifacts import made_with_window, revision_of, roles_in
 from anomaly_assets.domain.days import trailing_window
 from anomaly_assets.domain.errors import Superseded
-from anomaly_assets.domain.identity import JsonObject, digest_of, table_digest
+from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.domain.layouts import LAYOUTS
 from anomaly_assets.domain.lineage import RAW, WINDOW, Edge
 from anomaly_assets.domain.manifest import WindowManifest
@@ -34,7 +35,8 @@ def build_window(
         manifest = pin_window(run.home.lake, RAW, day, days)
         rows, digests = run.read_window_and_digests(manifest)
         run.say(f"window [{days.first}, {day}): {rows.n_rows} rows of {rows.n_wallets} wallets")
-        staged = writer.stage({"wallets": summarize_window(rows, digests, detectors)})
+        artifacts = made_with_window(detectors, rows, day)
+        staged = writer.stage({"wallets": summarize_window(rows, digests, detectors), **artifacts})
         window = staged.read("wallets")
         verdicts = (
             window_complete(manifest, max_missing_days),
@@ -42,7 +44,8 @@ def build_window(
             *_eligibilities(detection, bounds, window),
         )
         require_still_missing(run, manifest, "window")
-        revision = digest_of([table_digest(window), manifest.manifest_id, detection.fit_id])
+        made_of = [manifest.manifest_id, detection.fit_id]
+        revision = revision_of(window, made_of, {role: staged.read(role) for role in artifacts})
         seal, changed = writer.commit(
             staged,
             revision=revision,
@@ -67,6 +70,11 @@ def window_figures(seal: Seal) -> JsonObject:
         "manifest_id": seal.inputs["manifest_id"],
         "generation": seal.generation,
     }
+
+
+def artifact_figures(seal: Seal) -> JsonObject:
+    """What is shown of the population artifacts that a seal holds: of each the digest of its file."""
+    return {role: seal.files[role].sha256 for role in roles_in(seal.files)}
 
 
 def manifest_of(window: Seal) -> WindowManifest:

@@ -11,6 +11,7 @@ Claims about an ability are made of detectors that declare it.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -18,14 +19,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from anomaly_assets.domain.artifacts import given_window
 from anomaly_assets.domain.detectors import DETECTORS
 from anomaly_assets.domain.detectors.base import Ability, Detector, DetectorClass, DetectorStatus, Judgement, Model
 from anomaly_assets.domain.errors import ModelFormatError
+from anomaly_assets.domain.identity import table_digest
 from anomaly_assets.domain.model_codec import decode, encode
 from anomaly_assets.domain.wallet_rows import WalletRows
 
 HOUR_US = 3_600_000_000
 SIZES = (400, 3, 150, 250)
+WINDOW_END = date(1970, 6, 30)
 
 
 def rows_of(parts: list[tuple[str, np.ndarray, np.ndarray]]) -> WalletRows:
@@ -149,18 +153,24 @@ class DetectorContract:
 
     @pytest.fixture
     def detector(self) -> Detector:
-        """A detector of default settings."""
-        return self.detector_class()
+        """A detector of default settings, given what the day after ``window()`` gives it."""
+        return self.built({})
 
     def built(self, settings: Mapping[str, Any]) -> Detector:
-        """A detector with those of these settings that it has."""
+        """The same with those of these settings that it has."""
         known = vars(self.detector_class())
-        return self.detector_class(**{key: value for key, value in settings.items() if key in known})
+        detector = self.detector_class(**{key: value for key, value in settings.items() if key in known})
+        return given_window(detector, window(), WINDOW_END)
 
     def require(self, ability: Ability) -> None:
         """Skip a claim about an ability that the detector does not declare."""
         if ability not in self.detector_class.abilities:
             pytest.skip(f"{self.detector_class.name} does not say {ability}")
+
+    def require_artifacts(self) -> None:
+        """Skip a claim about detectors that are given something of the population."""
+        if not self.detector_class.needs.artifacts:
+            pytest.skip(f"{self.detector_class.name} is given nothing of the population")
 
     def require_needs(self, *, amount: bool = False, running_state: bool | None = None) -> None:
         """Skip a claim about detectors that read amounts, or that do, or do not, look back."""
@@ -193,8 +203,45 @@ class DetectorContract:
         shifted = WalletRows(
             later.wallet_ids, later.offsets, later.completed_at_us + 24 * HOUR_US * 1000, later.amounts
         )
-        ids = [[m.model_id for m in detector.fit(rows, eligible(detector, rows))] for rows in (window(), shifted)]
+        of_day = detector.of_day
+        assert of_day is not None
+        moved = detector.given(replace(of_day, window_end=WINDOW_END + timedelta(days=1000)))
+        ids = [
+            [model.model_id for model in given.fit(rows, eligible(given, rows))]
+            for given, rows in ((detector, window()), (moved, shifted))
+        ]
         assert ids[0] == ids[1]
+
+    def test_what_is_made_of_the_population_is_small_names_no_wallet_and_knows_no_order(
+        self, detector: Detector
+    ) -> None:
+        self.require_artifacts()
+        reordered = given_window(
+            self.detector_class(), rows_of([wallet(w, SIZES[w]) for w in (3, 1, 0, 2)]), WINDOW_END
+        )
+        nobody = given_window(self.detector_class(), rows_of([]), WINDOW_END)
+        for need in detector.needs.artifacts:
+            tables = [given.of_day.artifacts[need.name] for given in (detector, reordered, nobody) if given.of_day]
+            assert table_digest(tables[0]) == table_digest(tables[1])
+            assert tables[2].schema == tables[0].schema
+            assert re.fullmatch(r"[a-z0-9_]+", need.name)
+
+    def test_its_models_follow_from_its_artifacts(self, detector: Detector) -> None:
+        """Of another population something comes out otherwise, be it what is fitted or what is judged."""
+        self.require_artifacts()
+        others = rows_of([wallet(100 + seed, 2 * n_rows) for seed, n_rows in enumerate(SIZES)])
+        other = given_window(self.detector_class(), others, WINDOW_END)
+        models, of_others = (models_of(given, window()) for given in (detector, other))
+        ids = [[model and model.model_id for model in fitted] for fitted in (models, of_others)]
+        judgements = [content(judged(*pair)) for pair in ((detector, day(), models), (other, day(), of_others))]
+        assert (ids[0], judgements[0]) != (ids[1], judgements[1])
+
+    def test_without_its_artifacts_it_neither_fits_nor_judges(self, detector: Detector) -> None:
+        self.require_artifacts()
+        models = models_of(detector, window())
+        bare = self.detector_class()
+        with pytest.raises(ValueError, match="artifact"):
+            judged(bare, day(), bare.fit(window(), eligible(bare, window())) and models)
 
     def test_neither_fitting_nor_judging_changes_its_inputs(self, detector: Detector) -> None:
         rows, scored = window(), day()
@@ -311,7 +358,7 @@ class DetectorContract:
         others = [other for name, other in DETECTORS.items() if name != detector.name]
         assert others
         for other in others:
-            model = other().fit(window(), [0])[0]
+            model = given_window(other(), window(), WINDOW_END).fit(window(), [0])[0]
             with pytest.raises(ModelFormatError):
                 detector.validate(model)
             with pytest.raises(ModelFormatError):

@@ -7,10 +7,12 @@ Higher is more anomalous in every number that leaves a detector.
 """
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -35,18 +37,54 @@ class Ability(StrEnum):
 
 
 @dataclass(frozen=True)
+class Artifact:
+    """A population artifact: a small table of a day that is made of many wallets and names none of them.
+
+    Parameters
+    ----------
+    name : lower-case letters, digits and ``_``
+    after_fits : made after the models of the day, of a sample of wallets and their models; else with the window, of
+        all its wallets, and then recipes name it
+    max_wallets : of the wallets that have a model, how many it is made of after the fits
+    """
+
+    name: str
+    after_fits: bool = False
+    max_wallets: int = 2_000
+
+
+@dataclass(frozen=True)
 class Needs:
-    """What a detector reads of a transaction and of what came before it.
+    """What a detector reads of a transaction, of what came before it, and of the day.
 
     Parameters
     ----------
     amount, time : whether its judgement depends on them
     running_state_hours : how many hours before a day it looks back when it judges the day's rows
+    window_end : whether its models depend on the day on which their window ends; recipes name it then, and every wallet
+        is fitted anew every day
+    artifacts : what it is given of the population
     """
 
     amount: bool = True
     time: bool = True
     running_state_hours: int = 0
+    window_end: bool = False
+    artifacts: tuple[Artifact, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class OfDay:
+    """What a detector is given of a day beside rows.
+
+    Parameters
+    ----------
+    window_end : the day on which the training window ends, itself not in it: the day that is judged
+    artifacts : its population artifacts, by their names
+    """
+
+    window_end: date
+    artifacts: Mapping[str, pa.Table] = field(default_factory=dict)
 
 
 class DetectorStatus(StrEnum):
@@ -127,6 +165,7 @@ class Detector(Protocol):
     flag : the published flag that it counts for
     needs : what it reads of a transaction
     abilities : what it can say beyond its judgement; methods of other abilities are never called
+    of_day : what it was given of a day (:meth:`given`); None before
     """
 
     name: ClassVar[str]
@@ -137,6 +176,24 @@ class Detector(Protocol):
     flag: ClassVar[Flag]
     needs: ClassVar[Needs]
     abilities: ClassVar[frozenset[Ability]]
+    of_day: OfDay | None = None
+
+    def given(self, of_day: OfDay) -> Self:
+        """The same detector with what a day gives; one that needs nothing of it fits and judges as before."""
+        detector = copy(self)
+        detector.of_day = of_day
+        return detector
+
+    def artifact(self, name: str, window: WalletRows, models: Sequence[Model] = ()) -> pa.Table:  # noqa: ARG002 - for those that need none
+        """With artifacts among its ``needs``: one of them, made of fit settings and these rows alone.
+
+        Made with the window, ``window`` holds all its wallets. After the fits it holds a sample of those that have a
+        model, ``models`` theirs, and ``of_day`` what was made with the window.
+
+        At most 1 MiB and without a column of wallets; the same in whatever order wallets come. After an erasure it
+        stays as it was sealed, so no value in it may be that of one wallet.
+        """
+        raise TypeError(f"{self.name} makes no artifact {name}")
 
     @property
     def fit_parameters(self) -> dict[str, Any]:

@@ -1,0 +1,35 @@
+"""Population artifacts as they lie in the lake, handed to the detectors that need them."""
+
+from collections.abc import Iterable
+from datetime import date
+
+from anomaly_assets.adapters.lake import Lake
+from anomaly_assets.adapters.seal import Seal
+from anomaly_assets.domain.artifacts import Tables, given_tables, role_of, roles_in
+from anomaly_assets.domain.detectors.base import Detector
+from anomaly_assets.domain.errors import CorruptFile
+from anomaly_assets.domain.lineage import MODELS
+
+
+def read_artifacts(lake: Lake, *seals: Seal) -> Tables:
+    """The artifacts that these seals hold, by role, verified. Raises ``CorruptFile``."""
+    return {role: lake.read(seal, role) for seal in seals for role in roles_in(seal.files)}
+
+
+def given(detectors: Iterable[Detector], tables: Tables, day: date, *seals: Seal) -> list[Detector]:
+    """The detectors with the artifacts of a day that these seals hold: of the window alone, or of the models too.
+
+    Raises ``CorruptFile`` when they do not hold what a detector needs.
+    """
+    detectors = list(detectors)
+    fitted = any(seal.asset == MODELS for seal in seals)
+    for detector in detectors:
+        for need in detector.needs.artifacts:
+            if role_of(detector.name, need.name) not in tables and (fitted or not need.after_fits):
+                asset = seals[-1 if need.after_fits else 0].asset
+                raise CorruptFile(
+                    f"{asset} of {day} holds no artifact {need.name} of {detector.name}",
+                    expected="what the detector was fitted and judges with",
+                    remedy=f"materialize {asset} for {day} again",
+                )
+    return given_tables(detectors, tables, day)
