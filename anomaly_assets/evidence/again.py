@@ -185,7 +185,9 @@ def require_artifacts(case: Case) -> list[str]:
         return [models[window.wallet_ids[wallet]] for wallet in wallets]
 
     again |= made_after_fits(given_tables(case.detectors, again, case.day), window, fitted)
-    require_same("the population artifacts", digests_of(case.artifacts), digests_of(again))
+    sealed, made = digests_of(case.artifacts), digests_of(again)
+    for role in sorted(sealed.keys() | made.keys()):
+        require_same(f"the {role}", sealed.get(role), made.get(role))
     return []
 
 

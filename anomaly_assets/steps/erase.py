@@ -220,7 +220,7 @@ def _shared_models(home: Home, wallet_id: str, model_ids: set[str]) -> set[str]:
 def _tables_of_models(home: Home) -> Iterator[pa.Table]:
     for lake in home.lakes:
         for day in lake.days_begun(MODELS):
-            for path in listed(lake.folder(MODELS, day), "[!.]*.parquet"):
+            for path in listed(lake.folder(MODELS, day), "models-*.parquet"):
                 yield table_from_bytes(path.read_bytes(), ["wallet_id", "model_id"])
 
 

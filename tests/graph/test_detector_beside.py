@@ -64,21 +64,27 @@ def hasty_day(day: date) -> list[Row]:
 
 
 @pytest.fixture
-def own(installed: None, deploy: Deploy, short_folder: Path) -> Deployment:
-    """A day that three detectors judged, and one that ours judged after it."""
+def with_it(installed: None, deploy: Deploy, short_folder: Path) -> Deployment:
+    """A day that three detectors judged."""
     folder = short_folder / "files"
     for day in days_from(FIRST, WINDOW_DAYS + 2):
         deliver(folder, day, hasty_day(day) if day == WITH_IT else ordinary_day(day))
     made = deploy(**source_of(folder), detectors=[*OURS, "velocity"], **{"velocity.times_usual": 2.0})
     made.ingest(*days_from(FIRST, WINDOW_DAYS + 2))
     made.detect(WITH_IT)
-    ours = deploy(beside=made, **source_of(folder), detectors=OURS)
+    return made
+
+
+@pytest.fixture
+def own(with_it: Deployment, deploy: Deploy, short_folder: Path) -> Deployment:
+    """And one that ours judged after it."""
+    ours = deploy(beside=with_it, **source_of(short_folder / "files"), detectors=OURS)
     ours.detect(WITHOUT)
     return ours
 
 
 def test_it_judges_beside_ours_is_explained_proved_and_drawn_and_goes_again(
-    own: Deployment, monkeypatch: pytest.MonkeyPatch
+    with_it: Deployment, own: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = own.home
     table = own.published(WITH_IT)
@@ -92,6 +98,11 @@ def test_it_judges_beside_ours_is_explained_proved_and_drawn_and_goes_again(
     assert all(row["is_anomaly"] == (row["statistical_anomaly"] or row["isolation_forest_anomaly"]) for row in rows)
     flagged = next(row for row in hasty if not row["is_anomaly"])
     assert "velocity score" in flagged["reason"]
+    for asset, artifact in (("training_window", "pace"), ("wallet_models", "hurry")):
+        role = f"artifact.velocity.{artifact}"
+        for deployment, day, shown in ((with_it, WITH_IT, True), (own, WITHOUT, False)):
+            assert (role in deployment.materializations(asset, day)[-1].metadata) is shown
+            assert (role in own.seal(asset, day).files) is shown
     seal = own.seal("scored_transactions", WITH_IT)
     assert {edge.partition for edge in seal.edges if edge.asset == "raw_transactions"} >= {
         days_from(FIRST, WINDOW_DAYS)[-1].isoformat()
