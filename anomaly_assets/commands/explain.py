@@ -135,6 +135,7 @@ def _lines(found: "Explanation") -> Iterator[Text]:
     """What there is to say, before the hours."""
     from anomaly_assets.domain.detectors.wording import amount_text, hour_text
     from anomaly_assets.evidence.explain_words import bands_text, change_text, room_text
+    from anomaly_assets.evidence.row_words import nothing_said, other_flags, unflagged
 
     row = found.row
     organisation = f" ({shown(row.org_name)})" if row.org_name else ""
@@ -144,15 +145,17 @@ def _lines(found: "Explanation") -> Iterator[Text]:
         f"wallet {shown(row.wallet_id)}{organisation}",
     )
     if row.anomaly_score is None:
-        yield Text("not judged: no detector could say anything of it", "yellow")
+        yield Text(f"not judged: {nothing_said(row)}", "yellow")
     else:
         style = "red" if row.is_anomaly else "green"
         yield Text.assemble(_flag(row.is_anomaly, style), f", anomaly score {row.anomaly_score:.4f}")
+    if other := other_flags(row):
+        yield Text(other, "red")
     for detector in found.detectors:
         yield from _detector(detector)
     if found.normal is not None:
         yield Text.assemble(
-            f"\namounts that no detector flags in {hour_text(found.hour)}: ", (bands_text(found.normal), "bold")
+            f"\namounts {unflagged(row)} in {hour_text(found.hour)}: ", (bands_text(found.normal), "bold")
         )
         yield Text(change_text(found) if row.is_anomaly else room_text(found))
 
@@ -178,13 +181,14 @@ def _flag(flagged: bool, style: str) -> tuple[str, str]:
 
 
 def _hours(found: "Explanation") -> Table:
-    """Hours of the day with what no detector flags at them, those alike together."""
+    """Hours of the day with what is not flagged at them, those alike together."""
     from anomaly_assets.evidence.explain_words import hours_alike
+    from anomaly_assets.evidence.row_words import unflagged
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("hours, UTC")
     table.add_column("in the window", justify="right")
-    table.add_column("amounts that no detector flags")
+    table.add_column(f"amounts {unflagged(found.row)}")
     for name, count, normal, own in hours_alike(found):
         table.add_row(name + (" *" if own else ""), f"{count:,}", normal)
     return table

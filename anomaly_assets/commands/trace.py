@@ -83,6 +83,7 @@ def _plain(tree: Tree, found: JsonObject | Sequence[Json]) -> Tree:
 
 
 def _tree(tx_id: str, found: "TracedDay | UnscoredDay", address: str) -> Tree:
+    from anomaly_assets.evidence.row_words import other_flags
     from anomaly_assets.evidence.traced import UnscoredDay
 
     tree = Tree(f"[bold]{escape(shown(tx_id))}[/] on {found.day}")
@@ -102,6 +103,8 @@ def _tree(tx_id: str, found: "TracedDay | UnscoredDay", address: str) -> Tree:
     )
     score = "not judged" if row.anomaly_score is None else f"anomaly score {row.anomaly_score:.4f}"
     flagged = tree.add(f"{'[red]flagged[/]' if row.is_anomaly else 'not flagged'}, {score}")
+    if other := other_flags(row):
+        flagged.add(f"[red]{escape(other)}[/]")
     if row.reason:
         flagged.add(escape(row.reason))
     for detector in found.detectors:

@@ -61,9 +61,9 @@ class OverTime:
             raise
         n_others = self._rows.num_rows - self.flagged.num_rows
         st.caption(
-            "Shaded: amounts that no detector flagged at that hour, by the models of each day; its edge is the flag "
-            "line. Days without shade lack a model that is kept. Choose a dot to see why it was flagged or not. "
-            f"Crosses: its flags. Dots: its other transactions{dots_drawn(n_others)}."
+            "Shaded: amounts that no detector with a normal band flagged at that hour, by the models of each day; its "
+            "edge is the flag line. Days without shade lack a model that is kept. Choose a dot to see why it was "
+            f"flagged or not. Crosses: its flags. Dots: its other transactions{dots_drawn(n_others)}."
         )
 
     def draw_numbers(self) -> None:

@@ -1,14 +1,16 @@
 """A published row as a value: the transaction, what each detector and all together say of it, what it stands on."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Protocol
 
+from anomaly_assets.domain.algorithms import IS_ANOMALY, Flag, HasFlag, flags_of
+from anomaly_assets.domain.detectors.base import DetectorStatus
 from anomaly_assets.domain.published import anomaly_column, model_id_column, status_column
 
 
-class ScoresBy(Protocol):
+class ScoresBy(HasFlag, Protocol):
     """What says which columns a detector publishes: its code, or a settings record."""
 
     @property
@@ -67,8 +69,9 @@ class ScoredRow:
     completed_at : UTC, zone-aware
     amount : in the currency
     results : by the name of the detector, in order of publication
-    anomaly_score : in [0, 1), above 0.5 exactly when flagged; None where no detector judged
-    reason : why it is flagged, as a sentence; None when it is not
+    anomaly_score : in [0, 1), above 0.5 exactly when ``is_anomaly``; None where none of its detectors judged
+    reason : a sentence of each detector that flagged it, whatever its flag; None when none did
+    flags : published flags of its day, ``IS_ANOMALY`` first
     """
 
     tx_id: str
@@ -81,9 +84,10 @@ class ScoredRow:
     anomaly_score: float | None
     reason: str | None
     provenance: Provenance
+    flags: tuple[Flag, ...] = (IS_ANOMALY,)
 
     @classmethod
-    def of(cls, row: Mapping[str, Any], detectors: Iterable[ScoresBy], provenance: Provenance) -> "ScoredRow":
+    def of(cls, row: Mapping[str, Any], detectors: Sequence[ScoresBy], provenance: Provenance) -> "ScoredRow":
         """The row of these published columns; ``detectors`` are those of its day, in order of publication."""
         return cls(
             tx_id=row["TX_ID"],
@@ -104,4 +108,16 @@ class ScoredRow:
             anomaly_score=row["anomaly_score"],
             reason=row["reason"],
             provenance=provenance,
+            flags=tuple(flags_of(detectors)),
         )
+
+    def judged_by(self, flag: Flag = IS_ANOMALY) -> list[str]:
+        """Detectors that count for a flag and judged the row, in order of publication."""
+        return [name for name in self._results_of(flag) if self.results[name].status == DetectorStatus.JUDGED]
+
+    def flagged_by(self, flag: Flag = IS_ANOMALY) -> list[str]:
+        """Detectors that count for a flag and flagged the row, in order of publication."""
+        return [name for name in self._results_of(flag) if self.results[name].flagged]
+
+    def _results_of(self, flag: Flag) -> list[str]:
+        return [name for name in self.results if name in flag.of]

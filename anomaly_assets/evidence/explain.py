@@ -56,7 +56,7 @@ class DetectorExplanation:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """A scored transaction, what each detector says of it, and what no detector would have flagged.
+    """A scored transaction, what each detector says of it, and what would not have been flagged as an anomaly.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class Explanation:
 
     @property
     def normal(self) -> list[AmountBand] | None:
-        """Amounts that no detector flags at the transaction's hour; None when no detector judged it."""
+        """What ``normal_by_hour`` holds of the transaction's hour."""
         return None if self.normal_by_hour is None else self.normal_by_hour[self.hour]
 
     @property

@@ -1,4 +1,4 @@
-"""The picture of an explanation: hours against amounts, with what no detector flags shaded."""
+"""The picture of an explanation: hours against amounts, with what is not flagged shaded."""
 
 import io
 from typing import TYPE_CHECKING
@@ -8,6 +8,7 @@ import numpy as np
 from anomaly_assets.domain.detectors.wording import amount_text
 from anomaly_assets.domain.shown_text import shortened
 from anomaly_assets.evidence.explain import Explanation
+from anomaly_assets.evidence.row_words import unflagged
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -108,7 +109,7 @@ def _shade(axes: "Axes", found: Explanation, low: float, high: float) -> None:
     ]
     if bands:
         hours, first, last = np.array(bands).T
-        label = "not flagged by any detector"
+        label = unflagged(found.row)
         axes.bar(hours, last - first, 1.0, first, align="edge", color=NORMAL, label=label, zorder=1)
 
 

@@ -32,9 +32,9 @@ def room_text(found: Explanation) -> str:
 
 
 def hours_alike(found: Explanation) -> Iterator[tuple[str, int, str, bool]]:
-    """Hours of the day in order, those alike together; nothing when no detector judged the row.
+    """Hours of the day in order, those alike together; nothing when the row was not judged.
 
-    Each as name of the hours (``00-05``), rows of the window at them, amounts that no detector flags at them, and
+    Each as name of the hours (``00-05``), rows of the window at them, amounts that are not flagged at them, and
     whether the row's own hour is among them.
     """
     told = [bands_text(bands) for bands in found.normal_by_hour or []]

@@ -9,6 +9,7 @@ from anomaly_assets.evidence.explain_picture import picture
 from anomaly_assets.evidence.explain_words import bands_text, change_text, hours_alike, room_text
 from anomaly_assets.evidence.not_scored import why_not_scored
 from anomaly_assets.evidence.proof import Outcome, Proof
+from anomaly_assets.evidence.row_words import named, nothing_said, other_flags, unflagged
 from anomaly_assets.evidence.traced import Trace, TracedDay, UnscoredDay
 from anomaly_assets.reports.flag_detectors import detector_section
 from anomaly_assets.reports.flag_evidence import evidence_sections, other_days
@@ -99,15 +100,14 @@ def _verdict(day: TracedDay | UnscoredDay | None, proof: Proof | None, *, was_er
     organisation = join(" (organisation ", foreign(name), ")") if name is not None else ""
     amount = f"{amount_text(row.amount)} at {moment(row.completed_at.isoformat())} of wallet "
     what = join(amount, foreign(row.wallet_id), organisation)
-    by = [words(each.detector) for each in day.detectors if each.flagged]
-    if row.is_anomaly:
-        score = f"anomaly score {row.anomaly_score:.4f}, above 0.5 is flagged"
-        return "flagged", "bad", join(what, f" was flagged by {' and '.join(by)}: {score}.")
+    other = f" It was {said}." if (said := other_flags(row)) else ""
     if row.anomaly_score is None:
-        told = " was judged by no detector, which does not make it normal."
+        told = f" was not judged, which does not make it normal: {nothing_said(row)}.{other}"
         return "not judged", "doubtful", join(what, told)
-    told = f" was not flagged: anomaly score {row.anomaly_score:.4f}, above 0.5 is flagged."
-    return "not flagged", "good", join(what, told)
+    score = f"anomaly score {row.anomaly_score:.4f}, above 0.5 is flagged"
+    if row.is_anomaly:
+        return "flagged", "bad", join(what, f" was flagged by {named(row.flagged_by())}: {score}.{other}")
+    return "not flagged", "good", join(what, f" was not flagged: {score}.{other}")
 
 
 def _proof_badge(proof: Proof | None) -> Html:
@@ -120,11 +120,12 @@ def _why(found: Explanation) -> Html:
     """Sentences, the smallest change, the map of hours and amounts, and the hours in words."""
     parts: list[str] = [el("p", found.row.reason)] if found.row.reason else []
     if found.normal is None:
-        told = (el("p", f"{words(each.detector)}: {each.sentence}.") for each in found.detectors if each.sentence)
-        return section("Why it was not judged", *told)
-    parts.append(
-        el("p", f"Amounts that no detector flags in {hour_text(found.hour)}: ", el("b", bands_text(found.normal)), ".")
-    )
+        silent = [each for each in found.detectors if each.score is None and each.sentence]
+        parts += [el("p", f"{words(each.detector)}: {each.sentence}.") for each in silent]
+        return section("Why it was not judged", *parts)
+    amounts = f"amounts {unflagged(found.row)}"
+    normal = el("b", bands_text(found.normal))
+    parts.append(el("p", f"{amounts.capitalize()} in {hour_text(found.hour)}: ", normal, "."))
     change = change_text(found) if found.row.is_anomaly else room_text(found)
     parts.append(el("p", f"{change[0].upper()}{change[1:]}."))
     parts.append(image(picture(found), _seen(found)))
@@ -132,7 +133,7 @@ def _why(found: Explanation) -> Html:
         (name, f"{count:,}", join(el("b", normal), " (this transaction's hour)") if own else normal)
         for name, count, normal, own in hours_alike(found)
     ]
-    parts.append(table(("hours, UTC", "in the window", "amounts that no detector flags"), rows, numbers=(1,)))
+    parts.append(table(("hours, UTC", "in the window", amounts), rows, numbers=(1,)))
     title = "Why it was flagged" if found.row.is_anomaly else "Why it was not flagged"
     return section(title, *parts)
 
@@ -140,7 +141,7 @@ def _why(found: Explanation) -> Html:
 def _seen(found: Explanation) -> str:
     """The map in words."""
     return (
-        f"Hours of the day against amounts: {found.history.n_rows:,} transactions of the window as dots, what no "
-        f"detector flags as an area, and this transaction, {amount_text(found.amount)} in {hour_text(found.hour)}, as "
-        f"a cross; {bands_text(found.normal or [])} would not be flagged there"
+        f"Hours of the day against amounts: {found.history.n_rows:,} transactions of the window as dots, what is "
+        f"{unflagged(found.row)} as an area, and this transaction, {amount_text(found.amount)} in "
+        f"{hour_text(found.hour)}, as a cross; {bands_text(found.normal or [])} would not be flagged there"
     )

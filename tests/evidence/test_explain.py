@@ -205,7 +205,7 @@ def test_the_command_tells_people_and_programs_the_same_and_draws(proved: Path, 
     told = Shell(proved).run("explain", tx_id, "--day", str(DAY)).stdout
     assert found["verdict"]["reason"].split(";")[0] in told
     assert f"{found['smallest_change']['amount']:,.2f} at this hour" in told
-    assert f"amounts that no detector flags in hour {found['transaction']['hour']:02d} UTC" in told
+    assert f"amounts not flagged by any detector in hour {found['transaction']['hour']:02d} UTC" in told
 
 
 def test_the_command_tells_of_rows_that_were_not_flagged_or_not_judged(proved: Path, case: Case) -> None:

@@ -10,10 +10,13 @@ from typing import ClassVar
 
 import detectors_beside.velocity
 import pytest
+from click.testing import CliRunner
 from compat.test_frozen_dashboard import forget, opened
 from detectors_beside.velocity.detector import VELOCITY, VelocityDetector
 
+from anomaly_assets.cli import main
 from anomaly_assets.dashboard.screens import SCREENS
+from anomaly_assets.dashboard.shell import plain
 from anomaly_assets.domain import algorithms, detectors
 from anomaly_assets.domain.detectors.base import DetectorClass
 from anomaly_assets.domain.errors import SettingsError
@@ -21,8 +24,9 @@ from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.explain import explain
 from anomaly_assets.evidence.proof import Grade, Outcome
 from anomaly_assets.evidence.trace import trace
-from anomaly_assets.evidence.traced import TracedDay
+from anomaly_assets.evidence.traced import Trace, TracedDay
 from anomaly_assets.evidence.verify import Verifier
+from anomaly_assets.reports.flag_report import flag_page
 from anomaly_assets.settings import detector_sections, load_settings
 from anomaly_assets.settings.installed_detectors import GROUP, InstalledDetector, register_installed_detectors
 from anomaly_assets.testing.detector_contract import DetectorContract
@@ -122,12 +126,22 @@ def test_it_judges_beside_ours_is_explained_proved_and_drawn_and_goes_again(
     assert traced.detectors[2].flag_line == said[2].threshold
     assert not [name for name in own.published(WITHOUT).column_names if "velocity" in name or "hasty" in name]
 
+    beside = "lagged as is_hasty by velocity"
+    page = flag_page(Trace(flagged["TX_ID"], [traced]), explain(Case.of(home, WITH_IT), flagged["TX_ID"]), None)
+    assert beside in page
+    assert "no detector" not in page
+    told = CliRunner().invoke(main, ["explain", flagged["TX_ID"]], env={"ANOMALY_HOME": str(home.root)})
+    assert beside in told.stdout
+    assert "no detector" not in told.stdout
+
     monkeypatch.setenv("ANOMALY_HOME", str(home.root))
     forget()
     period = {"from": str(WITH_IT), "to": str(WITHOUT)}
     for name in SCREENS:
         opened(page=name, **period)
-    opened(tx=flagged["TX_ID"], day=str(WITH_IT))
+    flag = opened(tx=flagged["TX_ID"], day=str(WITH_IT))
+    (warning,) = flag.warning
+    assert warning.value == plain(f"F{beside}: {flagged['reason']}")
     opened(wallet=flagged["WALLET_ID"], **period)
     forget()
 

@@ -24,6 +24,7 @@ from anomaly_assets.evidence.explain_words import change_text, room_text
 from anomaly_assets.evidence.lookup import places_of
 from anomaly_assets.evidence.not_scored import command_of_earlier_scores, why_not_scored
 from anomaly_assets.evidence.proof import Outcome, Proof
+from anomaly_assets.evidence.row_words import named, nothing_said, other_flags
 from anomaly_assets.evidence.trace import trace
 from anomaly_assets.evidence.traced import Trace, TracedDay, UnscoredDay
 from anomaly_assets.evidence.verify import Verifier
@@ -129,11 +130,16 @@ def _explanation(tx_id: str, day: date, revision: str) -> Explanation:
 
 def _flagged_or_not(row: ScoredRow) -> None:
     if row.anomaly_score is None:
-        st.info("**Not judged**: no detector could say anything of this transaction.", icon=":material/help:")
+        st.info(f"**Not judged**: {nothing_said(row)}.", icon=":material/help:")
     elif row.is_anomaly:
         st.error(f"**Flagged**: {plain(row.reason or '')}", icon=":material/flag:")
     else:
-        st.success("**Not flagged**: it lies within what every detector lets pass.", icon=":material/check_circle:")
+        st.success(
+            f"**Not flagged**: it lies within the limits of {named(row.judged_by())}.", icon=":material/check_circle:"
+        )
+    if other := other_flags(row):
+        told = "" if row.is_anomaly else f": {row.reason}"  # which is told above of an anomaly
+        st.warning(plain(f"{other[0].upper()}{other[1:]}{told}"), icon=":material/flag:")
 
 
 def _verdict(traced: TracedDay, found: Explanation) -> None:

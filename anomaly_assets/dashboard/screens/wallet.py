@@ -15,7 +15,8 @@ from anomaly_assets.dashboard.key_figures import KeyFigure, key_figures
 from anomaly_assets.dashboard.shell import WALLET, Deployment, deployment, exports, go, nothing, plain, selection
 from anomaly_assets.dashboard.transactions import transactions
 from anomaly_assets.dashboard.wallet_over_time import OverTime
-from anomaly_assets.domain.detectors.base import Detector
+from anomaly_assets.domain.detectors import can
+from anomaly_assets.domain.detectors.base import Ability, Detector
 from anomaly_assets.domain.errors import AnomalyAssetsError
 from anomaly_assets.domain.lineage import WINDOW
 from anomaly_assets.views import wallet as views
@@ -126,6 +127,9 @@ def _map(found: Deployment, wallet: str, days: Sequence[date]) -> None:
     for detector, column in zip(of_day, st.columns(len(of_day)), strict=True):
         with column:
             st.markdown(f"**{readable(detector.detector)}**, model `{detector.model_id[:16]}`")
+            if not can(detector.detector, Ability.BANDS):
+                st.info("This detector has no normal bands to draw.")
+                continue
             if detector.detector not in maps:
                 st.info("The payload of this model is not kept any more; `verify` fits it again.")
                 continue
