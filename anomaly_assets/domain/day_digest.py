@@ -18,12 +18,15 @@ AMOUNT = "amount"
 OTHER_BIN_WIDTH = 0.05
 """Width of histogram bins of a score whose detector is not known here."""
 
+MOST_DETECTORS = 32
+"""Those that have a bit of their own."""
+
 CELLS = pa.schema(
     [
         pa.field("org_name", pa.string()),
         pa.field("hour", pa.uint8(), nullable=False),
-        pa.field("judged", pa.uint8(), nullable=False),
-        pa.field("flagged", pa.uint8(), nullable=False),
+        pa.field("judged", pa.uint32(), nullable=False),
+        pa.field("flagged", pa.uint32(), nullable=False),
         pa.field("n_rows", pa.int64(), nullable=False),
     ]
 )
@@ -52,7 +55,7 @@ HISTOGRAMS = pa.schema(
 
 
 def cells(scored: pa.Table, detectors: Sequence[str]) -> pa.Table:
-    """``CELLS`` of published rows; at most eight detectors. Raises ``ValueError`` beyond."""
+    """``CELLS`` of published rows. Raises ``ValueError`` beyond ``MOST_DETECTORS``."""
     judged, flagged = detector_bits(scored, detectors)
     keys = {
         "org_name": scored.column("ORG_NAME"),
@@ -64,22 +67,39 @@ def cells(scored: pa.Table, detectors: Sequence[str]) -> pa.Table:
 
 
 def detector_bits(scored: pa.Table, detectors: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Which detectors judged, and which flagged, each published row: uint8 of shape (n_rows,), bit k the k-th detector.
+    """Which detectors judged, and which flagged, each published row: uint32 of shape (n_rows,), bit k the k-th one.
 
-    At most eight detectors. Raises ``ValueError`` beyond.
+    Raises ``ValueError`` beyond ``MOST_DETECTORS``.
     """
-    if len(detectors) > 8:
-        raise ValueError(f"{len(detectors)} detectors, 8 at most have a bit of their own")
-    judged, flagged = np.zeros(scored.num_rows, np.uint8), np.zeros(scored.num_rows, np.uint8)
+    require_bits(detectors)
+    judged, flagged = np.zeros(scored.num_rows, np.uint32), np.zeros(scored.num_rows, np.uint32)
     for bit, detector in enumerate(detectors):
         is_judged = pc.equal(scored.column(status_column(detector)), DetectorStatus.JUDGED.value).to_numpy()
-        judged |= is_judged.astype(np.uint8) << bit
-        flagged |= scored.column(anomaly_column(detector)).to_numpy().astype(np.uint8) << bit
+        judged |= is_judged.astype(np.uint32) << bit
+        flagged |= scored.column(anomaly_column(detector)).to_numpy().astype(np.uint32) << bit
     return judged, flagged
 
 
+def require_bits(detectors: Sequence[str]) -> None:
+    """Raise ``ValueError`` when they are more than ``MOST_DETECTORS``."""
+    if len(detectors) > MOST_DETECTORS:
+        raise ValueError(f"{len(detectors)} detectors, {MOST_DETECTORS} at most have a bit of their own")
+
+
+def bits_of(names: Sequence[str], own: Sequence[str], bits: np.ndarray) -> np.ndarray:
+    """Bits in the order of ``own`` detectors, put into that of ``names``, which hold them all; uint32 of shape (n,).
+
+    Raises ``ValueError`` beyond ``MOST_DETECTORS``.
+    """
+    require_bits(names)
+    moved = np.zeros(len(bits), np.uint32)
+    for bit, name in enumerate(own):
+        moved |= (bits >> bit & 1) << names.index(name)
+    return moved
+
+
 def counts(scored: pa.Table, detectors: Sequence[str]) -> pa.Table:
-    """``COUNTS`` of published rows; at most eight detectors. Raises ``ValueError`` beyond."""
+    """``COUNTS`` of published rows. Raises ``ValueError`` beyond ``MOST_DETECTORS``."""
     grouped = cells(scored, detectors).group_by(["org_name", "judged", "flagged"], use_threads=False)
     return grouped.aggregate([("n_rows", "sum")]).rename_columns(COUNTS.names).cast(COUNTS).combine_chunks()
 

@@ -63,7 +63,7 @@ class Figures:
     def of_published(
         cls, scored: pa.Table, detectors: Sequence[str], counting: Collection[str] = IS_ANOMALY.of
     ) -> "Figures":
-        """Of published rows; at most eight detectors. Raises ``ValueError`` beyond."""
+        """Of published rows. Raises ``ValueError`` for more detectors than have bits (``day_digest``)."""
         rows = np.ones(scored.num_rows, np.int64)
         return _figures(*detector_bits(scored, detectors), rows, detectors, counting)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from anomaly_assets.domain.day_digest import require_bits
 from anomaly_assets.domain.metrics import N_DECILES, NO_HISTORY, UNIFIED, ratio
 from anomaly_assets.domain.published import anomaly_column
 from anomaly_assets.views.counts import counting, detector_names
@@ -34,7 +35,7 @@ def by_set(digests: Digests, selection: Selection) -> pa.Table:
     usual = {*(1 << bit for bit in range(len(detectors))), (1 << len(detectors)) - 1}
     masks = sorted(usual | found.keys(), key=lambda mask: (mask.bit_count(), mask))
     counts = [found.get(mask, 0) for mask in masks]
-    return pa.table({"flagged": pa.array(masks, pa.uint8()), "n_rows": pa.array(counts, pa.int64())})
+    return pa.table({"flagged": pa.array(masks, pa.uint32()), "n_rows": pa.array(counts, pa.int64())})
 
 
 def sets_over_time(digests: Digests, selection: Selection) -> pa.Table:
@@ -100,11 +101,12 @@ def examples(digests: Digests, selection: Selection, mask: int) -> pa.Table:
 
 
 def masks_of(flags: pa.Table, detectors: Sequence[str]) -> np.ndarray:
-    """Which set of detectors flagged each published row, uint8 of shape (n_rows,)."""
-    masks = np.zeros(flags.num_rows, np.uint8)
+    """Which set of detectors flagged each published row, uint32 of shape (n_rows,)."""
+    require_bits(detectors)
+    masks = np.zeros(flags.num_rows, np.uint32)
     for bit, detector in enumerate(detectors):
         if anomaly_column(detector) in flags.column_names:  # null on days that it did not judge
-            masks |= flags.column(anomaly_column(detector)).fill_null(False).to_numpy().astype(np.uint8) << bit
+            masks |= flags.column(anomaly_column(detector)).fill_null(False).to_numpy().astype(np.uint32) << bit
     return masks
 
 

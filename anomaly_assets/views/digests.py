@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from anomaly_assets.adapters.atomic_files import write_atomically
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.parquet_bytes import table_from_bytes, table_to_bytes
 from anomaly_assets.adapters.seal import Seal
-from anomaly_assets.domain.day_digest import cells, counts, flags, histograms, statuses
+from anomaly_assets.domain.day_digest import bits_of, cells, counts, flags, histograms, statuses
 from anomaly_assets.domain.detectors import in_order
 from anomaly_assets.domain.errors import Superseded
 from anomaly_assets.domain.lineage import METRICS, SCORED
@@ -37,7 +36,7 @@ _MAKE: dict[str, Callable[[pa.Table, Sequence[RecordedDetector]], pa.Table]] = {
 PARTS = tuple(_MAKE)
 _WITH_BITS = {"cells", "counts"}
 ATTEMPTS, DIGEST_BYTES = 4, 32
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raised when the same scores give another digest: older ones are then made again."""
 
 
@@ -136,13 +135,10 @@ class Digests:
         own = [detector.name for detector in self.detectors([day])]
         if own == names[: len(own)]:
             return table
-        moved = np.zeros(256, np.uint8)
-        for bit, name in enumerate(own):
-            moved |= ((np.arange(256) >> bit & 1) << names.index(name)).astype(np.uint8)
         for column in ("judged", "flagged"):
             place = table.schema.get_field_index(column)
-            values = pa.array(moved[table.column(column).to_numpy()])
-            table = table.set_column(place, table.schema.field(column), values)
+            moved = bits_of(names, own, table.column(column).to_numpy())
+            table = table.set_column(place, table.schema.field(column), pa.array(moved))
         return table
 
     def metrics(self, days: Sequence[date]) -> pa.Table:

@@ -9,7 +9,7 @@ from views.hand_made import HandMade, Tx
 
 from anomaly_assets.dashboard.figures import comparison, distributions, timeline
 from anomaly_assets.dashboard.figures.distributions import Look
-from anomaly_assets.dashboard.figures.style import FEW, whole_ticks
+from anomaly_assets.dashboard.figures.style import DETECTOR_COLOURS, FEW, detector_colour, whole_ticks
 from anomaly_assets.domain.day_digest import AMOUNT
 from anomaly_assets.views import agreement, distribution, what_if
 from anomaly_assets.views.selection import Selection
@@ -77,6 +77,11 @@ def test_text_of_others_is_not_taken_for_markup(name: str) -> None:
 def test_sets_are_named_by_their_detectors() -> None:
     names = [comparison.set_name(["one_way", "other"], mask) for mask in (1, 2, 3)]
     assert names == ["one way only", "other only", "one way and other"]
+
+
+def test_more_detectors_than_colours_have_colours_too() -> None:
+    many = [f"d{number}" for number in range(len(DETECTOR_COLOURS) + 1)]
+    assert detector_colour(many, many[-1]) == detector_colour(many, many[0])
 
 
 def test_bars_of_days_stand_for_all_flags_and_lines_for_each_detector() -> None:

@@ -17,11 +17,13 @@ from anomaly_assets.domain.day_digest import (
     CELLS,
     COUNTS,
     HISTOGRAMS,
+    MOST_DETECTORS,
     OTHER_BIN_WIDTH,
     STATUSES,
     amount_at,
     amount_position,
     bin_width,
+    bits_of,
     cells,
     counts,
     flags,
@@ -241,8 +243,16 @@ def test_a_measure_nobody_foresaw_has_bins_too() -> None:
 
 
 def test_more_detectors_than_bits_are_refused() -> None:
-    with pytest.raises(ValueError, match="9 detectors"):
-        cells(table_of([]), ["d"] * 9)
+    with pytest.raises(ValueError, match="33 detectors"):
+        cells(table_of([]), ["d"] * (MOST_DETECTORS + 1))
+    many = [f"d{number}" for number in range(MOST_DETECTORS + 1)]
+    with pytest.raises(ValueError, match="33 detectors"):
+        bits_of(many, many[-1:], np.ones(1, np.uint32))
+
+
+def test_the_last_of_many_detectors_has_a_bit_of_its_own() -> None:
+    many = [f"d{number}" for number in range(MOST_DETECTORS)]
+    assert bits_of(many, [many[-1], many[0]], np.array([0b01, 0b10, 0b11], np.uint32)).tolist() == [2**31, 1, 2**31 + 1]
 
 
 def test_a_digest_of_an_empty_day_is_empty() -> None:

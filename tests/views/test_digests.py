@@ -3,12 +3,17 @@
 import pyarrow.compute as pc
 import pytest
 from evidence.conftest import DAYS
+from views.hand_made import HandMade, Tx
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.domain.lineage import SCORED
 from anomaly_assets.domain.metrics import UNIFIED
+from anomaly_assets.domain.settings_record import settings_record
+from anomaly_assets.views.agreement import by_set, examples
+from anomaly_assets.views.counts import counted, flagged_column
 from anomaly_assets.views.digests import PARTS, Digests
+from anomaly_assets.views.selection import Selection
 
 
 def test_counts_of_a_period_are_those_of_its_metrics(home: Home) -> None:
@@ -74,6 +79,24 @@ def test_other_scores_of_a_day_take_the_place_of_its_digest(home: Home) -> None:
     assert folder.exists()
     assert pc.sum(digests.read("cells", [first]).column("n_rows")).as_py() == 5
     assert len(list((home.digests / str(first)).glob("*.digest"))) == len(PARTS)
+
+
+def test_each_of_many_detectors_keeps_its_bit_in_a_period_of_other_lists(home: Home) -> None:
+    lists = dict(zip(DAYS, ("abcde", "fghij"), strict=False))
+    made = HandMade({day: [Tx(flags=letter, judged=names) for letter in names] for day, names in lists.items()})
+    for day, names in lists.items():
+        made.letters = list(names)
+        record = settings_record(window_days=12, amount_scale="none", detectors=made.detectors([day]))
+        (home.settings / f"{record.settings_id}.json").write_bytes(record.content + b"\n")
+        with home.lake.writing(SCORED, day, timeout_seconds=5) as writer:
+            staged = writer.stage({"scored": made.published(day)})
+            writer.commit(staged, revision=names * 8, verdicts=(), settings_id=record.settings_id)
+    digests, selection = Digests(home), Selection(tuple(lists))
+    (together,) = counted(digests, selection, []).to_pylist()
+    assert {name: together[flagged_column(name)] for name in "abcdefghij"} == dict.fromkeys("abcdefghij", 1)
+    sets = {row["flagged"]: row["n_rows"] for row in by_set(digests, selection).to_pylist()}
+    assert {mask: n for mask, n in sets.items() if n} == {1 << bit: 1 for bit in range(10)}
+    assert [examples(digests, selection, 1 << bit).num_rows for bit in range(10)] == [1] * 10
 
 
 def test_a_day_whose_scores_were_changed_gives_an_error_and_no_digest(home: Home) -> None:

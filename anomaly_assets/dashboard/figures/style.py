@@ -11,7 +11,7 @@ from anomaly_assets.domain.shown_text import shown
 
 UNIFIED_COLOUR = "#8e6bbf"
 DETECTOR_COLOURS = ("#2a9d8f", "#e08e45", "#4f83cc", "#c2577e", "#7d9b3c", "#9a7d5a", "#5a9ab8", "#b05a5a")
-"""By place in the order of publication."""
+"""By place in the order of publication; from the start again for more."""
 FLAGGED, NORMAL, MUTED = "#d1495b", "#5b7fb0", "#8a94a0"
 HEIGHT = 320
 """Pixels."""
@@ -31,7 +31,9 @@ BAR_SHARE = 0.85
 
 def detector_colour(detectors: list[str] | tuple[str, ...], name: str) -> str:
     """The colour of a detector, or of all together."""
-    return DETECTOR_COLOURS[detectors.index(name)] if name in detectors else UNIFIED_COLOUR
+    if name not in detectors:
+        return UNIFIED_COLOUR
+    return DETECTOR_COLOURS[detectors.index(name) % len(DETECTOR_COLOURS)]
 
 
 def figure(*traces: Any, x: str, y: str, title: str = "", **layout: Any) -> go.Figure:
