@@ -1,8 +1,9 @@
 """Digests of scored days, made once per content of a day and kept.
 
-    {home}/digests/{day}/v{format}-{sha256[:32]}-{part}.digest     named by the scores they are made from
+    {home}/digests/{day}/v{format}-{sha256[:32]}-{bins[:8]}-{part}.digest
 
-They can be deleted at any time; an erasure deletes them.
+They are named by the scores they are made from, and by the widths of the bins in which they count these: an installed
+detector may come with others, or go. They can be deleted at any time; an erasure deletes them.
 """
 
 import hashlib
@@ -18,9 +19,10 @@ from anomaly_assets.adapters.atomic_files import write_atomically
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.parquet_bytes import table_from_bytes, table_to_bytes
 from anomaly_assets.adapters.seal import Seal
-from anomaly_assets.domain.day_digest import bits_of, cells, counts, flags, histograms, statuses
+from anomaly_assets.domain.day_digest import bin_width, bits_of, cells, counts, flags, histograms, statuses
 from anomaly_assets.domain.detectors import in_order
 from anomaly_assets.domain.errors import Superseded
+from anomaly_assets.domain.identity import digest_of
 from anomaly_assets.domain.lineage import METRICS, SCORED
 from anomaly_assets.domain.settings_record import RecordedDetector, SettingsRecord
 from anomaly_assets.steps.settings_record import recorded_settings
@@ -177,14 +179,19 @@ class Digests:
         return (known is not None and known[0] == scored.content) or self._path(scored, part).exists()
 
     def _path(self, scored: ScoredDay, part: str) -> Path:
-        return self.home.digests / scored.day.isoformat() / f"{_stem(scored)}-{part}.digest"
+        return self.home.digests / scored.day.isoformat() / f"{self._stem(scored)}-{part}.digest"
+
+    def _stem(self, scored: ScoredDay) -> str:
+        widths = {each.score_column: bin_width(each.score_column) for each in self.detectors_of(scored)}
+        return f"v{FORMAT_VERSION}-{scored.content[:32]}-{digest_of(widths)[:8]}"
 
     def _drop_others(self, scored: ScoredDay) -> None:
-        """Remove digests of other contents of the day, once for each content."""
+        """Remove digests of other contents of the day, and of other bins, once for each content."""
         if self._cleared.get(scored.day) == scored.content:
             return
+        stem = self._stem(scored)
         for path in self._path(scored, PARTS[0]).parent.glob("[!.]*.digest"):
-            if not path.name.startswith(_stem(scored)):
+            if not path.name.startswith(stem):
                 path.unlink(missing_ok=True)
         self._cleared[scored.day] = scored.content
 
@@ -197,7 +204,3 @@ def _whole(path: Path) -> pa.Table | None:
         return None
     table, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
     return table_from_bytes(table) if hashlib.sha256(table).digest() == digest else None
-
-
-def _stem(scored: ScoredDay) -> str:
-    return f"v{FORMAT_VERSION}-{scored.content[:32]}"

@@ -1,11 +1,14 @@
 """Digests of scored days say what the days say, are made once per content, and are made again when they have to be."""
 
+from dataclasses import replace
+
 import pyarrow.compute as pc
 import pytest
 from evidence.conftest import DAYS
 from views.hand_made import HandMade, Tx
 
 from anomaly_assets.adapters.home import Home
+from anomaly_assets.domain.algorithms import ALGORITHMS
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.domain.lineage import SCORED
 from anomaly_assets.domain.metrics import UNIFIED
@@ -13,6 +16,7 @@ from anomaly_assets.domain.settings_record import settings_record
 from anomaly_assets.views.agreement import by_set, examples
 from anomaly_assets.views.counts import counted, flagged_column
 from anomaly_assets.views.digests import PARTS, Digests
+from anomaly_assets.views.distribution import distribution
 from anomaly_assets.views.selection import Selection
 
 
@@ -79,6 +83,24 @@ def test_other_scores_of_a_day_take_the_place_of_its_digest(home: Home) -> None:
     assert folder.exists()
     assert pc.sum(digests.read("cells", [first]).column("n_rows")).as_py() == 5
     assert len(list((home.digests / str(first)).glob("*.digest"))) == len(PARTS)
+
+
+def test_a_detector_with_other_bins_has_its_digests_made_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    selection = Selection(tuple(DAYS[:1]))
+    Digests(home).read("histograms", selection.days)
+    wider = replace(ALGORITHMS["statistical"], bin_width=4 * ALGORITHMS["statistical"].bin_width)
+    monkeypatch.setitem(ALGORITHMS, "statistical", wider)
+    digests = Digests(home)
+    assert digests.missing(selection.days) == [*selection.days]
+    scored = home.lake.read(home.lake.require(SCORED, DAYS[0]), "scored")
+    rows = [row for row in scored.select(["is_anomaly", "zscore"]).to_pylist() if row["zscore"] is not None]
+    bins = distribution(digests, selection, "zscore").to_pylist()
+    assert [bar["n_rows"] for bar in bins] == [
+        sum(row["is_anomaly"] == bar["is_anomaly"] and bar["low"] <= row["zscore"] < bar["high"] for row in rows)
+        for bar in bins
+    ]
+    assert sum(bar["n_rows"] for bar in bins) == len(rows)
+    assert len(list((home.digests / str(DAYS[0])).glob("*.digest"))) == len(PARTS)
 
 
 def test_each_of_many_detectors_keeps_its_bit_in_a_period_of_other_lists(home: Home) -> None:
