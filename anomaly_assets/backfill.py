@@ -108,7 +108,7 @@ def missing_raw_days(home: Home, settings: Settings, days: DayRange) -> list[dat
 
 def is_up_to_date(home: Home, settings: Settings, day: date) -> bool:
     """Whether the day's scores follow from what is current now, under these settings, and all its files are whole."""
-    lake, lineage = home.lake, Lineage(home.lake, settings.detection.settings_id)
+    lake, lineage = home.lake, Lineage(home.lake, settings.detection.settings_ids)
     current = [lineage.current(asset, day).seal for asset in (RAW, WINDOW, MODELS, SCORED, METRICS)]
     seals = [seal for seal in current if seal is not None]
     if len(seals) < len(current) or stale_of_day(lineage, day, (DETECTION,)):

@@ -104,7 +104,7 @@ class _Restoring:
         server: ModelStore | None,
         now: Callable[[], datetime],
     ) -> None:
-        lineage = Lineage(home.lake, settings.detection.settings_id)
+        lineage = Lineage(home.lake, settings.detection.settings_ids)
         commits = Commits.read(home.log)
         graph = graph_of(settings, families)
         self._deployment = Deployment(settings, home, Tables(home), graph, instance, server, lineage, commits)

@@ -25,7 +25,7 @@ def scores_follow_from_current_days_check(
     def evaluate(
         context: dg.AssetCheckExecutionContext, home: HomeResource, detection: DetectionResource
     ) -> dg.AssetCheckResult:
-        lineage = Lineage(home.open().lake, detection.resolve().settings_id)
+        lineage = Lineage(home.open().lake, detection.resolve().settings_ids)
         return result_of(follow(lineage, date.fromisoformat(context.partition_key)))
 
     return evaluate

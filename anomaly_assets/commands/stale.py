@@ -16,6 +16,7 @@ from anomaly_assets.domain.days import ONE_DAY, DayRange
 from anomaly_assets.domain.families import DETECTION, Family
 from anomaly_assets.exit_codes import ExitCode
 from anomaly_assets.settings import Settings
+from anomaly_assets.settings.family_settings import settings_ids
 
 if TYPE_CHECKING:
     from anomaly_assets.evidence.stale import Stale
@@ -36,14 +37,14 @@ def stale(settings: Settings, rematerialize: bool, as_json: bool) -> None:
     from anomaly_assets.installed_families import installed_families
 
     home, families, today = require_home(settings), installed_families(), datetime.now(UTC).date()
-    found = stale_partitions(home, settings.detection, families, today=today)
+    found = stale_partitions(home, settings_ids(settings, families), families, today=today)
     made: list[date] = []
     failed: dict[tuple[str, date], str] = {}
     if rematerialize and found:
         if not as_json:
             _show(found)
         made, failed = _made_again(settings, found, families, quiet=as_json)
-        found = stale_partitions(home, settings.detection, families, today=today)
+        found = stale_partitions(home, settings_ids(settings, families), families, today=today)
     if as_json:
         shown = {
             "stale": [item.as_json() for item in found],

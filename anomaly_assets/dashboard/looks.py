@@ -12,6 +12,7 @@ from anomaly_assets.doctor.findings import Finding, Level
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.due_days import Freshness
 from anomaly_assets.domain.lineage import SCORED
+from anomaly_assets.settings.family_settings import settings_ids
 from anomaly_assets.views.freshness import freshness, newest_elsewhere
 from anomaly_assets.views.partitions import partition_states
 from anomaly_assets.views.store import StoreState, store_state
@@ -57,5 +58,5 @@ def days_now(first: date, last: date) -> pa.Table:
     deployed = deployment()
     days = DayRange(first, last + timedelta(days=1))
     due = scores_now().due.day
-    detection, families = deployed.settings.detection, deployed.families
-    return partition_states(deployed.home, days, detection, deployed.current, families, due=due)
+    families, ids = deployed.families, settings_ids(deployed.settings, deployed.families)
+    return partition_states(deployed.home, days, ids, deployed.current, families, due=due)

@@ -11,6 +11,7 @@ from anomaly_assets.domain.due_days import Freshness
 from anomaly_assets.domain.families import assets_of, names_of
 from anomaly_assets.domain.lineage import METRICS, RAW, SCORED
 from anomaly_assets.evidence.stale import stale_partitions
+from anomaly_assets.settings.family_settings import settings_ids
 
 _LACKING = {SCORED: "trained and not scored", METRICS: "scored and not measured"}
 """What is said of a day that is over and has not got the asset."""
@@ -105,7 +106,9 @@ def gaps(deployment: Deployment) -> Iterator[Finding]:
 def days_to_make_again(deployment: Deployment) -> Iterator[Finding]:
     """What ``stale`` lists: days that no longer follow from what is current, and those that were begun and are over."""
     families = deployment.families
-    found = stale_partitions(deployment.home, deployment.settings.detection, families, today=deployment.today)
+    found = stale_partitions(
+        deployment.home, settings_ids(deployment.settings, families), families, today=deployment.today
+    )
     unreadable = [each for each in found if each.unreadable]
     for each in unreadable[:5]:
         yield failed(f"{each.asset} of {each.day}: {each.unreadable}", remedy="anomaly-assets stale names all of them")

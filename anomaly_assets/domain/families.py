@@ -60,6 +60,8 @@ class Family:
     screens : reference to its screens of the dashboard by the name in their address; each has ``TITLE``, ``ICON`` and
         ``show``
     job : name of the job that makes a day of it again
+    settings_id : reference to a function of the deployment's settings that returns the id of those that the family's
+        partitions name by edges to settings of its name; None: none make them stale
     """
 
     name: str
@@ -69,6 +71,7 @@ class Family:
     case: str | None = None
     screens: str | None = None
     job: str | None = None
+    settings_id: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -100,6 +103,7 @@ DETECTION = Family(
     case="anomaly_assets.evidence.detection_case:CASE",
     screens="anomaly_assets.dashboard.screens:SCREENS",
     job="detect_anomalies",
+    settings_id="anomaly_assets.settings.family_settings:of_detection",
 )
 """Whether a payment is unusual for its wallet."""
 OURS = (TRANSACTIONS, DETECTION)

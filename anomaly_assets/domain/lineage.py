@@ -63,9 +63,9 @@ class Edge:
         return cls(asset, day.isoformat(), revision)
 
     @classmethod
-    def to_settings(cls, settings_id: str) -> "Edge":
-        """An edge to detection settings."""
-        return cls(SETTINGS, DETECTION_SETTINGS, settings_id)
+    def to_settings(cls, settings_id: str, family: str = DETECTION_SETTINGS) -> "Edge":
+        """An edge to the settings of a family."""
+        return cls(SETTINGS, family, settings_id)
 
     @classmethod
     def to_rules(cls, rules: JsonObject) -> "Edge":

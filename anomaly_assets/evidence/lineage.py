@@ -4,7 +4,7 @@ Everything that says whether something still follows stands on it: ``stale``, "u
 trace, the check of scores, the warning about late days, the pages.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -12,7 +12,7 @@ from anomaly_assets.adapters.lake import Lake
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.domain.identity import JsonObject
-from anomaly_assets.domain.lineage import DETECTION_SETTINGS, RAW, SCORED, WINDOW, Compared, Edge, Kind, Now
+from anomaly_assets.domain.lineage import RAW, SCORED, WINDOW, Compared, Edge, Kind, Now
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class Lineage:
     Parameters
     ----------
     lake : where the partitions lie
-    settings_id : the detection settings to compare with; None: those that each partition was made with
+    settings_ids : ids of the settings to compare with, by family; of others those that each partition was made with
     rules : the border rules to compare with, as they are recorded; None: likewise
     """
 
     lake: Lake
-    settings_id: str | None = None
+    settings_ids: Mapping[str, str] = field(default_factory=dict)
     rules: JsonObject | None = None
     _current: dict[tuple[str, date], Current] = field(default_factory=dict)
     _nows: dict[tuple[str, str], Now] = field(default_factory=dict)
@@ -116,8 +116,7 @@ class Lineage:
                 now = self._nows[edge.asset, edge.partition] = self.current(edge.asset, edge.day).now
             return now
         if edge.kind is Kind.SETTINGS:
-            others = self.settings_id is None or edge.partition != DETECTION_SETTINGS
-            return Now(edge.revision if others else self.settings_id)
+            return Now(self.settings_ids.get(edge.partition, edge.revision))
         return Now(edge.revision if self.rules is None else Edge.to_rules(self.rules).revision)
 
 

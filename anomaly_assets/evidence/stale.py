@@ -13,7 +13,6 @@ from anomaly_assets.domain.families import OURS, DailyAsset, Family, assets_of
 from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.domain.lineage import SETTINGS, Answer, Kind
 from anomaly_assets.evidence.lineage import Lineage, scored_days_over
-from anomaly_assets.settings import Detection
 
 
 @dataclass(frozen=True)
@@ -71,13 +70,14 @@ class Stale:
 
 
 def stale_partitions(
-    home: Home, detection: Detection, families: Sequence[Family] = OURS, *, today: date | None = None
+    home: Home, settings_ids: Mapping[str, str], families: Sequence[Family] = OURS, *, today: date | None = None
 ) -> list[Stale]:
     """Every partition of these families in the published lake that no longer follows, by day, upstream first.
 
-    With ``today`` also those that days before it should have and have not; later windows and models are made ahead.
+    ``settings_ids`` are those of the configured settings, by family. With ``today`` also those that days before it
+    should have and have not; later windows and models are made ahead.
     """
-    lineage = Lineage(home.lake, detection.settings_id)
+    lineage = Lineage(home.lake, settings_ids)
     assets = _made(families)
     days = sorted({day for asset in assets for day in home.lake.days(asset.name)})
     found = [each for day in days for each in stale_of_day(lineage, day, families)]

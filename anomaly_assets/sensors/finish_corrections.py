@@ -61,7 +61,7 @@ def finish_corrections_sensor(detect: AssetJob, names: DagsterNames) -> dg.Senso
         recent = BulkActionsFilter(statuses=_ENDED, created_after=clock.now() - LOOKS_BACK)
         ended = {backfill.backfill_id: backfill for backfill in context.instance.get_backfills(filters=recent)}
         opened = home.open()
-        lineage = Lineage(opened.lake, detection.resolve().settings_id)
+        lineage = Lineage(opened.lake, detection.resolve().settings_ids)
         by_day = {  # once, for the newest backfill that left it
             request.partition_key: request
             for backfill in sorted(ended.values(), key=lambda each: each.backfill_timestamp)

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError, create_model
 
 from anomaly_assets.domain.algorithms import ALGORITHMS
 from anomaly_assets.domain.errors import SettingsError
+from anomaly_assets.domain.lineage import DETECTION_SETTINGS
 from anomaly_assets.domain.settings_record import RecordedDetector, SettingsRecord, settings_record
 from anomaly_assets.settings.amounts import AmountScale, AmountSettings
 from anomaly_assets.settings.detector_sections import sections_of
@@ -90,6 +91,11 @@ class Detection(Section):
     def settings_id(self) -> str:
         """Hex SHA-256 of fit and decision settings: never paths, addresses or alerts."""
         return self.record.settings_id
+
+    @property
+    def settings_ids(self) -> Mapping[str, str]:
+        """The same by family, where detection alone is asked about."""
+        return {DETECTION_SETTINGS: self.settings_id}
 
 
 @cache

@@ -190,4 +190,4 @@ def _log(
 
 
 def _stale(home: Home, day: date, configured: Detection) -> list[Stale]:
-    return stale_of_day(Lineage(home.lake, configured.settings_id), day)
+    return stale_of_day(Lineage(home.lake, configured.settings_ids), day)

@@ -1,6 +1,6 @@
 """Which days of which asset are there, and whether they still follow from what is current."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
@@ -18,7 +18,6 @@ from anomaly_assets.domain.families import OURS, Family, names_of
 from anomaly_assets.domain.lineage import RAW
 from anomaly_assets.evidence.lineage import Lineage
 from anomaly_assets.evidence.stale import stale_of_day
-from anomaly_assets.settings import Detection
 from anomaly_assets.views.current import CurrentPartitions
 
 
@@ -67,7 +66,7 @@ def span(home: Home, due: date | None = None, families: Sequence[Family] = OURS)
 def partition_states(
     home: Home,
     days: DayRange,
-    detection: Detection,
+    settings_ids: Mapping[str, str],
     current: CurrentPartitions | None = None,
     families: Sequence[Family] = OURS,
     *,
@@ -82,13 +81,13 @@ def partition_states(
 
     Parameters
     ----------
-    detection : the configured settings
+    settings_ids : those of the configured settings, by family
     current : what knows the home's partitions from looks before
     families : whose assets are looked at
     due : the last day that should be there by the clock; None: none is due
     """
     lake = ReadOnce(home.lake.root, home.lake.locks, current=current or CurrentPartitions(home.lake))
-    lineage = Lineage(lake, detection.settings_id)
+    lineage = Lineage(lake, settings_ids)
     stale = {(found.asset, found.day): found.because for day in days for found in stale_of_day(lineage, day, families)}
     last = max([*lake.days(RAW), *([due] if due else [])], default=days.first)
     rows = [row for asset in names_of(families) for row in _of_asset(lake, asset, days, last, stale)]

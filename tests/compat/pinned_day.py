@@ -120,7 +120,7 @@ def _made() -> Iterator[Deployment]:
             for on in DAYS:
                 ingest_day(run, source, made.settings.border_rules, on)
             made.detect(DAY)
-            assert stale_partitions(made.home, made.settings.detection) == []
+            assert stale_partitions(made.home, made.settings.detection.settings_ids) == []
             yield made
         finally:
             made.close()

@@ -44,7 +44,7 @@ def test_an_erased_transaction_is_erased_and_no_mismatch(frozen: Frozen) -> None
 
 
 def test_what_is_stale_is_what_was_stale(frozen: Frozen) -> None:
-    stale = stale_partitions(frozen.home, frozen.settings.detection)
+    stale = stale_partitions(frozen.home, frozen.settings.detection.settings_ids)
     recorded = frozen.known["answers"]["stale"]["json"]["stale"]
     assert differences(recorded, [item.as_json() for item in stale]) == []
 

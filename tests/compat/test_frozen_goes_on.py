@@ -29,7 +29,7 @@ def proven(frozen: Frozen, days: list[date]) -> None:
 
 def stale(frozen: Frozen) -> list[tuple[str, date, str]]:
     """What no longer follows, and why."""
-    found = stale_partitions(frozen.home, frozen.settings.detection)
+    found = stale_partitions(frozen.home, frozen.settings.detection.settings_ids)
     return [(item.asset, item.day, item.because) for item in found]
 
 

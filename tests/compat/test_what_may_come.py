@@ -115,7 +115,8 @@ def as_recorded(frozen: Frozen, detection: Detection) -> None:
     assert {recorded_settings(home, each).settings_id for each in recorded} == recorded
     assert detection.settings_id in recorded
     stale = frozen.known["answers"]["stale"]["json"]["stale"]
-    assert [{key: item.as_json()[key] for key in stale[0]} for item in stale_partitions(home, detection)] == stale
+    found = stale_partitions(home, detection.settings_ids)
+    assert [{key: item.as_json()[key] for key in stale[0]} for item in found] == stale
     proven(home, frozen.days("scored"))
 
 

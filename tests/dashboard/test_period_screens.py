@@ -245,7 +245,7 @@ def figures(home: Home, monkeypatch: pytest.MonkeyPatch) -> dict[str, go.Figure]
         "judgements": judged_or_why_not(judgements(digests, chosen)),
         "funnel": funnel(found, limits(found), []),
         "intervals": intervals(named),
-        "calendar": calendar(partition_states(home, period, load_settings(None).detection)),
+        "calendar": calendar(partition_states(home, period, load_settings(None).detection.settings_ids)),
         "refused": refused_rows(reasons, DAYS[0], DAYS[-1]),
         "pass rate": pass_rate_over_time(pass_rates([])),
         "proofs": proofs_over_time(pass_rates([])),

@@ -346,7 +346,7 @@ def test_a_day_ingested_again_does_not_bring_the_wallet_back_and_makes_nothing_s
         assert not outcome.changed
         assert outcome.numbers["n_erased"] > 0
     assert contents(changeable) == before
-    assert stale_partitions(changeable, settings.detection) == []
+    assert stale_partitions(changeable, settings.detection.settings_ids) == []
 
 
 def test_days_are_scored_again_without_the_wallet(whole: Home) -> None:

@@ -90,7 +90,7 @@ def test_every_answer_is_told_of_the_day_it_happened_to(tmp_path: Path, answer: 
     home = home_of(tmp_path, typed=typed)
     HAPPENED[answer](home.lake)
     day = date(2024, 1, 3) if answer in {Answer.ARRIVED, Answer.NOT_THERE} else date(2024, 1, 2)
-    lineage = Lineage(home.lake, SETTINGS_ID, RULES)
+    lineage = Lineage(home.lake, {"detection": SETTINGS_ID}, RULES)
     for asset in (WINDOW, SCORED):
         found = {each.edge.day: each for each in lineage.raw_days(home.lake.require(asset, DAY))}
         assert found[day].answer is answer
@@ -122,7 +122,10 @@ def test_seals_of_the_first_format_have_the_edges_that_typed_ones_hold(tmp_path:
 
 def test_settings_and_rules_are_edges_of_their_own_kind(tmp_path: Path) -> None:
     home = home_of(tmp_path)
-    same, other = Lineage(home.lake, SETTINGS_ID, RULES), Lineage(home.lake, OTHER_ID, {"max_id_bytes": 9})
+    same, other = (
+        Lineage(home.lake, {"detection": SETTINGS_ID}, RULES),
+        Lineage(home.lake, {"detection": OTHER_ID}, {"max_id_bytes": 9}),
+    )
     for asset, kind in ((RAW, Kind.RULES), (WINDOW, Kind.SETTINGS), (METRICS, Kind.SETTINGS)):
         seal = home.lake.require(asset, DAY)
         answers = [{each.edge.kind: each.answer for each in lineage.compared(seal)}[kind] for lineage in (same, other)]

@@ -257,7 +257,7 @@ def test_a_correction_of_a_day_that_was_looked_back_on_makes_the_scores_stale_an
     assert before < Case.of(home, DAY).manifest.days.first
     assert stale_assets(home, changeable.detection) == set()
     correct(home, before)
-    (stale, *_) = [each for each in stale_partitions(home, changeable.detection) if each.day == DAY]
+    (stale, *_) = [each for each in stale_partitions(home, changeable.detection.settings_ids) if each.day == DAY]
     assert (stale.asset, stale.raw_days, stale.inputs) == (SCORED, (before,), ())
     assert stale_assets(home, changeable.detection).isdisjoint({WINDOW, MODELS})
     (traced,) = trace(home, changeable.table["TX_ID"][0].as_py()).days
@@ -266,13 +266,15 @@ def test_a_correction_of_a_day_that_was_looked_back_on_makes_the_scores_stale_an
     assert Verifier(home).verify(DAY).grades() == PROVEN, "by the revision that was used"
     score(home, changeable.detection, DAY)
     assert [
-        each for each in stale_partitions(home, changeable.detection) if each.asset == SCORED and each.day == DAY
+        each
+        for each in stale_partitions(home, changeable.detection.settings_ids)
+        if each.asset == SCORED and each.day == DAY
     ] == []
 
 
 def stale_assets(home: Home, detection: Detection) -> set[str]:
     """Assets of the day that no longer follow."""
-    return {each.asset for each in stale_partitions(home, detection) if each.day == DAY}
+    return {each.asset for each in stale_partitions(home, detection.settings_ids) if each.day == DAY}
 
 
 def correct(home: Home, day: date) -> None:

@@ -24,6 +24,7 @@ from anomaly_assets.evidence.detection_case import CASE as DETECTION_CASE
 from anomaly_assets.installed_families import installed_families, part
 from families.toy.case import CASE, GIVEN
 from families.toy.family import JUDGEMENTS, MODEL, TOY
+from families.toy.settings import VARIABLE
 
 TOY_FOLDER = Path(__file__).parent / "toy"
 BURST_ID = f"{DAY}-{BUSY[0]}-burst"
@@ -70,7 +71,7 @@ def test_a_run_trains_one_model_for_all_and_judges_every_row_by_it(judged: Deplo
     assert event.metadata[f"same day: {MODEL}"].value == f"/assets/{MODEL}?view=partitions&partition={DAY}"
     seal = judged.seal(JUDGEMENTS, DAY)
     assert seal.checks["every_row_is_judged"]["passed"]
-    assert [edge.asset for edge in seal.edges] == ["raw_transactions", MODEL]
+    assert [edge.asset for edge in seal.edges] == ["raw_transactions", MODEL, "settings"]
 
 
 def test_what_was_judged_before_is_the_same_again(judged: Deployment) -> None:
@@ -120,6 +121,18 @@ def test_a_corrected_raw_day_makes_it_stale_and_its_job_makes_it_again(
     assert (done["stale"], done["rematerialized"], done["failed"]) == ([], [str(DAY)], [])
     rows = judged.table(JUDGEMENTS, DAY, "judged").to_pylist()
     assert len([row for row in rows if row["is_large"]]) == 2
+
+
+def test_other_settings_of_its_own_make_it_stale_and_nothing_of_ours(judged: Deployment) -> None:
+    shell, environment = shell_of(judged), {**environment_of(judged), VARIABLE: "30"}
+    before = judged.seal(JUDGEMENTS, DAY).settings_id
+    (stale,) = json.loads(shell.run("stale", "--json", **environment).stdout)["stale"]
+    assert (stale["asset"], stale["other_settings"]) == (JUDGEMENTS, before)
+    done = shell.json("stale", "--rematerialize", **environment)
+    assert (done["stale"], done["rematerialized"], done["failed"]) == ([], [str(DAY)], [])
+    assert judged.seal(JUDGEMENTS, DAY).settings_id != before
+    proof = shell.json("verify", "--day", str(DAY), "--family", "toy", **environment_of(judged))
+    assert proof["proofs"][0]["outcome"] == "proven", "whatever is configured now"
 
 
 def test_a_trained_day_that_is_over_and_not_judged_is_told_by_stale_and_by_the_doctor(

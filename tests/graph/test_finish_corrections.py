@@ -78,7 +78,9 @@ def launch(pages: Pages, walk: Mapping[str, Sequence[date]]) -> str:
 
 def stale(deployment: Deployment) -> set[tuple[str, date]]:
     """What does not follow from what is current."""
-    return {(each.asset, each.day) for each in stale_partitions(deployment.home, deployment.settings.detection)}
+    return {
+        (each.asset, each.day) for each in stale_partitions(deployment.home, deployment.settings.detection.settings_ids)
+    }
 
 
 def correct(deliveries: Path, amount: float) -> None:

@@ -55,12 +55,12 @@ def detection(monkeypatch: pytest.MonkeyPatch) -> Detection:
 
 
 def states_of(home: Home, detection: Detection, days: DayRange = PERIOD) -> dict[tuple[str, date], tuple[str, str]]:
-    rows = partition_states(home, days, detection).to_pylist()
+    rows = partition_states(home, days, detection.settings_ids).to_pylist()
     return {(row["asset"], row["day"]): (row["state"], row["because"]) for row in rows}
 
 
 def test_a_home_in_order_is_sealed_throughout(untouched: Home, detection: Detection) -> None:
-    states = partition_states(untouched, PERIOD, detection)
+    states = partition_states(untouched, PERIOD, detection.settings_ids)
     assert counts_by_state(states) == {State.SEALED: 5 * len(DAYS)}
     assert remedies(states) == []
     whole = span(untouched)
@@ -83,7 +83,7 @@ def test_days_that_are_due_are_missing_until_they_are_there(untouched: Home, det
     due = PERIOD.end + timedelta(days=1)
     whole = span(untouched, due)
     assert whole == DayRange(FIRST_RAW, due + timedelta(days=1))
-    states = partition_states(untouched, whole, detection, due=due)
+    states = partition_states(untouched, whole, detection.settings_ids, due=due)
     missing = [row["day"] for row in not_in_order(states).to_pylist()]
     assert sorted(set(missing)) == [PERIOD.end, due]
     assert len(missing) == 2 * len(names_of(OURS))
@@ -101,7 +101,7 @@ def test_a_day_that_is_gone_is_missing_and_what_came_of_it_is_stale(home: Home, 
     for day in DAYS[1:]:
         assert states[SCORED, day] == ("stale", f"raw {DAYS[1]} changed")
     assert states[WINDOW, DAYS[1]] == ("sealed", "")
-    found = partition_states(home, PERIOD, detection)
+    found = partition_states(home, PERIOD, detection.settings_ids)
     order = [(row["state"], row["day"]) for row in not_in_order(found).to_pylist()]
     assert order[:2] == [("missing", DAYS[1]), ("missing", DAYS[-1])]
     assert order[2:] == sorted(order[2:])

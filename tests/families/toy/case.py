@@ -15,7 +15,7 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.domain.identity import JsonObject, table_digest
-from anomaly_assets.domain.lineage import RAW
+from anomaly_assets.domain.lineage import RAW, Kind
 from anomaly_assets.domain.model_reference import ModelReference
 from anomaly_assets.domain.raw_day import content_digest
 from anomaly_assets.evidence.checked_log import CheckedLog
@@ -43,7 +43,8 @@ class ToyDay:
     def of(cls, home: Home, day: date, revision: str | None = None) -> "ToyDay":
         """Raises ``NotSealed`` when a link is missing, ``CorruptFile`` when a seal was changed."""
         sealed = home.lake.require(JUDGEMENTS, day, revision)
-        used = {edge.asset: home.lake.require(edge.asset, edge.day, edge.revision) for edge in sealed.edges}
+        edges = [edge for edge in sealed.edges if edge.kind is Kind.PARTITION]
+        used = {edge.asset: home.lake.require(edge.asset, edge.day, edge.revision) for edge in edges}
         return cls(home, sealed, used[MODEL], used[RAW])
 
     def table(self, seal: Seal) -> pa.Table:
@@ -79,7 +80,7 @@ class ToyTrace:
 
     def _on(self, day: ToyDay) -> JsonObject:
         models = [dict(vars(model)) for model in day.models(self.tx_id)]
-        made_from = [edge.as_json() for edge in day.judged.edges]
+        made_from = [edge.as_json() for edge in day.judged.edges if edge.kind is Kind.PARTITION]
         judgement = day.row(self.tx_id)
         return {"day": str(day.judged.day), "judgement": judgement, "models": models, "made_from": made_from}
 
@@ -152,7 +153,7 @@ class ToyVerifier:
                 proof.notes += [note for note in notes if note not in proof.notes]
         proof.examined.add(Grade.INTACT)
         with proof.link(Grade.RE_SCORED, "judgements"):
-            require_same_rows(table, judged(kept, model))
+            require_same_rows(table, judged(kept, model, case.judged.inputs["times"]))
         proof.examined.add(Grade.RE_SCORED)
         with proof.link(Grade.RE_TRAINED, "model"):
             if kept.num_rows == model.column("n_rows")[0].as_py():

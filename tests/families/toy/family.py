@@ -14,4 +14,5 @@ TOY = Family(
     case="families.toy.case:CASE",
     screens="families.toy.screens:SCREENS",
     job="judge_by_toy",
+    settings_id="families.toy.settings:settings_id",
 )

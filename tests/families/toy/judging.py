@@ -6,9 +6,6 @@ import pyarrow.compute as pc
 from anomaly_assets.domain.identity import digest_of
 from anomaly_assets.domain.model_reference import EVERYBODY
 
-TIMES = 20
-"""An amount is large that is so many times the usual one."""
-
 
 def fitted(kept: pa.Table) -> pa.Table:
     """The one model of a day's transactions: ``scope, model_id, usual, n_rows``."""
@@ -17,8 +14,11 @@ def fitted(kept: pa.Table) -> pa.Table:
     return pa.Table.from_pylist([columns])
 
 
-def judged(kept: pa.Table, model: pa.Table) -> pa.Table:
-    """Per transaction whether its amount is large: ``tx_id, wallet_id, amount, is_large, model_id``."""
+def judged(kept: pa.Table, model: pa.Table, times: int) -> pa.Table:
+    """Per transaction whether its amount is so many times the usual one.
+
+    Columns are ``tx_id, wallet_id, amount, is_large, model_id``.
+    """
     (row,) = model.to_pylist()
     amounts = kept.column("total_amount")
     return pa.table(
@@ -26,7 +26,7 @@ def judged(kept: pa.Table, model: pa.Table) -> pa.Table:
             "tx_id": kept.column("tx_id"),
             "wallet_id": kept.column("wallet_id"),
             "amount": amounts,
-            "is_large": pc.greater(amounts, row["usual"] * TIMES),
+            "is_large": pc.greater(amounts, row["usual"] * times),
             "model_id": pa.array([row["model_id"]] * kept.num_rows, pa.string()),
         }
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
+from typing import Any
 
 import pyarrow as pa
 
@@ -10,8 +11,9 @@ from anomaly_assets.domain.identity import table_digest
 from anomaly_assets.domain.lineage import RAW, Edge
 from anomaly_assets.domain.verdicts import Verdict
 from anomaly_assets.steps.run import Outcome, Run
-from families.toy.family import JUDGEMENTS, MODEL
+from families.toy.family import JUDGEMENTS, MODEL, TOY
 from families.toy.judging import fitted, judged
+from families.toy.settings import settings_id, times
 
 EVERY_ROW = "every_row_is_judged"
 
@@ -27,10 +29,11 @@ def judge_toy(run: Run, day: date) -> Outcome:
     lake = run.home.lake
     raw, model = lake.require(RAW, day), lake.require(MODEL, day)
     kept = lake.read(raw, "transactions")
-    table = judged(kept, lake.read(model, "model"))
+    table = judged(kept, lake.read(model, "model"), times())
     complete = table.num_rows == kept.num_rows
     verdict = Verdict(EVERY_ROW, complete, f"{table.num_rows} of {kept.num_rows} rows are judged")
-    return _sealed(run, JUDGEMENTS, day, "judged", table, [raw, model], [verdict])
+    made_with = {"inputs": {"times": times()}, "settings_id": settings_id()}
+    return _sealed(run, JUDGEMENTS, day, "judged", table, [raw, model], [verdict], **made_with)
 
 
 def _sealed(
@@ -41,7 +44,11 @@ def _sealed(
     table: pa.Table,
     made_from: Sequence[Seal],
     verdicts: Sequence[Verdict] = (),
+    **made_with: Any,
 ) -> Outcome:
+    edges = [Edge.to_day(seal.asset, day, seal.revision) for seal in made_from]
+    if made_with:
+        edges.append(Edge.to_settings(made_with["settings_id"], TOY.name))
     with run.writing(run.home.lake, asset, day) as writer:
         staged = writer.stage({role: table})
         seal, changed = writer.commit(
@@ -49,7 +56,8 @@ def _sealed(
             revision=table_digest(table),
             verdicts=verdicts,
             still_current=made_from,
-            lineage=[Edge.to_day(seal.asset, day, seal.revision) for seal in made_from],
+            lineage=edges,
+            **made_with,
         )
         head = run.log(seal)
     return Outcome(seal, changed, tuple(verdicts), {role: table}, {"rows": table.num_rows}, head)
