@@ -32,7 +32,7 @@ from anomaly_assets.dagster_provenance import Recorded, version_tags
 from anomaly_assets.dagster_runs import unheard
 from anomaly_assets.dagster_server import answered
 from anomaly_assets.domain.errors import AnomalyAssetsError, StoreRefused, StoreUnavailable
-from anomaly_assets.domain.families import OURS, Family, assets_of
+from anomaly_assets.domain.families import Family, assets_of
 from anomaly_assets.domain.lineage import Edge
 from anomaly_assets.evidence.commits import Commits
 from anomaly_assets.evidence.lineage import Lineage
@@ -68,7 +68,7 @@ class Restored:
 def restore(
     settings: Settings,
     progress: Progress,
-    families: Sequence[Family] = OURS,
+    families: Sequence[Family],
     *,
     now: Callable[[], datetime],
     say: Callable[[str], None] = unheard,

@@ -6,6 +6,7 @@ import dagster as dg
 
 from anomaly_assets.checks.partitioned import evaluated_apart, result_of
 from anomaly_assets.domain.errors import AnomalyAssetsError
+from anomaly_assets.domain.families import DETECTION
 from anomaly_assets.domain.lineage import SCORED
 from anomaly_assets.domain.verdicts import Severity, Verdict
 from anomaly_assets.evidence.lineage import Lineage
@@ -38,7 +39,7 @@ def follow(lineage: Lineage, day: date) -> Verdict:
         followed = lineage.raw_days(scored)
     except AnomalyAssetsError as error:
         return Verdict(NAME, False, f"the scores of {day} are not readable: {error}", Severity.WARN)
-    stale = next((item for item in stale_of_day(lineage, day) if item.asset == SCORED), None)
+    stale = next((item for item in stale_of_day(lineage, day, (DETECTION,)) if item.asset == SCORED), None)
     if stale is None:
         return Verdict(NAME, True, f"follows from {len(followed)} current raw days", Severity.WARN)
     numbers = {"raw days changed": len(stale.raw_days)}

@@ -59,4 +59,4 @@ def days_now(first: date, last: date) -> pa.Table:
     days = DayRange(first, last + timedelta(days=1))
     due = scores_now().due.day
     families, ids = deployed.families, settings_ids(deployed.settings, deployed.families)
-    return partition_states(deployed.home, days, ids, deployed.current, families, due=due)
+    return partition_states(deployed.home, days, ids, families, deployed.current, due=due)

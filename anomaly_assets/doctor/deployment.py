@@ -9,7 +9,7 @@ from importlib.metadata import version
 from anomaly_assets.adapters.home import Home, HomeRecord, Standing
 from anomaly_assets.doctor.findings import Finding, failed_with, ok, warning
 from anomaly_assets.domain.due_days import Due
-from anomaly_assets.domain.families import OURS, Family
+from anomaly_assets.domain.families import Family
 from anomaly_assets.release import RELEASE
 from anomaly_assets.settings import Settings
 
@@ -31,7 +31,7 @@ class Deployment:
     home: Home
     record: HomeRecord
     now: datetime
-    families: Sequence[Family] = OURS
+    families: Sequence[Family]
 
     @property
     def today(self) -> date:

@@ -7,7 +7,7 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.doctor import days, deployment, evidence, machine, source, store
 from anomaly_assets.doctor.deployment import Deployment
 from anomaly_assets.doctor.findings import Examination, Finding, Level, examined
-from anomaly_assets.domain.families import OURS, Family
+from anomaly_assets.domain.families import Family
 from anomaly_assets.settings import Settings
 
 QUICK: Mapping[str, Sequence[Examination]] = {
@@ -39,7 +39,7 @@ FULL: Mapping[str, Sequence[Examination]] = {
 def examine(
     settings: Settings,
     open_home: Callable[[], Home],
-    families: Sequence[Family] = OURS,
+    families: Sequence[Family],
     *,
     now: datetime,
     quick: bool = False,

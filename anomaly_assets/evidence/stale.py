@@ -9,7 +9,7 @@ from datetime import date
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
-from anomaly_assets.domain.families import OURS, DailyAsset, Family, assets_of
+from anomaly_assets.domain.families import DailyAsset, Family, assets_of
 from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.domain.lineage import SETTINGS, Answer, Kind
 from anomaly_assets.evidence.lineage import Lineage, scored_days_over
@@ -70,7 +70,7 @@ class Stale:
 
 
 def stale_partitions(
-    home: Home, settings_ids: Mapping[str, str], families: Sequence[Family] = OURS, *, today: date | None = None
+    home: Home, settings_ids: Mapping[str, str], families: Sequence[Family], *, today: date | None = None
 ) -> list[Stale]:
     """Every partition of these families in the published lake that no longer follows, by day, upstream first.
 
@@ -88,7 +88,7 @@ def stale_partitions(
     return sorted(found, key=lambda each: (each.day, places[each.asset]))
 
 
-def stale_of_day(lineage: Lineage, day: date, families: Sequence[Family] = OURS) -> list[Stale]:
+def stale_of_day(lineage: Lineage, day: date, families: Sequence[Family]) -> list[Stale]:
     """The partitions of one day that no longer follow, upstream first; ``lineage`` holds the configured settings."""
     found: dict[str, Stale] = {}
     for asset in _made(families):

@@ -86,7 +86,8 @@ def is_correction(backfill: PartitionBackfill, names: DagsterNames) -> bool:
 def stale_after(lineage: Lineage, corrected: AbstractSet[date]) -> list[date]:
     """Scored days over raw days that were corrected which do not follow from them yet, ascending."""
     over = {day for raw in corrected for day, _ in scored_days_over(lineage.lake, raw)}
-    return [day for day in sorted(over) if any(_follows_from(each, corrected) for each in stale_of_day(lineage, day))]
+    stale = {day: stale_of_day(lineage, day, (DETECTION,)) for day in sorted(over)}
+    return [day for day, of_day in stale.items() if any(_follows_from(each, corrected) for each in of_day)]
 
 
 def _follows_from(stale: Stale, corrected: AbstractSet[date]) -> bool:

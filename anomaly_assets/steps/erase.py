@@ -32,7 +32,7 @@ from anomaly_assets.adapters.publication_log import ERASURE
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.erasure_request import ErasureRequest
 from anomaly_assets.domain.errors import Busy, HomeMismatch, NotSealed, StoreRefused, StoreUnavailable
-from anomaly_assets.domain.families import OURS, Family, assets_of
+from anomaly_assets.domain.families import Family, assets_of
 from anomaly_assets.domain.forgetting import Forgotten
 from anomaly_assets.domain.lineage import MODELS, RAW, SCORED
 from anomaly_assets.steps.publish_models import forget_erased
@@ -71,7 +71,7 @@ class Erasure:
 
 
 def erase_wallet(
-    run: Run, store: StoreProvider, wallet_id: str, families: Sequence[Family] = OURS, *, request: ErasureRequest
+    run: Run, store: StoreProvider, wallet_id: str, families: Sequence[Family], *, request: ErasureRequest
 ) -> Erasure:
     """Take a wallet out of raw days, windows, models, scores, published files, the archive and the store.
 

@@ -10,6 +10,7 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.day_figures import MOST_STRIKING_FIRST, Figures
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
+from anomaly_assets.domain.families import OURS
 from anomaly_assets.domain.flagged_row import FlaggedRow
 from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
@@ -190,4 +191,4 @@ def _log(
 
 
 def _stale(home: Home, day: date, configured: Detection) -> list[Stale]:
-    return stale_of_day(Lineage(home.lake, configured.settings_ids), day)
+    return stale_of_day(Lineage(home.lake, configured.settings_ids), day, OURS)

@@ -10,7 +10,7 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.lake import Lake
 from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.due_days import Due, Freshness
-from anomaly_assets.domain.families import OURS, Family, names_of
+from anomaly_assets.domain.families import Family, names_of
 from anomaly_assets.steps.publish_scores import PUBLISHED, published_revision
 from anomaly_assets.views.store import StoreState
 
@@ -27,7 +27,7 @@ def freshness(
     store: StoreState,
     due: Due,
     first_day: date,
-    families: Sequence[Family] = OURS,
+    families: Sequence[Family],
     *,
     elsewhere: Mapping[str, date | None] = _NOTHING,
 ) -> pa.Table:

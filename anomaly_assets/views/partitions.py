@@ -14,7 +14,7 @@ from anomaly_assets.adapters.lake import Lake
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.errors import AnomalyAssetsError, CorruptFile, NotSealed
-from anomaly_assets.domain.families import OURS, Family, names_of
+from anomaly_assets.domain.families import Family, names_of
 from anomaly_assets.domain.lineage import RAW
 from anomaly_assets.evidence.lineage import Lineage
 from anomaly_assets.evidence.stale import stale_of_day
@@ -57,7 +57,7 @@ class ReadOnce(Lake):
         return found
 
 
-def span(home: Home, due: date | None = None, families: Sequence[Family] = OURS) -> DayRange | None:
+def span(home: Home, families: Sequence[Family], due: date | None = None) -> DayRange | None:
     """From the first day of any asset to the last, or to the one that is ``due``; None when there is no day."""
     days = [day for asset in names_of(families) for day in home.lake.days_begun(asset)]
     return DayRange(min(days), max([*days, *([due] if due else [])]) + timedelta(days=1)) if days else None
@@ -67,8 +67,8 @@ def partition_states(
     home: Home,
     days: DayRange,
     settings_ids: Mapping[str, str],
+    families: Sequence[Family],
     current: CurrentPartitions | None = None,
-    families: Sequence[Family] = OURS,
     *,
     due: date | None = None,
 ) -> pa.Table:
@@ -81,9 +81,9 @@ def partition_states(
 
     Parameters
     ----------
-    settings_ids : those of the configured settings, by family
-    current : what knows the home's partitions from looks before
+    detection : the configured settings
     families : whose assets are looked at
+    current : what knows the home's partitions from looks before
     due : the last day that should be there by the clock; None: none is due
     """
     lake = ReadOnce(home.lake.root, home.lake.locks, current=current or CurrentPartitions(home.lake))

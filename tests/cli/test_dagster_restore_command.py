@@ -34,6 +34,7 @@ from anomaly_assets.backfill import Progress
 from anomaly_assets.composition import build_definitions
 from anomaly_assets.dagster_restore import restore
 from anomaly_assets.dagster_runs import DagsterRuns
+from anomaly_assets.domain.families import OURS
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.jobs import DETECT, INGEST
 from anomaly_assets.run_tags import HOME_TAG
@@ -291,7 +292,7 @@ def test_the_tables_of_one_partition_are_in_memory_at_a_time(wiped: Wiped, lost:
     held = len(living_outcomes())
     after_each: list[int] = []
     progress = Progress(lambda *_: None, lambda *_: after_each.append(len(living_outcomes())))
-    restore(settings_of(lost), progress, now=lambda: datetime.now(UTC))
+    restore(settings_of(lost), progress, OURS, now=lambda: datetime.now(UTC))
     assert len(after_each) == len(wiped.after.partitions)
     assert max(after_each) <= held + 1
 

@@ -37,6 +37,7 @@ from anomaly_assets.doctor import machine
 from anomaly_assets.doctor.deployment import Deployment
 from anomaly_assets.doctor.examine import examine
 from anomaly_assets.doctor.findings import Finding, Level, examined, ok, worst
+from anomaly_assets.domain.families import OURS
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.jobs import NIGHTLY
 from anomaly_assets.run_tags import HOME_TAG
@@ -338,7 +339,7 @@ def test_records_of_dagster_elsewhere_that_others_may_read_are_a_warning(well: S
     (records / "history" / "runs.db").chmod(0o644)
     settings = settings_of(well).model_copy(update={"dagster_home": records})
     home = Home(well.home)
-    [told] = machine.permissions(Deployment(settings, home, home.bound_record(), datetime.now(UTC)))
+    [told] = machine.permissions(Deployment(settings, home, home.bound_record(), datetime.now(UTC), OURS))
     assert (told.level, told.remedy.partition(",")[0]) == (Level.WARNING, f"chmod -R go= {records}")
     assert str(records) in told.found
 
@@ -352,7 +353,7 @@ class Room(NamedTuple):
 @pytest.mark.parametrize(("free", "level"), [(10, "ok"), (4.9, "warning"), (0.9, "failed")])
 def test_a_disk_that_is_nearly_full_is_a_warning_and_then_a_failure(well: Shell, free: float, level: str) -> None:
     home = Home(well.home)
-    deployment = Deployment(settings_of(well), home, home.bound_record(), datetime.now(UTC))
+    deployment = Deployment(settings_of(well), home, home.bound_record(), datetime.now(UTC), OURS)
     room = Room(int(free * machine.GIGABYTE))
     found = list(machine.disk(deployment, lambda _: room))
     assert found[0].level == level
@@ -362,7 +363,7 @@ def test_a_disk_that_is_nearly_full_is_a_warning_and_then_a_failure(well: Shell,
 def found_at(shell: Shell, now: datetime, **changed: Any) -> dict[str, Finding]:
     """What is found at another moment."""
     home, settings = Home(shell.home), settings_of(shell, **changed)
-    return {each.about: each for each in examine(settings, lambda: home, now=now)}
+    return {each.about: each for each in examine(settings, lambda: home, OURS, now=now)}
 
 
 def test_a_clock_behind_the_log_is_a_warning(well: Shell) -> None:

@@ -35,6 +35,7 @@ from anomaly_assets.adapters.verification_log import record
 from anomaly_assets.cli import main as anomaly_assets
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.erasure_request import ErasureRequest
+from anomaly_assets.domain.families import OURS
 from anomaly_assets.domain.lineage import SCORED
 from anomaly_assets.evidence.gc import collect
 from anomaly_assets.evidence.verify import Verifier
@@ -240,7 +241,7 @@ def _erase(maker: Maker, scored: Sequence[date]) -> dict[str, str]:
     wallet, tx_id = rows[0]["WALLET_ID"], rows[0]["TX_ID"]
     store = StoreProvider.from_settings(maker.settings.redis)
     request = ErasureRequest("a clerk", "a contract ended", "T-1")
-    erase_wallet(maker.run(), store, wallet, request=request)
+    erase_wallet(maker.run(), store, wallet, OURS, request=request)
     return {"wallet_id": wallet, "tx_id": tx_id}
 
 

@@ -18,6 +18,7 @@ from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.adapters.sources.files import FilesSource
 from anomaly_assets.checks.sampled_flags_verify import verify_sample
 from anomaly_assets.domain.days import ONE_DAY, DayRange
+from anomaly_assets.domain.families import OURS
 from anomaly_assets.domain.identity import table_digest
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.evidence.stale import stale_partitions
@@ -120,7 +121,7 @@ def _made() -> Iterator[Deployment]:
             for on in DAYS:
                 ingest_day(run, source, made.settings.border_rules, on)
             made.detect(DAY)
-            assert stale_partitions(made.home, made.settings.detection.settings_ids) == []
+            assert stale_partitions(made.home, made.settings.detection.settings_ids, OURS) == []
             yield made
         finally:
             made.close()

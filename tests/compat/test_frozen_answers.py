@@ -3,6 +3,7 @@
 import pytest
 
 from anomaly_assets.adapters.verification_log import verifications
+from anomaly_assets.domain.families import OURS
 from anomaly_assets.evidence.proof import Grade, Outcome
 from anomaly_assets.evidence.stale import stale_partitions
 from anomaly_assets.evidence.verify import Verifier
@@ -44,7 +45,7 @@ def test_an_erased_transaction_is_erased_and_no_mismatch(frozen: Frozen) -> None
 
 
 def test_what_is_stale_is_what_was_stale(frozen: Frozen) -> None:
-    stale = stale_partitions(frozen.home, frozen.settings.detection.settings_ids)
+    stale = stale_partitions(frozen.home, frozen.settings.detection.settings_ids, OURS)
     recorded = frozen.known["answers"]["stale"]["json"]["stale"]
     assert differences(recorded, [item.as_json() for item in stale]) == []
 

@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 from graph.deployment import Deployment, error_of
 
+from anomaly_assets.domain.families import OURS
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.evidence.proof import Grade, Outcome
 from anomaly_assets.evidence.stale import stale_partitions
@@ -29,7 +30,7 @@ def proven(frozen: Frozen, days: list[date]) -> None:
 
 def stale(frozen: Frozen) -> list[tuple[str, date, str]]:
     """What no longer follows, and why."""
-    found = stale_partitions(frozen.home, frozen.settings.detection.settings_ids)
+    found = stale_partitions(frozen.home, frozen.settings.detection.settings_ids, OURS)
     return [(item.asset, item.day, item.because) for item in found]
 
 

@@ -31,7 +31,7 @@ def test_every_day_is_reported_as_it_is_and_the_erased_wallet_is_nowhere() -> No
             follow = dg.AssetCheckKey(dg.AssetKey(SCORED), FOLLOW)
             said = instance.event_log_storage.get_asset_check_partition_info([follow])
         failed = {info.partition_key for info in said if info.latest_execution_status.value == "FAILED"}
-        stale = stale_partitions(frozen.home, frozen.settings.detection.settings_ids)
+        stale = stale_partitions(frozen.home, frozen.settings.detection.settings_ids, OURS)
         assert failed == {str(item.day) for item in stale if item.asset == SCORED}
         assert {info.partition_key for info in said} == set(map(str, days[SCORED]))
         assert json.loads(done.stdout)["materializations"] == sum(map(len, days.values()))

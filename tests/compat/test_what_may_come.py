@@ -17,6 +17,7 @@ from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.detectors.base import Detector, Model
 from anomaly_assets.domain.detectors.statistical import StatisticalDetector
 from anomaly_assets.domain.errors import NeedsRelease
+from anomaly_assets.domain.families import OURS
 from anomaly_assets.domain.identity import sealed_json
 from anomaly_assets.domain.lineage import METRICS, RAW, SCORED, WINDOW
 from anomaly_assets.evidence.proof import Grade, Outcome
@@ -115,8 +116,9 @@ def as_recorded(frozen: Frozen, detection: Detection) -> None:
     assert {recorded_settings(home, each).settings_id for each in recorded} == recorded
     assert detection.settings_id in recorded
     stale = frozen.known["answers"]["stale"]["json"]["stale"]
-    found = stale_partitions(home, detection.settings_ids)
-    assert [{key: item.as_json()[key] for key in stale[0]} for item in found] == stale
+    assert [
+        {key: item.as_json()[key] for key in stale[0]} for item in stale_partitions(home, detection.settings_ids, OURS)
+    ] == stale
     proven(home, frozen.days("scored"))
 
 

@@ -26,6 +26,7 @@ from anomaly_assets.dashboard.figures.overview import judged_or_why_not, rate_ov
 from anomaly_assets.dashboard.screens import operations, overview
 from anomaly_assets.dashboard.shell import plain
 from anomaly_assets.domain.days import DayRange
+from anomaly_assets.domain.families import OURS
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED
 from anomaly_assets.settings import load_settings
 from anomaly_assets.views.digests import Digests
@@ -245,7 +246,7 @@ def figures(home: Home, monkeypatch: pytest.MonkeyPatch) -> dict[str, go.Figure]
         "judgements": judged_or_why_not(judgements(digests, chosen)),
         "funnel": funnel(found, limits(found), []),
         "intervals": intervals(named),
-        "calendar": calendar(partition_states(home, period, load_settings(None).detection.settings_ids)),
+        "calendar": calendar(partition_states(home, period, load_settings(None).detection.settings_ids, OURS)),
         "refused": refused_rows(reasons, DAYS[0], DAYS[-1]),
         "pass rate": pass_rate_over_time(pass_rates([])),
         "proofs": proofs_over_time(pass_rates([])),

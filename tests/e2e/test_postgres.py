@@ -23,6 +23,7 @@ from anomaly_assets.dagster_restore import restore
 from anomaly_assets.dagster_runs import DagsterRuns
 from anomaly_assets.dagster_server import answered
 from anomaly_assets.domain.errors import InstanceUnavailable
+from anomaly_assets.domain.families import OURS
 from anomaly_assets.domain.lineage import RAW, SCORED
 from anomaly_assets.evidence.proof import Outcome
 from anomaly_assets.evidence.verify import Verifier
@@ -200,7 +201,7 @@ def test_a_server_that_goes_away_while_days_are_reported_is_told_in_words(shared
         shared.server.sql("postgres", "ALTER DATABASE away ALLOW_CONNECTIONS false")
 
     with shared.records_in("away"), pytest.raises(InstanceUnavailable, match="not currently accepting connections"):
-        restore(shared.settings(shared.second), Progress(close, print), now=lambda: datetime.now(UTC))
+        restore(shared.settings(shared.second), Progress(close, print), OURS, now=lambda: datetime.now(UTC))
 
 
 def test_only_a_connection_that_failed_or_was_lost_is_told_as_a_server_that_cannot_be_reached(shared: Shared) -> None:

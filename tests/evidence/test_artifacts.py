@@ -26,6 +26,7 @@ from anomaly_assets.domain.artifacts import LARGEST_BYTES, recipe_artifacts, rol
 from anomaly_assets.domain.detectors.base import Model
 from anomaly_assets.domain.erasure_request import ErasureRequest
 from anomaly_assets.domain.errors import CorruptFile
+from anomaly_assets.domain.families import OURS
 from anomaly_assets.domain.identity import table_digest
 from anomaly_assets.domain.lineage import MODELS, SCORED, WINDOW
 from anomaly_assets.domain.recipes import recipe_id
@@ -251,7 +252,7 @@ def test_an_erasure_leaves_them_and_the_proof_says_that_it_took_them_as_given(ow
     places = [own.home.lake.path_of(case.window, PACE), own.home.lake.path_of(case.models, HURRY)]
     before = [path.read_bytes() for path in places]
     wallet = wallets_of(case)[0]
-    erase_wallet(own.run(), StoreProvider.from_settings(RedisSettings()), wallet, request=ASKED)
+    erase_wallet(own.run(), StoreProvider.from_settings(RedisSettings()), wallet, OURS, request=ASKED)
     assert [path.read_bytes() for path in places] == before
     proof = own.proof()
     assert proof.grades() == PROVEN, proof.broken

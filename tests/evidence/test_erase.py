@@ -32,6 +32,7 @@ from anomaly_assets.checks.sampled_flags_verify import verify_sample
 from anomaly_assets.dashboard.shell import deployment
 from anomaly_assets.domain.erasure_request import ErasureRequest
 from anomaly_assets.domain.errors import Erased, SettingsError
+from anomaly_assets.domain.families import OURS
 from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.wallet_leaves import root_of, wallet_leaves
 from anomaly_assets.evidence import published, remains
@@ -132,7 +133,7 @@ def whole(proved: Path) -> Iterator[Home]:
 def erase(home: Home, wallet: str, request: ErasureRequest = REQUEST) -> Erasure:
     """The step by itself."""
     store = StoreProvider.from_settings(RedisSettings())
-    return erase_wallet(run_in(home), store, wallet, request=request)
+    return erase_wallet(run_in(home), store, wallet, OURS, request=request)
 
 
 def files_naming(folder: Path, texts: list[str]) -> list[str]:
@@ -346,7 +347,7 @@ def test_a_day_ingested_again_does_not_bring_the_wallet_back_and_makes_nothing_s
         assert not outcome.changed
         assert outcome.numbers["n_erased"] > 0
     assert contents(changeable) == before
-    assert stale_partitions(changeable, settings.detection.settings_ids) == []
+    assert stale_partitions(changeable, settings.detection.settings_ids, OURS) == []
 
 
 def test_days_are_scored_again_without_the_wallet(whole: Home) -> None:

@@ -25,6 +25,7 @@ from anomaly_assets.domain.detectors.base import Judgement, Model, Needs
 from anomaly_assets.domain.detectors.statistical import StatisticalDetector
 from anomaly_assets.domain.erasure_request import ErasureRequest
 from anomaly_assets.domain.errors import CorruptFile, Superseded
+from anomaly_assets.domain.families import OURS
 from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW, Edge
 from anomaly_assets.domain.raw_day import content_digest, wallet_days
 from anomaly_assets.domain.wallet_rows import WalletRows
@@ -257,7 +258,7 @@ def test_a_correction_of_a_day_that_was_looked_back_on_makes_the_scores_stale_an
     assert before < Case.of(home, DAY).manifest.days.first
     assert stale_assets(home, changeable.detection) == set()
     correct(home, before)
-    (stale, *_) = [each for each in stale_partitions(home, changeable.detection.settings_ids) if each.day == DAY]
+    (stale, *_) = [each for each in stale_partitions(home, changeable.detection.settings_ids, OURS) if each.day == DAY]
     assert (stale.asset, stale.raw_days, stale.inputs) == (SCORED, (before,), ())
     assert stale_assets(home, changeable.detection).isdisjoint({WINDOW, MODELS})
     (traced,) = trace(home, changeable.table["TX_ID"][0].as_py()).days
@@ -267,14 +268,14 @@ def test_a_correction_of_a_day_that_was_looked_back_on_makes_the_scores_stale_an
     score(home, changeable.detection, DAY)
     assert [
         each
-        for each in stale_partitions(home, changeable.detection.settings_ids)
+        for each in stale_partitions(home, changeable.detection.settings_ids, OURS)
         if each.asset == SCORED and each.day == DAY
     ] == []
 
 
 def stale_assets(home: Home, detection: Detection) -> set[str]:
     """Assets of the day that no longer follow."""
-    return {each.asset for each in stale_partitions(home, detection.settings_ids) if each.day == DAY}
+    return {each.asset for each in stale_partitions(home, detection.settings_ids, OURS) if each.day == DAY}
 
 
 def correct(home: Home, day: date) -> None:
@@ -338,7 +339,9 @@ def test_scores_are_not_published_when_a_day_they_lack_arrives_meanwhile(changea
 def test_after_an_erasure_the_other_wallets_are_proved(changeable: Looked) -> None:
     home, rows = changeable.home, changeable.table.to_pylist()
     gone = Counter(row["WALLET_ID"] for row in rows).most_common(1)[0][0]
-    erase_wallet(run_in(home), StoreProvider.from_settings(RedisSettings()), gone, request=ErasureRequest(*ASKED[1::2]))
+    erase_wallet(
+        run_in(home), StoreProvider.from_settings(RedisSettings()), gone, OURS, request=ErasureRequest(*ASKED[1::2])
+    )
     assert Verifier(home).verify(DAY).grades() == PROVEN
     flag = next(row["TX_ID"] for row in rows if row["busy_anomaly"] and row["WALLET_ID"] != gone)
     assert Verifier(home).verify(DAY, [flag]).grades() == PROVEN

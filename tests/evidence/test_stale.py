@@ -20,7 +20,7 @@ from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.adapters.sources.files import FilesSource
 from anomaly_assets.backfill import is_up_to_date
 from anomaly_assets.domain.days import DayRange
-from anomaly_assets.domain.families import DETECTION
+from anomaly_assets.domain.families import DETECTION, OURS
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.manifest import WindowManifest
 from anomaly_assets.evidence.stale import Stale, stale_partitions
@@ -149,9 +149,9 @@ def test_a_day_that_is_over_and_was_never_scored_or_measured_is_listed_and_made(
     unmeasured, unscored = DAYS[10], DAYS[11]
     for asset, day in ((METRICS, unmeasured), (METRICS, unscored), (SCORED, unscored)):
         shutil.rmtree(home.lake.local_folder(asset, day))
-    assert stale_partitions(home, detection.settings_ids, today=unmeasured) == []
+    assert stale_partitions(home, detection.settings_ids, OURS, today=unmeasured) == []
     known = [Stale(METRICS, unmeasured, begun_with=SCORED), Stale(SCORED, unscored, begun_with=MODELS)]
-    assert stale_partitions(home, detection.settings_ids, today=unscored) == known[:1]
+    assert stale_partitions(home, detection.settings_ids, OURS, today=unscored) == known[:1]
     found = deployed.stale()["stale"]
     assert [(each["asset"], each["day"], each["begun_with"]) for each in found] == [
         (METRICS, str(unmeasured), SCORED),
@@ -188,7 +188,7 @@ def test_scores_of_other_models_and_damaged_seals_are_named(deployed: Deployed) 
         assert result.success
     seal = home.lake.local_folder(MODELS, damaged) / "seal.json"
     seal.write_bytes(seal.read_bytes()[:-20])
-    of = {(item.asset, item.day): item for item in stale_partitions(home, settings.detection.settings_ids)}
+    of = {(item.asset, item.day): item for item in stale_partitions(home, settings.detection.settings_ids, OURS)}
     assert (WINDOW, day) not in of
     assert (MODELS, day) not in of
     assert of[SCORED, day] == Stale(SCORED, day, (CORRECTED,), (WINDOW, MODELS))
@@ -249,9 +249,9 @@ def test_a_correction_within_a_year_of_days_reaches_exactly_the_days_whose_windo
         for asset, of in inputs.items():
             sealed = Seal(asset, day, names[asset], {}, of, settings_id=None if asset == RAW else detection.settings_id)
             write(home.lake, sealed)
-    assert stale_partitions(home, detection.settings_ids) == []
+    assert stale_partitions(home, detection.settings_ids, OURS) == []
     write(home.lake, Seal(RAW, days[200], "f" * 64, {}))
-    assert len(stale_partitions(home, detection.settings_ids)) == 4 * (365 - 201) + 2
+    assert len(stale_partitions(home, detection.settings_ids, OURS)) == 4 * (365 - 201) + 2
 
 
 def write(lake: Lake, seal: Seal) -> None:

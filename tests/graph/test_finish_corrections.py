@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 
 from anomaly_assets.dagster_names import DagsterNames
+from anomaly_assets.domain.families import OURS
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.evidence.stale import stale_partitions
 from anomaly_assets.run_tags import HOME_TAG
@@ -79,7 +80,8 @@ def launch(pages: Pages, walk: Mapping[str, Sequence[date]]) -> str:
 def stale(deployment: Deployment) -> set[tuple[str, date]]:
     """What does not follow from what is current."""
     return {
-        (each.asset, each.day) for each in stale_partitions(deployment.home, deployment.settings.detection.settings_ids)
+        (each.asset, each.day)
+        for each in stale_partitions(deployment.home, deployment.settings.detection.settings_ids, OURS)
     }
 
 

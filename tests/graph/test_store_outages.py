@@ -28,6 +28,7 @@ from anomaly_assets.adapters.store_connection import RETRIES
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain import judging
 from anomaly_assets.domain.erasure_request import ErasureRequest
+from anomaly_assets.domain.families import OURS
 from anomaly_assets.domain.lineage import MODELS
 from anomaly_assets.evidence.erasures import ErasureState, erasures_of
 from anomaly_assets.jobs import DETECT
@@ -377,4 +378,4 @@ def test_an_erasure_whose_server_came_back_empty_is_done_by_the_next_publication
 def erase(deployment: Deployment, wallet: str) -> Any:
     request = ErasureRequest("a clerk", "a contract ended", "T-1")
     store = store_of(deployment)
-    return erase_wallet(run_in(deployment), store, wallet, request=request)
+    return erase_wallet(run_in(deployment), store, wallet, OURS, request=request)

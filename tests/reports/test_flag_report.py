@@ -14,6 +14,7 @@ from evidence.conftest import DAYS, EVIDENCE
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.erasure_request import ErasureRequest
+from anomaly_assets.domain.families import OURS
 from anomaly_assets.domain.lineage import METRICS, RAW, SCORED
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.deviations_picture import deviations_picture
@@ -185,7 +186,7 @@ def test_an_erased_transaction_has_a_page_that_says_so(home: Home) -> None:
     store = StoreProvider.from_settings(settings.redis)
     try:
         request = ErasureRequest("a clerk", "a contract ended", "T-1")
-        erase_wallet(run, store, row["WALLET_ID"], request=request)
+        erase_wallet(run, store, row["WALLET_ID"], OURS, request=request)
     finally:
         store.embedded(home).stop()
     proof = Verifier(home).verify(DAY, [row["TX_ID"]])

@@ -16,6 +16,7 @@ from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.border import BorderRules
 from anomaly_assets.domain.erasure_request import ErasureRequest
 from anomaly_assets.domain.errors import HomeMismatch
+from anomaly_assets.domain.families import OURS
 from anomaly_assets.domain.lineage import RAW
 from anomaly_assets.settings import RedisSettings
 from anomaly_assets.steps.erase import erase_wallet
@@ -157,7 +158,7 @@ def test_a_source_of_other_days_is_another_one(home: Home, tmp_path: Path) -> No
 
 def test_an_erased_wallet_is_no_difference_whether_the_source_still_has_it(home: Home, tmp_path: Path) -> None:
     run, store = run_in(home), StoreProvider.from_settings(RedisSettings())
-    erase_wallet(run, store, "busy-2", request=ErasureRequest("a clerk", "a contract ended", "T-1"))
+    erase_wallet(run, store, "busy-2", OURS, request=ErasureRequest("a clerk", "a contract ended", "T-1"))
 
     def without(_: date, rows: list[Row]) -> list[Row]:
         return [row for row in rows if row.wallet_id != "busy-2"]

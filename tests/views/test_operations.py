@@ -55,15 +55,15 @@ def detection(monkeypatch: pytest.MonkeyPatch) -> Detection:
 
 
 def states_of(home: Home, detection: Detection, days: DayRange = PERIOD) -> dict[tuple[str, date], tuple[str, str]]:
-    rows = partition_states(home, days, detection.settings_ids).to_pylist()
+    rows = partition_states(home, days, detection.settings_ids, OURS).to_pylist()
     return {(row["asset"], row["day"]): (row["state"], row["because"]) for row in rows}
 
 
 def test_a_home_in_order_is_sealed_throughout(untouched: Home, detection: Detection) -> None:
-    states = partition_states(untouched, PERIOD, detection.settings_ids)
+    states = partition_states(untouched, PERIOD, detection.settings_ids, OURS)
     assert counts_by_state(states) == {State.SEALED: 5 * len(DAYS)}
     assert remedies(states) == []
-    whole = span(untouched)
+    whole = span(untouched, OURS)
     assert whole == DayRange(FIRST_RAW, PERIOD.end)
 
 
@@ -81,14 +81,14 @@ def test_days_behind_the_last_raw_day_are_not_expected(untouched: Home, detectio
 
 def test_days_that_are_due_are_missing_until_they_are_there(untouched: Home, detection: Detection) -> None:
     due = PERIOD.end + timedelta(days=1)
-    whole = span(untouched, due)
+    whole = span(untouched, OURS, due)
     assert whole == DayRange(FIRST_RAW, due + timedelta(days=1))
-    states = partition_states(untouched, whole, detection.settings_ids, due=due)
+    states = partition_states(untouched, whole, detection.settings_ids, OURS, due=due)
     missing = [row["day"] for row in not_in_order(states).to_pylist()]
     assert sorted(set(missing)) == [PERIOD.end, due]
     assert len(missing) == 2 * len(names_of(OURS))
     assert remedies(states) == [f"anomaly-assets backfill --from {PERIOD.end} --to {due}"]
-    assert span(untouched, DAYS[0]) == DayRange(FIRST_RAW, PERIOD.end)
+    assert span(untouched, OURS, DAYS[0]) == DayRange(FIRST_RAW, PERIOD.end)
 
 
 def test_a_day_that_is_gone_is_missing_and_what_came_of_it_is_stale(home: Home, detection: Detection) -> None:
@@ -101,7 +101,7 @@ def test_a_day_that_is_gone_is_missing_and_what_came_of_it_is_stale(home: Home, 
     for day in DAYS[1:]:
         assert states[SCORED, day] == ("stale", f"raw {DAYS[1]} changed")
     assert states[WINDOW, DAYS[1]] == ("sealed", "")
-    found = partition_states(home, PERIOD, detection.settings_ids)
+    found = partition_states(home, PERIOD, detection.settings_ids, OURS)
     order = [(row["state"], row["day"]) for row in not_in_order(found).to_pylist()]
     assert order[:2] == [("missing", DAYS[1]), ("missing", DAYS[-1])]
     assert order[2:] == sorted(order[2:])
@@ -131,7 +131,7 @@ def test_other_settings_make_everything_but_raw_days_stale(untouched: Home) -> N
 
 
 def test_an_empty_home_has_no_days(tmp_path: Path) -> None:
-    assert span(Home(tmp_path)) is None
+    assert span(Home(tmp_path), OURS) is None
 
 
 @pytest.fixture
@@ -252,7 +252,7 @@ def test_a_store_that_runs_tells_what_it_serves(running: Home) -> None:
     assert sum(by_detector.column("n_models").to_pylist()) == state.n_models
     rows = running.lake.read(models, "models").to_pylist()
     assert sum(by_detector.column("n_bytes").to_pylist()) == sum(row["n_bytes"] for row in rows)
-    newest = {row["what"]: row for row in freshness(running.lake, state, until(DAYS[-1]), FIRST_RAW).to_pylist()}
+    newest = {row["what"]: row for row in freshness(running.lake, state, until(DAYS[-1]), FIRST_RAW, OURS).to_pylist()}
     assert (newest[SERVED]["newest"], newest[SERVED]["days_behind"]) == (DAYS[-1], 0)
 
 
@@ -277,7 +277,7 @@ def test_a_store_that_is_being_filled_serves_nobody(running: Home) -> None:
     assert "anomaly-assets store publish" in state.remedy
     assert state.published is not None
     assert served_models(running, state.published) is None
-    newest = {row["what"]: row for row in freshness(running.lake, state, until(DAYS[-1]), FIRST_RAW).to_pylist()}
+    newest = {row["what"]: row for row in freshness(running.lake, state, until(DAYS[-1]), FIRST_RAW, OURS).to_pylist()}
     assert newest[SERVED]["newest"] is None
     assert newest[SERVED]["state"] == state.found
 
@@ -319,7 +319,7 @@ def until(day: date) -> Due:
 
 
 def rows_by_name(home: Home, due: Due, **elsewhere: date | None) -> dict[str, dict[str, Any]]:
-    found = freshness(home.lake, OFF, due, FIRST_RAW, elsewhere=elsewhere)
+    found = freshness(home.lake, OFF, due, FIRST_RAW, OURS, elsewhere=elsewhere)
     return {row["what"]: row for row in found.to_pylist()}
 
 
@@ -355,9 +355,9 @@ def test_where_no_day_is_due_nothing_is_fresh_and_nothing_is_behind(home: Home) 
 def test_models_that_are_served_are_measured_too(running: Home) -> None:
     state = store_state(running, EMBEDDED)
     due = until(DAYS[-1] + timedelta(days=3))
-    served = freshness(running.lake, state, due, FIRST_RAW).to_pylist()[-1]
+    served = freshness(running.lake, state, due, FIRST_RAW, OURS).to_pylist()[-1]
     assert (served["days_behind"], served["state"].split("; ")[1]) == (3, f"3 days behind {due.day}: {due.because}")
-    none = freshness(running.lake, state, NONE_DUE, FIRST_RAW).to_pylist()[-1]
+    none = freshness(running.lake, state, NONE_DUE, FIRST_RAW, OURS).to_pylist()[-1]
     assert (none["days_behind"], none["state"].split("; ")[1]) == (None, "no day is due")
 
 
@@ -381,8 +381,8 @@ def test_what_is_missing_is_named_with_the_command_that_makes_it(home: Home) -> 
 
 
 def test_an_empty_home_has_nothing_new(tmp_path: Path) -> None:
-    found = freshness(Home(tmp_path).lake, OFF, NONE_DUE, FIRST_RAW).to_pylist()
+    found = freshness(Home(tmp_path).lake, OFF, NONE_DUE, FIRST_RAW, OURS).to_pylist()
     assert [row["newest"] for row in found] == [None] * 6
     assert {row["state"] for row in found[:-1]} == {"no day yet; no day is due"}
-    behind = freshness(Home(tmp_path).lake, OFF, until(FIRST_RAW), FIRST_RAW).to_pylist()
+    behind = freshness(Home(tmp_path).lake, OFF, until(FIRST_RAW), FIRST_RAW, OURS).to_pylist()
     assert [row["days_behind"] for row in behind] == [*[1] * 5, None]

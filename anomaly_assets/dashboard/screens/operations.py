@@ -28,7 +28,7 @@ MEGABYTE = 1024**2
 def show() -> None:
     """The screen."""
     st.title(TITLE)
-    known = span(deployment().home, scores_now().due.day, deployment().families)
+    known = span(deployment().home, deployment().families, scores_now().due.day)
     if known is None:
         nothing(
             "No day is here yet. Ingest some in Dagster (Jobs > ingest_transactions > Materialize…) or so:",
