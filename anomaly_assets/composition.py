@@ -85,6 +85,7 @@ def graph_of(settings: Settings, families: Sequence[Family] | None = None) -> Gr
         settings.dagster.owners,
         assets=[*names_of(families), *delivered],
         due=[*(asset.name for asset in assets_of(families) if asset.is_due), *delivered],
+        naming_wallets=[*(asset.name for asset in assets_of(families) if asset.names_wallets), *delivered],
         # the path alone: whoever reaches the pages by another host stays there
         prefix=urlsplit(settings.dashboard.dagster_address).path.rstrip("/"),
         group_name=settings.dagster.group_name,

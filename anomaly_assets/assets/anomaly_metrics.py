@@ -44,7 +44,7 @@ def anomaly_metrics_asset(graph: Graph) -> dg.AssetsDefinition:
         code_version="1",
         deps=[graph.key(SCORED), graph.key(WINDOW)],
         metadata={"dagster/column_schema": column_schema(METRIC_COLUMNS), **code_of(measure_day)},
-        **graph.common(METRICS, DETECTION, stage="measure", one_row_is="group", names_wallets=False),
+        **graph.common(METRICS, DETECTION, stage="measure", one_row_is="group"),
     )
     def anomaly_metrics(
         context: dg.AssetExecutionContext, home: HomeResource, detection: DetectionResource, clock: ClockResource

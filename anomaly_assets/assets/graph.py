@@ -27,6 +27,7 @@ class Graph:
     owners : of all assets
     assets : names of all of them, upstream first
     due : those whose newest day should be the one that is due by the clock
+    naming_wallets : those whose rows name wallets
     prefix : path under which Dagster's pages are reached, ``/dagster`` for instance; empty when there is none
     group_name : of all assets; None: each has that of its stage
     """
@@ -38,6 +39,7 @@ class Graph:
     owners: Sequence[str]
     assets: Sequence[str] = ()
     due: Sequence[str] = ()
+    naming_wallets: Sequence[str] = ()
     prefix: str = ""
     group_name: str | None = None
 
@@ -45,20 +47,19 @@ class Graph:
         """What the asset is called in Dagster."""
         return self.names.key(asset)
 
-    def common(
-        self, asset: str, group: str, *, stage: str, one_row_is: str, names_wallets: bool = True
-    ) -> dict[str, Any]:
+    def common(self, asset: str, group: str, *, stage: str, one_row_is: str) -> dict[str, Any]:
         """Arguments every asset is declared with. No backfill policy: one run per date, or checks lose their date.
 
         ``stage`` and ``one_row_is`` are what assets are chosen by in Dagster's selections (``tag:stage=train``); who
-        erases wallets looks at ``names_wallets``.
+        erases wallets looks at the tag ``names_wallets``.
         """
+        names_wallets = "yes" if asset in self.naming_wallets else "no"
         return {
             "key": self.key(asset),
             "partitions_def": self.days,
             "group_name": self.group_name or group,
             "owners": list(self.owners),
-            "tags": {"stage": stage, "one_row_is": one_row_is, "names_wallets": "yes" if names_wallets else "no"},
+            "tags": {"stage": stage, "one_row_is": one_row_is, "names_wallets": names_wallets},
             "retry_policy": RETRY,
         }
 

@@ -34,7 +34,7 @@ def definitions(settings: Settings, graph: Graph) -> dg.Definitions:
         kinds={"python"},
         code_version="1",
         metadata=columns("scope", "model_id", "usual", "n_rows"),
-        **graph.common(MODEL, TOY.name, stage="train", one_row_is="model", names_wallets=False),
+        **graph.common(MODEL, TOY.name, stage="train", one_row_is="model"),
     )
     def toy_model(context: dg.AssetExecutionContext, home: HomeResource, clock: ClockResource) -> Events:
         run, day = home.run(context, clock.now), date.fromisoformat(context.partition_key)
