@@ -34,16 +34,13 @@ def build_definitions(
     families = installed_families() if families is None else families
     graph = graph_of(settings, families)
     registered = [part(family.definitions)(settings, graph) for family in families if family.definitions]
-    return dg.Definitions.merge(*registered, _of_the_deployment(settings, graph, families, runs_at_once))
+    return dg.Definitions.merge(*registered, _of_the_deployment(settings, graph, runs_at_once))
 
 
-def _of_the_deployment(
-    settings: Settings, graph: Graph, families: Sequence[Family], runs_at_once: int | None
-) -> dg.Definitions:
+def _of_the_deployment(settings: Settings, graph: Graph, runs_at_once: int | None) -> dg.Definitions:
     """What all families share."""
     compute = Compute.share(settings.compute, runs_at_once=runs_at_once or settings.max_concurrent_runs)
-    due = [asset.name for asset in assets_of(families) if asset.is_due]
-    watched = Watched(settings.due, settings.first_day, due, settings.published_scores.table)
+    watched = Watched(settings.due, settings.first_day, graph.due, settings.published_scores.table)
     return dg.Definitions(
         asset_checks=[*due_day_checks(watched, graph.names)],
         sensors=[

@@ -29,9 +29,9 @@ def ingest_job(graph: Graph) -> AssetJob:
     return asset_job(graph, INGEST, TRANSACTIONS.names, described)
 
 
-def detection_jobs(graph: Graph, *, publishes: bool = False) -> list[AssetJob]:
-    """Detect and nightly; ``publishes`` when scored days go to a table elsewhere."""
-    detection = [*DETECTION.names, *([PUBLISHED] if publishes else [])]
+def detection_jobs(graph: Graph) -> list[AssetJob]:
+    """Detect and nightly."""
+    detection = [name for name in graph.assets if name in {*DETECTION.names, PUBLISHED}]
     # proving flags of all times belongs to the night; backfills from Dagster's pages evaluate every check all the same
     proofs = dg.AssetCheckKey(graph.key(SCORED), PROOF_CHECK)
     return [

@@ -1,9 +1,8 @@
 """due_day_is_there: the day that should be there by now is there, by the clock and the files."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import partial
 
 import dagster as dg
 
@@ -27,32 +26,20 @@ class Watched:
     ----------
     due : the day that should be there at a moment, zone-aware
     first_day : first day of the home
-    of_lake : names of those that lie in the lake
-    table : the table that scored days are written to; None: none
+    assets : their names, upstream first
+    table : the table that scored days are written to, where that is one of them
     """
 
     due: Callable[[datetime], Due]
     first_day: date
-    of_lake: Sequence[str]
+    assets: Sequence[str]
     table: str | None = None
-
-    @property
-    def assets(self) -> list[str]:
-        """Their names, upstream first."""
-        return list(self._newest())
 
     def of(self, home: Home, asset: str, now: datetime) -> Freshness:
         """How new an asset is."""
-        return Freshness(self._newest()[asset](home), self.due(now), self.first_day)
-
-    def _newest(self) -> Mapping[str, Callable[[Home], date | None]]:
-        table = self.table
-        elsewhere = {} if table is None else {PUBLISHED: partial(newest_published, table=table)}
-        return {**{asset: partial(_newest_of, asset) for asset in self.of_lake}, **elsewhere}
-
-
-def _newest_of(asset: str, home: Home) -> date | None:
-    return home.lake.newest_day(asset)
+        in_table = asset == PUBLISHED and self.table
+        newest = newest_published(home, in_table) if in_table else home.lake.newest_day(asset)
+        return Freshness(newest, self.due(now), self.first_day)
 
 
 def due_day_checks(watched: Watched, names: DagsterNames) -> Iterator[dg.AssetChecksDefinition]:

@@ -26,14 +26,15 @@ from anomaly_assets.sensors.finish_corrections import finish_corrections_sensor
 from anomaly_assets.sensors.serve_newest_models import serve_newest_models_sensor
 from anomaly_assets.settings import Settings
 from anomaly_assets.settings_comparison import settings_comparison_job
+from anomaly_assets.steps.publish_scores import PUBLISHED
 
 
 def definitions(settings: Settings, graph: Graph) -> dg.Definitions:
     """Everything that trains and scores days."""
     detection, days, names = settings.detection, graph.days, graph.names
-    publishes = settings.published_scores.table is not None
+    publishes = PUBLISHED in graph.assets
     models, scored = graph.key(MODELS), graph.key(SCORED)
-    detect, nightly = detection_jobs(graph, publishes=publishes)
+    detect, nightly = detection_jobs(graph)
     return dg.Definitions(
         assets=with_code_references(
             [
