@@ -15,7 +15,7 @@ from anomaly_assets.steps.publish_scores import PUBLISHED
 AssetJob = Any
 """What ``define_asset_job`` returns; Dagster exports no name for it."""
 
-INGEST, DETECT, NIGHTLY = "ingest_transactions", "detect_anomalies", "nightly"
+INGEST, DETECT, NIGHTLY = "ingest_transactions", DETECTION.job, "nightly"
 """Their own names: those in Dagster may have a prefix."""
 WHICH_BUTTON = "Press Materialize on this page and choose the dates: one run per date, in any order."
 

@@ -59,7 +59,7 @@ class Family:
     case : reference to what commands ask about its judgements (``evidence.family_case.FamilyCase``)
     screens : reference to its screens of the dashboard by the name in their address; each has ``TITLE``, ``ICON`` and
         ``show``
-    job : name of the job that makes a day of it again
+    job : name of the job that makes a day of it again; empty: none does
     settings_id : reference to a function of the deployment's settings that returns the id of those that the family's
         partitions name by edges to settings of its name; None: none make them stale
     """
@@ -70,7 +70,7 @@ class Family:
     restored: str | None = None
     case: str | None = None
     screens: str | None = None
-    job: str | None = None
+    job: str = ""
     settings_id: str | None = None
 
     @property

@@ -45,7 +45,7 @@ def judged(installed: None, own: Deployment) -> Deployment:  # noqa: F811
 
 
 def judge(deployment: Deployment) -> None:
-    result = deployment.run(str(TOY.job), DAY)
+    result = deployment.run(TOY.job, DAY)
     assert result.success, error_of(result)
 
 
@@ -139,7 +139,7 @@ def test_a_trained_day_that_is_over_and_not_judged_is_told_by_stale_and_by_the_d
     installed: None,
     own: Deployment,  # noqa: F811
 ) -> None:
-    result = own.run(str(TOY.job), DAY, only=[MODEL])
+    result = own.run(TOY.job, DAY, only=[MODEL])
     assert result.success, error_of(result)
     shell, environment = shell_of(own), environment_of(own)
     (stale,) = json.loads(shell.run("stale", "--json", **environment).stdout)["stale"]

@@ -53,7 +53,7 @@ def definitions(settings: Settings, graph: Graph) -> dg.Definitions:
         run, day = home.run(context, clock.now), date.fromisoformat(context.partition_key)
         yield from publish(partial(judge_toy, run, day), partial(described, graph))
 
-    job = asset_job(graph, str(TOY.job), TOY.names, "Train the toy on the chosen days and judge them by it.")
+    job = asset_job(graph, TOY.job, TOY.names, "Train the toy on the chosen days and judge them by it.")
     return dg.Definitions(assets=[toy_model, toy_judgements], jobs=[job])
 
 
