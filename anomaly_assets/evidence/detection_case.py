@@ -5,9 +5,6 @@ from datetime import date
 
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
-from anomaly_assets.domain.families import DETECTION
-from anomaly_assets.domain.model_reference import ModelReference
-from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.lookup import days_of, erased_days_of, require_days_of
 from anomaly_assets.evidence.trace import trace
 from anomaly_assets.evidence.traced import Trace
@@ -21,11 +18,6 @@ class DetectionCase:
     def days_of(self, home: Home, tx_id: str) -> Sequence[date]:
         days = erased_days_of(home, tx_id) + days_of(home, tx_id) or require_days_of(home, tx_id)
         return sorted(set(days))
-
-    def models(self, home: Home, tx_id: str, day: date) -> Sequence[ModelReference]:
-        row = Case.of(home, day).row(tx_id)
-        ids = [result.model_id for result in row.results.values()]
-        return [ModelReference(DETECTION.name, row.wallet_id, model_id) for model_id in ids if model_id is not None]
 
     def trace(self, home: Home, tx_id: str, *, day: date | None, revision: str | None, settings: Settings) -> Trace:
         configured, key_prefix = settings.detection, settings.dagster.key_prefix

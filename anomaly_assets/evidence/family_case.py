@@ -7,7 +7,6 @@ from typing import Protocol
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.domain.identity import JsonObject
-from anomaly_assets.domain.model_reference import ModelReference
 from anomaly_assets.evidence.proof import Proof
 from anomaly_assets.settings import Settings
 
@@ -34,9 +33,6 @@ class FamilyCase(Protocol):
 
         Raises ``NotSealed`` when there are none, ``CorruptFile``.
         """
-
-    def models(self, home: Home, tx_id: str, day: date) -> Sequence[ModelReference]:
-        """The models that judged it. Raises ``NotSealed``, ``CorruptFile``."""
 
     def trace(self, home: Home, tx_id: str, *, day: date | None, revision: str | None, settings: Settings) -> Traced:
         """Everything behind a judgement. Raises ``NotSealed``, ``CorruptFile``."""

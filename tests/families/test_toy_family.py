@@ -18,11 +18,10 @@ from graph.test_graph_snapshot import SNAPSHOT, default_settings
 
 from anomaly_assets.composition import build_definitions
 from anomaly_assets.domain.errors import SettingsError
-from anomaly_assets.domain.families import DETECTION, OURS, Family, assets_of, names_of
-from anomaly_assets.domain.model_reference import EVERYBODY, ModelReference
-from anomaly_assets.evidence.detection_case import CASE as DETECTION_CASE
+from anomaly_assets.domain.families import OURS, Family, assets_of, names_of
+from anomaly_assets.domain.model_reference import EVERYBODY
 from anomaly_assets.installed_families import installed_families, part
-from families.toy.case import CASE, GIVEN
+from families.toy.case import GIVEN
 from families.toy.family import JUDGEMENTS, MODEL, TOY
 from families.toy.settings import VARIABLE
 
@@ -235,17 +234,6 @@ def test_an_erasure_looks_through_what_the_graph_says_names_wallets(installed: N
     graph = build_definitions(default_settings(tmp_path), families).resolve_asset_graph()
     tags = {name: graph.get(dg.AssetKey(name)).tags["names_wallets"] for name in names_of(families)}
     assert tags == {asset.name: "yes" if asset.names_wallets else "no" for asset in assets_of(families)}
-
-
-def test_a_model_is_meant_by_family_scope_and_id(judged: Deployment) -> None:
-    (model,) = judged.table(MODEL, DAY, "model").to_pylist()
-    assert CASE.models(judged.home, BURST_ID, DAY) == [ModelReference("toy", EVERYBODY, model["model_id"])]
-    judged.detect(DAY)
-    ids = judged.model_ids(DAY)
-    meant = {
-        ModelReference(DETECTION.name, BUSY[0], ids[name, BUSY[0]]) for name in ("statistical", "isolation_forest")
-    }
-    assert {*DETECTION_CASE.models(judged.home, BURST_ID, DAY)} == meant
 
 
 def test_the_recipe_of_the_docs_names_the_files_that_the_toy_consists_of() -> None:

@@ -98,9 +98,6 @@ class ToyCase:
             raise NotSealed(f"no day has judged {tx_id!r}", expected="an id of a judged day", remedy="check the id")
         return days
 
-    def models(self, home: Home, tx_id: str, day: date) -> Sequence[ModelReference]:
-        return ToyDay.of(home, day).models(tx_id)
-
     def trace(self, home: Home, tx_id: str, *, day: date | None, revision: str | None, settings: Settings) -> ToyTrace:
         gone = erased_days_of(home, tx_id)
         if gone:
