@@ -116,7 +116,7 @@ def days_to_make_again(deployment: Deployment) -> Iterator[Finding]:
         if days := [each.day for each in found if each.begun_with and each.asset == asset.name]:
             yield warning(
                 f"{_days(len(days))} over, {_LACKING.get(asset.name, f'without {asset.name}')}: {named(days)}",
-                expected="scores and metrics of every trained day that is over",
+                expected=f"{asset.name} of every day that is over and has {asset.after}",
                 remedy="anomaly-assets stale --rematerialize",
             )
     stale = {each.day for each in found if not (each.unreadable or each.begun_with)}
@@ -127,7 +127,7 @@ def days_to_make_again(deployment: Deployment) -> Iterator[Finding]:
             remedy="anomaly-assets stale tells why, anomaly-assets stale --rematerialize makes them again",
         )
     if not found:
-        yield ok("every trained day that is over is scored and measured, and none is stale")
+        yield ok("every day that was begun and is over is finished, and none is stale")
 
 
 def named(days: Sequence[date]) -> str:

@@ -144,7 +144,8 @@ def test_a_trained_day_that_is_over_and_not_judged_is_told_by_stale_and_by_the_d
     (stale,) = json.loads(shell.run("stale", "--json", **environment).stdout)["stale"]
     assert (stale["asset"], stale["begun_with"]) == (JUDGEMENTS, MODEL)
     findings = json.loads(shell.run("doctor", "--json", **environment).stdout)["findings"]
-    assert [each["found"] for each in findings if f"without {JUDGEMENTS}" in each["found"]]
+    (finding,) = [each for each in findings if f"without {JUDGEMENTS}" in each["found"]]
+    assert finding["expected"] == f"{JUDGEMENTS} of every day that is over and has {MODEL}"
     assert [each["found"] for each in findings if f"{MODEL} {DAY}, {JUDGEMENTS} none" in each["found"]]
 
 
