@@ -142,6 +142,7 @@ class DetectorContract:
     ----------
     detector_class : the class under test
     variants : settings under which bands are tried, those that the class has
+    fewest_rows : fewest rows of a wallet that are enough, 2 at least; None: those of the setting ``min_transactions``
     """
 
     detector_class: ClassVar[DetectorClass]
@@ -150,6 +151,7 @@ class DetectorContract:
         {"amount_scale": "none"},
         {"amount_scale": "signed_log1p", "two_sided": True},
     )
+    fewest_rows: ClassVar[int | None] = None
 
     @pytest.fixture
     def detector(self) -> Detector:
@@ -317,7 +319,7 @@ class DetectorContract:
         assert all(isinstance(f, pa.Field) and f.nullable for f in detector.extra_columns)
 
     def test_eligibility_says_why_not_and_never_no_history(self, detector: Detector) -> None:
-        minimum = detector.fit_parameters["min_transactions"]
+        minimum = self.fewest_rows or detector.fit_parameters["min_transactions"]
         rows = rows_of([wallet(0, minimum - 1), wallet(1, minimum), wallet(2, 1)])
         assert detector.eligibility(rows) == [
             DetectorStatus.INSUFFICIENT_HISTORY,

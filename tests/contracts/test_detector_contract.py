@@ -1,6 +1,6 @@
 """The detectors of the family keep what every detector keeps, and the registry and the settings know them."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -23,6 +23,30 @@ class TestIsolationForest(DetectorContract):
     """The forest."""
 
     detector_class: ClassVar[DetectorClass] = IsolationForestDetector
+
+
+class PatientDetector(StatisticalDetector):
+    """One whose settings call the fewest rows otherwise."""
+
+    def __init__(self, *, patience: int = 25) -> None:
+        super().__init__(min_transactions=patience)
+
+    @property
+    def fit_parameters(self) -> dict[str, Any]:
+        return {"patience": self.min_transactions}
+
+
+class Patient(DetectorContract):
+    """Says itself which history is long enough."""
+
+    detector_class: ClassVar[DetectorClass] = PatientDetector
+    fewest_rows: ClassVar[int | None] = 25
+
+
+def test_a_suite_may_say_itself_which_history_is_long_enough() -> None:
+    Patient().test_eligibility_says_why_not_and_never_no_history(PatientDetector())
+    with pytest.raises(AssertionError):
+        Patient().test_eligibility_says_why_not_and_never_no_history(PatientDetector(patience=26))
 
 
 def test_the_registry_names_each_detector_by_its_own_name_in_order_of_publication() -> None:
