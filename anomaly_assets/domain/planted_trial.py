@@ -6,8 +6,11 @@ trains anew for every day.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from anomaly_assets.domain.artifacts import given_window
 from anomaly_assets.domain.days import DayRange, trailing_window
@@ -15,6 +18,7 @@ from anomaly_assets.domain.detectors.base import Detector, DetectorStatus, Model
 from anomaly_assets.domain.evaluation import Tally, tallies_by_group
 from anomaly_assets.domain.judging import judge_rows
 from anomaly_assets.domain.metrics import UNIFIED
+from anomaly_assets.domain.running_state import RunningState, hours_needed
 from anomaly_assets.domain.synthetic.days import rows_of_day
 from anomaly_assets.domain.synthetic.kinds import AnomalyKind, code_of
 from anomaly_assets.domain.synthetic.rows import DayRows, joined
@@ -77,7 +81,8 @@ def run_trial(
     history, rows = _wallet_rows(window, wallets), _wallet_rows(judged, wallets)
     detectors = [given_window(detector, history, days.first) for detector in detectors]
     models = {detector.name: _models(detector, history, rows.wallet_ids) for detector in detectors}
-    verdicts = judge_rows(detectors, rows, models)
+    before = _before(window, wallets, days.first, rows.wallet_ids) if hours_needed(detectors) else None
+    verdicts = judge_rows(detectors, rows, models, before)
     flags = {name: Flags(own.judged, own.is_anomaly) for name, own in verdicts.judgements.items()}
     return Trial(judged.planted, {**flags, UNIFIED: Flags(verdicts.judged, verdicts.is_anomaly)}, rows.n_wallets)
 
@@ -102,6 +107,19 @@ def _wallet_rows(rows: DayRows, wallets: Wallets) -> WalletRows:
         completed_at_us=rows.completed_at_us,
         amounts=rows.cents / 100.0,
     )
+
+
+def _before(window: DayRows, wallets: Wallets, day: date, wallet_ids: Sequence[str]) -> RunningState:
+    """What came before the judged days: the window, in the order of ``_by_wallet``."""
+    table = pa.table(
+        {
+            "tx_id": pc.utf8_lpad(pc.cast(pa.array(window.number), pa.string()), 20, "0"),
+            "wallet_id": wallets.ids.take(pa.array(window.wallet)),
+            "tx_completed_at": window.completed_at_us,
+            "total_amount": window.cents / 100.0,
+        }
+    )
+    return RunningState.of(day, [table], wallet_ids)
 
 
 def _models(detector: Detector, history: WalletRows, wallet_ids: Sequence[str]) -> list[Model | None]:
