@@ -66,7 +66,10 @@ def trace(
         click.echo(json.dumps(found.as_json()))
         return
     if not isinstance(found, Trace):
-        out.print(_plain(Tree(f"[bold]{escape(shown(tx_id))}[/], {escape(family)}"), found.as_json()))
+        tree = Tree(f"[bold]{escape(shown(tx_id))}[/], {escape(family)}")
+        for model in found.models:
+            tree.add(f"model {model.model_id[:_SHOWN]} of {escape(shown(model.scope))}")
+        out.print(_plain(tree, found.as_json()))
         return
     for each in found.days:
         out.print(_tree(tx_id, each, address.rstrip("/")))

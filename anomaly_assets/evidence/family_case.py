@@ -7,12 +7,17 @@ from typing import Protocol
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.domain.identity import JsonObject
+from anomaly_assets.domain.model_reference import ModelReference
 from anomaly_assets.evidence.proof import Proof
 from anomaly_assets.settings import Settings
 
 
 class Traced(Protocol):
     """What is behind a judgement."""
+
+    @property
+    def models(self) -> Sequence[ModelReference]:
+        """The models that judged it, on whichever day."""
 
     def as_json(self) -> JsonObject:
         """JSON form."""

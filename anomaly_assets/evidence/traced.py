@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
+from anomaly_assets.domain.families import DETECTION
 from anomaly_assets.domain.identity import Json, JsonObject
+from anomaly_assets.domain.model_reference import ModelReference
 from anomaly_assets.domain.scored_row import ScoredRow
 from anomaly_assets.domain.settings_record import SettingsRecord
 from anomaly_assets.evidence.lookup import Place
@@ -272,6 +274,13 @@ class Trace:
     days: Sequence[TracedDay | UnscoredDay]
     error: str | None = None
     erasures: tuple[str, ...] | None = None
+
+    @property
+    def models(self) -> Sequence[ModelReference]:
+        """The models that judged it, by day and in order of publication."""
+        scored = [day for day in self.days if isinstance(day, TracedDay)]
+        judged_by = [(day, each.model) for day in scored for each in day.detectors if each.model is not None]
+        return [ModelReference(DETECTION.name, day.row.wallet_id, model.model_id) for day, model in judged_by]
 
     def as_json(self) -> JsonObject:
         """JSON form of a transaction that was traced."""

@@ -18,8 +18,9 @@ from graph.test_graph_snapshot import SNAPSHOT, default_settings
 
 from anomaly_assets.composition import build_definitions
 from anomaly_assets.domain.errors import SettingsError
-from anomaly_assets.domain.families import OURS, Family, assets_of, names_of
-from anomaly_assets.domain.model_reference import EVERYBODY
+from anomaly_assets.domain.families import DETECTION, OURS, Family, assets_of, names_of
+from anomaly_assets.domain.model_reference import EVERYBODY, ModelReference
+from anomaly_assets.evidence.family_case import FamilyCase, Traced
 from anomaly_assets.installed_families import installed_families, part
 from families.toy.case import GIVEN
 from families.toy.family import JUDGEMENTS, MODEL, TOY
@@ -224,10 +225,31 @@ def test_two_families_have_no_name_and_no_asset_in_common(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("family", [*OURS, TOY], ids=lambda family: family.name)
 def test_every_part_that_a_family_names_is_there(family: Family) -> None:
-    for reference in filter(None, (family.definitions, family.restored, family.case, family.screens)):
+    for reference in filter(
+        None, (family.definitions, family.restored, family.case, family.screens, family.settings_id)
+    ):
         assert part(reference) is not None
     assert {asset.after for asset in family.assets} <= {None, *family.names}
     assert {name for asset in family.assets for name in asset.upstream} <= {*family.names}
+
+
+def test_a_model_is_meant_by_family_scope_and_id(judged: Deployment) -> None:
+    (model,) = judged.table(MODEL, DAY, "model").to_pylist()
+    meant = traced(judged, TOY).models
+    assert meant == [ModelReference("toy", EVERYBODY, model["model_id"])]
+    judged.detect(DAY)
+    ids = judged.model_ids(DAY)
+    of_wallet = [
+        ModelReference(DETECTION.name, BUSY[0], ids[name, BUSY[0]]) for name in ("statistical", "isolation_forest")
+    ]
+    assert traced(judged, DETECTION).models == of_wallet
+    told = shell_of(judged).run("trace", BURST_ID, "--family", "toy")
+    assert f"model {model['model_id'][:16]} of {EVERYBODY}" in told.stdout
+
+
+def traced(deployment: Deployment, family: Family) -> Traced:
+    case: FamilyCase = part(str(family.case))
+    return case.trace(deployment.home, BURST_ID, day=None, revision=None, settings=deployment.settings)
 
 
 def test_an_erasure_looks_through_what_the_graph_says_names_wallets(installed: None, tmp_path: Path) -> None:

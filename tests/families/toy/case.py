@@ -74,6 +74,11 @@ class ToyTrace:
     tx_id: str
     days: Sequence[ToyDay]
 
+    @property
+    def models(self) -> Sequence[ModelReference]:
+        """The model of each day."""
+        return [model for day in self.days for model in day.models(self.tx_id)]
+
     def as_json(self) -> JsonObject:
         """JSON form."""
         return {"tx_id": self.tx_id, "days": [self._on(day) for day in self.days]}
