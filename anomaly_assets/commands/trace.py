@@ -113,6 +113,8 @@ def _tree(tx_id: str, found: "TracedDay | UnscoredDay", address: str) -> Tree:
     for detector in found.detectors:
         _add_detector(tree, detector)
     _add_window(tree, found.window)
+    if found.looked_back:
+        tree.add(f"looked back on: {found.looked_back_words}")
     runs = tree.add("runs")
     for name, run in found.runs.items():
         _add_run(runs, name, run, address)

@@ -18,6 +18,7 @@ def evidence_tree(traced: TracedDay | UnscoredDay, dagster_address: str) -> None
     for detector in traced.detectors:
         _model(detector)
     _window(traced.window)
+    _looked_back(traced)
     _runs(traced.runs, dagster_address.rstrip("/"))
     _since(traced.since)
     with st.expander("Files, with their digests", icon=":material/folder:"):
@@ -65,6 +66,14 @@ def _window(window: TracedWindow) -> None:
         if wallet is not None:
             st.text(f"{wallet.first_at.isoformat()} to {wallet.last_at.isoformat()}; digest of the wallet's rows")
             st.code(wallet.rows_digest, language=None)
+
+
+def _looked_back(traced: TracedDay) -> None:
+    if not traced.looked_back:
+        return
+    with st.expander(f"Looked back on: {traced.looked_back_words}", icon=":material/history:"):
+        days = (f"{day} {revision or 'not there'}" for day, revision in traced.looked_back.items())
+        st.code("\n".join(days), language=None)
 
 
 def _runs(runs: Mapping[str, LoggedRun | None], address: str) -> None:

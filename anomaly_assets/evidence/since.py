@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from anomaly_assets.domain.identity import Json, JsonObject
-from anomaly_assets.domain.lineage import RAW, Answer, Kind
+from anomaly_assets.domain.lineage import RAW, Answer
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.lineage import Lineage
 from anomaly_assets.settings import Detection
@@ -30,9 +30,10 @@ class Since:
 
     Parameters
     ----------
-    raw_days_changed : raw days of the window that were corrected
+    raw_days_changed : raw days of the window, or looked back on, that were corrected
     raw_days_arrived : that were pinned as missing and are here now
     raw_days_unreadable : that were pinned and have no seal now that can be read
+    outside_window : those of all these that detectors looked back on and that are not of the window
     newer : assets of the day that are current in another revision
     unreadable : those without a seal that can be read
     settings_changed : whether the configured settings are others
@@ -41,6 +42,7 @@ class Since:
     raw_days_changed: tuple[date, ...] = ()
     raw_days_arrived: tuple[date, ...] = ()
     raw_days_unreadable: tuple[date, ...] = ()
+    outside_window: frozenset[date] = frozenset()
     newer: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
     settings_changed: bool = False
@@ -70,8 +72,9 @@ def since(case: Case, configured: Detection | None) -> Since:
     seals = (case.raw, case.window, case.models, case.scored)
     now = {seal.asset: lineage.current(seal.asset, case.day).now.revision for seal in seals}
     days: dict[str, set[date]] = {kind: set() for kind in _DAYS}  # window and scores may pin the same day
-    for each in (*lineage.compared(case.window), *lineage.compared(case.scored, {RAW})):
-        if each.edge.kind is not Kind.PARTITION or each.edge.day == case.day or each.follows:
+    of_window, looked_back = lineage.compared(case.window, {RAW}), lineage.compared(case.scored, {RAW})
+    for each in (*of_window, *looked_back):
+        if each.edge.day == case.day or each.follows:
             continue
         if kind := _KIND_OF.get(each.answer):
             days[kind].add(each.edge.day)
@@ -79,6 +82,7 @@ def since(case: Case, configured: Detection | None) -> Since:
         raw_days_changed=tuple(sorted(days["raw_days_changed"])),
         raw_days_arrived=tuple(sorted(days["raw_days_arrived"])),
         raw_days_unreadable=tuple(sorted(days["raw_days_unreadable"])),
+        outside_window=frozenset().union(*days.values()) - {each.edge.day for each in of_window},
         newer=tuple(seal.asset for seal in seals if now[seal.asset] not in {None, seal.revision}),
         unreadable=tuple(seal.asset for seal in seals if now[seal.asset] is None),
         settings_changed=configured is not None and configured.settings_id != case.scored.settings_id,
@@ -89,11 +93,12 @@ def since_words(found: Since) -> list[str]:
     """What :func:`since` found, a line each; nothing when nothing changed."""
     told = []
     for kind, happened in _DAYS.items():
-        if days := getattr(found, kind):
-            more = ", ..." if len(days) > SHOWN_DAYS else ""
-            told.append(
-                f"{len(days)} raw days of the window {happened}: {', '.join(map(str, days[:SHOWN_DAYS]))}{more}"
-            )
+        days = getattr(found, kind)
+        for where, outside in (("of the window", False), ("looked back on", True)):
+            if chosen := [day for day in days if (day in found.outside_window) is outside]:
+                more = ", ..." if len(chosen) > SHOWN_DAYS else ""
+                shown = ", ".join(map(str, chosen[:SHOWN_DAYS]))
+                told.append(f"{len(chosen)} raw days {where} {happened}: {shown}{more}")
     told += [f"another {asset} of this day is current" for asset in found.newer]
     told += [f"{asset} of this day has no seal now that can be read" for asset in found.unreadable]
     if found.settings_changed:

@@ -129,6 +129,7 @@ def _scored(case: Case, tx_id: str, place: Place, configured: Detection | None, 
         _files(case),
         runs_of(case.home, seals, key_prefix=key_prefix),
         since(case, configured),
+        dict(sorted(case.days_before.items())),
     )
 
 

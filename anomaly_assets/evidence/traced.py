@@ -178,6 +178,7 @@ class TracedDay:
     settings : those the day was scored with
     runs : by ``scored``, ``trained``, ``window`` and ``raw``; None where the log does not name it
     since : what happened to what the scores were made from
+    looked_back : raw days that detectors looked back on, ascending, in the revision that was used; None: not there
     """
 
     place: Place
@@ -188,6 +189,7 @@ class TracedDay:
     files: TracedFiles
     runs: Mapping[str, LoggedRun | None]
     since: Since
+    looked_back: Mapping[date, str | None] = field(default_factory=dict)
 
     @property
     def day(self) -> date:
@@ -207,6 +209,9 @@ class TracedDay:
     def as_json(self) -> JsonObject:
         """JSON form."""
         row = self.row
+        looked_back: Json = [
+            {"day": day.isoformat(), "revision": revision} for day, revision in self.looked_back.items()
+        ]
         return {
             "day": self.day.isoformat(),
             "scored": True,
@@ -222,11 +227,21 @@ class TracedDay:
             "detectors": [detector.as_json() for detector in self.detectors],
             "training_window": self.window.as_json(),
             "raw_revision": row.provenance.raw,
+            **({"looked_back": looked_back} if looked_back else {}),
             "settings": self.settings_as_json,
             "files": self.files.as_json(),
             "runs": runs_as_json(self.runs),
             "since": self.since.as_json(),
         }
+
+    @property
+    def looked_back_words(self) -> str:
+        """Which days were looked back on, as a phrase; empty when none was."""
+        if not self.looked_back:
+            return ""
+        count, missing = len(self.looked_back), list(self.looked_back.values()).count(None)
+        lacking = f", {missing} of them not there" if missing else ""
+        return f"{count} {'day' if count == 1 else 'days'} before it{lacking}"
 
 
 @dataclass(frozen=True)

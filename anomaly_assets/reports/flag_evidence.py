@@ -30,6 +30,7 @@ def evidence_sections(day: TracedDay | UnscoredDay | None, dagster_address: str 
         return [section("Where it is", listed(_where(day)))]
     return [
         section("Training data", facts(_window(day.window))),
+        *_looked_back(day),
         section("Runs", *_runs(day.runs, dagster_address)),
         section("Files", _files(day)),
         section("Settings it was scored with", facts(_settings(day.settings_as_json))),
@@ -86,6 +87,14 @@ def _window(window: TracedWindow) -> Iterator[tuple[str, str]]:
     yield "manifest", code(window.manifest_id)
     yield "revision", code(window.revision)
     yield "generation", str(window.generation)
+
+
+def _looked_back(day: TracedDay) -> Iterator[Html]:
+    if day.looked_back:
+        days = facts(
+            (str(each), code(revision) if revision else "not there") for each, revision in day.looked_back.items()
+        )
+        yield section("Days looked back on", el("p", day.looked_back_words), days)
 
 
 def _runs(runs: Mapping[str, LoggedRun | None], address: str | None) -> Iterator[str]:

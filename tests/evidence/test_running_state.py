@@ -15,10 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from cli.conftest import ASKED, empty_folder
+from click.testing import CliRunner
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.lake import Lake
 from anomaly_assets.adapters.store_provider import StoreProvider
+from anomaly_assets.cli import main
 from anomaly_assets.domain import detectors
 from anomaly_assets.domain.algorithms import ALGORITHMS, STATISTICAL
 from anomaly_assets.domain.detectors.base import Judgement, Model, Needs
@@ -34,10 +36,12 @@ from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.compare import compare_case, compare_day
 from anomaly_assets.evidence.explain import explain
 from anomaly_assets.evidence.proof import Grade, Outcome
+from anomaly_assets.evidence.since import since_words
 from anomaly_assets.evidence.stale import stale_partitions
 from anomaly_assets.evidence.trace import trace
-from anomaly_assets.evidence.traced import TracedDay
+from anomaly_assets.evidence.traced import Trace, TracedDay
 from anomaly_assets.evidence.verify import Verifier
+from anomaly_assets.reports.flag_report import flag_page
 from anomaly_assets.settings import CheckSettings, Detection, RedisSettings, StatisticalSettings
 from anomaly_assets.settings.detector_sections import DETECTOR_SECTIONS
 from anomaly_assets.steps.erase import erase_wallet
@@ -264,6 +268,7 @@ def test_a_correction_of_a_day_that_was_looked_back_on_makes_the_scores_stale_an
     (traced,) = trace(home, changeable.table["TX_ID"][0].as_py()).days
     assert isinstance(traced, TracedDay)
     assert traced.since.raw_days_changed == (before,)
+    assert since_words(traced.since) == [f"1 raw days looked back on were corrected: {before}"]
     assert Verifier(home).verify(DAY).grades() == PROVEN, "by the revision that was used"
     score(home, changeable.detection, DAY)
     assert [
@@ -299,6 +304,16 @@ def test_days_that_were_not_there_are_named_so_and_the_state_is_what_is_there(ch
     assert missing == ["2023-12-31", "2024-01-01", "2024-01-02"]
     assert len(case.days_before) == LOOKS_BACK.days
     by_hand = counts_by_hand(home, day)
+    tx_id = case.published["TX_ID"][0].as_py()
+    (traced,) = trace(home, tx_id, day=day).days
+    assert isinstance(traced, TracedDay)
+    assert traced.as_json()["looked_back"] == [
+        {"day": str(one), "revision": revision} for one, revision in sorted(case.days_before.items())
+    ]
+    phrase = "15 days before it, 3 of them not there"
+    assert phrase in flag_page(Trace(tx_id, [traced]), None, None)
+    told = CliRunner().invoke(main, ["trace", tx_id, "--day", str(day)], env={"ANOMALY_HOME": str(home.root)})
+    assert f"looked back on: {phrase}" in " ".join(told.stdout.split())
     judged = {row["TX_ID"]: row["busy_count"] for row in case.published.to_pylist() if row["busy_count"] is not None}
     assert judged == {tx_id: by_hand[tx_id] for tx_id in judged}
     assert Verifier(home).verify(day).grades() == PROVEN

@@ -140,6 +140,7 @@ def test_it_judges_beside_ours_is_explained_proved_and_drawn_and_goes_again(
     for name in SCREENS:
         opened(page=name, **period)
     flag = opened(tx=flagged["TX_ID"], day=str(WITH_IT))
+    assert "Looked back on: 1 day before it" in [each.label for each in flag.expander]
     (warning,) = flag.warning
     assert warning.value == plain(f"F{beside}: {flagged['reason']}")
     opened(wallet=flagged["WALLET_ID"], **period)
