@@ -44,19 +44,22 @@ def compare(
     Example: anomaly-assets compare --day 2024-07-01 --set statistical.zscore_threshold=4.0
     """
     from anomaly_assets.adapters.compute import Compute
+    from anomaly_assets.domain.algorithms import ALGORITHMS
     from anomaly_assets.domain.errors import NotSealed
     from anomaly_assets.domain.lineage import SCORED
-    from anomaly_assets.evidence.compare import Comparison, compare_day, other_settings
+    from anomaly_assets.evidence.compare import compare_days, other_settings
 
     home, wanted, other = require_home(settings), _period(day, first, last), _parsed(changes)
-    other_settings(settings.detection, other)  # a wrong key is told before anything is read
+    unlisted = ALGORITHMS.keys() - settings.detection.sections  # days may list them all the same
+    listed = {key: value for key, value in other.items() if key.partition(".")[0] not in unlisted}
+    other_settings(settings.detection, listed)  # a wrong key is told before anything is read
     scored = [scored_day for scored_day in home.lake.days(SCORED) if scored_day in wanted]
     unscored = sorted(set(wanted) - set(scored))
     if not scored:
         raise NotSealed(f"no day from {wanted.first} to {wanted.end - ONE_DAY} is scored", remedy="backfill them first")
     compute = Compute.share(settings.compute, runs_at_once=1)
     steps = track(scored, "comparing", console=err, disable=as_json or len(scored) == 1)
-    found = Comparison([compare_day(home, scored_day, other, compute=compute) for scored_day in steps])
+    found = compare_days(home, steps, other, compute=compute)
     if as_json:
         click.echo(json.dumps({"set": other, "days_without_scores": list(map(str, unscored)), **found.as_json()}))
     else:
@@ -102,6 +105,11 @@ def _show(found: "Comparison", unscored: Sequence[date]) -> None:
             out.print(Text(f"    {shown(flag.reason or '')}"), soft_wrap=True)
     if unscored:
         err.print(f"{len(unscored)} days of the period are not scored, the first is {unscored[0]}", style="yellow")
+    if found.left_out:
+        left_out = f"{len(found.left_out)} days are left out, the first is {found.left_out[0]}"
+        err.print(
+            f"{left_out}: a detector whose settings are changed did not judge them", style="yellow", soft_wrap=True
+        )
 
 
 def _numbers(counts: "Counts", *, with_truth: bool) -> list[str]:

@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -12,7 +12,7 @@ import streamlit as st
 from anomaly_assets.dashboard.address import remember
 from anomaly_assets.dashboard.figures.style import readable
 from anomaly_assets.dashboard.shell import deployment, misread
-from anomaly_assets.evidence.compare import Comparison, compare_day, other_settings
+from anomaly_assets.evidence.compare import Comparison, compare_days, other_settings
 from anomaly_assets.settings import Detection
 
 SET = "set"
@@ -62,13 +62,17 @@ def compared(days: Sequence[date], changes: Mapping[str, str]) -> Comparison | N
 
 def compare(days: Sequence[date], changes: Mapping[str, str]) -> None:
     """Compare day by day, telling how far it is; the result stays in memory until another is asked for."""
-    shared, bar, found = deployment(), st.progress(0.0, text="waiting for another comparison to end"), []
-    with _one_at_a_time():
+    shared, bar = deployment(), st.progress(0.0, text="waiting for another comparison to end")
+
+    def one_by_one() -> Iterator[date]:
         for place, day in enumerate(days):
             bar.progress(place / len(days), text=f"comparing {day} ({place + 1} of {len(days)})")
-            found.append(compare_day(shared.home, day, changes, compute=shared.compute))
+            yield day
+
+    with _one_at_a_time():
+        comparison = compare_days(shared.home, one_by_one(), changes, compute=shared.compute)
     bar.empty()
-    st.session_state[_FOUND] = (_key(days, changes), Comparison(found))
+    st.session_state[_FOUND] = (_key(days, changes), comparison)
 
 
 def checked(detection: Detection, changes: Mapping[str, str]) -> None:

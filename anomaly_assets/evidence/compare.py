@@ -303,9 +303,16 @@ def _told(day: date, published: pa.Table, places: np.ndarray, reasons: Sequence[
 
 @dataclass(frozen=True)
 class Comparison:
-    """Several compared days together."""
+    """Several compared days together.
+
+    Parameters
+    ----------
+    days : those that were compared
+    left_out : those that a detector whose settings are changed did not judge
+    """
 
     days: Sequence[ComparedDay]
+    left_out: Sequence[date] = ()
 
     @property
     def by_organisation(self) -> dict[str | None, Counts]:
@@ -329,9 +336,30 @@ class Comparison:
         """JSON form."""
         return {
             "days": [day.day.isoformat() for day in self.days],
+            **({"days_left_out": [day.isoformat() for day in self.left_out]} if self.left_out else {}),
             "total": self.total.as_json(),
             "by_organisation": [
                 {"org_name": name, **counts.as_json()} for name, counts in self.by_organisation.items()
             ],
             **{how: [flag.as_json() for flag in self.changed(how)] for how in ("added", "removed")},
         }
+
+
+def compare_days(
+    home: Home, days: Iterable[date], changes: Mapping[str, str], *, compute: Compute | None = None
+) -> Comparison:
+    """Several days as :func:`compare_day` does; those that a detector with ``changes`` did not judge are left out.
+
+    Raises the same, and ``SettingsError`` when all are.
+    """
+    changed = {key.partition(".")[0] for key in changes}
+    compared, left_out = list[ComparedDay](), list[date]()
+    for day in days:
+        case = Case.of(home, day, compute=compute)
+        if changed.issubset(detector.name for detector in case.settings.detectors):
+            compared.append(compare_case(case, other_settings(Detection.of_record(case.settings), changes)))
+        else:
+            left_out.append(day)
+    if left_out and not compared:
+        compare_day(home, left_out[-1], changes)  # says why not
+    return Comparison(compared, left_out)

@@ -1,5 +1,6 @@
 """A home whose list of detectors changes twice: pages over all its days count each detector where it judged."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date
@@ -7,10 +8,14 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 from compat.test_frozen_dashboard import forget, opened
 
+from anomaly_assets.cli import main
 from anomaly_assets.dashboard.screens import SCREENS
+from anomaly_assets.domain.errors import SettingsError
 from anomaly_assets.domain.published import anomaly_column
+from anomaly_assets.evidence.compare import compare_days
 from anomaly_assets.views import agreement, counts, distribution, overview, timeline, wallet
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.exports import to_csv
@@ -102,6 +107,21 @@ def test_views_over_all_days_go_by_names(mixed: Deployment, published: dict[date
     assert to_csv(flags).decode().count("\n") == flags.num_rows + 1
 
 
+def test_other_settings_are_compared_on_the_days_that_their_detectors_judged(mixed: Deployment) -> None:
+    first, _, last = DAYS
+    period = ["compare", "--from", str(first), "--to", str(last), "--set"]
+    for change, left_out in (("isolation_forest.contamination=0.01", last), ("statistical.zscore_threshold=5", first)):
+        done = CliRunner().invoke(main, [*period, change, "--json"], env={"ANOMALY_HOME": str(mixed.home.root)})
+        found = json.loads(done.stdout)
+        assert found["days"] == [str(day) for day in DAYS if day != left_out]
+        assert found["days_left_out"] == [str(left_out)]
+        told = CliRunner().invoke(main, [*period, change], env={"ANOMALY_HOME": str(mixed.home.root)})
+        assert f"1 days are left out, the first is {left_out}" in told.stderr
+    key, value = "isolation_forest.contamination", "0.01"
+    with pytest.raises(SettingsError, match="choose days that isolation_forest judged"):
+        compare_days(mixed.home, [last], {key: value})
+
+
 @pytest.fixture
 def dashboard(mixed: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The dashboard's screens over the home."""
@@ -119,3 +139,9 @@ def test_every_screen_opens_over_all_days(published: dict[date, pa.Table]) -> No
         row = next(row for row in table.to_pylist() if row["is_anomaly"])
         opened(tx=row["TX_ID"], day=str(day))
         opened(wallet=row["WALLET_ID"], **{"from": str(DAYS[0]), "to": str(DAYS[-1])})
+    asked = {"part": "other settings", "set": "statistical.zscore_threshold=5.0"}
+    screen = opened(page="comparison", **asked, **{"from": str(DAYS[0]), "to": str(DAYS[-1])})
+    screen.button[0].click().run()
+    assert [each.value for each in screen.warning if "Left out" in each.value] == [
+        f"Left out, as a detector whose settings are changed did not judge them: {DAYS[0]}."
+    ]

@@ -288,6 +288,9 @@ def _other_settings(chosen: Selection) -> None:
 
 
 def _found(found: Comparison) -> None:
+    if found.left_out:
+        days = ", ".join(map(str, found.left_out))
+        st.warning(f"Left out, as a detector whose settings are changed did not judge them: {days}.")
     total = found.total
     numbers = {"Flagged then": total.flagged_then, "Flagged now": total.flagged_now}
     numbers |= {"Added": total.added, "Removed": total.removed}
