@@ -76,10 +76,10 @@ class Deployment:
         """
         return known_detectors(self.digests.detectors_of(self.digests.scored(day)))
 
-    def served(self, wallet: str, detectors: Sequence[Detector]) -> list[ServedModel]:
+    def served(self, wallet: str) -> list[ServedModel]:
         """What the store serves of a wallet now. Raises ``StoreUnavailable``."""
         with self.store() as store:
-            return served(store, wallet, detectors)
+            return served(store, wallet)
 
 
 @st.cache_resource(show_spinner=False)

@@ -14,7 +14,6 @@ from anomaly_assets.dashboard import address
 from anomaly_assets.dashboard.figures.style import readable
 from anomaly_assets.dashboard.figures.wallet import dots_drawn, history, numbers_over_time
 from anomaly_assets.dashboard.shell import FLAG, Deployment, go
-from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.errors import AnomalyAssetsError
 from anomaly_assets.views import wallet as views
 from anomaly_assets.views.selection import evenly
@@ -31,10 +30,10 @@ class OverTime:
     """
 
     def __init__(
-        self, found: Deployment, wallet: str, days: Sequence[date], rows: pa.Table, detectors: Sequence[Detector]
+        self, found: Deployment, wallet: str, days: Sequence[date], rows: pa.Table, detectors: Sequence[str]
     ) -> None:
         self._found, self._wallet, self._days, self._rows = found, wallet, tuple(days), rows
-        self._detectors = [each.name for each in detectors]
+        self._detectors = detectors
         self._numbers: dict[str, DeltaGenerator] = {}
         self.flagged = views.flagged_rows(found.digests, wallet, days)
 

@@ -14,7 +14,7 @@ from cachetools import LRUCache
 
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.model_store import ModelStore
-from anomaly_assets.domain.detectors import in_order
+from anomaly_assets.domain.detectors import DETECTORS, in_order
 from anomaly_assets.domain.detectors.amount_bands import AmountBand
 from anomaly_assets.domain.detectors.base import Ability, Detector, Model
 from anomaly_assets.domain.explaining import N_HOURS, intersection
@@ -91,26 +91,37 @@ def windows(reader: WalletReader, wallet: str, days: Sequence[date]) -> pa.Table
     return reader.rows(WINDOW, "wallets", wallet, days, columns=columns)
 
 
-def eligible_since(reader: WalletReader, wallet: str, detectors: Sequence[Detector]) -> dict[str, date | None]:
+def eligible_since(reader: WalletReader, wallet: str, detectors: Sequence[str]) -> dict[str, date | None]:
     """First day of the home's windows in which the wallet's history sufficed, by detector; None: in none."""
-    days, found = reader.home.lake.days(WINDOW), dict[str, date | None]()
+    days, since = reader.home.lake.days(WINDOW), dict[str, date | None].fromkeys(detectors)
+    columns = [_eligible_column(name) for name in detectors]
     for start in range(0, len(days), READ_AT_ONCE):  # most wallets are old: their first days tell
-        part = windows(reader, wallet, days[start : start + READ_AT_ONCE])
-        found = {name: found.get(name) or day for name, day in first_eligible(part, detectors).items()}
-        if None not in found.values():
+        part = reader.rows(WINDOW, "wallets", wallet, days[start : start + READ_AT_ONCE], columns=columns)
+        since = {name: since[name] or day for name, day in first_eligible(part, detectors).items()}
+        if None not in since.values():
             break
-    return found or first_eligible(windows(reader, wallet, []), detectors)
+    return since
 
 
-def first_eligible(windows: pa.Table, detectors: Sequence[Detector]) -> dict[str, date | None]:
+def first_eligible(windows: pa.Table, detectors: Sequence[str]) -> dict[str, date | None]:
     """First day of these windows whose history sufficed, by detector; None: none did."""
-    found: dict[str, date | None] = {}
-    for detector in detectors:
-        name = f"{detector.name}_eligible"
-        known = name in windows.column_names and windows.num_rows > 0
-        days = windows.filter(windows.column(name)).column("day").to_pylist() if known else []
-        found[detector.name] = min(days, default=None)
-    return found
+    first: dict[str, date | None] = {}
+    for name in detectors:
+        column = _eligible_column(name)
+        known = column in windows.column_names and windows.num_rows > 0
+        days = windows.filter(windows.column(column)).column("day").to_pylist() if known else []
+        first[name] = min(days, default=None)
+    return first
+
+
+def judged_before(reader: WalletReader, detector: str, day: date) -> bool:
+    """Whether the list of the trained day before ``day`` has the detector, so that its window says who was eligible."""
+    before = [each for each in reader.home.lake.days(WINDOW) if each < day][-1:]
+    return _eligible_column(detector) in reader.column_names(WINDOW, "wallets", before)
+
+
+def _eligible_column(detector: str) -> str:
+    return f"{detector}_eligible"
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,15 +252,15 @@ class ServedModel:
     n_bytes: int
 
 
-def served(store: ModelStore, wallet: str, detectors: Sequence[Detector]) -> list[ServedModel]:
-    """What readers of the store get for the wallet now; nothing while a publication is being written.
+def served(store: ModelStore, wallet: str) -> list[ServedModel]:
+    """What readers of the store get for the wallet now, of any detector; nothing while a publication is being written.
 
     Raises ``StoreUnavailable``, ``HomeMismatch``.
     """
     published = store.published()
     if published is None:
         return []
-    keys = [(detector.name, wallet) for detector in detectors]
+    keys = [(detector, wallet) for detector in DETECTORS]
     found = store.read(keys, as_of=published.as_of, generation=published.generation) or {}
     return [
         ServedModel(

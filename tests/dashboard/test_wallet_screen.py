@@ -127,12 +127,12 @@ def test_a_store_that_takes_its_time_keeps_the_other_parts_from_nothing(
 ) -> None:
     ask, answered = Deployment.served, list[bool]()
 
-    def slow(found: Deployment, wallet: str, detectors: Any) -> Any:
+    def slow(found: Deployment, wallet: str) -> Any:
         until = time.monotonic() + 30
         while DAYS not in drawn and time.monotonic() < until:
             time.sleep(0.01)
         answered.append(DAYS in drawn)
-        return ask(found, wallet, detectors)
+        return ask(found, wallet)
 
     monkeypatch.setattr(wallet_over_time, "FIRST_DAYS", 2)
     monkeypatch.setattr(Deployment, "served", slow)

@@ -145,3 +145,16 @@ def test_every_screen_opens_over_all_days(published: dict[date, pa.Table]) -> No
     assert [each.value for each in screen.warning if "Left out" in each.value] == [
         f"Left out, as a detector whose settings are changed did not judge them: {DAYS[0]}."
     ]
+
+
+@pytest.mark.usefixtures("dashboard", "published")
+def test_a_wallet_is_shown_by_every_detector_of_the_period() -> None:
+    """Whoever judges the last day: since when, numbers of models, and what the store serves now."""
+    screen = opened(wallet=BUSY[0], **{"from": str(DAYS[0]), "to": str(DAYS[-1])})
+    since = {each.label: each.value for each in screen.metric if each.label.endswith("since")}
+    assert since == {"isolation forest since": f"≤ {DAYS[0]}", "statistical since": f"≤ {DAYS[1]}"}
+    assert [each.label for each in screen.tabs] == ["statistical", "isolation forest"]
+    screen = opened(wallet=BUSY[0], **{"from": str(DAYS[0]), "to": str(DAYS[0])})
+    assert [each.label for each in screen.tabs] == ["isolation forest"]
+    served = screen.dataframe[-1].value
+    assert served["detector"].tolist() == ["statistical"]

@@ -16,9 +16,8 @@ from anomaly_assets.dashboard.shell import WALLET, Deployment, deployment, expor
 from anomaly_assets.dashboard.transactions import transactions
 from anomaly_assets.dashboard.wallet_over_time import OverTime
 from anomaly_assets.domain.detectors import can
-from anomaly_assets.domain.detectors.base import Ability, Detector
+from anomaly_assets.domain.detectors.base import Ability
 from anomaly_assets.domain.errors import AnomalyAssetsError
-from anomaly_assets.domain.lineage import WINDOW
 from anomaly_assets.views import wallet as views
 
 TITLE, ICON = "Wallet explorer", ":material/account_balance_wallet:"
@@ -42,14 +41,14 @@ def show() -> None:
             f"Nothing is known of wallet {wallet} from {chosen.days[0]} to {chosen.days[-1]}.",
             "# choose another period in the sidebar, or search for another wallet",
         )
-    detectors = found.detectors(chosen.days[-1])
+    judging = found.digests.detectors(chosen.days)
+    names = [each.name for each in judging]
     in_last = sum(row["n_transactions"] for row in windows.to_pylist() if row["day"] == chosen.days[-1])
-    _figures(found, wallet, rows, in_last, detectors)
-    served = _STORE.submit(found.served, wallet, detectors)
-    over_time = OverTime(found, wallet, chosen.days, rows, detectors)
+    _figures(found, wallet, rows, in_last, names)
+    served = _STORE.submit(found.served, wallet)
+    over_time = OverTime(found, wallet, chosen.days, rows, names)
     over_time.draw_amounts()
     try:
-        judging = found.digests.detectors(chosen.days)
         exports(partial(views.scored_rows, found.wallets, judging, wallet, chosen.days), "wallet-transactions")
         _map(found, wallet, chosen.days)
         st.subheader("Its flags")
@@ -94,25 +93,26 @@ def _wallet(found: Deployment) -> str:
     return asked
 
 
-def _figures(found: Deployment, wallet: str, rows: pa.Table, in_last: int, detectors: Sequence[Detector]) -> None:
-    first, since = found.home.lake.days(WINDOW)[:1], views.eligible_since(found.wallets, wallet, detectors)
+def _figures(found: Deployment, wallet: str, rows: pa.Table, in_last: int, detectors: Sequence[str]) -> None:
     about = (
-        "First of all scored days on which the wallet's history was enough for this detector; ≤ marks the first scored "
-        "day, before which nobody knows."
+        "First of all scored days on which the wallet's history was enough for this detector; ≤ marks a day before "
+        "which it judged nobody, so that nobody knows."
     )
     key_figures(
         KeyFigure("Transactions", f"{rows.num_rows:,}"),
         KeyFigure("Flagged", f"{sum(rows.column('is_anomaly').to_pylist()):,}"),
         KeyFigure("In the last window", f"{in_last:,}"),
         *(
-            KeyFigure(
-                f"{readable(name)} since",
-                "not yet" if day is None else f"≤ {day}" if [day] == first else str(day),
-                about,
-            )
-            for name, day in since.items()
+            KeyFigure(f"{readable(name)} since", _since(found, name, day), about)
+            for name, day in views.eligible_since(found.wallets, wallet, detectors).items()
         ),
     )
+
+
+def _since(found: Deployment, detector: str, day: date | None) -> str:
+    if day is None:
+        return "not yet"
+    return str(day) if views.judged_before(found.wallets, detector, day) else f"≤ {day}"
 
 
 def _map(found: Deployment, wallet: str, days: Sequence[date]) -> None:
