@@ -143,7 +143,9 @@ def test_it_judges_beside_ours_is_explained_proved_and_drawn_and_goes_again(
     assert "Looked back on: 1 day before it" in [each.label for each in flag.expander]
     (warning,) = flag.warning
     assert warning.value == plain(f"F{beside}: {flagged['reason']}")
-    opened(wallet=flagged["WALLET_ID"], **period)
+    assert any(f"flag line {said[2].threshold:.4f}" in each.value for each in flag.text)
+    of_wallet = opened(wallet=flagged["WALLET_ID"], day=str(WITH_IT), **period)
+    assert [each.value for each in of_wallet.info] == ["This detector has no normal bands to draw."]
     forget()
 
 

@@ -1,5 +1,6 @@
 """One transaction: its verdict, why, everything behind it, and the proof."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 import streamlit as st
@@ -12,6 +13,7 @@ from anomaly_assets.dashboard.figures.wallet import amounts_and_line, dots_drawn
 from anomaly_assets.dashboard.key_figures import KeyFigure, key_figures
 from anomaly_assets.dashboard.shell import FLAG, Deployment, deployment, file_name, go, link, misread, nothing, plain
 from anomaly_assets.domain.days import day_named
+from anomaly_assets.domain.detectors.amount_bands import AmountBand
 from anomaly_assets.domain.detectors.base import DetectorStatus
 from anomaly_assets.domain.detectors.wording import amount_text
 from anomaly_assets.domain.errors import Erased, NeedsRelease, NotSealed
@@ -177,19 +179,10 @@ def _detector(found: Explanation, said: DetectorExplanation) -> None:
     is_judged = said.status == DetectorStatus.JUDGED
     verdict = ":red[flagged]" if said.flagged else "not flagged" if is_judged else readable(said.status)
     st.markdown(f"**{readable(said.detector)}**: {verdict}")
-    if said.value is None or said.threshold is None or said.normal_by_hour is None:
-        st.text(said.sentence or "")
-        return
-    st.text(f"score {said.value:.4f}, flag line {said.threshold:.4f}, a typical row {said.typical:.4f}")
-    bands = said.normal_by_hour
-    if all(each == bands[0] for each in bands):
-        drawn = amounts_and_line(found.history.amounts, bands[0], point=found.amount)
-    else:
-        moment = found.row.completed_at
-        at = moment.hour + moment.minute / 60 + moment.second / 3600
-        hours = hours_of_day(found.history.completed_at_us)
-        drawn = normal_map(bands, hours, found.history.amounts, point=(at, found.amount))
-    st.plotly_chart(drawn, key=f"picture-{said.detector}")
+    if said.value is not None and said.threshold is not None:
+        st.text(f"score {said.value:.4f}, flag line {said.threshold:.4f}, a typical row {said.typical:.4f}")
+    if said.normal_by_hour is not None:
+        _picture(found, said, said.normal_by_hour)
     if said.sentence:
         st.text(said.sentence)
     if said.shares:
@@ -198,6 +191,18 @@ def _detector(found: Explanation, said: DetectorExplanation) -> None:
             f"Told apart after {parts.found:.2f} splits, this wallet's rows after {parts.usual:.2f} on average: "
             f"{parts.amount:+.2f} by its amount, {parts.hour:+.2f} by its hour."
         )
+
+
+def _picture(found: Explanation, said: DetectorExplanation, bands: Sequence[Sequence[AmountBand]]) -> None:
+    """What the detector lets pass, by hour where that makes a difference."""
+    if all(each == bands[0] for each in bands):
+        drawn = amounts_and_line(found.history.amounts, bands[0], point=found.amount)
+    else:
+        moment = found.row.completed_at
+        at = moment.hour + moment.minute / 60 + moment.second / 3600
+        hours = hours_of_day(found.history.completed_at_us)
+        drawn = normal_map(bands, hours, found.history.amounts, point=(at, found.amount))
+    st.plotly_chart(drawn, key=f"picture-{said.detector}")
 
 
 def _proof(found: Deployment, tx_id: str, day: date, revision: str) -> Proof | None:
