@@ -147,9 +147,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def stop_store(config: Path) -> None:
+def stop_store(config: Path, environ: Mapping[str, str] = UNTOUCHED) -> None:
     """End the embedded store of the home, if there is a home or a store."""
-    ended = subprocess.run(
-        [str(COMMAND), "store", "stop", "--config", str(config)], env=UNTOUCHED, check=False, capture_output=True
-    )
+    command = [str(COMMAND), "store", "stop", "--config", str(config)]
+    ended = subprocess.run(command, env=dict(environ), check=False, capture_output=True)
     assert ended.returncode in {ExitCode.FINE, ExitCode.MISSING}, ended.stderr

@@ -3,7 +3,7 @@
 import signal
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,12 +19,12 @@ PAGE_PIXELS = 6_000
 
 
 @contextmanager
-def running_dashboard(config: Path, folder: Path) -> Iterator[str]:
+def running_dashboard(config: Path, folder: Path, environ: Mapping[str, str] = UNTOUCHED) -> Iterator[str]:
     """Its address, once it answers; at the end nothing of it is left."""
     port, log = free_port(), folder / "dashboard.log"
     command = [str(COMMAND), "dashboard", "--config", str(config), "--port", str(port)]
     with log.open("wb") as sink:
-        process = psutil.Popen(command, cwd=folder, env=UNTOUCHED, stdout=sink, stderr=sink, start_new_session=True)
+        process = psutil.Popen(command, cwd=folder, env=dict(environ), stdout=sink, stderr=sink, start_new_session=True)
     try:
         _wait(f"http://127.0.0.1:{port}/_stcore/health", process, log)
         yield f"http://127.0.0.1:{port}"
@@ -59,9 +59,16 @@ def whole(page: Page) -> None:
     page.set_viewport_size({"width": 1500, "height": 900})  # a screen is never lower than its window
     height = int(page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight"))
     page.set_viewport_size({"width": 1500, "height": min(height + 40, PAGE_PIXELS)})
+    drawn(page)
+
+
+def drawn(page: Page) -> None:
+    """Wait until figures and tables are drawn, also those further down than the window reaches."""
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
     for chart in page.get_by_test_id("stPlotlyChart").filter(visible=True).all():  # not those of tabs behind
         expect(chart.locator(".plotly, .js-plotly-plot").first).to_be_visible()
+    for table in page.get_by_test_id("stDataFrame").filter(visible=True).all():
+        expect(table.locator("canvas [role=columnheader]").first).to_be_attached()
 
 
 def choose_row(table: Locator, row: int) -> None:

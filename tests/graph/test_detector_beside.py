@@ -8,16 +8,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import ClassVar
 
-import detectors_beside.velocity
 import pytest
 from click.testing import CliRunner
 from compat.test_frozen_dashboard import forget, opened
+from detectors_beside.installed import REGISTRIES, velocity_installed
 from detectors_beside.velocity.detector import VELOCITY, VelocityDetector
 
 from anomaly_assets.cli import main
 from anomaly_assets.dashboard.screens import SCREENS
 from anomaly_assets.dashboard.shell import plain
-from anomaly_assets.domain import algorithms, detectors
+from anomaly_assets.domain import algorithms
 from anomaly_assets.domain.detectors.base import DetectorClass
 from anomaly_assets.domain.errors import SettingsError
 from anomaly_assets.evidence.case import Case
@@ -27,16 +27,14 @@ from anomaly_assets.evidence.trace import trace
 from anomaly_assets.evidence.traced import Trace, TracedDay
 from anomaly_assets.evidence.verify import Verifier
 from anomaly_assets.reports.flag_report import flag_page
-from anomaly_assets.settings import detector_sections, load_settings
+from anomaly_assets.settings import load_settings
 from anomaly_assets.settings.installed_detectors import GROUP, InstalledDetector, register_installed_detectors
 from anomaly_assets.testing.detector_contract import DetectorContract
 from graph.deployment import CHECKS, Deploy, Deployment, source_of
 from graph.invented import DAY, FIRST, WINDOW_DAYS, Row, days_from, deliver, moment, ordinary_day
 
-INSTALLED = Path(detectors_beside.velocity.__file__).parent / "installed"
 OURS = ["statistical", "isolation_forest"]
 WITH_IT, WITHOUT = days_from(DAY, 2)
-REGISTRIES = (algorithms.ALGORITHMS, detector_sections.DETECTOR_SECTIONS, detectors.DETECTORS)
 
 
 class TestVelocity(DetectorContract):
@@ -46,19 +44,10 @@ class TestVelocity(DetectorContract):
 
 
 @pytest.fixture
-def as_before() -> Iterator[None]:
-    """What is registered in a test is not there after it."""
-    before = [dict(registry) for registry in REGISTRIES]
-    yield
-    for registry, entries in zip(REGISTRIES, before, strict=True):
-        registry.clear()  # type: ignore[attr-defined]
-        registry.update(entries)  # type: ignore[attr-defined]
-
-
-@pytest.fixture
-def installed(as_before: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def installed() -> Iterator[None]:
     """The package is installed: its folder of metadata lies where Python looks for such."""
-    monkeypatch.syspath_prepend(INSTALLED)
+    with velocity_installed():
+        yield
 
 
 def hasty_day(day: date) -> list[Row]:
@@ -178,7 +167,7 @@ def test_registering_again_changes_nothing() -> None:
     )
 
 
-@pytest.mark.usefixtures("as_before")
+@pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize(
     ("algorithm", "complaint"),
     [
@@ -196,7 +185,6 @@ def test_registering_again_changes_nothing() -> None:
 def test_what_would_change_ours_is_refused(
     algorithm: algorithms.Algorithm, complaint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.syspath_prepend(INSTALLED)
     module = import_module("detectors_beside.velocity.detector")
     monkeypatch.setattr(module, "VELOCITY", InstalledDetector(algorithm, VELOCITY.section, VELOCITY.detector))
     with pytest.raises(SettingsError, match=complaint):
