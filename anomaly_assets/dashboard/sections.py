@@ -4,18 +4,27 @@ import pyarrow as pa
 import streamlit as st
 
 from anomaly_assets.dashboard.figures.overview import judged_or_why_not, rate_over_time
-from anomaly_assets.dashboard.figures.style import readable
+from anomaly_assets.dashboard.figures.style import ANY, readable
 from anomaly_assets.dashboard.key_figures import KeyFigure, key_figures
-from anomaly_assets.dashboard.shell import WALLET, go
+from anomaly_assets.dashboard.shell import WALLET, deployment, go
 from anomaly_assets.dashboard.tables import Column, Share, bar, day, listing, number, score, text
+from anomaly_assets.domain.algorithms import IS_ANOMALY
 from anomaly_assets.domain.day_figures import Figures
 from anomaly_assets.domain.detectors.wording import share_text
+from anomaly_assets.views.counts import counting, detector_names
 from anomaly_assets.views.digests import Digests
 from anomaly_assets.views.overview import judgements, top
 from anomaly_assets.views.selection import Selection
 from anomaly_assets.views.usual import FEWEST_DAYS, USUAL_DAYS
 
 SHOWN_AT_TOP = 10
+
+
+def together(chosen: Selection) -> str:
+    """How all detectors are called together that count for ``is_anomaly``."""
+    digests = deployment().digests
+    names = detector_names(digests, chosen.days)
+    return ANY if counting(digests, chosen.days) == names else IS_ANOMALY.column
 
 
 def show_totals(found: Figures) -> None:

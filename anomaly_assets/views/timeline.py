@@ -56,7 +56,8 @@ class Focus:
 def flags_over_time(digests: Digests, selection: Selection, *, hourly: bool = False) -> pa.Table:
     """``at, detector, n_judged, n_flagged, rate`` for all detectors together (``unified``) and each.
 
-    Every day of the selection is there (date), or every hour of them (UTC timestamp); rate is null for 0/0.
+    Every day of the selection is there (date), or every hour of them (UTC timestamp); rate is null for 0/0, and all of
+    a detector is on days whose list does not have it.
     """
     cells = selection.of(digests.read("cells", selection.days, selection.columns(*_CELLS)))
     slot = pc.index_in(cells.column("day"), pa.array(selection.days, pa.date32())).to_numpy().astype(np.int64)
@@ -64,10 +65,13 @@ def flags_over_time(digests: Digests, selection: Selection, *, hourly: bool = Fa
     if hourly:
         slot = slot * HOURS + cells.column("hour").to_numpy()
         at = pa.array(_hours_of(selection.days), pa.timestamp("us", "UTC"))
-    parts = [
-        pa.table({"at": at, "detector": pa.repeat(name, len(at)), **_counted(cells, mask, slot, len(at))})
-        for name, mask in _masks(digests, selection).items()
-    ]
+    listed = [{UNIFIED, *detector_names(digests, [day])} for day in selection.days]
+    parts = []
+    for name, mask in _masks(digests, selection).items():
+        is_listed = pa.array(np.repeat([name in names for names in listed], len(at) // len(listed)))
+        numbers = _counted(cells, mask, slot, len(at))
+        known = {key: pc.if_else(is_listed, values, None) for key, values in numbers.items()}
+        parts.append(pa.table({"at": at, "detector": pa.repeat(name, len(at)), **known}))
     return pa.concat_tables(parts)
 
 

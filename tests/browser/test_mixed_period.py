@@ -92,6 +92,8 @@ def test_every_page_names_those_that_judged_its_days_and_nobody_else(chromium: s
                 if first < last:
                     shoot(page, f"dashboard_mixed_{shown}")
                 looks_right(page, judged, shown)
+                if shown == "timeline":
+                    expect(page.get_by_text("any detector").first).to_be_visible(visible="velocity" not in judged)
         assert complaints.found == []
 
 

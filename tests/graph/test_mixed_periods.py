@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from compat.test_frozen_dashboard import forget, opened
 
 from anomaly_assets.cli import main
+from anomaly_assets.dashboard.figures.timeline import flags_by_day, flags_by_hour
 from anomaly_assets.dashboard.screens import SCREENS
 from anomaly_assets.domain.errors import SettingsError
 from anomaly_assets.domain.published import anomaly_column
@@ -145,6 +146,21 @@ def test_every_screen_opens_over_all_days(published: dict[date, pa.Table]) -> No
     assert [each.value for each in screen.warning if "Left out" in each.value] == [
         f"Left out, as a detector whose settings are changed did not judge them: {DAYS[0]}."
     ]
+
+
+def test_nothing_is_counted_of_a_detector_on_days_that_it_did_not_judge(
+    mixed: Deployment, published: dict[date, pa.Table]
+) -> None:
+    over_time = timeline.flags_over_time(Digests(mixed.home), SELECTION)
+    counts_of = {(row["at"], row["detector"]): row["n_flagged"] for row in over_time.to_pylist()}
+    for day, table in published.items():
+        for name in (STATISTICAL, FOREST):
+            flags = sum(table.column(anomaly_column(name)).to_pylist()) if name in LISTS[day] else None
+            assert counts_of[day, name] == flags
+    lines = {each.name: each for each in flags_by_day(over_time, (STATISTICAL, FOREST), chosen=None).data}
+    assert [count is None for count in lines["isolation forest"].y] == [False, False, True]
+    hourly = timeline.flags_over_time(Digests(mixed.home), SELECTION, hourly=True)
+    assert len(flags_by_hour(hourly, (STATISTICAL, FOREST)).data) == 3
 
 
 @pytest.mark.usefixtures("dashboard", "published")

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from anomaly_assets.dashboard.figures.style import (
+    ANY,
     FLAGGED,
     MUTED,
     NORMAL,
@@ -73,8 +74,8 @@ def agreement_over_time(table: pa.Table) -> go.Figure:
     return by_day(_of_shares(figure(line, x="day (UTC)", y="agreement (share)")), days)
 
 
-def rate_by_decile(table: pa.Table, detectors: Sequence[str]) -> go.Figure:
-    """Flagged / judged rows by wallet size, for each detector and for any."""
+def rate_by_decile(table: pa.Table, detectors: Sequence[str], *, together: str = ANY) -> go.Figure:
+    """Flagged / judged rows by wallet size, for each detector and for all that count for ``is_anomaly`` together."""
     bars = []
     for name in (UNIFIED, *detectors):
         part = table.filter(pc.equal(table.column("detector"), name))
@@ -85,7 +86,7 @@ def rate_by_decile(table: pa.Table, detectors: Sequence[str]) -> go.Figure:
                 y=part.column("rate").to_pylist(),
                 customdata=list(zip(part.column("n_flagged").to_pylist(), coverage, strict=True)),
                 hovertemplate="%{y:.2%} (%{customdata[0]:,} flags; judges %{customdata[1]:.0%} of the rows)",
-                name="any detector" if name == UNIFIED else readable(name),
+                name=together if name == UNIFIED else readable(name),
                 marker_color=detector_colour(list(detectors), name),
             )
         )

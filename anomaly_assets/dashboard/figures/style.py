@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 
 from anomaly_assets.domain.shown_text import shown
 
-UNIFIED_COLOUR = "#8e6bbf"
+ANY, UNIFIED_COLOUR = "any detector", "#8e6bbf"
+"""Of all detectors together."""
 DETECTOR_COLOURS = ("#2a9d8f", "#e08e45", "#4f83cc", "#c2577e", "#7d9b3c", "#9a7d5a", "#5a9ab8", "#b05a5a")
 """By place in the order of publication; from the start again for more."""
 FLAGGED, NORMAL, MUTED = "#d1495b", "#5b7fb0", "#8a94a0"

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from anomaly_assets.dashboard.figures.style import (
+    ANY,
     SEQUENCE,
     by_day,
     counted,
@@ -27,20 +28,25 @@ CHOSEN = {"line": {"color": "#e08e45", "width": 2}}
 """Outline of what is looked at closer."""
 
 
-def flags_by_day(table: pa.Table, detectors: Sequence[str], *, chosen: tuple[date, date] | None) -> go.Figure:
-    """Flags per day: all together as bars, each detector as a line; ``chosen`` days have an outline."""
+def flags_by_day(
+    table: pa.Table, detectors: Sequence[str], *, chosen: tuple[date, date] | None, together: str = ANY
+) -> go.Figure:
+    """Flags per day: all together as bars, each detector as a line; ``chosen`` days have an outline.
+
+    A line has a gap on days whose list does not have the detector.
+    """
     days = set(table.column("at").to_pylist())
-    drawn = _flags(table, detectors, x="day (UTC)", written="%Y-%m-%d", mode=line_of_days(len(days)))
+    drawn = _flags(table, detectors, together, x="day (UTC)", written="%Y-%m-%d", mode=line_of_days(len(days)))
     by_day(drawn, days).update_layout(dragmode="select", selectdirection="h")
     if chosen:
         drawn.add_vrect(x0=noon(chosen[0], -1), x1=noon(chosen[1], 0), fillcolor="rgba(224,142,69,0.12)", **CHOSEN)
     return drawn
 
 
-def flags_by_hour(table: pa.Table, detectors: Sequence[str]) -> go.Figure:
+def flags_by_hour(table: pa.Table, detectors: Sequence[str], *, together: str = ANY) -> go.Figure:
     """The same per hour, each detector as marks where it flags."""
     some = table.filter(pc.or_(pc.greater(table.column("n_flagged"), 0), pc.equal(table.column("detector"), UNIFIED)))
-    drawn = _flags(some, detectors, x="hour (UTC)", written="%Y-%m-%dT%H", mode="markers")
+    drawn = _flags(some, detectors, together, x="hour (UTC)", written="%Y-%m-%dT%H", mode="markers")
     return drawn.update_layout(dragmode="zoom", hovermode="closest")
 
 
@@ -106,7 +112,7 @@ def _outlines(weekdays: frozenset[int] | None, hours: frozenset[int] | None) -> 
     return [{"x0": x[0], "x1": x[1], "y0": y[0], "y1": y[1]} for x in across for y in down]
 
 
-def _flags(table: pa.Table, detectors: Sequence[str], *, x: str, written: str, mode: str) -> go.Figure:
+def _flags(table: pa.Table, detectors: Sequence[str], together: str, *, x: str, written: str, mode: str) -> go.Figure:
     traces: list[Any] = []
     for name in (UNIFIED, *detectors):
         part = table.filter(pc.equal(table.column("detector"), name))
@@ -118,9 +124,9 @@ def _flags(table: pa.Table, detectors: Sequence[str], *, x: str, written: str, m
         }
         if name == UNIFIED:
             bar = {"color": detector_colour(list(detectors), name), "opacity": 0.45}
-            traces.append(go.Bar(**line, name="any detector", marker=bar))
+            traces.append(go.Bar(**line, name=together, marker=bar))
         else:
             colour = {"color": detector_colour(list(detectors), name)}
             traces.append(go.Scatter(**line, name=readable(name), mode=mode, line=colour, marker=colour))
     drawn = figure(*traces, x=x, y="flagged transactions", bargap=0.1)
-    return counted(drawn, max(table.column("n_flagged").to_pylist(), default=0))
+    return counted(drawn, pc.max(table.column("n_flagged")).as_py() or 0)

@@ -14,6 +14,7 @@ from anomaly_assets.dashboard.figures import comparison as figures
 from anomaly_assets.dashboard.figures.distributions import Look, histogram
 from anomaly_assets.dashboard.figures.style import readable
 from anomaly_assets.dashboard.other_settings import asked, checked, compare, compared
+from anomaly_assets.dashboard.sections import together
 from anomaly_assets.dashboard.shell import FLAG, WITHOUT_ORGANISATION, deployment, exports, go, misread, selection
 from anomaly_assets.dashboard.transactions import SHOWN_AT_MOST, transactions
 from anomaly_assets.domain.day_digest import bin_width
@@ -97,7 +98,7 @@ def _deciles(chosen: Selection, detectors: list[str]) -> None:
             icon=":material/hourglass_empty:",
         )
     left, right = st.columns(2)
-    left.plotly_chart(figures.rate_by_decile(table, detectors), key="deciles")
+    left.plotly_chart(figures.rate_by_decile(table, detectors, together=together(chosen)), key="deciles")
     right.plotly_chart(figures.agreement_by_decile(table), key="decile-agreement")
     st.caption(
         "The tenth of wallets with fewest transactions in their window is 1, the one with most is 10; the share of "

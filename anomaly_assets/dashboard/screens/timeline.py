@@ -9,7 +9,8 @@ import streamlit as st
 from anomaly_assets.dashboard.address import choice, remember
 from anomaly_assets.dashboard.figures.style import readable
 from anomaly_assets.dashboard.figures.timeline import DAY_NAMES, flags_by_day, flags_by_hour, heat_map
-from anomaly_assets.dashboard.shell import deployment, exports, misread, selection
+from anomaly_assets.dashboard.sections import together
+from anomaly_assets.dashboard.shell import deployment, exports, misread, plain, selection
 from anomaly_assets.dashboard.transactions import transactions
 from anomaly_assets.domain.days import day_named
 from anomaly_assets.domain.metrics import UNIFIED
@@ -38,13 +39,16 @@ def show() -> None:
     st.title(TITLE)
     chosen, digests = selection(), deployment().digests
     detectors = detector_names(digests, chosen.days)
-    by = choice("Flagged by", BY, [UNIFIED, *detectors], shown=lambda n: "any" if n == UNIFIED else readable(n))
+    any_of = together(chosen)
+    by = choice("Flagged by", BY, [UNIFIED, *detectors], shown=lambda n: any_of if n == UNIFIED else readable(n))
     focus = _focus(by, chosen)
     over_time = flags_over_time(digests, chosen)
-    _chart(flags_by_day(over_time, detectors, chosen=focus.days), "by-day", _take_days, ("points", "box"))
+    _chart(
+        flags_by_day(over_time, detectors, chosen=focus.days, together=any_of), "by-day", _take_days, ("points", "box")
+    )
     st.caption(
-        "Flagged transactions per day: bars for any detector, lines for each. Drag over one or more days to look "
-        "closer at them; the rest of this screen follows."
+        f"Flagged transactions per day: bars for {plain(any_of)}, lines for each detector, with gaps on days that it "
+        "did not judge. Drag over one or more days to look closer at them; the rest of this screen follows."
     )
     exports(over_time, "flags-over-time")
     narrowed = Focus(days=focus.days).of(chosen)
@@ -52,7 +56,7 @@ def show() -> None:
         st.info("None of the days looked at closer is in the period.", icon=":material/inbox:")
     _what_is_chosen(chosen, focus)
     if narrowed.days:
-        _hour_by_hour(narrowed, detectors)
+        _hour_by_hour(narrowed, detectors, any_of)
         _hours_and_weekdays(narrowed, focus)
     st.subheader("Flagged transactions behind it")
     transactions(
@@ -63,11 +67,11 @@ def show() -> None:
     _all_of_a_day(chosen, focus)
 
 
-def _hour_by_hour(narrowed: Selection, detectors: list[str]) -> None:
+def _hour_by_hour(narrowed: Selection, detectors: list[str], any_of: str) -> None:
     if len(narrowed.days) > HOURLY_UP_TO:
         return
     hourly = flags_over_time(deployment().digests, narrowed, hourly=True)
-    _chart(flags_by_hour(hourly, detectors), "by-hour", _take_hours, ("points",))
+    _chart(flags_by_hour(hourly, detectors, together=any_of), "by-hour", _take_hours, ("points",))
     st.caption("The same hour by hour. Click a bar or a point for the transactions of that hour.")
 
 
