@@ -44,16 +44,16 @@ def sets_over_time(digests: Digests, selection: Selection) -> pa.Table:
     return grouped.aggregate([("n_rows", "sum")]).rename_columns(["day", "flagged", "n_rows"]).sort_by(_ORDER)
 
 
+def agreement_of_all(digests: Digests, selection: Selection) -> float | None:
+    """The agreement of all days together; see :func:`agreement`."""
+    flags, rows, n_detectors = _flags_of_days(digests, selection)
+    return agreement(flags.sum(), rows.sum(), (rows * (n_detectors - 1)).sum())
+
+
 def agreement_over_time(digests: Digests, selection: Selection) -> pa.Table:
     """``day, n_flagged, agreement`` of every day; see :func:`agreement`."""
-    cells = _flagged(digests, selection)
-    place = pc.index_in(cells.column("day"), pa.array(selection.days, pa.date32())).to_numpy()
-    flagged, counts = cells.column("flagged").to_numpy(), cells.column("n_rows").to_numpy()
-    days = len(selection.days)
-    rows = np.bincount(place, counts, minlength=days).astype(np.int64)
-    flags = np.bincount(place, counts * np.bitwise_count(flagged), minlength=days)
-    n_detectors = [len(digests.detectors([day])) for day in selection.days]
-    agreed = [agreement(*of_day) for of_day in zip(flags.tolist(), rows.tolist(), n_detectors, strict=True)]
+    flags, rows, n_detectors = _flags_of_days(digests, selection)
+    agreed = [agreement(*of_day) for of_day in zip(flags, rows, rows * (n_detectors - 1), strict=True)]
     return pa.table(
         {
             "day": pa.array(selection.days, pa.date32()),
@@ -61,6 +61,17 @@ def agreement_over_time(digests: Digests, selection: Selection) -> pa.Table:
             "agreement": pa.array(agreed, pa.float64()),
         }
     )
+
+
+def _flags_of_days(digests: Digests, selection: Selection) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Flags of all detectors, rows that some flagged, and detectors, of each day: int64 of shape (n_days,)."""
+    cells = _flagged(digests, selection)
+    place = pc.index_in(cells.column("day"), pa.array(selection.days, pa.date32())).to_numpy()
+    flagged, counts = cells.column("flagged").to_numpy(), cells.column("n_rows").to_numpy()
+    days = len(selection.days)
+    rows = np.bincount(place, counts, minlength=days).astype(np.int64)
+    flags = np.bincount(place, counts * np.bitwise_count(flagged), minlength=days).astype(np.int64)
+    return flags, rows, np.array([len(digests.detectors([day])) for day in selection.days], np.int64)
 
 
 def by_decile(digests: Digests, selection: Selection) -> pa.Table:
@@ -73,9 +84,12 @@ def by_decile(digests: Digests, selection: Selection) -> pa.Table:
     if not metrics.num_rows:
         return _DECILES.empty_table()
     detectors, together = detector_names(digests, selection.days), counting(digests, selection.days)
+    others = {day: len(counting(digests, [day])) - 1 for day in selection.days}
     of_deciles = metrics.filter(pc.equal(metrics.column("group_kind"), DECILE))
+    others_of_row = pa.array([others[day] for day in of_deciles.column("day").to_pylist()], pa.int64())
+    of_deciles = of_deciles.append_column("n_others", pc.multiply(of_deciles.column("n_flagged"), others_of_row))
     sums = of_deciles.group_by(["group_value", "detector"], use_threads=False).aggregate(
-        [("n_rows", "sum"), ("n_judged", "sum"), ("n_flagged", "sum")]
+        [(name, "sum") for name in ("n_rows", "n_judged", "n_flagged", "n_others")]
     )
     known = {(row["group_value"], row["detector"]): row for row in sums.to_pylist()}
     rows = [
@@ -110,19 +124,19 @@ def masks_of(flags: pa.Table, detectors: Sequence[str]) -> np.ndarray:
     return masks
 
 
-def agreement(n_flags: float, n_flagged: float, n_detectors: int) -> float | None:
-    """Of the other detectors, the share that flags a flagged row too, on average over flagged rows.
+def agreement(n_flags: int, n_flagged: int, n_others: int) -> float | None:
+    """Of the other detectors that judged its day, the share that flags a flagged row too, on average over flagged rows.
 
     0: every flagged row has one flag; 1: every detector flags every one. For two detectors: rows that both flag / rows
-    that some flags. None without flagged rows, and for one detector.
+    that some flags. None without flagged rows, and where one detector judged.
 
     Parameters
     ----------
     n_flags : flags of all detectors added up
     n_flagged : rows that some detector flagged
+    n_others : other detectors that judged the day of a flagged row, added up over these rows
     """
-    more = ratio(n_flags - n_flagged, n_flagged)
-    return None if more is None or n_detectors < 2 else more / (n_detectors - 1)
+    return ratio(n_flags - n_flagged, n_others)
 
 
 _ORDER = [("day", "ascending"), ("flagged", "ascending")]
@@ -152,7 +166,7 @@ def _decile(
     agreed = None
     if detector == UNIFIED:
         flags = sum(sums[decile, name]["n_flagged_sum"] for name in together if (decile, name) in sums)
-        agreed = agreement(flags, flagged, len(together))
+        agreed = agreement(flags, flagged, sums[decile, detector]["n_others_sum"])
     return {
         "decile": decile,
         "detector": detector,

@@ -86,6 +86,9 @@ def test_views_over_all_days_go_by_names(mixed: Deployment, published: dict[date
     per_day = agreement.agreement_over_time(digests, SELECTION).column("agreement").to_pylist()
     assert [share is None for share in per_day] == [True, False, True], "one detector agrees with nobody"
 
+    of_two = sets[frozenset(names)] / sum(row["is_anomaly"] for row in rows if row["day"] == DAYS[1])
+    assert agreement.agreement_of_all(digests, SELECTION) == of_two == per_day[1], "that of the day that has two"
+
     focus = timeline.Focus(detector=FOREST)
     wanted = [row["TX_ID"] for row in rows if FOREST in flagged_by(row)]
     assert sorted(timeline.flagged_rows(digests, SELECTION, focus).column("TX_ID").to_pylist()) == sorted(wanted)
@@ -97,6 +100,11 @@ def test_views_over_all_days_go_by_names(mixed: Deployment, published: dict[date
     assert sum(n_scores) == sum(row.get("zscore") is not None for row in rows)
     deciles = agreement.by_decile(digests, SELECTION).to_pylist()
     assert {row["detector"] for row in deciles} == {"unified", STATISTICAL, FOREST}
+    of_day = agreement.by_decile(digests, Selection(DAYS[1:2])).to_pylist()
+    agreed = {row["decile"]: row["agreement"] for row in of_day if row["agreement"] is not None}
+    assert (
+        agreed.items() <= {row["decile"]: row["agreement"] for row in deciles if row["detector"] == "unified"}.items()
+    )
     exported = wallet.scored_rows(WalletReader(mixed.home), digests.detectors(DAYS), BUSY[0], DAYS).to_pylist()
     of_wallet = [row for row in rows if row["WALLET_ID"] == BUSY[0]]
     assert exported == [{name: row.get(name) for name in exported[0]} for row in of_wallet]

@@ -73,13 +73,13 @@ def test_agreement_over_time_has_every_day_and_is_null_where_nothing_is_flagged(
 
 
 @pytest.mark.parametrize(
-    ("flags", "rows", "detectors", "expected"),
-    [(4, 4, 2, 0.0), (8, 4, 2, 1.0), (5, 4, 2, 0.25), (6, 3, 3, 0.5), (9, 3, 3, 1.0), (0, 0, 2, None), (4, 4, 1, None)],
+    ("flags", "rows", "others", "expected"),
+    [(4, 4, 4, 0.0), (8, 4, 4, 1.0), (5, 4, 4, 0.25), (6, 3, 6, 0.5), (9, 3, 6, 1.0), (0, 0, 0, None), (4, 4, 0, None)],
 )
 def test_agreement_goes_from_single_flags_to_flags_of_all(
-    flags: int, rows: int, detectors: int, expected: float | None
+    flags: int, rows: int, others: int, expected: float | None
 ) -> None:
-    assert agreement(flags, rows, detectors) == expected
+    assert agreement(flags, rows, others) == expected
 
 
 def test_deciles_have_rates_coverage_and_agreement_over_the_whole_period() -> None:

@@ -61,7 +61,7 @@ def sets_over_time(table: pa.Table, detectors: Sequence[str], masks: Sequence[in
 
 
 def agreement_over_time(table: pa.Table) -> go.Figure:
-    """Agreement per day; days without flags are gaps."""
+    """Agreement per day; days without flags, and of one detector alone, are gaps."""
     days = table.column("day").to_pylist()
     line = go.Scatter(
         x=days,

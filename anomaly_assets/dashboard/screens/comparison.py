@@ -13,6 +13,7 @@ from anomaly_assets.dashboard.address import choice, remember, several
 from anomaly_assets.dashboard.figures import comparison as figures
 from anomaly_assets.dashboard.figures.distributions import Look, histogram
 from anomaly_assets.dashboard.figures.style import readable
+from anomaly_assets.dashboard.key_figures import KeyFigure, key_figures
 from anomaly_assets.dashboard.other_settings import asked, checked, compare, compared
 from anomaly_assets.dashboard.sections import together
 from anomaly_assets.dashboard.shell import FLAG, WITHOUT_ORGANISATION, deployment, exports, go, misread, selection
@@ -24,7 +25,7 @@ from anomaly_assets.settings import Detection
 from anomaly_assets.steps.settings_record import recorded_settings
 from anomaly_assets.views import what_if
 from anomaly_assets.views.agreement import (
-    agreement,
+    agreement_of_all,
     agreement_over_time,
     by_decile,
     by_set,
@@ -61,26 +62,28 @@ def _agreement(chosen: Selection) -> None:
     digests = deployment().digests
     detectors, sets = detector_names(digests, chosen.days), by_set(digests, chosen)
     masks, counts = sets.column("flagged").to_pylist(), sets.column("n_rows").to_pylist()
-    flags = sum(mask.bit_count() * count for mask, count in zip(masks, counts, strict=True))
-    agreed = agreement(flags, sum(counts), len(detectors))
-    columns = st.columns(len(masks) + 1)
-    for column, mask, count in zip(columns, masks, counts, strict=False):
-        column.metric(figures.set_name(detectors, mask), f"{count:,}", help="Rows that exactly these flagged.")
-    columns[-1].metric("Agreement", "-" if agreed is None else f"{agreed:.0%}", help=_MEANING)
+    agreed, about = agreement_of_all(digests, chosen), "Rows that exactly these flagged."
+    key_figures(
+        *(
+            KeyFigure(figures.set_name(detectors, mask), f"{count:,}", about)
+            for mask, count in zip(masks, counts, strict=True)
+        ),
+        KeyFigure("Agreement", "-" if agreed is None else f"{agreed:.0%}", _MEANING),
+    )
     over_time = sets_over_time(digests, chosen)
     st.plotly_chart(figures.sets_over_time(over_time, detectors, masks), key="sets")
     st.caption("Flagged transactions per day; the colour says which detectors flagged them.")
     exports(_named(over_time, detectors), "flags-by-set-of-detectors")
     agreed_over_time = agreement_over_time(digests, chosen)
     st.plotly_chart(figures.agreement_over_time(agreed_over_time), key="agreement")
-    st.caption(_MEANING + " Days without flags are gaps.")
+    st.caption(_MEANING + " Days without flags, and of one detector alone, are gaps.")
     exports(agreed_over_time, "agreement-over-time")
     _deciles(chosen, detectors)
 
 
 _MEANING = (
-    "Of the other detectors, the share that flags a flagged row too: 0 % when every flagged row has a single flag, "
-    "100 % when every detector flags all of them. A detector that could not judge a row does not agree."
+    "Of the other detectors of its day, the share that flags a flagged row too: 0 % when every flagged row has a "
+    "single flag, 100 % when every detector flags all of them. A detector that could not judge a row does not agree."
 )
 
 
