@@ -1,7 +1,7 @@
 """Scored days in a Snowflake table: a day is replaced in one transaction, or not at all."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,7 @@ from anomaly_assets.adapters.sources.snowflake_sql import (
     COMMIT,
     ROLLBACK,
     Statement,
+    add_column,
     columns_of,
     count_between,
     create_table,
@@ -29,8 +30,20 @@ TIME_COLUMN = "TX_COMPLETED_AT"
 MAX_BOUND_VALUES = 60_000
 """Of one statement: from 65,280 on the connector would go through a stage, which needs more rights than inserting."""
 _ZONED = ("TIMESTAMP_LTZ", "TIMESTAMP_TZ")
-_KINDS = {"string": {"TEXT"}, "double": {"REAL"}, "bool": {"BOOLEAN"}, "timestamp": {"TIMESTAMP_NTZ", *_ZONED}}
-_TYPES = {"string": "VARCHAR", "double": "FLOAT", "bool": "BOOLEAN", "timestamp": "TIMESTAMP_TZ"}
+_KINDS = {
+    "string": {"TEXT"},
+    "double": {"REAL"},
+    "integer": {"FIXED"},
+    "bool": {"BOOLEAN"},
+    "timestamp": {"TIMESTAMP_NTZ", *_ZONED},
+}
+_TYPES = {
+    "string": "VARCHAR",
+    "double": "FLOAT",
+    "integer": "NUMBER(38, 0)",
+    "bool": "BOOLEAN",
+    "timestamp": "TIMESTAMP_TZ",
+}
 
 
 class ScoresTable:
@@ -103,23 +116,30 @@ def declaration(table: str, schema: pa.Schema) -> str:
     return create_table(table, {field.name: _TYPES[_family(field.type)] for field in schema}).text
 
 
+def additions(table: str, fields: Iterable[pa.Field]) -> list[str]:
+    """The statements that give a table these columns too."""
+    return [add_column(table, field.name, _TYPES[_family(field.type)]).text for field in fields]
+
+
 def _family(kind: pa.DataType) -> str:
-    return "timestamp" if pa.types.is_timestamp(kind) else str(kind)
+    if pa.types.is_timestamp(kind):
+        return "timestamp"
+    return "integer" if pa.types.is_integer(kind) else str(kind)
 
 
 def _time_kind(found: Sequence[FoundColumn], schema: pa.Schema, table: str) -> str:
     """Snowflake's type of the column days are cut by, after all columns were looked at."""
     kinds = {column.name: column.kind for column in found}
-    problems = [
-        f"{field.name} is {kinds.get(field.name.upper(), 'missing')}"
-        for field in schema
-        if kinds.get(field.name.upper()) not in _KINDS[_family(field.type)]
-    ]
-    if problems:
+    unfit = [field for field in schema if kinds.get(field.name.upper()) not in _KINDS[_family(field.type)]]
+    missing = [field for field in unfit if field.name.upper() not in kinds]
+    if unfit:
+        problems = ", ".join(f"{field.name} is {kinds.get(field.name.upper(), 'missing')}" for field in unfit)
         raise TargetError(
-            f"the columns of {table} are not those of published scores: {', '.join(problems)}",
-            expected=declaration(table, schema),
-            remedy="make the table so, or add what is missing",
+            f"the columns of {table} are not those of published scores: {problems}",
+            expected=";\n".join(additions(table, missing)) if missing == unfit else declaration(table, schema),
+            remedy="add them, they stay null on days by other detectors; then materialize published_scores of the day"
+            if missing == unfit
+            else "make the table so, or add what is missing",
         )
     return kinds[TIME_COLUMN]
 

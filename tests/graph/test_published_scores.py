@@ -1,21 +1,24 @@
 """Scored days in a Snowflake table: whole or not at all, the same after any number of times."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from snowflake_stand_in import CANARY, StandIn
 
-from anomaly_assets.adapters.scores_table import declaration
-from anomaly_assets.adapters.snowflake_account import arguments_with_secrets, connect
+from anomaly_assets.adapters.scores_table import ScoresTable, additions, declaration
+from anomaly_assets.adapters.snowflake_account import Patience, arguments_with_secrets, connect
 from anomaly_assets.assets import graph as assets_graph
 from anomaly_assets.backfill import is_up_to_date
 from anomaly_assets.composition import build_definitions
+from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.published import published_schema
 from anomaly_assets.jobs import DETECT
 from graph.conftest import Prepared
 from graph.deployment import Deploy, Deployment, error_of, source_of
-from graph.invented import DAY, ROWS_OF_DAY
+from graph.invented import DAY, ROWS_OF_DAY, moment
 
 PUBLISHED = "published_scores"
 DAY_BEFORE = DAY - timedelta(days=1)
@@ -129,6 +132,58 @@ def test_a_table_of_another_shape_is_refused_with_the_shape_it_needs(
     assert not result.success
     assert said in error_of(result)
     assert publishing.published(DAY).num_rows == ROWS_OF_DAY  # the files do not wait for the table
+
+
+def test_days_by_other_lists_of_detectors_share_a_table(
+    publishing: Deployment, stand_in: StandIn, prepared: Prepared, deploy: Deploy
+) -> None:
+    """A day by fewer has nulls, and nothing of what it replaces; one by more is refused, saying what to add."""
+    publishing.detect(DAY)
+    settings = stand_in.settings(**{"published_scores.table": target(stand_in)})
+    fewer = deploy(beside=publishing, **source_of(prepared.files), **settings, detectors=["statistical"])
+    fewer.detect(DAY)
+    names = fewer.published(DAY).column_names
+    gone = [
+        name for name in published_schema(publishing.settings.detection.detectors()).arrow.names if name not in names
+    ]
+    assert {"isolation_forest_anomaly", "hour_unseen"} <= set(gone)
+    rows = stand_in.sql(f"SELECT {', '.join(names[:1] + gone)} FROM {target(stand_in)}")
+    assert sorted(row[0] for row in rows) == sorted(fewer.rows(DAY))
+    assert {value for row in rows for value in row[1:]} == {None}
+
+    stand_in.sql(*(f"ALTER TABLE {target(stand_in)} DROP COLUMN {name}" for name in gone))
+    before = held(stand_in)
+    more = deploy(beside=publishing, **source_of(prepared.files), **settings)
+    result = more.run(DETECT, DAY)
+    assert not result.success
+    assert all(f"{name} is missing" in error_of(result) for name in gone)
+    assert held(stand_in) == before
+    schema = published_schema(more.settings.detection.detectors()).arrow
+    statements = additions(target(stand_in), [schema.field(name) for name in gone])
+    assert all(statement in error_of(result).replace("\\", "") for statement in statements)
+    with connect(arguments_with_secrets(more.settings.snowflake), "test") as connection:
+        for statement in statements:
+            connection.cursor().execute(statement)
+    assert more.run(DETECT, DAY, only=[PUBLISHED]).success
+    shown = more.published(DAY).column_names
+    listed = ", ".join(name for name in shown if name != "TX_COMPLETED_AT")
+    rows = stand_in.sql(f"SELECT {listed}, epoch_us(TX_COMPLETED_AT) FROM {target(stand_in)}")
+    assert sorted(rows, key=lambda row: str(row[0])) == expected(more)
+
+
+def test_whole_numbers_of_a_detector_have_a_column(stand_in: StandIn, publishing: Deployment) -> None:
+    """A detector of another package may report some."""
+    whole = ScoresTable(
+        f"{stand_in.database}.PUBLIC.WHOLE",
+        partial(connect, arguments_with_secrets(publishing.settings.snowflake), "test"),
+        Patience(0, 0.0),
+    )
+    times = pa.array([moment(DAY, 3.0)], pa.timestamp("us", "UTC"))
+    rows = pa.table({"TX_ID": ["a"], "TX_COMPLETED_AT": times, "n_before": pa.array([2**53 + 1], pa.int64())})
+    with connect(arguments_with_secrets(publishing.settings.snowflake), "test") as connection:
+        connection.cursor().execute(declaration(whole.name, rows.schema))
+    assert whole.replace_day(DayRange.of(DAY), rows) == 1
+    assert stand_in.sql(f"SELECT n_before FROM {whole.name}") == [[2**53 + 1]]
 
 
 def test_other_settings_write_nothing_to_the_table(publishing: Deployment, stand_in: StandIn) -> None:

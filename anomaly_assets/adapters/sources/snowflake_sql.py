@@ -34,6 +34,7 @@ _COUNT = 'SELECT COUNT(*) AS "N_ROWS" FROM {table} WHERE {where}'
 _DELETE = "DELETE FROM {table} WHERE {where}"
 _INSERT = "INSERT INTO {table} ({columns}) VALUES ({values})"
 _CREATE = "CREATE TABLE {table} ({columns})"
+_ADD_COLUMN = "ALTER TABLE {table} ADD COLUMN {column}"
 _INSIDE = "{time} >= ? AND {time} < ?"
 _INSIDE_OR_WITHOUT = "({time} >= ? AND {time} < ? OR {time} IS NULL)"
 _WITHOUT = "{time} IS NULL"
@@ -179,6 +180,11 @@ def create_table(table: str, columns: Mapping[str, str]) -> Statement:
     """Make a table of ``columns`` (name to Snowflake's type, from this project's own schema): shown, never sent."""
     declared = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
     return Statement(_CREATE.format(table=table_name(table), columns=declared))
+
+
+def add_column(table: str, name: str, kind: str) -> Statement:
+    """Add a column of one of Snowflake's types, null in rows that are there: shown, never sent."""
+    return Statement(_ADD_COLUMN.format(table=table_name(table), column=f"{quoted(name)} {kind}"))
 
 
 def table_name(name: str) -> str:
