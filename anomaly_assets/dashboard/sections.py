@@ -56,8 +56,8 @@ def show_judgements(digests: Digests, chosen: Selection) -> None:
     found = judgements(digests, chosen)
     st.plotly_chart(judged_or_why_not(found), key="judgements")
     st.caption(
-        "Per detector: no or too little history means that the wallet has too few transactions in its training window; "
-        "constant history, that all its amounts are one."
+        "Per detector, of the days that it judged: no or too little history means that the wallet has too few "
+        "transactions in its training window; constant history, that all its amounts are one."
     )
     with st.expander("As a table"):
         columns: dict[str, Column] = {

@@ -172,6 +172,26 @@ def test_nothing_is_counted_of_a_detector_on_days_that_it_did_not_judge(
 
 
 @pytest.mark.usefixtures("dashboard", "published")
+def test_other_settings_of_every_detector_of_the_period_can_be_asked_for() -> None:
+    """Whoever judges the last day."""
+    period = {"from": str(DAYS[0]), "to": str(DAYS[-1])}
+    address = {"page": "comparison", "part": "other settings", "set": "isolation_forest.contamination=0.1"}
+    screen = opened(**address, **period)
+    assert not screen.warning
+    next(each for each in screen.button if each.label == "Compare").click().run()
+    assert not screen.error
+    assert "Flagged now" in [each.label for each in screen.metric]
+
+
+@pytest.mark.usefixtures("dashboard", "published")
+def test_rows_a_day_are_of_the_days_that_have_the_score() -> None:
+    period = {"from": str(DAYS[0]), "to": str(DAYS[-1])}
+    address = {"page": "comparison", "part": "scores and thresholds", "threshold_of": "isolation_forest_score"}
+    figures = {each.label: each.value for each in opened(**address, **period).metric}
+    assert float(figures["A day"]) == float(figures["Rows at or above"]) / 2 > 0
+
+
+@pytest.mark.usefixtures("dashboard", "published")
 def test_a_wallet_is_shown_by_every_detector_of_the_period() -> None:
     """Whoever judges the last day: since when, numbers of models, and what the store serves now."""
     screen = opened(wallet=BUSY[0], **{"from": str(DAYS[0]), "to": str(DAYS[-1])})

@@ -180,6 +180,7 @@ def _threshold(chosen: Selection, measure: str, words: str) -> None:
     usual = what_if.threshold_for(curve, published)
     steps = Steps(low, high, high if usual is None else usual, what_if.threshold_step(curve, measure), measure)
     threshold = _slider(f"Threshold of {readable(measure)}", f"{measure}_from", steps)
+    days = chosen.days if of is None else [day for day in chosen.days if of in detector_names(digests, [day])]
     two_sided = what_if.two_sided_days(digests, chosen, measure)
     reach = "at or beyond" if two_sided else "at or above"
     rows = what_if.rows_at(curve, threshold)
@@ -187,7 +188,7 @@ def _threshold(chosen: Selection, measure: str, words: str) -> None:
         st.columns(3),
         {
             f"Rows {reach}": f"{rows:,}",
-            "A day": f"{rows / len(chosen.days):,.1f}",
+            "A day": f"{rows / len(days):,.1f}",
             "Flagged as published": f"{published:,}",
         }.items(),
         strict=True,
@@ -200,7 +201,7 @@ def _threshold(chosen: Selection, measure: str, words: str) -> None:
     st.caption(
         f"The line says how many rows lie {reach} a threshold, which moves by whole histogram bins; where it meets the "
         "level as many rows would be flagged as were. It is a sum over all wallets, whose flag lines may differ: the "
-        "part other settings says row by row what changes." + _both_sides(len(two_sided), len(chosen.days))
+        "part other settings says row by row what changes." + _both_sides(len(two_sided), len(days))
     )
     exports(curve, f"rows-by-threshold-of-{measure}")
 
@@ -274,7 +275,9 @@ def _other_settings(chosen: Selection) -> None:
     names = [str(day) for day in chosen.days]
     picked = several("Days (UTC) to compare", "day", names, names[-DAYS_FIRST:], at_most=DAYS_AT_MOST)
     days = [day for name in sorted(picked) if (day := day_named(name)) is not None]
-    settings_id = digests.scored(chosen.days[-1]).seal.settings_id or ""
+    # the newest of those that most detectors judged, so that the settings of every detector can be changed
+    of_day = max(days or chosen.days, key=lambda day: (len(detector_names(digests, [day])), day))
+    settings_id = digests.scored(of_day).seal.settings_id or ""
     detection = Detection.of_record(recorded_settings(deployment().home, settings_id))
     changes = asked(detection)
     checked(detection, changes)
