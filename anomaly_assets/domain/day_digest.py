@@ -3,13 +3,13 @@
 What pages show of a year is made of these, so that no page reads all rows of a year.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from anomaly_assets.domain.algorithms import ALGORITHMS
+from anomaly_assets.domain.algorithms import ALGORITHMS, IS_ANOMALY
 from anomaly_assets.domain.detectors.base import DetectorStatus
 from anomaly_assets.domain.published import anomaly_column, model_id_column, status_column
 
@@ -51,7 +51,10 @@ HISTOGRAMS = pa.schema(
         pa.field("n_rows", pa.int64(), nullable=False),
     ]
 )
-"""Rows by organisation, measure, unified flag and bin; rows without the measure are in none."""
+"""Rows by organisation, measure, flag and bin; rows without the measure are in none.
+
+``is_anomaly`` of a detector's score is the flag that the detector counts for.
+"""
 
 
 def cells(scored: pa.Table, detectors: Sequence[str]) -> pa.Table:
@@ -120,10 +123,15 @@ def statuses(scored: pa.Table, detectors: Sequence[str]) -> pa.Table:
     return pa.concat_tables([STATUSES.empty_table(), *parts]).combine_chunks()
 
 
-def histograms(scored: pa.Table, score_columns: Sequence[str]) -> pa.Table:
-    """``HISTOGRAMS`` of amounts, of the detectors' scores and of ``anomaly_score``."""
+def histograms(scored: pa.Table, flag_columns: Mapping[str, str]) -> pa.Table:
+    """``HISTOGRAMS`` of amounts, of the detectors' scores and of ``anomaly_score``.
+
+    Parameters
+    ----------
+    flag_columns : score column of a detector to the published flag that the detector counts for
+    """
     measures = {AMOUNT: amount_position(scored.column("TOTAL_AMOUNT").to_numpy())}
-    measures |= {name: scored.column(name).to_numpy() for name in [*score_columns, "anomaly_score"]}
+    measures |= {name: scored.column(name).to_numpy() for name in [*flag_columns, "anomaly_score"]}
     parts = []
     for measure, values in measures.items():
         known = ~np.isnan(values)
@@ -132,7 +140,7 @@ def histograms(scored: pa.Table, score_columns: Sequence[str]) -> pa.Table:
         keys = {
             "org_name": scored.column("ORG_NAME").filter(mask),
             "measure": pa.repeat(measure, len(bins)),
-            "is_anomaly": scored.column("is_anomaly").filter(mask),
+            "is_anomaly": scored.column(flag_columns.get(measure, IS_ANOMALY.column)).filter(mask),
             "bin": pa.array(bins),
         }
         parts.append(_counted(keys, HISTOGRAMS))

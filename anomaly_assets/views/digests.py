@@ -32,7 +32,9 @@ _MAKE: dict[str, Callable[[pa.Table, Sequence[RecordedDetector]], pa.Table]] = {
     "cells": lambda scored, detectors: cells(scored, [each.name for each in detectors]),
     "counts": lambda scored, detectors: counts(scored, [each.name for each in detectors]),
     "statuses": lambda scored, detectors: statuses(scored, [each.name for each in detectors]),
-    "histograms": lambda scored, detectors: histograms(scored, [each.score_column for each in detectors]),
+    "histograms": lambda scored, detectors: histograms(
+        scored, {each.score_column: each.flag.column for each in detectors}
+    ),
     "flags": lambda scored, detectors: flags(scored, [each.name for each in detectors]),
 }
 PARTS = tuple(_MAKE)

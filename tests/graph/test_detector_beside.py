@@ -30,6 +30,9 @@ from anomaly_assets.reports.flag_report import flag_page
 from anomaly_assets.settings import load_settings
 from anomaly_assets.settings.installed_detectors import GROUP, InstalledDetector, register_installed_detectors
 from anomaly_assets.testing.detector_contract import DetectorContract
+from anomaly_assets.views.digests import Digests
+from anomaly_assets.views.distribution import distribution
+from anomaly_assets.views.selection import Selection
 from graph.deployment import CHECKS, Deploy, Deployment, source_of
 from graph.invented import DAY, FIRST, WINDOW_DAYS, Row, days_from, deliver, moment, ordinary_day
 
@@ -103,6 +106,9 @@ def test_it_judges_beside_ours_is_explained_proved_and_drawn_and_goes_again(
     metrics = own.table("anomaly_metrics", WITH_IT, "metrics").to_pylist()
     of_flag = next(row for row in metrics if row["group_kind"] == "flag")
     assert (of_flag["group_value"], of_flag["n_flagged"]) == ("is_hasty", len(hasty))
+
+    counts = distribution(Digests(home), Selection((WITH_IT,)), "velocity_count").to_pylist()
+    assert sum(row["n_rows"] for row in counts if row["is_anomaly"]) == len(hasty), "by the flag that it counts for"
 
     for day in (WITH_IT, WITHOUT):
         proof = Verifier(home).verify(day)

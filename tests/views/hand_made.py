@@ -66,7 +66,7 @@ class HandMade(Digests):
         make: Mapping[str, Callable[[pa.Table], pa.Table]] = {
             "cells": lambda table: cells(table, self.letters),
             "counts": lambda table: counts(table, self.letters),
-            "histograms": lambda table: histograms(table, [f"{name}_score" for name in self.letters]),
+            "histograms": lambda table: histograms(table, {f"{name}_score": "is_anomaly" for name in self.letters}),
             "flags": lambda table: flags(table, self.letters),
         }
         tables = []

@@ -94,6 +94,12 @@ def readable(name: str) -> str:
     return name.replace("_", " ")
 
 
+def score_words(column: str, detector: str, *more: str) -> str:
+    """A score on an axis: with the detector that it is of, unless that is in its name, and ``more`` about it."""
+    about = "; ".join([*([] if readable(detector) in readable(column) else [f"of {readable(detector)}"]), *more])
+    return f"{readable(column)} ({about})" if about else readable(column)
+
+
 def foreign(text: object) -> str:
     """Text of others in a figure: shown as it is, whatever Plotly would take it for."""
     return html.escape(shown(text), quote=False)

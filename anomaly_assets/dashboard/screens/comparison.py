@@ -12,7 +12,7 @@ import streamlit as st
 from anomaly_assets.dashboard.address import choice, remember, several
 from anomaly_assets.dashboard.figures import comparison as figures
 from anomaly_assets.dashboard.figures.distributions import Look, histogram
-from anomaly_assets.dashboard.figures.style import readable
+from anomaly_assets.dashboard.figures.style import readable, score_words
 from anomaly_assets.dashboard.key_figures import KeyFigure, key_figures
 from anomaly_assets.dashboard.other_settings import asked, checked, compare, compared
 from anomaly_assets.dashboard.sections import together
@@ -43,6 +43,8 @@ TITLE, ICON = "Model comparison", ":material/compare_arrows:"
 DAYS_AT_MOST = 14
 """Days that are compared under other settings at once."""
 DAYS_FIRST = 3
+FIGURES_BESIDE = 3
+"""More beside each other would cut off the names of their axes."""
 
 
 def show() -> None:
@@ -152,11 +154,11 @@ def _scatter(chosen: Selection, detectors: list[str], columns: list[str]) -> Non
 
 def _scores(chosen: Selection) -> None:
     digests = deployment().digests
-    words = {name: f"{readable(name)} (of {readable(of)})" for name, of in score_columns(digests, chosen).items()}
+    words = {name: score_words(name, of) for name, of in score_columns(digests, chosen).items()}
     words[ANOMALY_SCORE] = "anomaly score (rank across wallets)"
-    columns = st.columns(len(words))
-    for column, (measure, named) in zip(columns, words.items(), strict=True):
-        with column:
+    columns = st.columns(min(len(words), FIGURES_BESIDE))
+    for place, (measure, named) in enumerate(words.items()):
+        with columns[place % FIGURES_BESIDE]:
             table = distribution(digests, chosen, measure)
             st.plotly_chart(histogram(table, Look(measure, named)), key=f"scores-{measure}")
             exports(table.drop_columns(["org_name"]), f"scores-{measure}")

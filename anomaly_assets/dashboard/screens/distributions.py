@@ -4,7 +4,8 @@ import streamlit as st
 
 from anomaly_assets.dashboard.address import choice, switch
 from anomaly_assets.dashboard.figures.distributions import Look, histogram, small_multiples
-from anomaly_assets.dashboard.figures.style import readable
+from anomaly_assets.dashboard.figures.style import ANY, score_words
+from anomaly_assets.dashboard.sections import together
 from anomaly_assets.dashboard.shell import WITHOUT_ORGANISATION, deployment, exports, selection
 from anomaly_assets.domain.day_digest import AMOUNT
 from anomaly_assets.views.distribution import ANOMALY_SCORE, BESIDE_SCORES, HOUR, distribution, largest, score_columns
@@ -30,6 +31,7 @@ def show() -> None:
         logarithmic = switch("Logarithmic axis of counts", "log")
     st.caption(
         "Flagged rows lie over the others. "
+        + ("" if together(chosen) == ANY else "Those of a score have the flag that its detector counts for. ")
         + ("All bars of a colour add up to 100 %, so shapes can be compared. " if share else "Bars are row counts. ")
         + "Rows that a detector did not judge have no score and are in no bar of it."
     )
@@ -51,9 +53,7 @@ def measures(chosen: Selection) -> dict[str, str]:
         AMOUNT: "amount (in the currency of the data, logarithmic scale)",
         HOUR: "hour of day (UTC)",
     }
-    named = {
-        column: f"{readable(column)} (of {readable(name)}; higher is more anomalous)" for column, name in scores.items()
-    }
+    named = {column: score_words(column, name, "higher is more anomalous") for column, name in scores.items()}
     return named | {name: beside[name] for name in BESIDE_SCORES}
 
 
