@@ -13,7 +13,6 @@ from rich.table import Table
 from rich.text import Text
 
 from anomaly_assets.commands.options import as_json, configured, err, out, require_home
-from anomaly_assets.domain.schema import INPUT_COLUMNS
 from anomaly_assets.exit_codes import ExitCode
 from anomaly_assets.settings import Settings
 
@@ -156,6 +155,8 @@ def _show_days(report: "SourceReport") -> None:
 
 
 def _rows(rows: Mapping[str, Mapping[str, str | None]], title: str) -> Table:
+    from anomaly_assets.domain.schema import INPUT_COLUMNS
+
     table = _table(title, *INPUT_COLUMNS)
     for name, row in rows.items():
         table.add_row(

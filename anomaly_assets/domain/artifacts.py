@@ -11,7 +11,8 @@ from hashlib import sha256
 import pyarrow as pa
 
 from anomaly_assets.domain.detectors.base import Artifact, Detector, DetectorStatus, Model, OfDay
-from anomaly_assets.domain.identity import digest_of, table_digest
+from anomaly_assets.domain.identity import digest_of
+from anomaly_assets.domain.table_identity import table_digest
 from anomaly_assets.domain.wallet_leaves import wallet_column
 from anomaly_assets.domain.wallet_rows import WalletRows
 

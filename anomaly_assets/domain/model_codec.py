@@ -34,7 +34,8 @@ import zstandard
 
 from anomaly_assets.domain.detectors.base import Model
 from anomaly_assets.domain.errors import ModelFormatError, NeedsRelease
-from anomaly_assets.domain.identity import canonical_array, canonical_json
+from anomaly_assets.domain.identity import canonical_json
+from anomaly_assets.domain.table_identity import canonical_array
 
 MAGIC = b"ANOMODEL"
 FORMAT_VERSION = 1

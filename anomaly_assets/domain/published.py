@@ -7,10 +7,10 @@ import pyarrow as pa
 
 from anomaly_assets.domain.algorithms import flags_of
 from anomaly_assets.domain.detectors.base import Detector
-from anomaly_assets.domain.identity import table_digest
 from anomaly_assets.domain.layouts import LAYOUTS
 from anomaly_assets.domain.lineage import SCORED
 from anomaly_assets.domain.schema import TIME, Column, TableSchema
+from anomaly_assets.domain.table_identity import table_digest
 
 FORMAT_VERSION = LAYOUTS[SCORED]
 """Version of the published columns and their meaning; raised when either changes."""

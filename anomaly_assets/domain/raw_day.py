@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from anomaly_assets.domain.identity import canonical_array, table_digest
 from anomaly_assets.domain.portable import compiled
 from anomaly_assets.domain.schema import TRANSACTIONS, WALLET_DAYS
+from anomaly_assets.domain.table_identity import canonical_array, table_digest
 from anomaly_assets.domain.wallet_rows import WalletRows
 
 _DIGEST_BYTES = 32

@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from anomaly_assets.domain.identity import canonical_columns, canonical_json, digest
+from anomaly_assets.domain.identity import canonical_json, digest
+from anomaly_assets.domain.table_identity import canonical_columns
 
 WALLET_COLUMNS = ("wallet_id", "WALLET_ID")
 """What the column of a table that has wallets is called."""

@@ -2,10 +2,10 @@
 
 from anomaly_assets.domain.algorithms import flags_of
 from anomaly_assets.domain.errors import CorruptFile
-from anomaly_assets.domain.identity import table_digest
 from anomaly_assets.domain.lineage import METRICS, SCORED, WINDOW
 from anomaly_assets.domain.metrics import daily_metrics
 from anomaly_assets.domain.published import with_provenance
+from anomaly_assets.domain.table_identity import table_digest
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.same import require_same, require_same_rows
 from anomaly_assets.steps.settings_record import recorded_settings

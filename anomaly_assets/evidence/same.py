@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from anomaly_assets.domain.errors import CorruptFile
-from anomaly_assets.domain.identity import table_digest
+from anomaly_assets.domain.table_identity import table_digest
 
 
 def require_same(what: str, recorded: object, found: object) -> None:

@@ -13,12 +13,13 @@ from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.artifacts import of_detector
 from anomaly_assets.domain.detectors.base import Model
 from anomaly_assets.domain.errors import CorruptFile, Erased, NeedsRelease, NotSealed
-from anomaly_assets.domain.identity import file_digest, table_digest
+from anomaly_assets.domain.identity import file_digest
 from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.page_links import partition_page
 from anomaly_assets.domain.recipes import ListedModel
 from anomaly_assets.domain.scored_row import ScoredRow
 from anomaly_assets.domain.settings_record import RecordedDetector
+from anomaly_assets.domain.table_identity import table_digest
 from anomaly_assets.evidence.case import Case, Key
 from anomaly_assets.evidence.erasures import erasure_sentences
 from anomaly_assets.evidence.lookup import Place, require_places_of

@@ -22,9 +22,10 @@ from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.artifacts import revision_of
 from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.families import OURS, names_of
-from anomaly_assets.domain.identity import file_digest, table_digest
+from anomaly_assets.domain.identity import file_digest
 from anomaly_assets.domain.lineage import RAW
 from anomaly_assets.domain.raw_day import content_digest, wallet_days
+from anomaly_assets.domain.table_identity import table_digest
 from anomaly_assets.domain.window import summarize_window
 from anomaly_assets.evidence.again import (
     kept_payloads,

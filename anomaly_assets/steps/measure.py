@@ -6,10 +6,11 @@ import pyarrow as pa
 
 from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.domain.algorithms import flags_of
-from anomaly_assets.domain.identity import JsonObject, table_digest
+from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.domain.layouts import LAYOUTS
 from anomaly_assets.domain.lineage import METRICS, SCORED, WINDOW, Edge
 from anomaly_assets.domain.metrics import daily_metrics
+from anomaly_assets.domain.table_identity import table_digest
 from anomaly_assets.settings import Detection
 from anomaly_assets.steps.run import Outcome, Run
 from anomaly_assets.steps.settings_record import recorded_settings

@@ -21,7 +21,6 @@ from anomaly_assets.domain.days import require_finished
 from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.errors import CorruptFile, NotSealed, StoreRefused, StoreUnavailable, Superseded
 from anomaly_assets.domain.families import DETECTION
-from anomaly_assets.domain.identity import table_digest
 from anomaly_assets.domain.judging import (
     JudgedDay,
     ModelBatch,
@@ -39,6 +38,7 @@ from anomaly_assets.domain.published import model_id_column, with_provenance
 from anomaly_assets.domain.raw_day import to_wallet_rows
 from anomaly_assets.domain.running_state import RunningState, days_reached, hours_needed
 from anomaly_assets.domain.scoring import published_table
+from anomaly_assets.domain.table_identity import table_digest
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.settings import Detection
 from anomaly_assets.steps.run import Outcome, Run, data_version_of

@@ -23,8 +23,8 @@ from anomaly_assets.domain.artifacts import given_window
 from anomaly_assets.domain.detectors import DETECTORS
 from anomaly_assets.domain.detectors.base import Ability, Detector, DetectorClass, DetectorStatus, Judgement, Model
 from anomaly_assets.domain.errors import ModelFormatError
-from anomaly_assets.domain.identity import table_digest
 from anomaly_assets.domain.model_codec import decode, encode
+from anomaly_assets.domain.table_identity import table_digest
 from anomaly_assets.domain.wallet_rows import WalletRows
 
 HOUR_US = 3_600_000_000

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from anomaly_assets.adapters.lake import Lake, PartitionWriter
 from anomaly_assets.adapters.seal import Seal
-from anomaly_assets.domain.identity import table_digest
+from anomaly_assets.domain.table_identity import table_digest
 from anomaly_assets.domain.verdicts import Verdict
 
 ASSET = "raw_transactions"

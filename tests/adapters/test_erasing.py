@@ -17,7 +17,7 @@ from anomaly_assets.adapters.failpoints import armed
 from anomaly_assets.adapters.lake import Lake
 from anomaly_assets.adapters.seal import Seal, StoredFile
 from anomaly_assets.domain.errors import CorruptFile
-from anomaly_assets.domain.identity import table_digest
+from anomaly_assets.domain.table_identity import table_digest
 from anomaly_assets.domain.wallet_leaves import root_of, wallet_leaves
 
 ROWS = [("a", 1.0), ("a", 2.0), ("b", 3.0), ("c", 4.0)]

@@ -16,9 +16,10 @@ from anomaly_assets.adapters.sources.synthetic import BATCH_ROWS, SyntheticSourc
 from anomaly_assets.domain.border import BorderRules, as_input_table, clean_day
 from anomaly_assets.domain.days import DayRange
 from anomaly_assets.domain.errors import OutsideCoverage
-from anomaly_assets.domain.identity import canonical_json, table_digest
+from anomaly_assets.domain.identity import canonical_json
 from anomaly_assets.domain.schema import INPUT_COLUMNS, TIME
 from anomaly_assets.domain.synthetic.kinds import AnomalyKind
+from anomaly_assets.domain.table_identity import table_digest
 
 FIRST_DAY = date(2024, 1, 1)
 

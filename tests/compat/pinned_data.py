@@ -13,12 +13,13 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.id_index import hash_of, write_id_index
 from anomaly_assets.domain.border import BorderRules, Refusal, clean_day
 from anomaly_assets.domain.days import trailing_window
-from anomaly_assets.domain.identity import canonical_array, canonical_json, digest, digest_of, file_digest, table_digest
+from anomaly_assets.domain.identity import canonical_json, digest, digest_of, file_digest
 from anomaly_assets.domain.manifest import WindowManifest
 from anomaly_assets.domain.raw_day import content_digest, wallet_days
 from anomaly_assets.domain.recipes import MODELS
 from anomaly_assets.domain.row_fingerprint import RowFingerprint
 from anomaly_assets.domain.schema import INPUT_COLUMNS, QUARANTINE, TRANSACTIONS, WALLET_DAYS
+from anomaly_assets.domain.table_identity import canonical_array, table_digest
 from anomaly_assets.domain.wallet_leaves import root_of, wallet_leaves
 from anomaly_assets.settings import load_settings
 from compat.frozen import HOMES, NAMES

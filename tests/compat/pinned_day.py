@@ -19,8 +19,8 @@ from anomaly_assets.adapters.sources.files import FilesSource
 from anomaly_assets.checks.sampled_flags_verify import verify_sample
 from anomaly_assets.domain.days import ONE_DAY, DayRange
 from anomaly_assets.domain.families import OURS
-from anomaly_assets.domain.identity import table_digest
 from anomaly_assets.domain.lineage import METRICS, MODELS, RAW, SCORED, WINDOW
+from anomaly_assets.domain.table_identity import table_digest
 from anomaly_assets.evidence.stale import stale_partitions
 from anomaly_assets.resources.source import source_resource
 from anomaly_assets.settings import Settings

@@ -21,8 +21,9 @@ from anomaly_assets.adapters.sources.synthetic import SyntheticSource
 from anomaly_assets.domain.border import BorderRules, as_input_table, clean_day
 from anomaly_assets.domain.days import ONE_DAY, DayRange
 from anomaly_assets.domain.errors import OutsideCoverage
-from anomaly_assets.domain.identity import canonical_json, table_digest
+from anomaly_assets.domain.identity import canonical_json
 from anomaly_assets.domain.schema import INPUT_COLUMNS
+from anomaly_assets.domain.table_identity import table_digest
 from anomaly_assets.settings import load_settings
 
 FIRST = date(2024, 3, 1)

@@ -11,14 +11,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from anomaly_assets.domain.identity import (
-    canonical_array,
-    canonical_json,
-    digest,
-    digest_of,
-    file_digest,
-    table_digest,
-)
+from anomaly_assets.domain.identity import canonical_json, digest, digest_of, file_digest
+from anomaly_assets.domain.table_identity import canonical_array, table_digest
 
 calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from anomaly_assets.domain import identity, raw_day
+from anomaly_assets.domain import raw_day, table_identity
 from anomaly_assets.domain.days import midnight_us
 from anomaly_assets.domain.raw_day import (
     DecodedDay,
@@ -127,7 +127,7 @@ def test_blocks_change_no_digest(monkeypatch: pytest.MonkeyPatch, block_rows: in
     """Blocks end within a wallet's rows, at their end and with the day."""
     table = kept([("t0", "b", 0, 1.0, None), ("t5", "b", 7, 1.0, "Acme"), *ROWS])
     revision, days = content_digest(table), wallet_days(table)
-    monkeypatch.setattr(identity, "BLOCK_ROWS", block_rows)
+    monkeypatch.setattr(table_identity, "BLOCK_ROWS", block_rows)
     monkeypatch.setattr(raw_day, "BLOCK_ROWS", block_rows)
     assert content_digest(table) == revision
     assert wallet_days(table).equals(days)

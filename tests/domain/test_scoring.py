@@ -9,13 +9,13 @@ import pytest
 from anomaly_assets.domain.detectors.base import Detector, DetectorStatus, Model
 from anomaly_assets.domain.detectors.isolation_forest import IsolationForestDetector
 from anomaly_assets.domain.detectors.statistical import StatisticalDetector
-from anomaly_assets.domain.identity import table_digest
 from anomaly_assets.domain.judging import ModelBatch, judge_day
 from anomaly_assets.domain.predicates import every_transaction_judged_once, unified_flag_is_the_or
 from anomaly_assets.domain.published import INPUT_NAMES, published_schema, with_provenance
 from anomaly_assets.domain.raw_day import to_wallet_rows
 from anomaly_assets.domain.schema import TIME, TRANSACTIONS
 from anomaly_assets.domain.scoring import published_table
+from anomaly_assets.domain.table_identity import table_digest
 from anomaly_assets.domain.window import summarize_window
 
 DAY = date(2024, 3, 1)

@@ -6,12 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from anomaly_assets.domain.identity import table_digest
 from anomaly_assets.domain.synthetic.activity import EXPECTED_UNIT, expected_transactions
 from anomaly_assets.domain.synthetic.days import rows_of_day
 from anomaly_assets.domain.synthetic.tables import transactions_batch
 from anomaly_assets.domain.synthetic.wallets import wallets_of
 from anomaly_assets.domain.synthetic.world import World
+from anomaly_assets.domain.table_identity import table_digest
 from anomaly_assets.settings import SyntheticSettings
 
 FIRST_DAY = date(2024, 1, 1)

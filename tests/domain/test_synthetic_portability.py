@@ -11,7 +11,8 @@ import pytest
 _PROGRAM = """
 import pyarrow as pa
 from datetime import date
-from anomaly_assets.domain.identity import canonical_array, digest, table_digest
+from anomaly_assets.domain.identity import digest
+from anomaly_assets.domain.table_identity import canonical_array, table_digest
 from anomaly_assets.domain.synthetic import arithmetic
 from anomaly_assets.domain.synthetic.days import rows_of_day
 from anomaly_assets.domain.synthetic.randomness import Stream, raw, unit

@@ -27,9 +27,9 @@ from anomaly_assets.domain.detectors.base import Model
 from anomaly_assets.domain.erasure_request import ErasureRequest
 from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.families import OURS
-from anomaly_assets.domain.identity import table_digest
 from anomaly_assets.domain.lineage import MODELS, SCORED, WINDOW
 from anomaly_assets.domain.recipes import recipe_id
+from anomaly_assets.domain.table_identity import table_digest
 from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.evidence.again import AS_SEALED
 from anomaly_assets.evidence.case import Case

@@ -8,8 +8,9 @@ import pytest
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.errors import ModelConflict
-from anomaly_assets.domain.identity import digest_of, table_digest
+from anomaly_assets.domain.identity import digest_of
 from anomaly_assets.domain.lineage import MODELS
+from anomaly_assets.domain.table_identity import table_digest
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.settings import Detection, RedisSettings
 from anomaly_assets.steps.run import Run

@@ -7,9 +7,9 @@ from datetime import date
 from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.checks.sampled_flags_verify import verify_sample
-from anomaly_assets.domain.identity import table_digest
 from anomaly_assets.domain.lineage import METRICS, RAW, SCORED
 from anomaly_assets.domain.metrics import METRICS as METRICS_SCHEMA
+from anomaly_assets.domain.table_identity import table_digest
 from anomaly_assets.domain.verdicts import Severity
 from anomaly_assets.evidence.proof import Outcome, Proof
 from anomaly_assets.evidence.sample import sample_flags

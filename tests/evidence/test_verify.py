@@ -16,11 +16,12 @@ from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.border import BorderRules
 from anomaly_assets.domain.detectors.base import Model
 from anomaly_assets.domain.errors import Superseded
-from anomaly_assets.domain.identity import digest_of, table_digest
+from anomaly_assets.domain.identity import digest_of
 from anomaly_assets.domain.lineage import MODELS, RAW, SCORED, WINDOW
 from anomaly_assets.domain.model_codec import encode
 from anomaly_assets.domain.published import with_provenance
 from anomaly_assets.domain.recipes import summary_of
+from anomaly_assets.domain.table_identity import table_digest
 from anomaly_assets.evidence.again import scored_again
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.proof import Grade, Outcome, Proof

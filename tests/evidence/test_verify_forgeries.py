@@ -16,9 +16,10 @@ from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain import judging, training
 from anomaly_assets.domain.detectors.base import Model
-from anomaly_assets.domain.identity import digest_of, table_digest
+from anomaly_assets.domain.identity import digest_of
 from anomaly_assets.domain.lineage import METRICS
 from anomaly_assets.domain.published import with_provenance
+from anomaly_assets.domain.table_identity import table_digest
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.proof import Grade, Outcome
 from anomaly_assets.evidence.verify import Verifier

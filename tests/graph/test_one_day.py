@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from anomaly_assets.assets.metadata import PREVIEW_ROWS
-from anomaly_assets.domain.identity import table_digest
 from anomaly_assets.domain.model_codec import decode
+from anomaly_assets.domain.table_identity import table_digest
 from anomaly_assets.jobs import DETECT, INGEST
 from graph.conftest import Prepared
 from graph.deployment import CHECKS, Deployment, source_of, standing

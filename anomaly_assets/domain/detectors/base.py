@@ -19,7 +19,8 @@ import pyarrow as pa
 
 from anomaly_assets.domain.algorithms import Flag
 from anomaly_assets.domain.detectors.amount_and_hour import Shares
-from anomaly_assets.domain.identity import canonical_array, canonical_json, digest
+from anomaly_assets.domain.identity import canonical_json, digest
+from anomaly_assets.domain.table_identity import canonical_array
 from anomaly_assets.domain.wallet_rows import WalletRows
 
 

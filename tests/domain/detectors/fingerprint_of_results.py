@@ -10,8 +10,8 @@ from numpy._core._multiarray_umath import __cpu_features__  # type: ignore[impor
 
 from anomaly_assets.domain import portable
 from anomaly_assets.domain.detectors import DETECTORS
-from anomaly_assets.domain.identity import canonical_array
 from anomaly_assets.domain.judging import judge_rows
+from anomaly_assets.domain.table_identity import canonical_array
 from anomaly_assets.domain.wallet_rows import WalletRows
 
 SIZES = (100, 101, 257, 900)

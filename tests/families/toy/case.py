@@ -14,10 +14,11 @@ from anomaly_assets.adapters.compute import Compute
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.seal import Seal
 from anomaly_assets.domain.errors import CorruptFile, NotSealed
-from anomaly_assets.domain.identity import JsonObject, table_digest
+from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.domain.lineage import RAW, Kind
 from anomaly_assets.domain.model_reference import ModelReference
 from anomaly_assets.domain.raw_day import content_digest
+from anomaly_assets.domain.table_identity import table_digest
 from anomaly_assets.evidence.checked_log import CheckedLog
 from anomaly_assets.evidence.lookup import erased, erased_days_of
 from anomaly_assets.evidence.proof import Grade, Proof, Stop

@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 
 from anomaly_assets.adapters.seal import Seal
-from anomaly_assets.domain.identity import table_digest
 from anomaly_assets.domain.lineage import RAW, Edge
+from anomaly_assets.domain.table_identity import table_digest
 from anomaly_assets.domain.verdicts import Verdict
 from anomaly_assets.steps.run import Outcome, Run
 from families.toy.family import JUDGEMENTS, MODEL, TOY
