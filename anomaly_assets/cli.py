@@ -126,7 +126,7 @@ def main(debug: bool) -> None:  # noqa: ARG001 - read from the context
     look_seldom()
 
 
-@main.command()
+@main.command(short_help="Ingest 187 invented days and score the last 7 of them.")
 @configured
 @as_json
 def demo(settings: Settings, as_json: bool) -> None:
@@ -142,7 +142,7 @@ def demo(settings: Settings, as_json: bool) -> None:
         out.print(f"  {settings.home / 'output'}", soft_wrap=True)
 
 
-@main.command()
+@main.command(short_help="Score every day of a period and ingest what it needs.")
 @click.option("--from", "first", type=Day(), required=True, help="First day to score.")
 @click.option("--to", "last", type=Day(), required=True, help="Last day to score.")
 @configured
@@ -240,7 +240,7 @@ def _days_table(summaries: list[Any], seconds: dict[date, float]) -> Table:
     return table
 
 
-@main.command("dagster-home")
+@main.command("dagster-home", short_help="Make the home's Dagster instance and print where it is.")
 @configured
 def dagster_home(settings: Settings) -> None:
     """Create the home's DAGSTER_HOME if need be and print its path, for Dagster's own commands.
@@ -252,19 +252,19 @@ def dagster_home(settings: Settings) -> None:
     click.echo(prepare_instance(settings, say=err.print, record_again=True))
 
 
-@main.group()
+@main.group(short_help="Serve the models of a home, or see what is served.")
 def store() -> None:
     """The model store of a home."""
 
 
-@store.command()
+@store.command(short_help="Start the embedded store, or join the running one.")
 @configured
 def start(settings: Settings) -> None:
     """Start the embedded store, or join the running one."""
     out.print(Text(_embedded(settings).ensure_running()), soft_wrap=True)
 
 
-@store.command()
+@store.command(short_help="End the embedded store with everything on disk.")
 @configured
 def stop(settings: Settings) -> None:
     """End the embedded store with everything on disk."""
@@ -272,7 +272,7 @@ def stop(settings: Settings) -> None:
     out.print("stopped" if _embedded(settings).stop() else "no store was running")
 
 
-@store.command()
+@store.command(short_help="Tell whether the store runs and what it waits for.")
 @configured
 @as_json
 def status(settings: Settings, as_json: bool) -> None:
@@ -306,7 +306,7 @@ def status(settings: Settings, as_json: bool) -> None:
         raise click.exceptions.Exit(ExitCode.FINDING)
 
 
-@store.command("publish")
+@store.command("publish", short_help="Serve the models of the newest trained day.")
 @configured
 def publish_again(settings: Settings) -> None:
     """Serve the models of the newest trained day from the files of the home; exit code 1 when a newer day is served."""

@@ -24,7 +24,7 @@ LISTED = 10
 """Transactions that are shown; programs are given all."""
 
 
-@click.command()
+@click.command(short_help="Compare flags with those that other settings give.")
 @click.option("--day", type=Day(), help="The scored day.")
 @click.option("--from", "first", type=Day(), help="First day of a scored period.")
 @click.option("--to", "last", type=Day(), help="Last day of the period.")

@@ -11,7 +11,7 @@ from anomaly_assets.exit_codes import ExitCode
 from anomaly_assets.settings import Settings
 
 
-@click.command("dagster-restore")
+@click.command("dagster-restore", short_help="Report every sealed day to the Dagster instance again.")
 @configured
 @as_json
 def dagster_restore(settings: Settings, as_json: bool) -> None:

@@ -14,7 +14,7 @@ from anomaly_assets.settings import Settings
 DEFAULT_PORT = 8501
 
 
-@click.command()
+@click.command(short_help="Serve pages for reviewers over the home.")
 @click.option("--port", type=PORT, default=DEFAULT_PORT, show_default=True, help="Port of the pages.")
 @configured
 def dashboard(settings: Settings, port: int) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 STYLES = {"ok": "green", "warning": "yellow", "failed": "red"}
 
 
-@click.command()
+@click.command(short_help="Examine everything that a nightly run depends on.")
 @click.option(
     "--quick", is_flag=True, help="For probes: the due day, its evidence, the store, the disk; a moment, no Dagster."
 )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from anomaly_assets.steps.erase import Erasure
 
 
-@click.command()
+@click.command(short_help="Erase a wallet and keep what proves all others.")
 @click.argument("wallet_id")
 @click.option("--by", help="Who has it erased.")
 @click.option("--reason", help="Why.")

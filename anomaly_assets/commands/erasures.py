@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from anomaly_assets.adapters.home import Home
 
 
-@click.command()
+@click.command(short_help="List the erasures of a home.")
 @configured
 @as_json
 def erasures(settings: Settings, as_json: bool) -> None:

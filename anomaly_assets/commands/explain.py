@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from anomaly_assets.evidence.proof import Proof
 
 
-@click.command()
+@click.command(short_help="Explain why a transaction was flagged or not.")
 @click.argument("tx_id")
 @click.option("--day", type=Day(), help="The day that was scored [default: the day that holds the id].")
 @click.option("--png", type=click.Path(path_type=Path, dir_okay=False), help="Write a map of hours and amounts here.")

@@ -9,7 +9,7 @@ from anomaly_assets.commands.options import as_json, configured, err, out, requi
 from anomaly_assets.settings import Settings
 
 
-@click.command()
+@click.command(short_help="Drop archived models of old days that flagged nothing.")
 @click.option(
     "--keep-days",
     type=click.IntRange(min=0),

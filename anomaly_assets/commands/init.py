@@ -24,7 +24,7 @@ _HEAD = """\
 _WIDTH = 120
 
 
-@click.command()
+@click.command(short_help="Write a commented settings file.")
 @click.option(
     "--source", "kind", type=click.Choice(KINDS), default="synthetic", show_default=True, help="Which source."
 )

@@ -31,7 +31,7 @@ class _Line(Text):
     """What is to be copied: printed in one piece, however long."""
 
 
-@click.command()
+@click.command(short_help="Report on one scored day.")
 @click.option("--day", type=Day(), help="The scored day [default: the newest].")
 @click.option("--flags", type=click.IntRange(0), default=FLAGS_SHOWN, show_default=True, help="Most flags to show.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write it here as one page.")

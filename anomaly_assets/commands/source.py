@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from anomaly_assets.steps.source_check import SourceReport
 
 
-@click.group()
+@click.group(short_help="Look at the configured source of transactions.")
 def source() -> None:
     """The configured source of transactions."""
 
 
-@source.command()
+@source.command(short_help="Show what a run would make of the source.")
 @click.option(
     "--days", "n_days", type=click.IntRange(1, 3660), default=7, show_default=True, help="How many last days."
 )
@@ -57,7 +57,7 @@ def check(settings: Settings, n_days: int, as_json: bool) -> None:
         raise click.exceptions.Exit(ExitCode.FINDING)
 
 
-@source.command()
+@source.command(short_help="Take the source at the place that the settings name.")
 @click.option(
     "--days",
     "n_days",

@@ -30,7 +30,7 @@ HOURS_SEEN = "hours_seen"
 """A number whose bits are the hours of the day in which a wallet was seen."""
 
 
-@click.command()
+@click.command(short_help="Show everything behind the verdict on a transaction.")
 @click.argument("tx_id")
 @click.option("--day", type=Day(), help="Only this day [default: every day that holds the id].")
 @click.option("--revision", help="An older revision of the day's scores, by its digest.")

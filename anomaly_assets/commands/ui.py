@@ -10,7 +10,7 @@ from anomaly_assets.commands.options import configured, err, out
 from anomaly_assets.settings import Settings
 
 
-@click.command()
+@click.command(short_help="Serve Dagster's pages over the home and run its schedules.")
 @click.option("--port", type=PORT, default=3000, show_default=True, help="Port of the web pages.")
 @configured
 def ui(settings: Settings, port: int) -> None:

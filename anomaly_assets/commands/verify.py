@@ -27,7 +27,7 @@ EXIT_CODES = {
 COLOURS = {"proven": "green", "erased": "green", "mismatch": "red", "missing": "yellow", None: "dim"}
 
 
-@click.command()
+@click.command(short_help="Prove flags, or whole days, from files alone.")
 @click.argument("tx_id", required=False)
 @click.option("--day", type=Day(), help="All rows of a day (with TX_ID: the day that is meant).")
 @click.option("--from", "first", type=Day(), help="All rows of a period, from this day on.")
