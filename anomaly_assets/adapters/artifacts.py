@@ -11,9 +11,9 @@ from anomaly_assets.domain.errors import CorruptFile
 from anomaly_assets.domain.lineage import MODELS
 
 
-def read_artifacts(lake: Lake, *seals: Seal) -> Tables:
-    """The artifacts that these seals hold, by role, verified. Raises ``CorruptFile``."""
-    return {role: lake.read(seal, role) for seal in seals for role in roles_in(seal.files)}
+def read_artifacts(lake: Lake, *seals: Seal, detector: str | None = None) -> Tables:
+    """The artifacts that these seals hold (of one detector, or all), by role, verified. Raises ``CorruptFile``."""
+    return {role: lake.read(seal, role) for seal in seals for role in roles_in(seal.files, detector)}
 
 
 def given(detectors: Iterable[Detector], tables: Tables, day: date, *seals: Seal) -> list[Detector]:

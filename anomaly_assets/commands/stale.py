@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from anomaly_assets.evidence.stale import Stale
 
 
-@click.command(short_help="List days that must be made again, and make them.")
+@click.command(short_help="List days that must be made again.")
 @click.option("--rematerialize", is_flag=True, help="Train and score exactly those days again, oldest first.")
 @configured
 @as_json

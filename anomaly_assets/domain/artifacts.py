@@ -9,15 +9,18 @@ from datetime import date
 from hashlib import sha256
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from anomaly_assets.domain.detectors.base import Artifact, Detector, DetectorStatus, Model, OfDay
 from anomaly_assets.domain.identity import digest_of
 from anomaly_assets.domain.table_identity import table_digest
-from anomaly_assets.domain.wallet_leaves import wallet_column
+from anomaly_assets.domain.wallet_leaves import WALLET_COLUMNS
 from anomaly_assets.domain.wallet_rows import WalletRows
 
 LARGEST_BYTES = 1 << 20
-"""Size of an artifact in memory, at most: it is read with every day, and served with its models."""
+"""Size of an artifact in memory, at most: it is read with every day."""
+KINDS = (pa.float64(), pa.int64(), pa.bool_(), pa.string())
+"""Types of its columns: what is read back of a file is what was written, to the digest."""
 _PREFIX = "artifact"
 
 Tables = Mapping[str, pa.Table]
@@ -29,15 +32,15 @@ def role_of(detector: str, artifact: str) -> str:
     return f"{_PREFIX}.{detector}.{artifact}"
 
 
-def roles_in(roles: Iterable[str]) -> list[str]:
-    """Those roles of a seal that are artifacts, in the order of their names."""
-    return sorted(role for role in roles if role.startswith(f"{_PREFIX}."))
+def roles_in(roles: Iterable[str], detector: str | None = None) -> list[str]:
+    """Those roles of a seal that are artifacts (of one detector, or all), in the order of their names."""
+    begin = f"{_PREFIX}." if detector is None else role_of(detector, "")
+    return sorted(role for role in roles if role.startswith(begin))
 
 
 def of_detector(tables: Tables, detector: str) -> dict[str, pa.Table]:
     """The artifacts of one detector, by their own names."""
-    own = role_of(detector, "")
-    return {role.removeprefix(own): tables[role] for role in roles_in(tables) if role.startswith(own)}
+    return {role.removeprefix(role_of(detector, "")): tables[role] for role in roles_in(tables, detector)}
 
 
 def digests_of(tables: Tables) -> dict[str, str]:
@@ -65,7 +68,7 @@ def recipe_window_end(detector: Detector) -> date | None:
 def made_with_window(detectors: Iterable[Detector], window: WalletRows, window_end: date) -> dict[str, pa.Table]:
     """The artifacts that are made with a window, by role."""
     return {
-        role_of(detector.name, need.name): _made(detector.given(OfDay(window_end)), need, window)
+        role_of(detector.name, need.name): _made(detector.given(OfDay(window_end)), need, window, window.wallet_ids)
         for detector in detectors
         for need in detector.needs.artifacts
         if not need.after_fits
@@ -87,31 +90,36 @@ def made_after_fits(
         for need in detector.needs.artifacts:
             if need.after_fits:
                 wallets = _sample(detector, window, need.max_wallets)
-                made = _made(detector, need, window.select(wallets), models(detector, wallets))
-                tables[role_of(detector.name, need.name)] = made
+                made_of = window.select(wallets), window.wallet_ids, models(detector, wallets)
+                tables[role_of(detector.name, need.name)] = _made(detector, need, *made_of)
     return tables
 
 
 def _sample(detector: Detector, window: WalletRows, max_wallets: int) -> list[int]:
     """Of the wallets that can be fitted those whose ids have the smallest digests, as the window has them.
 
-    Which ones does not depend on the order or the number of the others, and hardly on the day.
+    Which ones does not depend on their order, and hardly on the day.
     """
     fitted = [w for w, status in enumerate(detector.eligibility(window)) if status is DetectorStatus.JUDGED]
     fitted.sort(key=lambda wallet: sha256(window.wallet_ids[wallet].encode()).digest())
     return sorted(fitted[:max_wallets])
 
 
-def _made(detector: Detector, need: Artifact, window: WalletRows, models: Sequence[Model] = ()) -> pa.Table:
-    """Raises ``ValueError`` for a table that is not small or names wallets."""
-    table = detector.artifact(need.name, window, models)
-    if (column := wallet_column(table)) is not None:
-        raise ValueError(f"the artifact {need.name} of {detector.name} has a column {column}, and may name no wallets")
+def _made(
+    detector: Detector, need: Artifact, window: WalletRows, wallet_ids: Sequence[str], models: Sequence[Model] = ()
+) -> pa.Table:
+    """Raises ``ValueError`` for a table that is not small, names one of these wallets or has columns of other types."""
+    table, what = detector.artifact(need.name, window, models), f"the artifact {need.name} of {detector.name}"
     if table.nbytes > LARGEST_BYTES:
-        raise ValueError(
-            f"the artifact {need.name} of {detector.name} has {table.nbytes:,} bytes, and at most {LARGEST_BYTES:,} "
-            "are read with every day"
-        )
+        raise ValueError(f"{what} has {table.nbytes:,} bytes, and at most {LARGEST_BYTES:,} are read with every day")
+    for field in table.schema:
+        if field.type not in KINDS:
+            raise ValueError(
+                f"{what} has a column {field.name} of type {field.type}, not one of {', '.join(map(str, KINDS))}"
+            )
+        texts = table.column(field.name).unique() if field.type == pa.string() else pa.array([], pa.string())
+        if field.name in WALLET_COLUMNS or pc.any(pc.is_in(texts, pa.array(wallet_ids, pa.string()))).as_py():
+            raise ValueError(f"{what} has a column {field.name} that names wallets, and it stays after an erasure")
     return table
 
 

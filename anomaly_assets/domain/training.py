@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from anomaly_assets.domain.artifacts import given_window
-from anomaly_assets.domain.days import day_of_us
+from anomaly_assets.domain.days import ONE_DAY, day_of_us
 from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.engine import Engine
 from anomaly_assets.domain.model_codec import encode
@@ -49,9 +49,10 @@ def warm_up(detectors: Iterable[Detector]) -> None:
     n_rows = 1_000
     moments = np.arange(n_rows, dtype=np.int64) * 5 * 3_600_000_000
     rows = WalletRows(["w"], np.array([0, n_rows]), moments, np.arange(n_rows) % 97 + 1.0)
-    nothing_before = RunningState.of(day_of_us(0), [], rows.wallet_ids)
+    window_end = day_of_us(int(moments[-1])) + ONE_DAY
+    nothing_before = RunningState.of(window_end, [], rows.wallet_ids)
     for configured in detectors:
-        detector = given_window(configured, rows, day_of_us(0))
+        detector = given_window(configured, rows, window_end)
         models = detector.fit(rows, [0]) if detector.eligibility(rows)[0] == "judged" else [None]
         detector.judge(rows, models, nothing_before.seen_by(detector, [0]))
 

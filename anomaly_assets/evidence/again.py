@@ -16,6 +16,7 @@ from anomaly_assets.domain.artifacts import (
     made_with_window,
     recipe_artifacts,
     recipe_window_end,
+    roles_in,
 )
 from anomaly_assets.domain.detectors.base import Detector, Model
 from anomaly_assets.domain.errors import CorruptFile
@@ -31,7 +32,7 @@ from anomaly_assets.domain.judging import (
     forged,
     judge_day,
 )
-from anomaly_assets.domain.lineage import WINDOW
+from anomaly_assets.domain.lineage import MODELS, WINDOW
 from anomaly_assets.domain.model_codec import REFERENCE_BYTES, decode
 from anomaly_assets.domain.raw_day import to_wallet_rows
 from anomaly_assets.domain.recipes import recipe_id
@@ -43,7 +44,7 @@ from anomaly_assets.evidence.same import require_same
 PROGRESS_STEPS = 10
 """How often long work says how far it is."""
 
-AS_SEALED = "a wallet was erased from the window, so population artifacts were taken as they were sealed"
+AS_SEALED = "a wallet was erased from what population artifacts were made of: those were taken as they were sealed"
 Listed = Mapping[Key, Mapping[str, Any]]
 
 
@@ -163,32 +164,54 @@ def require_models(case: Case, listed: Listed, say: Callable[[str], None]) -> li
     return [f"{len(surplus)} payloads that are not kept any more come out in another size"]
 
 
-def require_artifacts(case: Case) -> list[str]:
+def require_artifacts(case: Case, *, proven: bool) -> list[str]:
     """Raise ``CorruptFile`` unless the pinned rows give the day's population artifacts; what is worth knowing.
 
-    What is made after the fits is made of models that are fitted now. Nothing can be made again as it was of a window
-    from which a wallet was erased.
+    What an erasure took something from cannot be made again as it was: of a window those made with it, of the models
+    those made after the fits. All others are made again, of models that are fitted now.
+
+    Parameters
+    ----------
+    proven : whether fitting was shown to give every listed model, so that an archived one need not be fitted again
     """
     if not case.artifacts:
         return []
-    if case.window.files["wallets"].sha256 in case.home.lake.erased(WINDOW, case.day).remainders:
-        return [AS_SEALED]
     window = case.window_rows(None)[0]
-    again = made_with_window(case.detectors, window, case.day)
+    made_of = ((case.window, "wallets"), (case.models, "models"))
+    erased = {seal.asset for seal, role in made_of if case.is_remainder(seal, role)}
+    sealed, again = dict(case.artifacts), made_with_window(case.detectors, window, case.day)
+    if WINDOW in erased:
+        again = {role: sealed.get(role, table) for role, table in again.items()}
+    given_now = given_tables(case.detectors, again, case.day)
+    if MODELS in erased:
+        again |= {role: sealed[role] for role in roles_in(case.models.files)}
+    else:
+        again |= made_after_fits(given_now, window, partial(_fitted_again, case, window, proven=proven))
+    digests, made = digests_of(sealed), digests_of(again)
+    for role in sorted(digests.keys() | made.keys()):
+        require_same(f"the {role}", digests.get(role), made.get(role))
+    return [AS_SEALED] if erased else []
 
-    def fitted(detector: Detector, wallets: Sequence[int]) -> Sequence[Model]:
-        models = {}
-        listed = case.listed([window.wallet_ids[wallet] for wallet in wallets])
-        for key, made in case.fit([(detector.name, window.wallet_ids[wallet]) for wallet in wallets]):
-            case.require_listed(key, listed[key]["model_id"], made.model_id)
-            models[key[1]] = decode(made.payload)
-        return [models[window.wallet_ids[wallet]] for wallet in wallets]
 
-    again |= made_after_fits(given_tables(case.detectors, again, case.day), window, fitted)
-    sealed, made = digests_of(case.artifacts), digests_of(again)
-    for role in sorted(sealed.keys() | made.keys()):
-        require_same(f"the {role}", sealed.get(role), made.get(role))
-    return []
+def _fitted_again(
+    case: Case, window: WalletRows, detector: Detector, wallets: Sequence[int], *, proven: bool
+) -> Sequence[Model]:
+    """The models of some wallets of the window; raises ``CorruptFile`` unless they are the listed ones."""
+    keys = [(detector.name, window.wallet_ids[wallet]) for wallet in wallets]
+    listed = case.listed([wallet for _, wallet in keys])
+    if unlisted := [key for key in keys if key not in listed]:
+        raise CorruptFile(
+            f"wallet_models of {case.day} lists no {detector.name} model of wallet {unlisted[0][1]!r}",
+            expected="one of every wallet that the detector can be fitted for",
+            remedy=f"materialize wallet_models for {case.day} again",
+        )
+    ids = {key: listed[key]["model_id"] for key in keys}
+    archived = case.archived(list(ids.values()))[0] if proven else {}
+    models = {key: archived[model_id] for key, model_id in ids.items() if model_id in archived}
+    for key, made in case.fit([key for key in keys if key not in models]):
+        case.require_listed(key, ids[key], made.model_id)
+        models[key] = decode(made.payload)
+    return [models[key] for key in keys]
 
 
 def _what(key: Key) -> str:

@@ -109,6 +109,10 @@ class Case:
         """Population artifacts that the day's models were fitted with and judge with, by role."""
         return read_artifacts(self.home.lake, self.window, self.models)
 
+    def artifacts_of(self, detector: str) -> Tables:
+        """Those of one detector: what is wrong with others' is nothing to it. Raises ``CorruptFile``."""
+        return read_artifacts(self.home.lake, self.window, self.models, detector=detector)
+
     @cached_property
     def detectors(self) -> list[Detector]:
         """The detectors with these settings and the day's artifacts.
@@ -120,7 +124,9 @@ class Case:
     def detector(self, recorded: RecordedDetector) -> Detector:
         """One detector of the day. Raises as :attr:`detectors`; ``NeedsRelease`` names the release that scored it."""
         try:
-            return given([detector_of(recorded)], self.artifacts, self.day, self.window, self.models)[0]
+            return given([detector_of(recorded)], self.artifacts_of(recorded.name), self.day, self.window, self.models)[
+                0
+            ]
         except NeedsRelease as error:
             release = release_of(self.home.log, self.scored)
             named = f"release {release}" if release else "the release"
@@ -220,6 +226,10 @@ class Case:
             )
         pinned = WindowManifest.pin(self.day, days, named.__getitem__)
         return WindowReader(self.home.lake, RAW, self.compute).before(pinned, wallet_ids)
+
+    def is_remainder(self, seal: Seal, role: str) -> bool:
+        """Whether an erasure took rows out of a file since it was sealed."""
+        return seal.files[role].sha256 in self.home.lake.erased(seal.asset, seal.day).remainders
 
     def window_rows(self, wallets: Sequence[str] | None) -> tuple[WalletRows, dict[str, str]]:
         """Rows of the pinned window of these wallets (None: of all), as far as they have any, and each one's digest.

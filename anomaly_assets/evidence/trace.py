@@ -153,13 +153,18 @@ def _detector(
     record, model_id = listed.get((name, row.wallet_id)), result.model_id
     if record is None or model_id is None:
         return told
-    model = archived.get(model_id)
-    if model is not None:
-        try:
+    model, artifacts = archived.get(model_id), dict[str, str]()
+    try:
+        tables = of_detector(case.artifacts_of(name), name)
+        artifacts = {key: table_digest(table) for key, table in tables.items()}
+    except CorruptFile as error:  # others are traced all the same
+        told = replace(told, missing=error.found)
+    try:
+        if model is not None and told.missing is None:
             judgement = judge_row(case, [case.detector(detector)], row, {name: model})[name]
             told = replace(told, flag_line=float(judgement.flag_line[0]), typical=float(judgement.typical[0]))
-        except NeedsRelease as error:
-            told = replace(told, missing=error.remedy)
+    except NeedsRelease as error:
+        told = replace(told, missing=error.remedy)
     judged_by = TracedModel(
         model_id,
         model is not None,
@@ -168,7 +173,7 @@ def _detector(
         record["n_bytes"],
         record["summary"],
         detector.fit_parameters,
-        {key: table_digest(table) for key, table in of_detector(case.artifacts, name).items()},
+        artifacts,
     )
     return replace(told, model=judged_by)
 

@@ -1,5 +1,6 @@
 """Detectors of other packages: what installed packages register as entry points can be listed like our own."""
 
+import re
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
@@ -62,6 +63,13 @@ def _register(installed: InstalledDetector, where: str) -> None:
             f"{where} registers a detector {name} that counts for the flag {flag.column} of {', '.join(flag.of)}",
             expected=f"a flag that names it: {IS_ANOMALY.column} is that of {' and '.join(IS_ANOMALY.of)} on every day",
             remedy="name another flag in its algorithm",
+        )
+    artifacts = [need.name for need in installed.detector.needs.artifacts]
+    if len({*artifacts}) < len(artifacts) or not all(re.fullmatch("[a-z0-9_]+", artifact) for artifact in artifacts):
+        raise SettingsError(
+            f"{where} registers a detector {name} with the artifacts {', '.join(artifacts)}",
+            expected="a name for each of them, of lower-case letters, digits and _",
+            remedy="name its artifacts otherwise",
         )
     ALGORITHMS[name] = installed.algorithm
     DETECTOR_SECTIONS[name] = installed.section

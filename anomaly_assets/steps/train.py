@@ -1,6 +1,6 @@
 """wallet_models: a model for every eligible wallet and detector, archived and published to the store."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -18,7 +18,7 @@ from anomaly_assets.adapters.store_provider import StoreProvider
 from anomaly_assets.domain.artifacts import made_after_fits, revision_of
 from anomaly_assets.domain.days import ONE_DAY
 from anomaly_assets.domain.detectors.base import Detector, Model
-from anomaly_assets.domain.errors import CorruptFile, ModelConflict, NotSealed
+from anomaly_assets.domain.errors import CorruptFile, MissingFile, ModelConflict, NotSealed
 from anomaly_assets.domain.families import DETECTION
 from anomaly_assets.domain.identity import JsonObject
 from anomaly_assets.domain.judging import archived_model
@@ -32,6 +32,7 @@ from anomaly_assets.domain.wallet_rows import WalletRows
 from anomaly_assets.settings import Detection
 from anomaly_assets.steps.publish_models import is_newest, listed_models, make_up, publish_models, served_or_told
 from anomaly_assets.steps.run import Outcome, Run, data_version_of
+from anomaly_assets.steps.settings_record import recorded_settings
 from anomaly_assets.steps.window import manifest_of
 
 FRESH_BYTES = 256 * 1024 * 1024
@@ -58,6 +59,7 @@ def train_models(run: Run, store: StoreProvider, detection: Detection, day: date
     """
     with run.writing(run.home.lake, MODELS, day) as writer:
         window_seal = run.home.lake.require(WINDOW, day)
+        _require_settings(run.home, window_seal, detection)
         detectors = given(detection.detectors(), read_artifacts(run.home.lake, window_seal), day, window_seal)
         manifest = manifest_of(window_seal)
         window = run.home.lake.read(window_seal, "wallets")
@@ -65,7 +67,7 @@ def train_models(run: Run, store: StoreProvider, detection: Detection, day: date
         recipes = recipes_of(window, detectors)
         made, fresh = _make(run, writer, rows, recipes)
         failpoint(f"{MODELS}.archived")
-        artifacts = made_after_fits(detectors, rows, partial(_models_of, run.home, day, made))
+        artifacts = made_after_fits(detectors, rows, partial(_models_of, run.home, day, made, fresh))
         listed = models_table([(m.recipe, m.model_id, m.summary, m.n_bytes) for m in made])
         staged = writer.stage({"models": listed, **artifacts})
         models = staged.read("models")
@@ -114,13 +116,39 @@ def model_figures(seal: Seal, models: pa.Table) -> JsonObject:
     }
 
 
+def _require_settings(home: Home, window: Seal, detection: Detection) -> None:
+    """Raise ``NotSealed`` when the window was made for models of other settings: its eligibility and artifacts are."""
+    if window.settings_id == detection.settings_id:
+        return
+    fit_id = recorded_settings(home, window.settings_id or "").fit_id
+    if fit_id != detection.fit_id:
+        raise NotSealed(
+            f"the window of {window.day} was made for models of other settings ({fit_id[:16]})",
+            expected=f"a window made with the settings of this run ({detection.fit_id[:16]})",
+            remedy=f"run detect_anomalies for {window.day}: it makes the window before it trains",
+        )
+
+
 def _models_of(
-    home: Home, day: date, made: Sequence[Made], detector: Detector, wallets: Sequence[int]
+    home: Home,
+    day: date,
+    made: Sequence[Made],
+    fresh: Mapping[str, bytes],
+    detector: Detector,
+    wallets: Sequence[int],
 ) -> Sequence[Model]:
-    """The models just archived of some wallets. Raises ``CorruptFile`` when the archive gives another one."""
+    """The day's models of some wallets. Raises ``CorruptFile`` when the archive has one no more, or another one."""
     ids = {item.recipe.wallet: item.model_id for item in made if item.recipe.detector.name == detector.name}
-    payloads = home.models.get(day, {ids[wallet] for wallet in wallets})
-    return [archived_model(payloads[ids[wallet]], ids[wallet], day) for wallet in wallets]
+    wanted = [ids[wallet] for wallet in wallets]
+    kept = {model_id: fresh[model_id] for model_id in wanted if model_id in fresh}
+    if elsewhere := {*wanted} - kept.keys():
+        kept |= home.models.look_up({day: elsewhere})
+    if gone := {*wanted} - kept.keys():
+        raise MissingFile(
+            f"the archive does not hold the model {min(gone)[:16]} of {day} any more",
+            remedy=f"materialize wallet_models for {day} again",
+        )
+    return [archived_model(kept[model_id], model_id, day) for model_id in wanted]
 
 
 def _make(

@@ -74,7 +74,7 @@ def window_figures(seal: Seal) -> JsonObject:
 
 def artifact_figures(seal: Seal) -> JsonObject:
     """What is shown of the population artifacts that a seal holds: of each the digest of its file."""
-    return {role: seal.files[role].sha256 for role in roles_in(seal.files)}
+    return {f"{role}, file": seal.files[role].sha256 for role in roles_in(seal.files)}
 
 
 def manifest_of(window: Seal) -> WindowManifest:

@@ -226,7 +226,23 @@ class DetectorContract:
             tables = [given.of_day.artifacts[need.name] for given in (detector, reordered, nobody) if given.of_day]
             assert table_digest(tables[0]) == table_digest(tables[1])
             assert tables[2].schema == tables[0].schema
-            assert re.fullmatch(r"[a-z0-9_]+", need.name)
+        many = given_window(self.detector_class(), rows_of([wallet(w, 150) for w in range(40)]), WINDOW_END)
+        assert many.of_day is not None
+        assert detector.of_day is not None
+        sizes = [sum(t.nbytes for t in each.artifacts.values()) for each in (many.of_day, detector.of_day)]
+        assert sizes[0] <= 2 * sizes[1], "of ten times as many wallets hardly more is told"
+
+    def test_what_another_day_gave_is_forgotten(self, detector: Detector) -> None:
+        self.require_artifacts()
+        others = rows_of([wallet(100 + seed, 2 * n_rows) for seed, n_rows in enumerate(SIZES)])
+        other = given_window(self.detector_class(), others, WINDOW_END)
+        models = models_of(other, window())
+        judged(other, day(), models)
+        assert detector.of_day is not None
+        again = other.given(detector.of_day)
+        assert content(judged(again, day(), models_of(again, window()))) == content(
+            judged(detector, day(), models_of(detector, window()))
+        )
 
     def test_its_models_follow_from_its_artifacts(self, detector: Detector) -> None:
         """Of another population something comes out otherwise, be it what is fitted or what is judged."""
@@ -240,10 +256,13 @@ class DetectorContract:
 
     def test_without_its_artifacts_it_neither_fits_nor_judges(self, detector: Detector) -> None:
         self.require_artifacts()
-        models = models_of(detector, window())
-        bare = self.detector_class()
-        with pytest.raises(ValueError, match="artifact"):
-            judged(bare, day(), bare.fit(window(), eligible(bare, window())) and models)
+        models, of_day = models_of(detector, window()), detector.of_day
+        assert of_day is not None
+        for need in detector.needs.artifacts:
+            others = {name: table for name, table in of_day.artifacts.items() if name != need.name}
+            without = detector.given(replace(of_day, artifacts=others))
+            with pytest.raises(ValueError, match="artifact"):
+                judged(without, day(), models if need.after_fits else models_of(without, window()))
 
     def test_neither_fitting_nor_judging_changes_its_inputs(self, detector: Detector) -> None:
         rows, scored = window(), day()

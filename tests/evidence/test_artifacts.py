@@ -25,7 +25,7 @@ from anomaly_assets.domain.algorithms import ALGORITHMS
 from anomaly_assets.domain.artifacts import LARGEST_BYTES, recipe_artifacts, roles_in
 from anomaly_assets.domain.detectors.base import Model
 from anomaly_assets.domain.erasure_request import ErasureRequest
-from anomaly_assets.domain.errors import CorruptFile
+from anomaly_assets.domain.errors import CorruptFile, NotSealed
 from anomaly_assets.domain.families import OURS
 from anomaly_assets.domain.lineage import MODELS, SCORED, WINDOW
 from anomaly_assets.domain.recipes import recipe_id
@@ -215,10 +215,7 @@ def test_a_table_that_the_pinned_rows_do_not_give_is_a_mismatch(
     with monkeypatch.context() as forging:
         forging.setattr(VelocityDetector, "artifact", forged(name, VelocityDetector.artifact))
         own.judge()
-    proof = own.proof()
-    assert proof.broken is not None
-    assert (proof.broken.grade, proof.broken.name, proof.broken.outcome) == (Grade.RE_TRAINED, LINK, Outcome.MISMATCH)
-    assert f"artifact.{NAME}.{name}" in proof.broken.detail
+    require_forged(own.proof(), name)
 
 
 def forged(name: str, real: Make) -> Make:
@@ -265,6 +262,60 @@ def test_an_erasure_leaves_them_and_the_proof_says_that_it_took_them_as_given(ow
     assert AS_SEALED not in again.notes
 
 
+def test_an_erasure_hides_no_forged_table_that_it_took_nothing_from(
+    own: Judged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of a wallet without a model went into what was made after the fits."""
+    with monkeypatch.context() as forging:
+        forging.setattr(VelocityDetector, "artifact", forged("hurry", VelocityDetector.artifact))
+        own.judge()
+    case = Case.of(own.home, DAY)
+    listed = set(case.models_table.column("wallet_id").to_pylist())
+    wallet = min(set(case.window_table.column("wallet_id").to_pylist()) - listed)
+    erase_wallet(own.run(), StoreProvider.from_settings(RedisSettings()), wallet, families=OURS, request=ASKED)
+    require_forged(own.proof(), "hurry")
+
+
+def test_what_is_forged_after_an_erasure_is_a_mismatch(own: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
+    wallet = wallets_of(Case.of(own.home, DAY))[0]
+    run, store = own.run(), StoreProvider.from_settings(RedisSettings())
+    erase_wallet(run, store, wallet, families=OURS, request=ASKED)
+    with monkeypatch.context() as forging:
+        forging.setattr(VelocityDetector, "artifact", forged("hurry", VelocityDetector.artifact))
+        train_models(run, store, own.detection, DAY)
+        score_day(run, store, own.detection, DAY)
+    require_forged(own.proof(), "hurry")
+
+
+def require_forged(proof: Proof, name: str) -> None:
+    assert proof.broken is not None
+    assert (proof.broken.grade, proof.broken.name, proof.broken.outcome) == (Grade.RE_TRAINED, LINK, Outcome.MISMATCH)
+    assert f"artifact.{NAME}.{name}" in proof.broken.detail
+
+
+def test_a_window_made_for_other_models_is_not_trained_on(own: Judged) -> None:
+    values = own.detection.model_dump()
+    other = Detection.of({**values, NAME: {**values[NAME], "min_transactions": 4}})
+    with pytest.raises(NotSealed, match=r"made for models of other settings(.|\n)*run detect_anomalies"):
+        train_models(own.run(), StoreProvider.from_settings(RedisSettings()), other, DAY)
+
+
+def test_a_broken_table_leaves_other_detectors_to_be_judged_again(own: Judged) -> None:
+    own.home.lake.path_of(own.seal(MODELS), HURRY).unlink()
+    case = Case.of(own.home, DAY)
+    by_name = {recorded.name: recorded for recorded in case.settings.detectors}
+    assert case.detector(by_name["statistical"]).of_day is not None
+    with pytest.raises(CorruptFile, match="hurry"):
+        case.detector(by_name[NAME])
+    row = next(row for row in case.published.to_pylist() if row["velocity_anomaly"] and row["statistical_model_id"])
+    (day,) = trace(own.home, row["TX_ID"], day=DAY).days
+    assert isinstance(day, TracedDay)
+    told = {each.detector: each for each in day.detectors}
+    assert told["statistical"].flag_line is not None
+    assert told[NAME].flag_line is None
+    assert "hurry" in (told[NAME].missing or "")
+
+
 def test_models_that_depend_on_the_end_of_their_window_say_so_in_their_recipes(
     own: Judged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,12 +331,14 @@ def test_models_that_depend_on_the_end_of_their_window_say_so_in_their_recipes(
 @pytest.mark.parametrize(
     ("table", "complaint"),
     [
-        (pa.table({"wallet_id": ["w"]}), "may name no wallets"),
+        (pa.table({"wallet_id": ["w"]}), "a column wallet_id that names wallets"),
+        (pa.table({"busiest": ["nobody", "W000001"]}), "a column busiest that names wallets"),
         (pa.table({"count": [0.0] * (LARGEST_BYTES // 8 + 1)}), "bytes"),
+        (pa.table({"since": pa.array([0], pa.timestamp("s"))}), r"a column since of type timestamp\[s\]"),
     ],
-    ids=["names wallets", "too large"],
+    ids=["a column of wallets", "an id of a wallet", "too large", "another type"],
 )
-def test_a_table_that_names_wallets_or_is_large_is_refused(
+def test_a_table_that_names_wallets_is_large_or_would_be_read_back_as_another_is_refused(
     own: Judged, monkeypatch: pytest.MonkeyPatch, table: pa.Table, complaint: str
 ) -> None:
     monkeypatch.setattr(VelocityDetector, "artifact", lambda *_: table)

@@ -97,7 +97,7 @@ def test_it_judges_beside_ours_is_explained_proved_and_drawn_and_goes_again(
     for asset, artifact in (("training_window", "pace"), ("wallet_models", "hurry")):
         role = f"artifact.velocity.{artifact}"
         for deployment, day, shown in ((with_it, WITH_IT, True), (own, WITHOUT, False)):
-            assert (role in deployment.materializations(asset, day)[-1].metadata) is shown
+            assert (f"{role}, file" in deployment.materializations(asset, day)[-1].metadata) is shown
             assert (role in own.seal(asset, day).files) is shown
     seal = own.seal("scored_transactions", WITH_IT)
     assert {edge.partition for edge in seal.edges if edge.asset == "raw_transactions"} >= {

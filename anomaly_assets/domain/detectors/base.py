@@ -180,9 +180,14 @@ class Detector(Protocol):
     of_day: OfDay | None = None
 
     def given(self, of_day: OfDay) -> Self:
-        """The same detector with what a day gives; one that needs nothing of it fits and judges as before."""
+        """The same detector with what a day gives; one that needs nothing of it fits and judges as before.
+
+        What it computed from another day and kept (``cached_property``) does not come along.
+        """
         detector = copy(self)
-        detector.of_day = of_day
+        for name in [name for name in vars(detector) if isinstance(getattr(type(self), name, None), cached_property)]:
+            del vars(detector)[name]
+        object.__setattr__(detector, "of_day", of_day)  # whatever it is, a frozen dataclass too
         return detector
 
     def artifact(self, name: str, window: WalletRows, models: Sequence[Model] = ()) -> pa.Table:  # noqa: ARG002 - for those that need none
@@ -191,8 +196,8 @@ class Detector(Protocol):
         Made with the window, ``window`` holds all its wallets. After the fits it holds a sample of those that have a
         model, ``models`` theirs, and ``of_day`` what was made with the window.
 
-        At most 1 MiB and without a column of wallets; the same in whatever order wallets come. After an erasure it
-        stays as it was sealed, so no value in it may be that of one wallet.
+        At most 1 MiB, of columns of ``domain.artifacts.KINDS``; the same in whatever order wallets come. After an
+        erasure it stays as it was sealed: it may name no wallet, and no value in it may be that of one wallet.
         """
         raise TypeError(f"{self.name} makes no artifact {name}")
 
