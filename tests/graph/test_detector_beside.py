@@ -18,7 +18,7 @@ from anomaly_assets.cli import main
 from anomaly_assets.dashboard.screens import SCREENS
 from anomaly_assets.dashboard.shell import plain
 from anomaly_assets.domain import algorithms
-from anomaly_assets.domain.detectors.base import DetectorClass
+from anomaly_assets.domain.detectors.base import Artifact, DetectorClass
 from anomaly_assets.domain.errors import SettingsError
 from anomaly_assets.evidence.case import Case
 from anomaly_assets.evidence.explain import explain
@@ -194,6 +194,17 @@ def test_what_would_change_ours_is_refused(
     module = import_module("detectors_beside.velocity.detector")
     monkeypatch.setattr(module, "VELOCITY", InstalledDetector(algorithm, VELOCITY.section, VELOCITY.detector))
     with pytest.raises(SettingsError, match=complaint):
+        load_settings(environ={})
+
+
+@pytest.mark.parametrize("names", [("pace", "pace"), ("../pace",)], ids=["one name for two", "a path"])
+def test_artifacts_that_cannot_be_told_apart_are_refused(
+    names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifacts = tuple(map(Artifact, names))
+    monkeypatch.setattr(VelocityDetector, "needs", replace(VelocityDetector.needs, artifacts=artifacts))
+    complaint = re.escape(f"with the artifacts {', '.join(names)}")
+    with velocity_installed(), pytest.raises(SettingsError, match=complaint):
         load_settings(environ={})
 
 
