@@ -15,7 +15,7 @@ import pytest
 from anomaly_assets.adapters import lake, partition_files
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.sources.base import Coverage, Probe
-from anomaly_assets.domain import border, identity, predicates, raw_day, wallet_leaves
+from anomaly_assets.domain import border, predicates, raw_day, table_identity, wallet_leaves
 from anomaly_assets.domain.border import BorderRules
 from anomaly_assets.domain.days import ONE_DAY, DayRange, midnight_us
 from anomaly_assets.domain.lineage import RAW
@@ -28,7 +28,7 @@ N_ROWS, BATCH_ROWS = 200_000, 20_000
 TEXT = pa.large_binary()
 PARTS: tuple[tuple[ModuleType, str], ...] = (
     (border, "PART_ROWS"),
-    (identity, "BLOCK_ROWS"),
+    (table_identity, "BLOCK_ROWS"),
     (raw_day, "BLOCK_ROWS"),
     (wallet_leaves, "BLOCK_ROWS"),
     (predicates, "ROWS_AT_ONCE"),
