@@ -1,6 +1,5 @@
-"""Population artifacts as they lie in the lake, handed to the detectors that need them."""
+"""Population artifacts as they lie in the lake, handed to the detector that needs them."""
 
-from collections.abc import Iterable
 from datetime import date
 
 from anomaly_assets.adapters.lake import Lake
@@ -16,20 +15,19 @@ def read_artifacts(lake: Lake, *seals: Seal, detector: str | None = None) -> Tab
     return {role: lake.read(seal, role) for seal in seals for role in roles_in(seal.files, detector)}
 
 
-def given(detectors: Iterable[Detector], tables: Tables, day: date, *seals: Seal) -> list[Detector]:
-    """The detectors with the artifacts of a day that these seals hold: of the window alone, or of the models too.
+def given(lake: Lake, detector: Detector, day: date, *seals: Seal) -> Detector:
+    """A detector with its artifacts of a day that these seals hold: of the window alone, or of the models too.
 
-    Raises ``CorruptFile`` when they do not hold what a detector needs.
+    Raises ``CorruptFile`` when they do not hold what it needs.
     """
-    detectors = list(detectors)
+    tables = read_artifacts(lake, *seals, detector=detector.name)
     fitted = any(seal.asset == MODELS for seal in seals)
-    for detector in detectors:
-        for need in detector.needs.artifacts:
-            if role_of(detector.name, need.name) not in tables and (fitted or not need.after_fits):
-                asset = seals[-1 if need.after_fits else 0].asset
-                raise CorruptFile(
-                    f"{asset} of {day} holds no artifact {need.name} of {detector.name}",
-                    expected="what the detector was fitted and judges with",
-                    remedy=f"materialize {asset} for {day} again",
-                )
-    return given_tables(detectors, tables, day)
+    for need in detector.needs.artifacts:
+        if role_of(detector.name, need.name) not in tables and (fitted or not need.after_fits):
+            asset = seals[-1 if need.after_fits else 0].asset
+            raise CorruptFile(
+                f"{asset} of {day} holds no artifact {need.name} of {detector.name}",
+                expected="what the detector was fitted and judges with",
+                remedy=f"materialize {asset} for {day} again",
+            )
+    return given_tables(detector, tables, day)

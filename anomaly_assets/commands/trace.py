@@ -145,6 +145,8 @@ def _add_detector(tree: Tree, detector: "TracedDetector") -> None:
         said = f"{'[red]flagged[/]' if detector.flagged else 'not flagged'}, score {detector.score:.4f}{line}"
     shown = f"{detector.detector}: {said}"
     branch, model = tree.add(shown), detector.model
+    if detector.missing:
+        branch.add(f"[yellow]not judged again: {escape(detector.missing)}[/]")
     if model is None:
         return
     kept = "" if model.archived else " (payload not kept any more: verify fits it again)"

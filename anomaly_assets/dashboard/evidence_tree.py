@@ -43,6 +43,8 @@ def _model(detector: TracedDetector) -> None:
     kept = "" if model.archived else " (payload not kept any more: verify fits it again)"
     label = f"Model: {name} `{model.model_id[:16]}`, fitted on {model.n_transactions:,} transactions{kept}"
     with st.expander(label, icon=":material/model_training:"):
+        if detector.missing:
+            st.text(f"Not judged again: {detector.missing}")
         st.text("model id")
         st.code(model.model_id, language=None)
         st.text("recipe id")

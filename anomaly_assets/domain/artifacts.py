@@ -123,14 +123,14 @@ def _made(
     return table
 
 
-def given_tables(detectors: Iterable[Detector], tables: Tables, window_end: date) -> list[Detector]:
-    """The detectors with their artifacts among these, and the end of the window."""
-    return [detector.given(OfDay(window_end, of_detector(tables, detector.name))) for detector in detectors]
+def given_tables(detector: Detector, tables: Tables, window_end: date) -> Detector:
+    """A detector with its artifacts among these, and the end of the window."""
+    return detector.given(OfDay(window_end, of_detector(tables, detector.name)))
 
 
 def given_window(detector: Detector, window: WalletRows, window_end: date) -> Detector:
     """A detector with all its artifacts made now, of the wallets of ``window``, those after the fits as well."""
     tables = made_with_window([detector], window, window_end)
-    (detector,) = given_tables([detector], tables, window_end)
-    after = made_after_fits([detector], window, lambda fits, wallets: fits.fit(window, wallets))
-    return given_tables([detector], tables | after, window_end)[0]
+    fits = given_tables(detector, tables, window_end)
+    tables |= made_after_fits([fits], window, lambda _, wallets: fits.fit(window, wallets))
+    return given_tables(detector, tables, window_end)

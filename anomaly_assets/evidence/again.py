@@ -122,10 +122,10 @@ def require_genuine(case: Case, model_ids: ModelIds, part: JudgedShard) -> None:
 
 def require_recipes(case: Case, window: pa.Table, listed: Listed) -> None:
     """Raise ``CorruptFile`` unless exactly the eligible wallets of ``window`` have models, by its rows' recipes."""
-    wanted = {}
+    wanted, rows = {}, window.to_pylist()
     for recorded, detector in zip(case.settings.detectors, case.detectors, strict=True):
         artifacts, window_end = recipe_artifacts(detector), recipe_window_end(detector)
-        for row in window.to_pylist():
+        for row in rows:
             if row[f"{recorded.name}_eligible"]:
                 named = recipe_id(recorded, row["wallet_id"], row["rows_digest"], artifacts, window_end)
                 wanted[recorded.name, row["wallet_id"]] = named, row["n_transactions"]
@@ -182,7 +182,7 @@ def require_artifacts(case: Case, *, proven: bool) -> list[str]:
     sealed, again = dict(case.artifacts), made_with_window(case.detectors, window, case.day)
     if WINDOW in erased:
         again = {role: sealed.get(role, table) for role, table in again.items()}
-    given_now = given_tables(case.detectors, again, case.day)
+    given_now = [given_tables(detector, again, case.day) for detector in case.detectors]
     if MODELS in erased:
         again |= {role: sealed[role] for role in roles_in(case.models.files)}
     else:

@@ -109,10 +109,6 @@ class Case:
         """Population artifacts that the day's models were fitted with and judge with, by role."""
         return read_artifacts(self.home.lake, self.window, self.models)
 
-    def artifacts_of(self, detector: str) -> Tables:
-        """Those of one detector: what is wrong with others' is nothing to it. Raises ``CorruptFile``."""
-        return read_artifacts(self.home.lake, self.window, self.models, detector=detector)
-
     @cached_property
     def detectors(self) -> list[Detector]:
         """The detectors with these settings and the day's artifacts.
@@ -124,9 +120,7 @@ class Case:
     def detector(self, recorded: RecordedDetector) -> Detector:
         """One detector of the day. Raises as :attr:`detectors`; ``NeedsRelease`` names the release that scored it."""
         try:
-            return given([detector_of(recorded)], self.artifacts_of(recorded.name), self.day, self.window, self.models)[
-                0
-            ]
+            return given(self.home.lake, detector_of(recorded), self.day, self.window, self.models)
         except NeedsRelease as error:
             release = release_of(self.home.log, self.scored)
             named = f"release {release}" if release else "the release"

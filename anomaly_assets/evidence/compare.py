@@ -177,7 +177,7 @@ def compare_case(case: Case, other: Detection) -> ComparedDay:
         raise CorruptFile(
             f"the scores of {day} are of other transactions than its raw day", remedy=f"verify {day}, then run it again"
         )
-    then, now = _unified(published, before, {}), _unified(published, after, _verdicts(case, before, after, rows))
+    then, now = _unified(published, before, {}), _unified(published, after, _verdicts(case, other, rows))
     return ComparedDay(
         day,
         _counted(published.column("ORG_NAME"), then, now, _planted(home, day, published)),
@@ -212,17 +212,18 @@ def _unified(published: pa.Table, detectors: Sequence[Detector], judged_again: M
     return _Flags(judged, flagged, ["; ".join(sentences) or None for sentences in reasons])
 
 
-def _verdicts(
-    case: Case, then: Sequence[Detector], now: Sequence[Detector], rows: WalletRows
-) -> Mapping[str, DetectorVerdict]:
+def _verdicts(case: Case, other: Detection, rows: WalletRows) -> Mapping[str, DetectorVerdict]:
     """Verdicts of the detectors whose settings differ; models of some wallets are in memory at a time.
 
     A detector that did not judge the day is fitted, like one whose models differ.
     """
-    own = {old.name: old for old in then}
+    own = {old.name: old for old in case.detectors}
+    recorded = {record.name: record for record in case.settings.detectors}
     kept, refitted = list[Detector](), list[Detector]()
-    for new in now:
+    for new, record in zip(other.detectors(), other.record.detectors, strict=True):
         old = own.get(new.name)
+        if recorded.get(new.name) == record:
+            continue
         if old is not None and old.of_day is not None and old.fit_parameters == new.fit_parameters:
             kept.append(new.given(old.of_day))
         else:

@@ -7,6 +7,7 @@ from datetime import date
 
 import pyarrow.compute as pc
 
+from anomaly_assets.adapters.artifacts import read_artifacts
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.publication_log import FIRST_RELEASE, LogEntry
 from anomaly_assets.adapters.seal import Seal
@@ -155,7 +156,7 @@ def _detector(
         return told
     model, artifacts = archived.get(model_id), dict[str, str]()
     try:
-        tables = of_detector(case.artifacts_of(name), name)
+        tables = of_detector(read_artifacts(case.home.lake, case.window, case.models, detector=name), name)
         artifacts = {key: table_digest(table) for key, table in tables.items()}
     except CorruptFile as error:  # others are traced all the same
         told = replace(told, missing=error.found)

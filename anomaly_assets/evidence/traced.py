@@ -50,7 +50,7 @@ class TracedDetector:
     ----------
     flag_line, typical : as the archived model gives them; None without one
     model : None when none judged
-    missing : what is needed to judge again, when this release cannot
+    missing : why the row cannot be judged again: what this release needs for it, or what cannot be read
     """
 
     detector: str

@@ -30,6 +30,7 @@ def detector_section(traced: TracedDetector, said: DetectorExplanation | None, e
         drawn = deviations_picture(explanation, said)
         parts += [image(drawn, _seen(traced, explanation))] if drawn else []
     if traced.model is not None:
+        parts += [el("p", f"Not judged again: {traced.missing}.")] if traced.missing else []
         parts += [el("h3", "The model that judged"), facts(_model(traced.model))]
     return section(f"Detector: {words(traced.detector)}", *parts)
 

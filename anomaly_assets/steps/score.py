@@ -9,7 +9,7 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from anomaly_assets.adapters.artifacts import given, read_artifacts
+from anomaly_assets.adapters.artifacts import given
 from anomaly_assets.adapters.atomic_files import write_atomically
 from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.seal import Seal
@@ -70,8 +70,8 @@ def score_day(run: Run, store: StoreProvider, detection: Detection, day: date) -
     with run.writing(run.home.lake, SCORED, day) as writer:
         record_settings(run.home, detection)
         inputs = _inputs(run, detection, day)
-        artifacts = read_artifacts(run.home.lake, inputs.window, inputs.models)
-        detectors = given(detection.detectors(), artifacts, day, inputs.window, inputs.models)
+        own = (inputs.window, inputs.models)
+        detectors = [given(run.home.lake, detector, day, *own) for detector in detection.detectors()]
         kept = run.home.lake.read(inputs.raw, "transactions")
         window = run.home.lake.read(inputs.window, "wallets")
         rows = to_wallet_rows(kept)

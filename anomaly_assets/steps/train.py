@@ -8,7 +8,7 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from anomaly_assets.adapters.artifacts import given, read_artifacts
+from anomaly_assets.adapters.artifacts import given
 from anomaly_assets.adapters.failpoints import failpoint
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.adapters.lake import PartitionWriter
@@ -60,7 +60,7 @@ def train_models(run: Run, store: StoreProvider, detection: Detection, day: date
     with run.writing(run.home.lake, MODELS, day) as writer:
         window_seal = run.home.lake.require(WINDOW, day)
         _require_settings(run.home, window_seal, detection)
-        detectors = given(detection.detectors(), read_artifacts(run.home.lake, window_seal), day, window_seal)
+        detectors = [given(run.home.lake, detector, day, window_seal) for detector in detection.detectors()]
         manifest = manifest_of(window_seal)
         window = run.home.lake.read(window_seal, "wallets")
         rows = run.read_window(manifest)
@@ -74,7 +74,7 @@ def train_models(run: Run, store: StoreProvider, detection: Detection, day: date
         verdicts = (every_eligible_wallet_has_a_model(window, models, [d.name for d in detectors]),)
         seal, changed = writer.commit(
             staged,
-            revision=revision_of(models, [window_seal.revision], {role: staged.read(role) for role in artifacts}),
+            revision=revision_of(models, [window_seal.revision], artifacts),
             verdicts=verdicts,
             still_current=[window_seal],
             lineage=[Edge.to_day(WINDOW, day, window_seal.revision), Edge.to_settings(detection.settings_id)],
@@ -117,7 +117,9 @@ def model_figures(seal: Seal, models: pa.Table) -> JsonObject:
 
 
 def _require_settings(home: Home, window: Seal, detection: Detection) -> None:
-    """Raise ``NotSealed`` when the window was made for models of other settings: its eligibility and artifacts are."""
+    """Raise ``NotSealed`` when the window was made for models of other settings: who is eligible and its artifacts
+    follow from those.
+    """
     if window.settings_id == detection.settings_id:
         return
     fit_id = recorded_settings(home, window.settings_id or "").fit_id

@@ -44,8 +44,7 @@ def build_window(
             *_eligibilities(detection, bounds, window),
         )
         require_still_missing(run, manifest, "window")
-        made_of = [manifest.manifest_id, detection.fit_id]
-        revision = revision_of(window, made_of, {role: staged.read(role) for role in artifacts})
+        revision = revision_of(window, [manifest.manifest_id, detection.fit_id], artifacts)
         seal, changed = writer.commit(
             staged,
             revision=revision,

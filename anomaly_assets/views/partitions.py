@@ -81,7 +81,7 @@ def partition_states(
 
     Parameters
     ----------
-    detection : the configured settings
+    settings_ids : those of the configured settings, by family
     families : whose assets are looked at
     current : what knows the home's partitions from looks before
     due : the last day that should be there by the clock; None: none is due

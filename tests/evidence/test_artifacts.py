@@ -314,6 +314,8 @@ def test_a_broken_table_leaves_other_detectors_to_be_judged_again(own: Judged) -
     assert told["statistical"].flag_line is not None
     assert told[NAME].flag_line is None
     assert "hurry" in (told[NAME].missing or "")
+    said = CliRunner().invoke(cli, ["trace", row["TX_ID"], "--home", str(own.home.root)])
+    assert "not judged again: wallet_models/" in said.output
 
 
 def test_models_that_depend_on_the_end_of_their_window_say_so_in_their_recipes(

@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from cli.conftest import Shell, empty_folder
 from anomaly_assets.adapters.embedded_store import EmbeddedStore
 from anomaly_assets.adapters.home import Home
 from anomaly_assets.domain import judging
+from anomaly_assets.domain.detectors.base import Detector
 from anomaly_assets.domain.errors import SettingsError
 from anomaly_assets.domain.training import COST_OF_A_MODEL
 from anomaly_assets.evidence import compare
@@ -50,6 +51,19 @@ def options(changes: dict[str, str]) -> list[str]:
 
 def variables(changes: dict[str, str]) -> dict[str, str]:
     return {f"ANOMALY_{key.upper().replace('.', '__')}": value for key, value in changes.items()}
+
+
+def test_a_detector_whose_settings_stay_is_not_judged_again(untouched: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[str] = []
+    whole = judging.judge_day
+
+    def noting(detectors: Sequence[Detector], *args: Any, **kwargs: Any) -> judging.JudgedDay:
+        judged.extend(detector.name for detector in detectors)
+        return whole(detectors, *args, **kwargs)
+
+    monkeypatch.setattr(compare, "judge_day", noting)
+    compare_day(untouched, DAYS[-1], {"statistical.zscore_threshold": "2.0"})
+    assert judged == ["statistical"]
 
 
 @pytest.mark.parametrize(
